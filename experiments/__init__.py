@@ -1,0 +1,1 @@
+"""Numerics and specs: no HTTP, Celery, database or MLflow."""

@@ -1,0 +1,1 @@
+"""The service: state of runs, API, command, tracking, embedded stack."""

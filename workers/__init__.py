@@ -1,0 +1,1 @@
+"""Celery workers: claim a tile, train it, commit its outcome."""
