@@ -1,0 +1,64 @@
+# `make` prints what there is. Nothing here needs root, Docker (but for compose-test) or a system service.
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check format test test-slow test-browser demo up bench compose-test lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+setup: $(READY) ## the environment: .venv with pinned packages and the gradus command
+
+# Any CPython 3.11 to 3.13 that has SQLite, TLS, and pip or ensurepip; PYTHON=... names another.
+$(READY): requirements/dev.txt requirements/uv.txt requirements/environment.py pyproject.toml
+	@found="$(PYTHON)"; \
+	for candidate in python3.12 python3.13 python3.11 python3 python; do \
+	  if [ -n "$$found" ]; then break; fi; \
+	  if $$candidate requirements/environment.py --suits >/dev/null 2>&1; then found=$$candidate; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "make setup: found no Python 3.11, 3.12 or 3.13 with sqlite3, ssl and pip or venv." >&2; \
+	  echo "Install one (Debian: python3 with python3-venv), or name one: make setup PYTHON=/path/to/python3" >&2; \
+	  exit 1; \
+	fi; \
+	$$found requirements/environment.py
+
+check: setup ## lint, types and import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## let ruff format and repair what it can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: setup ## the whole suite that needs neither Docker nor a browser
+	$(BIN)/python -m pytest -m "not slow and not browser and not compose" $(PYTEST_ARGS)
+
+test-slow: setup ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+test-browser: setup ## the tests in Chromium
+	$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
+
+demo: setup ## a whole comparison on this machine; DEMO_EXIT=1 ends after printing it
+	$(BIN)/python -m service.demo
+
+up: setup ## the service on this machine, until Ctrl-C
+	$(BIN)/gradus up
+
+bench: setup ## the measurements that the documentation quotes
+	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+compose-test: setup ## build, start, test and remove the compose stack; needs Docker
+	$(BIN)/python tests/e2e/compose.py
+
+lock: setup ## pin every version anew (needs the network)
+	$(BIN)/python requirements/environment.py --lock
+
+clean: ## remove the environment and every cache
+	rm -rf $(VENV) .uv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache test-output
