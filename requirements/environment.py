@@ -91,7 +91,13 @@ def fetch_uv(pip: list[str]) -> None:
     if UV.exists() and mark.exists() and mark.read_text() == digest:
         return
     shutil.rmtree(TOOLS, ignore_errors=True)
-    quiet = ["--quiet", "--disable-pip-version-check", "--no-input", "--no-warn-script-location"]
+    quiet = [
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--no-warn-script-location",
+        "--root-user-action=ignore",
+    ]
     run(*pip, "install", *quiet, "--require-hashes", "--only-binary", ":all:", "--target", TOOLS, "-r", pins)
     mark.write_text(digest)
 
@@ -103,7 +109,17 @@ def usable(python: Path) -> bool:
 
 def install(env: dict[str, str]) -> None:
     if not usable(PYTHON):
-        run(UV, "venv", "--quiet", "--clear", "--no-python-downloads", "--python", sys.executable, VENV, env=env)
+        run(
+            UV,
+            "venv",
+            "--quiet",
+            "--clear",
+            "--no-python-downloads",
+            "--python",
+            sys.executable,
+            VENV,
+            env=env,
+        )
     print("make setup: installing the pinned packages (the first time takes some minutes)", flush=True)
     run(UV, "pip", "sync", "--quiet", "--python", PYTHON, "--require-hashes", "requirements/dev.txt", env=env)
     project = ["--no-deps", "--no-build-isolation", "--editable", "."]
@@ -123,8 +139,8 @@ def main() -> int:
         return 0 if suits() else 1
     if not suits():
         print(
-            f"make setup: {sys.executable} is Python {sys.version.split()[0]}; needed is 3.11, 3.12 or 3.13 with "
-            "sqlite3, ssl and pip or ensurepip (Debian: apt install python3-venv)",
+            f"make setup: {sys.executable} is Python {sys.version.split()[0]}; needed is 3.11, 3.12 or 3.13 "
+            "with sqlite3, ssl and pip or ensurepip (Debian: apt install python3-venv)",
             file=sys.stderr,
         )
         return 1
