@@ -1,0 +1,91 @@
+"""What ends a training from beside it: memory, wall time, a parent that is gone.
+
+TensorFlow's memory cannot be bounded by an address-space limit, so a thread looks at what the process holds
+now. Asking comes first (`asked()` is read by the training between chunks); a process that goes on growing past
+the hard limit, one eighth above, ends itself before the kernel ends a bystander. Its runs count a loss each.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Literal
+
+import psutil
+import structlog
+
+log = structlog.get_logger(__name__)
+HARD = 1.125
+EXIT_MEMORY = 86
+EXIT_ORPHAN = 87
+
+
+def current_memory() -> int:
+    """Bytes that this process holds in memory now (resident set)."""
+    return int(psutil.Process().memory_info().rss)
+
+
+class Watchdog:
+    """A daemon thread for the life of the process. Times in seconds, memory in bytes."""
+
+    def __init__(
+        self,
+        *,
+        memory_limit: int,
+        parent: int | None = None,
+        every: float = 0.5,
+        memory: Callable[[], int] = current_memory,
+        leave: Callable[[int], object] = os._exit,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._limit = memory_limit
+        self._parent = parent
+        self._every = every
+        self._memory = memory
+        self._leave = leave
+        self._clock = clock
+        self._deadline: float | None = None
+        self._over = False
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def begin(self, max_seconds: float) -> None:
+        """A tile starts: it may take this long."""
+        self._over = False
+        self._deadline = self._clock() + max_seconds
+
+    def end(self) -> None:
+        self._deadline = None
+
+    def asked(self) -> Literal["memory", "time"] | None:
+        """Why the tile must stop, if it must."""
+        if self._over:
+            return "memory"
+        if self._deadline is not None and self._clock() >= self._deadline:
+            return "time"
+        return None
+
+    def look(self) -> None:
+        """One look; what the thread does again and again."""
+        if self._parent is not None and os.getppid() != self._parent:
+            self._leave(EXIT_ORPHAN)
+        held = self._memory()
+        if held > self._limit and self._deadline is not None and not self._over:
+            log.warning("memory limit reached", held=held, limit=self._limit)
+            self._over = True
+        if held > HARD * self._limit:
+            log.error("memory limit exceeded, leaving", held=held, limit=self._limit)
+            self._leave(EXIT_MEMORY)
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self._every):
+            self.look()
