@@ -148,7 +148,7 @@ class Tracking:
     def ensure_experiment(self, card: ExperimentCard) -> str:
         """The id of the MLflow experiment of this card: found by name, brought back, or created."""
         try:
-            return _call(self.client.create_experiment, card.name, tags=card.mlflow_tags())
+            return str(_call(self.client.create_experiment, card.name, tags=card.mlflow_tags()))
         except TrackingRefused as error:
             if error.code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -347,7 +347,7 @@ def save_keras_model(
     output_shape: tuple[int, ...],
     requirements: Sequence[str],
 ) -> None:
-    """Write a model as MLflow's keras flavour writes it: `.keras` archive, signature, requirements; no pickle.
+    """Write a model as MLflow's keras flavour does: `.keras` archive, signature, requirements; no pickle.
 
     `input_shape` and `output_shape` are of one sample, without the batch; float32 both.
     Runs where Keras is loaded (a worker's child). The folder must not exist.

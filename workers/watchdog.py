@@ -1,8 +1,9 @@
 """What ends a training from beside it: memory, wall time, a parent that is gone.
 
 TensorFlow's memory cannot be bounded by an address-space limit, so a thread looks at what the process holds
-now. Asking comes first (`asked()` is read by the training between chunks); a process that goes on growing past
-the hard limit, one eighth above, ends itself before the kernel ends a bystander. Its runs count a loss each.
+now. Asking comes first (`asked()` is read by the training between chunks); a process that goes on growing
+past the hard limit, one eighth above, ends itself before the kernel ends a bystander. Its runs count a loss
+each.
 """
 
 from __future__ import annotations

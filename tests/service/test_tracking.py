@@ -185,11 +185,13 @@ import keras
 import numpy as np
 from service.tracking import Tracking, RunCard, save_keras_model
 url, experiment, folder = sys.argv[1:]
-model = keras.Sequential([keras.Input((784,)), keras.layers.Dense(3, "relu"), keras.layers.Dense(2, "softmax")])
-save_keras_model(model, pathlib.Path(folder), input_shape=(784,), output_shape=(2,), requirements=["keras==3.15.1"])
+dense = keras.layers.Dense
+model = keras.Sequential([keras.Input((784,)), dense(3, "relu"), dense(2, "softmax")])
+local = pathlib.Path(folder)
+save_keras_model(model, local, input_shape=(784,), output_shape=(2,), requirements=["keras==3.15.1"])
 tracking = Tracking(url)
 run = tracking.create_run(experiment, RunCard("m", "m", 1790000000000, {}))
-ids = [tracking.log_model(experiment, run, pathlib.Path(folder), name="model", step=2, params={"a": 1}) for _ in (1, 2)]
+ids = [tracking.log_model(experiment, run, local, name="model", step=2, params={"a": 1}) for _ in (1, 2)]
 import mlflow
 mlflow.set_tracking_uri(url)
 x = np.linspace(0, 1, 784, dtype="float32")[None]
