@@ -1,0 +1,118 @@
+"""Errors of the service. All descend from `experiments.errors.GradusError`; HTTP codes live in the API.
+
+    GradusError
+    └── ServiceError
+        ├── NotFound             no such thing, or the short id is not unique
+        │   └── AmbiguousId
+        ├── Conflict             the state does not allow it
+        │   ├── IllegalTransition
+        │   ├── StaleVersion     If-Match does not match
+        │   ├── StaleStage       somebody else advanced the experiment first
+        │   ├── NotAlone         another transaction works on the same thing
+        │   └── KeyInFlight      the same idempotency key is being worked on
+        ├── KeyReused            the same idempotency key with another body
+        ├── QuotaExceeded
+        ├── BadCursor
+        └── StoreUnavailable     the database can't be reached now
+"""
+
+from __future__ import annotations
+
+from experiments.errors import GradusError
+
+
+class ServiceError(GradusError):
+    """Something the service refuses or cannot do."""
+
+
+class NotFound(ServiceError):
+    """No `kind` has the id `id`."""
+
+    def __init__(self, kind: str, id: str) -> None:
+        super().__init__(f"no {kind} has the id {id!r}; look it up in the list of {kind}s")
+        self.kind, self.id = kind, id
+
+
+class AmbiguousId(NotFound):
+    """Several things of a kind have ids that begin with the given one."""
+
+    def __init__(self, kind: str, id: str) -> None:
+        ServiceError.__init__(self, f"more than one {kind} has an id that begins with {id!r}; give more of it")
+        self.kind, self.id = kind, id
+
+
+class Conflict(ServiceError):
+    """The present state does not allow what was asked."""
+
+
+class IllegalTransition(Conflict):
+    """The state machine has no such edge."""
+
+    def __init__(self, run_id: str, source: str, event: str) -> None:
+        super().__init__(f"run {run_id} is {source}; {event!r} is not possible in that status")
+        self.run_id, self.source, self.event = run_id, source, event
+
+
+class StaleVersion(Conflict):
+    """The experiment changed since it was read (If-Match)."""
+
+    def __init__(self, experiment_id: str, found: int, expected: int) -> None:
+        super().__init__(
+            f"experiment {experiment_id} is at version {found}, not {expected}; read it again and repeat the change"
+        )
+        self.experiment_id, self.found, self.expected = experiment_id, found, expected
+
+
+class StaleStage(Conflict):
+    """Somebody else moved the experiment to its next stage first."""
+
+    def __init__(self, experiment_id: str, found: str, expected: str) -> None:
+        super().__init__(f"experiment {experiment_id} is at stage {found!r}, not {expected!r}")
+        self.experiment_id, self.found, self.expected = experiment_id, found, expected
+
+
+class KeyInFlight(Conflict):
+    """A request with the same idempotency key is being worked on."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"a request with the idempotency key {key!r} is still in flight; repeat it in a moment")
+        self.key = key
+
+
+class NotAlone(Conflict):
+    """Another transaction works on the thing of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is being worked on; repeat it in a moment")
+        self.name = name
+
+
+class KeyReused(ServiceError):
+    """An idempotency key came with another body than the first time."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"the idempotency key {key!r} was used with another body; use a new key")
+        self.key = key
+
+
+class QuotaExceeded(ServiceError):
+    """An owner would have more runs waiting than allowed."""
+
+    def __init__(self, owner: str, waiting: int, asked: int, allowed: int) -> None:
+        super().__init__(
+            f"{owner or 'you'} would have {waiting + asked} runs waiting, {allowed} are allowed;"
+            " wait for some to finish, cancel some, or ask for a larger quota"
+        )
+        self.owner, self.waiting, self.asked, self.allowed = owner, waiting, asked, allowed
+
+
+class BadCursor(ServiceError):
+    """A page or event cursor that this service did not give out."""
+
+    def __init__(self, cursor: str) -> None:
+        super().__init__(f"{cursor!r} is not a cursor of this service; start without one")
+        self.cursor = cursor
+
+
+class StoreUnavailable(ServiceError):
+    """The database cannot be reached, or did not answer in time. The operation may be repeated as it is."""

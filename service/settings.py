@@ -1,0 +1,186 @@
+"""Every setting of the product, and the only place that reads the environment.
+
+Settings come, in falling precedence, from arguments, from `GRADUS_*` variables, from a `.env` file in the
+working directory, and from secret files (one file per setting, named like the variable) in the folder that
+`GRADUS_SECRETS_DIR` names or, where it exists, `/run/secrets`.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+DEFAULT_SECRETS_DIR = Path("/run/secrets")
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class Settings(BaseSettings):
+    """What can be set. Times are seconds, sizes bytes."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="GRADUS_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    # Where the service is, and who asks.
+    url: str = Field("http://127.0.0.1:8642", description="address of the API, for the command")
+    api_key: SecretStr | None = Field(None, description="key that the command sends")
+    api_host: str = Field("127.0.0.1", description="address the API binds to")
+    api_port: int = Field(8642, ge=0, le=65535, description="port the API binds to")
+    auth_required: bool | None = Field(
+        None, description="whether the API asks for a key; unset: wherever it binds beyond loopback"
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="host names the API answers to, separated by commas; empty: those of the bind address"
+    )
+    max_body_bytes: int = Field(1024 * 1024, ge=1024, description="largest request body")
+
+    # Where state lies.
+    home: Path = Field(Path("~/.gradus"), description="folder of all state of the embedded stack")
+    data_dir: Path | None = Field(None, description="folder in which mnist.npz is looked for first")
+    database_url: SecretStr | None = Field(None, description="SQLAlchemy address; unset: SQLite under home")
+    broker_url: SecretStr | None = Field(None, description="Redis-protocol address of the broker")
+    mlflow_url: str = Field("http://127.0.0.1:5642", description="MLflow's address for the service")
+    mlflow_public_url: str | None = Field(None, description="MLflow's address for people; unset: mlflow_url")
+    spool_dir: Path | None = Field(
+        None, description="folder of files on their way to MLflow; unset: home/spool"
+    )
+
+    # Keeping a run: reliability.
+    lease_seconds: float = Field(60.0, gt=0, description="how long a worker holds a run without renewing")
+    reap_seconds: float | None = Field(
+        None, gt=0, description="how often expired leases are looked for; unset: lease/3"
+    )
+    poll_seconds: float = Field(2.0, gt=0, description="how often a training asks whether it is to stop")
+    checkpoint_seconds: float = Field(30.0, gt=0, description="how often a training run is checkpointed")
+    redispatch_seconds: float = Field(
+        5.0, gt=0, description="after how long an unclaimed message counts as lost"
+    )
+    max_losses: int = Field(3, ge=1, description="lost leases without progress before a run fails")
+    spool_lost_seconds: float = Field(
+        6 * 3600.0, gt=0, description="how long a committed run waits for its spool's host before it runs again"
+    )
+
+    # A worker.
+    worker_name: str | None = Field(None, description="name of this worker; unset: host and process id")
+    device: Literal["auto", "cpu", "gpu"] = Field("auto", description="device that this worker trains on")
+    threads: int = Field(1, ge=1, description="threads of one training worker")
+    max_run_seconds: float = Field(24 * 3600.0, gt=0, description="longest training")
+    max_worker_memory_bytes: int = Field(
+        8 * 1024**3, ge=256 * 1024**2, description="memory at which a worker stops its tile"
+    )
+
+    # What is accepted.
+    max_runs: int = Field(10_000, ge=1, description="runs of one experiment")
+    max_parameters: int = Field(50_000_000, ge=1, description="parameters of one model")
+    max_memory_bytes: int = Field(4 * 1024**3, ge=1, description="estimated memory of one training")
+    max_flops: float = Field(1e17, gt=0, description="estimated floating point operations of one training")
+    max_epochs: int = Field(10_000, ge=1, description="epochs of one training")
+    quota_queued_runs: int = Field(
+        50_000, ge=1, description="runs an owner may have waiting, unless the key says otherwise"
+    )
+
+    # Housekeeping.
+    artifact_retention_days: float | None = Field(
+        None, gt=0, description="age after which artifacts go; unset: never"
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level logged")
+    log_json: bool = Field(False, description="one JSON object per log line")
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("home", "data_dir", "spool_dir")
+    @classmethod
+    def _expand(cls, value: Path | None) -> Path | None:
+        return value.expanduser() if value is not None else None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Leave the order of pydantic-settings as it is; stated here because precedence is a promise."""
+        return init_settings, env_settings, dotenv_settings, file_secret_settings
+
+    @property
+    def sql_url(self) -> str:
+        """The database's address with its password: never log it, see `masked`."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.home / 'gradus.db'}"
+
+    @property
+    def spool(self) -> Path:
+        return self.spool_dir or self.home / "spool"
+
+    @property
+    def reap_interval(self) -> float:
+        return self.reap_seconds or self.lease_seconds / 3
+
+    @property
+    def worker(self) -> str:
+        return self.worker_name or f"{socket.gethostname()}-{os.getpid()}"
+
+    @property
+    def public_mlflow_url(self) -> str:
+        return self.mlflow_public_url or self.mlflow_url
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether a request must carry a key: as set, else wherever the bind address is not loopback."""
+        return self.api_host not in LOOPBACK if self.auth_required is None else self.auth_required
+
+    def masked(self) -> dict[str, str]:
+        """Every setting as text for `gradus doctor`, secrets masked."""
+        return {name: str(getattr(self, name)) for name in type(self).model_fields}
+
+
+def secrets_dir() -> Path | None:
+    """The folder of secret files, if there is one."""
+    named = os.environ.get("GRADUS_SECRETS_DIR")
+    folder = Path(named).expanduser() if named else DEFAULT_SECRETS_DIR
+    return folder if folder.is_dir() else None
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings now. Arguments win over every other source."""
+    return Settings(_secrets_dir=secrets_dir(), **overrides)  # type: ignore[arg-type]
+
+
+def child_environment(settings: Settings, overrides: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that is to see these settings: this one's own, what was set, the overrides.
+
+    Settings that came from a `.env` or a secret file are handed on as variables, because the child has another
+    working directory. Requests to this machine never go through a proxy.
+    """
+    environment = dict(os.environ)
+    for name in sorted(settings.model_fields_set):
+        value = getattr(settings, name)
+        if value is None:
+            continue
+        if isinstance(value, SecretStr):
+            value = value.get_secret_value()
+        environment[f"GRADUS_{name.upper()}"] = ",".join(value) if isinstance(value, tuple) else str(value)
+    for name in ("NO_PROXY", "no_proxy"):
+        direct = [part for part in environment.get(name, "").split(",") if part]
+        environment[name] = ",".join(dict.fromkeys([*direct, *LOOPBACK]))
+    return {**environment, **overrides}
+
+
+@functools.cache
+def get_settings() -> Settings:
+    """The settings of this process, read once."""
+    return load_settings()

@@ -1,0 +1,162 @@
+"""The database connection: SQLite and PostgreSQL through the same code.
+
+`Store.write` runs one short transaction and repeats it after a deadlock; on SQLite it takes the one write lock at
+its start (`BEGIN IMMEDIATE`), so that a transaction never fails half-way because another one wrote meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event, exc, func, make_url, select
+
+from service.errors import NotAlone, StoreUnavailable
+
+T = TypeVar("T")
+TRIES = 8
+BUSY_TIMEOUT_MS = 20_000
+_BEGIN = "gradus_begin"
+_DEADLOCK = frozenset({"40P01", "40001", "55P03"})  # deadlock, serialisation failure, lock not available
+
+
+class Store:
+    """A database. Safe to share between threads; make a new one after a fork.
+
+    Args:
+        url: SQLAlchemy address, `sqlite:///path` or `postgresql+psycopg://…` (`postgresql://` is taken as that).
+        pool_size: connections kept open (PostgreSQL; as many again in a burst).
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 5) -> None:
+        parsed = make_url(url)
+        if parsed.drivername in ("postgresql", "postgres"):
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        options: dict[str, Any] = {}
+        if self.is_sqlite:
+            if parsed.database and parsed.database != ":memory:":
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            options["connect_args"] = {"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}
+        else:
+            options["pool_pre_ping"] = True
+            options["pool_size"] = options["max_overflow"] = pool_size
+            options["pool_timeout"] = 10
+            options["connect_args"] = {"connect_timeout": 5, "application_name": "gradus"}
+        self.engine: Engine = create_engine(
+            parsed, json_serializer=_dumps, json_deserializer=json.loads, **options
+        )
+        if self.is_sqlite:
+            _configure_sqlite(self.engine)
+        self._names: set[str] = set()
+        self._names_lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        """The address with its password masked."""
+        return self.engine.url.render_as_string(hide_password=True)
+
+    def write(self, work: Callable[[Connection], T], *, alone: str | None = None) -> T:
+        """Run `work` in one write transaction, again after a deadlock or a busy database.
+
+        Args:
+            work: what to do; it may be called several times.
+            alone: a name that only one transaction may work on at a time. PostgreSQL: an advisory lock, over all
+                processes. SQLite: within this process; other processes wait for the one write lock anyway.
+                Neither leaves anything behind when the process dies.
+
+        Raises:
+            NotAlone: another transaction works on that name.
+            StoreUnavailable: the database cannot be reached. The transaction may or may not have been committed;
+                every operation may be repeated.
+        """
+        with self._reserved(alone if self.is_sqlite else None):
+            for attempt in range(TRIES):
+                try:
+                    with self._connect("IMMEDIATE") as connection, connection.begin():
+                        if alone is not None and not self.is_sqlite:
+                            _advisory_lock(connection, alone)
+                        return work(connection)
+                except exc.DBAPIError as error:
+                    if not _worth_repeating(error) or attempt == TRIES - 1:
+                        raise _translate(error) from error
+                except exc.TimeoutError as error:  # the pool is exhausted
+                    raise StoreUnavailable(f"no free database connection: {error}") from error
+                time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311  (jitter, not a secret)
+            raise AssertionError("unreachable")
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in one read-only transaction.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached.
+        """
+        try:
+            with self._connect("DEFERRED") as connection, connection.begin():
+                return work(connection)
+        except exc.DBAPIError as error:
+            raise _translate(error) from error
+        except exc.TimeoutError as error:
+            raise StoreUnavailable(f"no free database connection: {error}") from error
+
+    @contextlib.contextmanager
+    def _reserved(self, name: str | None) -> Iterator[None]:
+        if name is None:
+            yield
+            return
+        with self._names_lock:
+            if name in self._names:
+                raise NotAlone(name)
+            self._names.add(name)
+        try:
+            yield
+        finally:
+            with self._names_lock:
+                self._names.discard(name)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def _connect(self, begin: str) -> Connection:
+        return self.engine.connect().execution_options(**{_BEGIN: begin})
+
+
+def _advisory_lock(connection: Connection, name: str) -> None:
+    if not connection.scalar(select(func.pg_try_advisory_xact_lock(func.hashtextextended(name, 0)))):
+        raise NotAlone(name)
+
+
+def _configure_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def connect(dbapi_connection: Any, record: Any) -> None:
+        dbapi_connection.isolation_level = None  # we say BEGIN ourselves
+        cursor = dbapi_connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get(_BEGIN, 'IMMEDIATE')}")
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+
+
+def _worth_repeating(error: exc.DBAPIError) -> bool:
+    state = getattr(error.orig, "sqlstate", None)
+    return state in _DEADLOCK or "database is locked" in str(error.orig)
+
+
+def _translate(error: exc.DBAPIError) -> Exception:
+    unreachable = isinstance(error, exc.OperationalError | exc.InterfaceError) or error.connection_invalidated
+    return StoreUnavailable(f"the database does not answer: {error.orig}") if unreachable else error

@@ -1,0 +1,125 @@
+"""Rows become domain objects here and nowhere else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Row, Select, select
+
+from service.lifecycle import (
+    ApiKey,
+    Certificate,
+    Event,
+    Experiment,
+    Request,
+    Run,
+    RunStatus,
+    StoredMetric,
+    Worker,
+)
+from service.store.clock import as_datetime
+from service.store.tables import experiments, runs
+
+_RUN = [
+    column
+    for column in runs.c
+    if column.name not in {"seed", "epochs", "resume_key", "queue", "dispatched_at", "shipped_change", "dirty"}
+]
+_RUN_TIMES = ("lease_expires_at", "cancel_requested_at", "committed_at", "created_at", "started_at", "ended_at")
+
+
+def select_runs() -> Select[Any]:
+    """Runs with what belongs to their experiment; the rows are for `to_run`."""
+    return select(*_RUN, experiments.c.priority, experiments.c.mlflow_experiment_id).join(
+        experiments, experiments.c.id == runs.c.experiment_id
+    )
+
+
+def to_run(row: Row[Any]) -> Run:
+    """A row of `select_runs` as a Run."""
+    fields = dict(row._mapping)
+    for name in _RUN_TIMES:
+        fields[name] = as_datetime(fields[name])
+    fields["status"] = RunStatus(fields["status"])
+    fields["metrics"] = {key: value for key, (_, value) in fields["metrics"].items()}
+    return Run(**fields)
+
+
+def to_experiment(row: Row[Any], counts: Mapping[str, int], *, replayed: bool = False) -> Experiment:
+    """A row of `experiments` and its numbers of runs as an Experiment."""
+    fields = {name: value for name, value in row._mapping.items() if name != "shipped_change"}
+    for name in ("created_at", "updated_at", "deleted_at"):
+        fields[name] = as_datetime(fields[name])
+    every = {status.value: counts.get(status.value, 0) for status in RunStatus}
+    return Experiment(**fields, counts=every, replayed=replayed)
+
+
+def to_metric(row: Row[Any]) -> StoredMetric:
+    return StoredMetric(row.id, row.key, row.step, row.value, as_datetime(row.at), row.attempt)  # type: ignore[arg-type]
+
+
+def to_event(row: Row[Any]) -> Event:
+    return Event(
+        id=f"{row.transaction}-{row.id}",
+        experiment_id=row.experiment_id,
+        run_id=row.run_id,
+        kind=row.kind,
+        data=row.data,
+        at=as_datetime(row.at),  # type: ignore[arg-type]
+    )
+
+
+def to_worker(row: Row[Any], *, now: float, alive_seconds: float) -> Worker:
+    fields = dict(row._mapping)
+    age = now - fields["last_seen"]
+    for name in ("started_at", "last_seen"):
+        fields[name] = as_datetime(fields[name])
+    for name in ("queues", "run_ids"):
+        fields[name] = tuple(fields[name])
+    return Worker(**fields, age=age, alive=age < alive_seconds)
+
+
+def to_certificate(row: Row[Any]) -> Certificate:
+    return Certificate(row.key, row.verdict, row.report, as_datetime(row.created_at))  # type: ignore[arg-type]
+
+
+def to_request(row: Row[Any]) -> Request:
+    return Request(
+        id=row.id,
+        run_id=row.run_id,
+        kind=row.kind,
+        payload=row.payload,
+        status=row.status,
+        result=row.result,
+        error=row.error,
+        attempt=row.attempt,
+        worker=row.worker,
+        created_at=as_datetime(row.created_at),  # type: ignore[arg-type]
+        ended_at=as_datetime(row.ended_at),
+    )
+
+
+def to_api_key(row: Row[Any]) -> ApiKey:
+    return ApiKey(
+        id=row.id,
+        owner=row.owner,
+        scopes=tuple(row.scopes),
+        hint=row.hint,
+        quota=row.quota,
+        created_at=as_datetime(row.created_at),  # type: ignore[arg-type]
+        last_used_at=as_datetime(row.last_used_at),
+        revoked_at=as_datetime(row.revoked_at),
+    )
+
+
+def finite(value: Any) -> Any:
+    """JSON without NaN and infinity: both become null, at any depth."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return value

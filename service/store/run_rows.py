@@ -1,0 +1,184 @@
+"""SQL on the runs table: lock rows, then change them with a guard and write the event that names the edge."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, insert, select, true, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from service.lifecycle import Edge, check_transition
+from service.store.clock import db_now, db_transaction
+from service.store.mapper import finite
+from service.store.tables import events, metrics, runs
+
+
+@dataclass(frozen=True)
+class Locked:
+    """What deciding on a run needs of it, read under its row lock."""
+
+    id: str
+    experiment_id: str
+    status: str
+    attempt: int
+    losses: int
+    expired: bool
+    cancelled: bool
+    committed: bool
+    outcome: dict[str, Any] | None
+    reason: str
+
+
+_expired = (runs.c.lease_expires_at < db_now()).label("expired")
+_LOCKED = [
+    runs.c.id,
+    runs.c.experiment_id,
+    runs.c.status,
+    runs.c.attempt,
+    runs.c.losses,
+    _expired,
+    runs.c.cancel_requested_at.is_not(None).label("cancelled"),
+    runs.c.committed_at.is_not(None).label("committed"),
+    runs.c.outcome,
+    runs.c.reason,
+]
+
+
+def lock(
+    connection: Connection, *conditions: ColumnElement[bool], skip_locked: bool = False, limit: int | None = None
+) -> list[Locked]:
+    """Lock the runs for which all conditions hold, in the order of their ids (so that no two deadlock).
+
+    With `skip_locked`, runs that another transaction holds are left out instead of waited for (PostgreSQL).
+    """
+    statement = select(*_LOCKED).where(*conditions).order_by(runs.c.id).with_for_update(skip_locked=skip_locked)
+    rows = connection.execute(statement if limit is None else statement.limit(limit))
+    return [_to_locked(row) for row in rows]
+
+
+def _to_locked(row: Row[Any]) -> Locked:
+    return Locked(**{**row._mapping, "expired": bool(row.expired)})
+
+
+def holds(claims: Mapping[str, int]) -> ColumnElement[bool]:
+    """The runs that are still held by these attempts: the fence. Their attempts are compared by `fenced`."""
+    return runs.c.id.in_(list(claims)) & (runs.c.status == "RUNNING") & runs.c.committed_at.is_(None)
+
+
+def fenced(rows: Sequence[Locked], claims: Mapping[str, int]) -> list[Locked]:
+    return [row for row in rows if row.attempt == claims[row.id]]
+
+
+def move(
+    connection: Connection,
+    rows: Sequence[Locked],
+    edge: Edge,
+    values: Mapping[str, Any],
+    *,
+    each: Mapping[str, Mapping[str, Any]] | None = None,
+    data: Mapping[str, Any] | None = None,
+    attempts: Mapping[str, int] | None = None,
+) -> None:
+    """Take locked runs of one status along `edge`: update them and write one status event each.
+
+    Args:
+        values: columns that are the same for all, expressions allowed.
+        each: further columns per run id, plain values.
+        data: what goes into the events besides status, edge and attempt.
+        attempts: the attempt that each event names, where it is not the row's.
+
+    Raises:
+        IllegalTransition: a run's status has no such edge.
+    """
+    if not rows:
+        return
+    targets = {check_transition(row.id, row.status, edge) for row in rows}
+    (target,) = targets
+    sources = {row.status for row in rows}
+    touch(connection, rows, {**values, "status": target.value}, each=each, guard=runs.c.status.in_(sources))
+    record_events(
+        connection,
+        [
+            {
+                "experiment_id": row.experiment_id,
+                "run_id": row.id,
+                "kind": "status",
+                "data": {
+                    "from": row.status,
+                    "status": target.value,
+                    "edge": edge.value,
+                    "attempt": row.attempt if attempts is None else attempts[row.id],
+                    **(data or {}),
+                    **{k: v for k, v in (each or {}).get(row.id, {}).items() if k == "reason"},
+                },
+            }
+            for row in rows
+        ],
+    )
+
+
+def touch(
+    connection: Connection,
+    rows: Sequence[Locked],
+    values: Mapping[str, Any],
+    *,
+    each: Mapping[str, Mapping[str, Any]] | None = None,
+    guard: ColumnElement[bool] | None = None,
+) -> None:
+    """Change columns of locked runs and note that MLflow is to learn of it."""
+    if not rows:
+        return
+    guard = true() if guard is None else guard
+    fixed = {**values, "change": runs.c.change + 1, "dirty": True}
+    if each is None:
+        ids = [row.id for row in rows]
+        done = connection.execute(update(runs).where(runs.c.id.in_(ids), guard).values(**fixed)).rowcount
+        if done != len(rows):
+            raise RuntimeError(f"{len(rows)} locked runs, but {done} changed: the lock does not hold")
+        return
+    names = list(each[rows[0].id])
+    statement = (
+        update(runs)
+        .where(runs.c.id == bindparam("b_id"), guard)
+        .values(**fixed, **{name: bindparam(f"b_{name}", type_=runs.c[name].type) for name in names})
+    )
+    connection.execute(
+        statement, [{"b_id": row.id, **{f"b_{name}": each[row.id][name] for name in names}} for row in rows]
+    )
+
+
+def record_events(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write event rows of experiment_id, run_id, kind and data."""
+    if not rows:
+        return
+    statement = insert(events).values(
+        transaction=db_transaction(),
+        at=db_now(),
+        **{name: bindparam(name) for name in ("experiment_id", "run_id", "kind")},
+        data=bindparam("data", type_=events.c.data.type),
+    )
+    connection.execute(statement, [{**row, "data": finite(row["data"])} for row in rows])
+
+
+def insert_metrics(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write metric rows of run_id, key, step, value, at (None: now) and attempt. A point that is there stays."""
+    if not rows:
+        return
+    make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    by_clock = [row for row in rows if row["at"] is None]
+    statement = make(metrics).on_conflict_do_nothing(index_elements=["run_id", "key", "step"])
+    if by_clock:
+        names = ("run_id", "key", "step", "value", "attempt")
+        timed = statement.values(at=db_now(), **{name: bindparam(name) for name in names})
+        connection.execute(timed, [{name: row[name] for name in names} for row in by_clock])
+    given = [row for row in rows if row["at"] is not None]
+    if given:
+        connection.execute(statement, given)
+
+
+def latest(connection: Connection, ids: Collection[str]) -> dict[str, dict[str, Any]]:
+    """The columns `metrics` (name -> [step, value]) and `tags` of runs, as they are stored."""
+    rows = connection.execute(select(runs.c.id, runs.c.metrics, runs.c.tags).where(runs.c.id.in_(list(ids))))
+    return {row.id: {"metrics": row.metrics, "tags": row.tags} for row in rows}
