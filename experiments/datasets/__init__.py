@@ -1,0 +1,28 @@
+"""Data sets: a file per kind, each with its spec, loader, shapes, ranges, checksum and licence. No Keras."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from experiments.datasets.base import Data, Dataset, DataShape, Source
+from experiments.datasets.bundled import Diabetes, Digits
+from experiments.datasets.curves import Linear, Polynomial, Sine
+from experiments.datasets.gates import And, Or, Xor
+from experiments.datasets.inline import Inline
+from experiments.datasets.mnist import Mnist
+from experiments.initializers import named
+
+DatasetSpec = Annotated[
+    Mnist | Digits | Linear | Sine | Polynomial | Diabetes | And | Or | Xor | Inline,
+    Field(discriminator="name"),
+    BeforeValidator(named),
+]
+
+DATASETS: dict[str, type[Dataset]] = {
+    str(entry.model_fields["name"].default): entry
+    for entry in (Mnist, Digits, Linear, Sine, Polynomial, Diabetes, And, Or, Xor, Inline)
+}
+
+__all__ = ["DATASETS", "Data", "DataShape", "Dataset", "DatasetSpec", "Source"]

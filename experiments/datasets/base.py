@@ -1,0 +1,160 @@
+"""What a data set says about itself before it is loaded, and what loading gives.
+
+Inputs are float32, images channels-last unless asked for otherwise. The split into training, validation and
+test is fixed per data set and does not depend on a run's seed; whatever is scaled, is scaled by figures of
+the training part alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from experiments.errors import SpecError
+from experiments.fields import Count, Strict
+
+Kind = Literal["classification", "binary", "regression"]
+DataFormat = Literal["channels_last", "channels_first"]
+Array = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int32]
+Split = Annotated[float, Field(strict=True, ge=0, le=0.9)]
+
+
+@dataclass(frozen=True)
+class DataShape:
+    """input: one sample's shape; target: one target's shape, () for a class number.
+
+    classes: their number, 0 for regression; low, high: the range of the inputs, units as in the data set's text
+    """
+
+    input: tuple[int, ...]
+    target: tuple[int, ...]
+    kind: Kind
+    classes: int
+    n_train: int
+    n_validation: int
+    n_test: int
+    low: float
+    high: float
+
+    @property
+    def outputs(self) -> int:
+        """Numbers to predict per sample, one-hot for classes."""
+        return self.classes if self.classes else int(np.prod(self.target))
+
+    @property
+    def is_image(self) -> bool:
+        return len(self.input) == 3
+
+    def formatted(self, data_format: DataFormat) -> tuple[int, ...]:
+        """The input's shape in a data format; only images differ."""
+        if self.is_image and data_format == "channels_first":
+            height, width, channels = self.input
+            return (channels, height, width)
+        return self.input
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where files are looked for. `download` takes a file's name and gives its path; the training side injects it."""
+
+    data_dir: Path | None = None
+    download: Callable[[str], Path] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Arrays of one data set. x: (samples, *input) float32; y: (samples,) int32 classes or (samples, k) float32.
+
+    truth: what is known about the data and was not given to the network (slope, intercept, scales)
+    """
+
+    x_train: Array
+    y_train: Array | Labels
+    x_validation: Array
+    y_validation: Array | Labels
+    x_test: Array
+    y_test: Array | Labels
+    truth: Mapping[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 over all arrays, their dtypes and shapes."""
+        digest = hashlib.sha256()
+        for name in ("x_train", "y_train", "x_validation", "y_validation", "x_test", "y_test"):
+            array = np.ascontiguousarray(getattr(self, name))
+            digest.update(f"{name}{array.dtype}{array.shape}".encode())
+            digest.update(array.tobytes())
+        return digest.hexdigest()
+
+    def formatted(self, data_format: DataFormat) -> Data:
+        """The same images with the channels where `data_format` wants them."""
+        if self.x_train.ndim != 4 or data_format == "channels_last":
+            return self
+        x = [channels_first(part) for part in (self.x_train, self.x_validation, self.x_test)]
+        return Data(x[0], self.y_train, x[1], self.y_validation, x[2], self.y_test, self.truth)
+
+
+def channels_first(images: Array) -> Array:
+    """(samples, height, width, channels) as (samples, channels, height, width)."""
+    return np.ascontiguousarray(np.moveaxis(images, -1, 1))
+
+
+class Dataset(Strict):
+    """A data set's spec: its name and what may be chosen about it."""
+
+    formula: ClassVar[str]
+    licence: ClassVar[str]
+    reference: ClassVar[str]
+
+    name: str
+    validation_split: Split = 0.1
+    """The share of the training samples that is set aside and never trained on."""
+    train_samples: Count | None = None
+    """Train on so many only; None: on all that the validation split leaves."""
+
+    def shape(self) -> DataShape:
+        """Shapes and sizes, without loading anything. Raises SpecError where the numbers do not fit."""
+        raise NotImplementedError
+
+    def load(self, source: Source, data_format: DataFormat = "channels_last") -> Data:
+        """The arrays. Raises DataError where they cannot be had, with the places that were tried."""
+        raise NotImplementedError
+
+    def parts(self, available: int) -> tuple[int, int]:
+        """(training, validation) sizes out of `available`. Raises SpecError."""
+        validation = round(available * self.validation_split)
+        training = available - validation
+        if training < 1:
+            raise SpecError.one(
+                "validation_split", f"{self.validation_split:g} of {available} samples leaves none to train on",
+                "a smaller share",
+            )  # fmt: skip
+        if self.train_samples is not None:
+            if self.train_samples > training:
+                raise SpecError.one(
+                    "train_samples",
+                    f"{self.train_samples} samples are more than there are",
+                    f"1 to {training}",
+                )
+            training = self.train_samples
+        return training, validation
+
+    def split(self, x: Array, y: Array | Labels) -> tuple[Array, Array | Labels, Array, Array | Labels]:
+        """(x_train, y_train, x_validation, y_validation): the validation part is the last, as in Keras' fit."""
+        training, validation = self.parts(len(x))
+        keep = len(x) - validation
+        return x[:training], y[:training], x[keep:], y[keep:]
+
+
+def shuffled(count: int, seed: int) -> npt.NDArray[np.int64]:
+    """A fixed permutation of 0..count-1."""
+    return np.random.default_rng(seed).permutation(count)

@@ -1,0 +1,61 @@
+"""The data sets that scikit-learn carries with it: nothing is downloaded."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from experiments.datasets.base import Data, DataFormat, Dataset, DataShape, Source, shuffled
+
+
+class Digits(Dataset):
+    """x: (8, 8, 1), brightness in [0, 1] (0..16 / 16); y: digit 0..9. 1,797 images, every fifth to test on."""
+
+    formula: ClassVar[str] = "x = pixel / 16"
+    licence: ClassVar[str] = "CC BY 4.0"
+    reference: ClassVar[str] = "Alpaydin & Kaynak 1998, UCI Optical Recognition of Handwritten Digits"
+    name: Literal["digits"] = "digits"
+
+    def shape(self) -> DataShape:
+        training, validation = self.parts(1438)
+        return DataShape((8, 8, 1), (), "classification", 10, training, validation, 359, 0.0, 1.0)
+
+    def load(self, source: Source, data_format: DataFormat = "channels_last") -> Data:
+        from sklearn.datasets import load_digits
+
+        bunch = load_digits()
+        order = shuffled(1797, 0)
+        x = (bunch.images[order, :, :, None] / 16).astype(np.float32)
+        y = bunch.target[order].astype(np.int32)
+        return Data(*self.split(x[:1438], y[:1438]), x[1438:], y[1438:]).formatted(data_format)
+
+
+class Diabetes(Dataset):
+    """x: 10 measurements, y: progression of the disease after a year; 442 patients, 88 of them to test on.
+
+    Inputs and target are centred and scaled by mean and standard deviation of the training part
+    (`truth`: target_mean, target_std), so a mean squared error of 1 is that of predicting the mean.
+    """
+
+    formula: ClassVar[str] = "x = (raw - mean) / std, y likewise, over the training part"
+    licence: ClassVar[str] = "public domain"
+    reference: ClassVar[str] = "Efron, Hastie, Johnstone & Tibshirani 2004, Least Angle Regression"
+    name: Literal["diabetes"] = "diabetes"
+
+    def shape(self) -> DataShape:
+        training, validation = self.parts(354)
+        return DataShape((10,), (1,), "regression", 0, training, validation, 88, -6.0, 6.0)
+
+    def load(self, source: Source, data_format: DataFormat = "channels_last") -> Data:
+        from sklearn.datasets import load_diabetes
+
+        bunch = load_diabetes(scaled=False)
+        order = shuffled(442, 0)
+        x, y = np.asarray(bunch.data, float)[order], np.asarray(bunch.target, float)[order, None]
+        training, _ = self.parts(354)
+        x = (x - x[:training].mean(0)) / x[:training].std(0)
+        mean, std = float(y[:training].mean()), float(y[:training].std())
+        x32, y32 = x.astype(np.float32), ((y - mean) / std).astype(np.float32)
+        truth = {"target_mean": mean, "target_std": std}
+        return Data(*self.split(x32[:354], y32[:354]), x32[354:], y32[354:], truth)

@@ -1,0 +1,106 @@
+"""MNIST: 70,000 grey images of handwritten digits, 28 x 28."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments.datasets.base import Array, Data, DataFormat, Dataset, DataShape, Source
+from experiments.errors import DataError
+
+FILE = "mnist.npz"
+MD5 = {
+    "x_train": "6bbc9ace898e44ae57da46a324031adb",
+    "y_train": "a25bea736e30d166cdddb491f175f624",
+    "x_test": "2646ac647ad5339dbf082846283269ea",
+    "y_test": "27ae3e4e09519cfbb04c329615203637",
+}
+"""Of the four original IDX files, which the arrays reproduce whatever archive holds them."""
+SHAPES = {"x_train": (60_000, 28, 28), "y_train": (60_000,), "x_test": (10_000, 28, 28), "y_test": (10_000,)}
+Bytes = npt.NDArray[np.uint8]
+
+
+class Mnist(Dataset):
+    """x: (28, 28, 1), brightness in [0, 1] (byte / 255); y: digit 0..9. 60,000 to train on, 10,000 to test on."""
+
+    formula: ClassVar[str] = "x = byte / 255"
+    licence: ClassVar[str] = "CC BY-SA 3.0"
+    reference: ClassVar[str] = "LeCun, Cortes & Burges 1998"
+    name: Literal["mnist"] = "mnist"
+
+    def shape(self) -> DataShape:
+        training, validation = self.parts(60_000)
+        return DataShape((28, 28, 1), (), "classification", 10, training, validation, 10_000, 0.0, 1.0)
+
+    def load(self, source: Source, data_format: DataFormat = "channels_last") -> Data:
+        arrays = read(locate(source))
+        parts = self.split(arrays["x_train"][..., None], arrays["y_train"].astype(np.int32))
+        train, y_train, validation, y_validation = parts
+        test, y_test = arrays["x_test"][..., None], arrays["y_test"].astype(np.int32)
+        data = Data(scaled(train), y_train, scaled(validation), y_validation, scaled(test), y_test)
+        return data.formatted(data_format)
+
+
+def scaled(images: npt.NDArray[Any]) -> Array:
+    """Bytes as brightness in [0, 1]."""
+    return images.astype(np.float32) / np.float32(255)
+
+
+def keras_cache() -> Path:
+    """Where Keras keeps what it has downloaded."""
+    return Path.home() / ".keras" / "datasets" / FILE
+
+
+def locate(source: Source) -> Path:
+    """The file, from the data directory, else Keras' cache, else downloaded. Raises DataError."""
+    tried = []
+    if source.data_dir is not None:
+        path = source.data_dir / FILE
+        if path.is_file():
+            return path
+        tried.append(f"{path} (GRADUS_DATA_DIR)")
+    else:
+        tried.append("GRADUS_DATA_DIR (not set)")
+    if keras_cache().is_file():
+        return keras_cache()
+    tried.append(f"{keras_cache()} (Keras' cache)")
+    if source.download is None:
+        tried.append("a download through Keras (not possible here)")
+    else:
+        try:
+            return source.download(FILE)
+        except Exception as error:  # noqa: BLE001  Keras raises a bare Exception for every kind of failed download
+            tried.append(f"a download through Keras ({error})")
+    raise DataError(
+        f"{FILE} cannot be had: tried {'; '.join(tried)}. Put the file into the folder that GRADUS_DATA_DIR names, "
+        "or use the data set `digits`, which needs no download"
+    )
+
+
+def read(path: Path) -> dict[str, Bytes]:
+    """The four arrays of the file. Raises DataError where it cannot be read or is not the real MNIST."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: np.ascontiguousarray(file[name], dtype=np.uint8) for name in MD5}
+    except (OSError, KeyError, ValueError, BadZipFile) as error:
+        raise DataError(f"{path} is no readable {FILE} ({error}); put the real one there") from error
+    for name, array in arrays.items():
+        if array.shape != SHAPES[name] or idx_md5(array) != MD5[name]:
+            raise DataError(
+                f"{path} is not MNIST: its {name} differs from the original; put the real one there"
+            )
+    return arrays
+
+
+def idx_md5(array: Bytes) -> str:
+    """The MD5 of the IDX file that holds `array`: a magic number (0x0800 + dimensions), the sizes, the bytes."""
+    header = struct.pack(f">{array.ndim + 1}i", 0x0800 + array.ndim, *array.shape)
+    digest = hashlib.md5(header, usedforsecurity=False)
+    digest.update(array.data)
+    return digest.hexdigest()

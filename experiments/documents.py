@@ -1,0 +1,218 @@
+"""Text to plain data: YAML 1.2 (core schema) and JSON, and the check that data are plain.
+
+Why not a library's own loader: YAML 1.1 habits (`off` as false, `1e-4` as text, dates, `1_000`) must not decide
+what an experiment is, aliases must be refused before they multiply, and every refusal names its line.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from experiments.errors import Problem, SpecError
+
+MAX_DEPTH = 40
+MAX_YAML_CHARACTERS = 1 << 20
+
+_NULL = re.compile(r"null|Null|NULL|~|")
+_TRUE = re.compile(r"true|True|TRUE")
+_FALSE = re.compile(r"false|False|FALSE")
+_INT = re.compile(r"[-+]?[0-9]+")
+_OCTAL = re.compile(r"0o[0-7]+")
+_HEX = re.compile(r"0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)")
+_NAN = re.compile(r"\.(nan|NaN|NAN)")
+_MAX_DIGITS = 400
+"""Longer runs of digits are text: Python refuses to read them, and no field wants them."""
+
+
+def parse_yaml(text: str) -> object:
+    """Plain data from YAML 1.2. Raises SpecError with the line for anything else: aliases, tags, doubled keys."""
+    if len(text) > MAX_YAML_CHARACTERS:
+        raise SpecError.one("", f"{len(text)} characters of YAML", f"at most {MAX_YAML_CHARACTERS}")
+    reader = YAML(typ="safe", pure=True)
+    try:
+        return _Composer(list(reader.parse(text))).document()
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        line = f"line {mark.line + 1}: " if mark is not None else ""
+        what = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise SpecError.one("", f"{line}this is no YAML: {what}", "YAML 1.2 or JSON") from error
+    except (ValueError, RecursionError, IndexError, KeyError, TypeError, AttributeError) as error:
+        # ruamel's scanner lets some malformed escapes and characters through to Python's own errors
+        raise SpecError.one(
+            "", f"this is no YAML: {type(error).__name__}: {error}", "YAML 1.2 or JSON"
+        ) from error
+
+
+def parse_json(text: str) -> object:
+    """Plain data from JSON. Raises SpecError; NaN and Infinity, which JSON does not have, are refused."""
+    try:
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except ValueError as error:
+        raise SpecError.one("", f"this is no JSON: {error}", "JSON") from error
+    except RecursionError as error:
+        raise SpecError.one("", "this is nested too deeply", f"at most {MAX_DEPTH} levels") from error
+
+
+def plain(data: object) -> None:
+    """Refuse what is not plain, finite data of bounded depth. Raises SpecError with every place found (up to 50)."""
+    problems: list[Problem] = []
+    stack: list[tuple[str, object, int]] = [("", data, 0)]
+    while stack and len(problems) < 50:
+        path, value, depth = stack.pop()
+        if depth > MAX_DEPTH:
+            problems.append(Problem(path[:200], "nested too deeply", f"at most {MAX_DEPTH} levels"))
+        elif isinstance(value, dict):
+            for key, inner in value.items():
+                if not isinstance(key, str):
+                    problems.append(Problem(path, f"the key {short(key)} is no text", "names as keys"))
+                elif not _clean(key):
+                    problems.append(Problem(path, "a key has characters that are no text", "Unicode text"))
+                else:
+                    stack.append((f"{path}.{key}" if path else key, inner, depth + 1))
+        elif isinstance(value, list | tuple):
+            stack.extend((f"{path}[{index}]", inner, depth + 1) for index, inner in enumerate(value))
+        elif isinstance(value, str):
+            if not _clean(value):
+                problems.append(
+                    Problem(path, "the text has characters that are no text", "Unicode text without NUL")
+                )
+        elif isinstance(value, float) and not math.isfinite(value):
+            problems.append(Problem(path, f"{value} is not a finite number", "finite numbers"))
+        elif isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**63:
+            problems.append(Problem(path, "the number is too large", "whole numbers below 2^63"))
+        elif not (value is None or isinstance(value, bool | int | float)):
+            problems.append(
+                Problem(path, f"{type(value).__name__} is no plain value", "text, numbers, lists, mappings")
+            )
+    if problems:
+        raise SpecError(sorted(problems, key=lambda problem: problem.path))
+
+
+def short(value: object, length: int = 60) -> str:
+    """A value as it would be written, cut to a length, for messages."""
+    try:
+        text = value if isinstance(value, str) else json.dumps(value, default=str)
+    except (ValueError, RecursionError, TypeError):
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _clean(text: str) -> bool:
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        keys = [key for key, _ in pairs]
+        doubled = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {short(doubled)} appears twice")
+    return result
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is not a finite number")
+
+
+class _Composer:
+    """Events to plain data."""
+
+    def __init__(self, events: list[Any]) -> None:
+        self.events = events
+        self.at = 0
+
+    def document(self) -> object:
+        starts = [event for event in self.events if isinstance(event, DocumentStartEvent)]
+        if len(starts) > 1:
+            raise self.refuse(starts[1], "a second document", "one document")
+        self.at = 1  # past the start of the stream
+        if not starts:
+            return None
+        self.at += 1
+        return self.node(0)
+
+    def node(self, depth: int) -> object:
+        event = self.events[self.at]
+        self.at += 1
+        if depth > MAX_DEPTH:
+            raise self.refuse(event, "nested too deeply", f"at most {MAX_DEPTH} levels")
+        if isinstance(event, AliasEvent) or getattr(event, "anchor", None):
+            raise self.refuse(event, "an anchor or alias", "the value itself, written out")
+        tag = getattr(event, "tag", None) or getattr(event, "ctag", None)
+        if tag is not None and str(tag) not in ("!", "None"):
+            raise self.refuse(event, f"the tag {tag}", "plain values")
+        if isinstance(event, ScalarEvent):
+            return scalar(event.value) if event.implicit[0] else event.value
+        if isinstance(event, SequenceStartEvent):
+            return self.sequence(depth)
+        if isinstance(event, MappingStartEvent):
+            return self.mapping(depth)
+        raise self.refuse(event, "nothing that can be read", "a value")
+
+    def sequence(self, depth: int) -> list[object]:
+        items = []
+        while not isinstance(self.events[self.at], SequenceEndEvent):
+            items.append(self.node(depth + 1))
+        self.at += 1
+        return items
+
+    def mapping(self, depth: int) -> dict[str, object]:
+        result: dict[str, object] = {}
+        while not isinstance(self.events[self.at], MappingEndEvent):
+            event = self.events[self.at]
+            key = self.node(depth + 1)
+            if isinstance(key, bool | int | float) or key is None:
+                key = event.value  # `1:` and `true:` name things; they are read as written
+            if not isinstance(key, str):
+                raise self.refuse(event, "a key that is no text", "a name")
+            if key in result:
+                raise self.refuse(event, f"the key {short(key)} appears twice", "each key once")
+            result[key] = self.node(depth + 1)
+        self.at += 1
+        return result
+
+    @staticmethod
+    def refuse(event: Any, message: str, allowed: str) -> SpecError:
+        return SpecError.one("", f"line {event.start_mark.line + 1}: {message}", allowed)
+
+
+def scalar(text: str) -> object:
+    """A plain (unquoted) scalar by YAML 1.2's core schema."""
+    if _NULL.fullmatch(text):
+        return None
+    if _TRUE.fullmatch(text):
+        return True
+    if _FALSE.fullmatch(text):
+        return False
+    if len(text) > _MAX_DIGITS:
+        return text
+    if _INT.fullmatch(text):
+        return int(text)
+    if _OCTAL.fullmatch(text):
+        return int(text[2:], 8)
+    if _HEX.fullmatch(text):
+        return int(text[2:], 16)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    if _INFINITE.fullmatch(text):
+        return -math.inf if text[0] == "-" else math.inf
+    if _NAN.fullmatch(text):
+        return math.nan
+    return text

@@ -1,0 +1,125 @@
+"""What every layer of the table says about itself before anything is built.
+
+Shapes are without the batch. FLOPs are of one forward pass of one sample, a multiplication and an addition
+counted as one each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from experiments.activations import ActivationName
+from experiments.errors import SpecError
+from experiments.fields import Flag, Strict
+from experiments.initializers import Initializer, InitializerSpec, Regularizer, RegularizerSpec
+
+Shape = tuple[int, ...]
+DataFormat = Literal["channels_last", "channels_first"]
+Units = Annotated[int, Field(strict=True, ge=1, le=10_000_000)]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a layer makes of an input shape.
+
+    parameters: all weights; frozen: those among them that no gradient moves (moving means and variances)
+    formula: how the output's size or the parameter count comes about, with the numbers filled in
+    warnings: what a person should know though nothing is wrong
+    """
+
+    output_shape: Shape
+    parameters: int = 0
+    frozen: int = 0
+    flops: int = 0
+    formula: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+class Layer(Strict):
+    """One layer. Field names are Keras' argument names; None stands for the model's default."""
+
+    keras_name: ClassVar[str]
+    """Its name in keras.layers; for `stochastic_pool2d` and `dropout` that of our own class."""
+    formula: ClassVar[str]
+    reference: ClassVar[str] = "Keras"
+    lanes: ClassVar[bool] = True
+    """False where the vectorised map over lanes has no converter for it."""
+    kinked: ClassVar[bool] = False
+    """True where the layer itself has kinks (max pooling: where two inputs tie)."""
+    wants: ClassVar[Literal["any", "vector", "sequence", "image"]] = "any"
+    """The rank it takes: the resolver flattens or makes rows where that fits."""
+    has_data_format: ClassVar[bool] = False
+    default_activation: ClassVar[str | None] = None
+    """What stands for an activation that neither the layer nor the model names; None: the layer has none."""
+
+    type: str
+
+    def forecast(self, shape: Shape, data_format: DataFormat) -> Forecast:
+        """The output shape and costs for an input of `shape`. Raises SpecError (path within the layer)."""
+        raise NotImplementedError
+
+    def arguments(self, data_format: DataFormat = "channels_last") -> dict[str, object]:
+        """What keras.layers.<keras_name> takes. Initialisers and regularisers are Keras configurations."""
+        values: dict[str, object] = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if name == "type":
+                continue
+            if isinstance(value, Initializer | Regularizer):
+                value = value.keras_config()
+            elif name.endswith("initializer") and value is None:
+                continue
+            values[name] = value
+        if self.has_data_format:
+            values["data_format"] = data_format
+        return values
+
+    @property
+    def label(self) -> str:
+        """A few characters for the one-line architecture."""
+        return self.type
+
+
+class Weighted(Layer):
+    """A layer with a kernel, a bias and an activation."""
+
+    default_activation: ClassVar[str | None] = "relu"
+    activation: ActivationName | None = None
+    use_bias: Flag = True
+    kernel_initializer: InitializerSpec | None = None
+    bias_initializer: InitializerSpec | None = None
+    kernel_regularizer: RegularizerSpec | None = None
+    bias_regularizer: RegularizerSpec | None = None
+    activity_regularizer: RegularizerSpec | None = None
+
+
+def refuse(field: str, message: str, allowed: str) -> SpecError:
+    return SpecError.one(field, message, allowed)
+
+
+def spatial(shape: Shape, data_format: DataFormat) -> tuple[int, int, int]:
+    """(height, width, channels) of an image shape in either format."""
+    if data_format == "channels_last":
+        return shape[0], shape[1], shape[2]
+    return shape[1], shape[2], shape[0]
+
+
+def image(height: int, width: int, channels: int, data_format: DataFormat) -> Shape:
+    """The inverse of `spatial`."""
+    return (height, width, channels) if data_format == "channels_last" else (channels, height, width)
+
+
+def pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else value
+
+
+def size(shape: Shape) -> int:
+    return prod(shape)
+
+
+def times(shape: Shape) -> str:
+    return "x".join(str(n) for n in shape)

@@ -1,0 +1,17 @@
+"""How large a spec may be. The service fills this from its settings; the defaults suit one machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """runs per experiment; parameters, memory (bytes, training, one run), FLOPs (a whole run's training), epochs."""
+
+    max_runs: int = 10_000
+    max_parameters: int = 50_000_000
+    max_memory_bytes: int = 8 * 2**30
+    max_flops: float = 1e16
+    max_epochs: int = 100_000
+    max_layers: int = 200

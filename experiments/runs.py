@@ -1,0 +1,123 @@
+"""RunSpec: one frozen point of an experiment, everything that decides one training."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+
+from experiments.datasets import DatasetSpec, DataShape
+from experiments.fields import Seed, Strict
+from experiments.losses import Encoding, LossSpec
+from experiments.networks import ModelSpec
+from experiments.optimizers import OptimizerSpec
+from experiments.schedules import Schedule
+from experiments.sections import (
+    ArtifactsSpec,
+    Device,
+    DiagnosticsField,
+    DiagnosticsSpec,
+    GradientCheckField,
+    GradientCheckSpec,
+    TrainingSpec,
+)
+from experiments.theory import Plan, plan
+
+VERSION = "gradus-1"
+"""Raised when the meaning of a field changes, so that old fingerprints are not taken for new ones."""
+
+
+class RunSpec(Strict):
+    """One training. JSON round trip: `RunSpec.model_validate(spec.model_dump(mode="json")) == spec`."""
+
+    dataset: DatasetSpec
+    model: ModelSpec
+    loss: LossSpec
+    optimizer: OptimizerSpec
+    training: TrainingSpec = TrainingSpec()
+    seed: Seed = 0
+    gradient_check: GradientCheckField = GradientCheckSpec()
+    diagnostics: DiagnosticsField = DiagnosticsSpec()
+    artifacts: ArtifactsSpec = ArtifactsSpec()
+    device: Device = "auto"
+
+    def fingerprint(self) -> str:
+        """sha256 (hex) of all that decides the result: not artifacts, diagnostics, gradient_check or device."""
+        parts = (self.dataset, self.model, self.loss, self.optimizer, self.training)
+        return _hash([*(part.canonical for part in parts), str(self.seed)])
+
+    def program_key(self) -> str:
+        """sha256 (hex) of what decides the compiled program.
+
+        In it: data set, network, loss, optimizer with its structural fields, batch size, whether diagnostics are
+        measured. Not: seed, epochs, stopping, the learning rate where it is a number.
+        """
+        return self._program_key
+
+    @cached_property
+    def _program_key(self) -> str:
+        optimizer = json.dumps(self.optimizer.structure(), sort_keys=True)
+        rest = [str(self.training.batch_size), self.diagnostics.every]
+        return _hash([self.dataset.canonical, self.model.canonical, self.loss.canonical, optimizer, *rest])
+
+    def max_width(self) -> int:
+        """The most lanes that may train as one program; 1 where a layer cannot be vectorised."""
+        return self.model.max_width if self.loss.lanes else 1
+
+    @cached_property
+    def data_shape(self) -> DataShape:
+        return self.dataset.shape()
+
+    @cached_property
+    def plan(self) -> Plan:
+        """Shapes, parameters, FLOPs and memory of the network."""
+        return plan(
+            self.model, self.data_shape, batch_size=self.training.batch_size, slots=self.optimizer.slots
+        )
+
+    @cached_property
+    def encoding(self) -> Encoding:
+        """How the targets are given to the loss."""
+        return self.loss.encoding(self.data_shape.kind, self.plan.output_shape[-1])
+
+    @cached_property
+    def architecture(self) -> str:
+        return self.model.architecture(self.data_shape.formatted(self.model.data_format))
+
+    def params(self) -> dict[str, str | int | float]:
+        """The flat parameters by which runs are told apart in MLflow."""
+        rate = self.optimizer.learning_rate
+        return {
+            "activation": self.model.activation,
+            "optimizer": self.optimizer.name,
+            "learning_rate": rate.canonical if isinstance(rate, Schedule) else rate,
+            "batch_size": self.training.batch_size,
+            "epochs": self.training.epochs,
+            "seed": self.seed,
+            "dataset": self.dataset.name,
+            "architecture": self.architecture,
+            "n_params": self.plan.parameters,
+            "loss": self.loss.name,
+        }
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run of an experiment. levels: factor name -> label of its level, `seed` among them where it is swept."""
+
+    spec: RunSpec
+    levels: dict[str, str]
+
+    def params(self) -> dict[str, str | int | float]:
+        """The run's parameters and, under their own names, the swept fields that are not among them."""
+        known = self.spec.params()
+        return known | {name: label for name, label in self.levels.items() if name not in known}
+
+
+def _hash(parts: list[str]) -> str:
+    digest = hashlib.sha256(VERSION.encode())
+    for part in parts:
+        digest.update(b"\0")
+        digest.update(part.encode())
+    return digest.hexdigest()

@@ -1,0 +1,185 @@
+"""What can be said about a network without building it: shapes, parameters, FLOPs, memory, first loss, decay.
+
+FLOPs: one forward pass of one sample, multiplication and addition counted as one each. Training costs about
+three times that (forward, gradient by inputs, gradient by weights). Memory: float32, one lane, one batch:
+weights, their gradient and the optimizer's tensors; every layer's output and its gradient.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from experiments.activations import ACTIVATIONS
+from experiments.datasets import DataShape
+from experiments.errors import Problem, SpecError
+from experiments.layers import Layer, Shape
+from experiments.layers.base import DataFormat, Forecast, size
+from experiments.limits import Limits
+from experiments.losses import Loss
+from experiments.networks import ModelSpec
+
+FLOAT = 4
+"""Bytes of a float32."""
+TRAINING_PASSES = 3
+RANKS = {"vector": 1, "sequence": 2, "image": 3}
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """One row of the layer table; output_shape without the batch, memory in bytes."""
+
+    name: str
+    type: str
+    output_shape: Shape
+    parameters: int
+    frozen: int
+    flops: int
+    memory_bytes: int
+    formula: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The whole network. `flops`: forward, per sample; `memory_bytes`: training with one batch."""
+
+    input_shape: Shape
+    layers: tuple[LayerPlan, ...]
+    parameters: int
+    trainable: int
+    flops: int
+    memory_bytes: int
+    warnings: tuple[str, ...]
+
+    @property
+    def output_shape(self) -> Shape:
+        return self.layers[-1].output_shape
+
+    def training_flops(self, samples: int, epochs: int) -> float:
+        """Of a whole run on `samples` training samples."""
+        return float(TRAINING_PASSES) * self.flops * samples * epochs
+
+
+def plan(model: ModelSpec, shape: DataShape, *, batch_size: int = 32, slots: int = 2) -> Plan:
+    """The layer table. Raises SpecError with `layers[i]…` where a layer does not fit its input.
+
+    slots: tensors as large as the weights that the optimizer keeps (Adam: 2).
+    """
+    current = shape.formatted(model.data_format)
+    start, rows = current, []
+    for index, layer in enumerate(model.layers):
+        try:
+            forecast = step(layer, current, model.data_format)
+        except SpecError as error:
+            raise error.under(f"layers[{index}]") from None
+        rows.append(row(index, layer, forecast, batch_size, slots))
+        current = forecast.output_shape
+    return Plan(
+        input_shape=start,
+        layers=tuple(rows),
+        parameters=sum(one.parameters for one in rows),
+        trainable=sum(one.parameters - one.frozen for one in rows),
+        flops=sum(one.flops for one in rows),
+        memory_bytes=sum(one.memory_bytes for one in rows) + FLOAT * batch_size * size(start),
+        warnings=tuple(f"{one.name}: {warning}" for one in rows for warning in one.warnings),
+    )
+
+
+def step(layer: Layer, shape: Shape, data_format: DataFormat) -> Forecast:
+    """One layer's forecast, after a look whether it takes an input of this rank. Raises SpecError."""
+    rank = RANKS.get(layer.wants)
+    if rank is not None and len(shape) != rank and not (layer.wants == "vector" and len(shape) == 2):
+        raise SpecError.one(
+            "",
+            f"{layer.type} takes {_KINDS[rank]}, its input has the shape {_shape(shape)}",
+            _REMEDIES[rank],
+        )
+    return layer.forecast(shape, data_format)
+
+
+_KINDS = {1: "a vector", 2: "a sequence (steps, features)", 3: "an image (height, width, channels)"}
+_REMEDIES = {
+    1: "a flatten layer before it",
+    2: "a reshape layer before it, or return_sequences: true in the recurrent layer before it",
+    3: "image data, and no flatten or dense layer before it",
+}
+
+
+def _shape(shape: Shape) -> str:
+    return "(" + ", ".join(str(n) for n in shape) + ")"
+
+
+def row(index: int, layer: Layer, forecast: Forecast, batch_size: int, slots: int) -> LayerPlan:
+    """One row of the table from one forecast."""
+    weights = forecast.parameters * (2 + slots)
+    values = 2 * batch_size * size(forecast.output_shape)
+    return LayerPlan(
+        name=f"{index}-{layer.type}",
+        type=layer.type,
+        output_shape=forecast.output_shape,
+        parameters=forecast.parameters,
+        frozen=forecast.frozen,
+        flops=forecast.flops,
+        memory_bytes=FLOAT * (weights + values),
+        formula=forecast.formula,
+        warnings=forecast.warnings,
+    )
+
+
+def expected_initial_loss(loss: Loss, shape: DataShape) -> float | None:
+    """The loss of a network that knows nothing yet: ln C for cross-entropy over C balanced classes, ln 2 for two.
+
+    None where it depends on the targets' scale. Source: CS231n, "look for correct loss at chance performance".
+    """
+    if loss.wants == "distribution" and loss.name in (
+        "categorical_crossentropy",
+        "sparse_categorical_crossentropy",
+    ):
+        return math.log(shape.classes)
+    if loss.name == "binary_crossentropy":
+        return math.log(2)
+    return None
+
+
+def gradient_decay_bound(activations: Sequence[str]) -> float:
+    """Π sup|f'| over the layers: how much of a gradient can pass, weights of norm 1 (sigmoid: 0.25 a layer)."""
+    return math.prod(ACTIVATIONS[name].derivative_bound for name in activations)
+
+
+def problems_of(plan: Plan, samples: int, epochs: int, limits: Limits) -> list[Problem]:
+    """What exceeds the limits, with the formula that decides."""
+    found = []
+    if plan.parameters > limits.max_parameters:
+        largest = max(plan.layers, key=lambda one: one.parameters)
+        found.append(
+            Problem(
+                "model",
+                f"{plan.parameters:,} parameters; the largest layer is {largest.name}: {largest.formula}",
+                f"at most {limits.max_parameters:,} parameters",
+            )
+        )
+    if plan.memory_bytes > limits.max_memory_bytes:
+        largest = max(plan.layers, key=lambda one: one.memory_bytes)
+        found.append(
+            Problem(
+                "model",
+                f"training needs about {plan.memory_bytes / 2**30:.1f} GiB; most of it in {largest.name} "
+                f"({largest.memory_bytes / 2**30:.1f} GiB, output {_shape(largest.output_shape)})",
+                f"at most {limits.max_memory_bytes / 2**30:.1f} GiB: fewer units or filters, or a smaller batch",
+            )
+        )
+    total = plan.training_flops(samples, epochs)
+    if total > limits.max_flops:
+        found.append(
+            Problem(
+                "training.epochs",
+                f"a run needs {TRAINING_PASSES} · {plan.flops:,} · {samples:,} samples · {epochs} epochs = "
+                f"{total:.2g} FLOPs",
+                f"at most {limits.max_flops:.2g} FLOPs a run",
+            )
+        )
+    if epochs > limits.max_epochs:
+        found.append(Problem("training.epochs", f"{epochs} epochs", f"at most {limits.max_epochs}"))
+    return found
