@@ -1,6 +1,7 @@
 """Every activation of Keras 3.15 that can be a choice here, and the step of the perceptron, as one table.
 
-Left out: `glu` (halves its units) and `threshold` (cannot be built by name). `swish` and `hard_swish` are Keras'
+Left out: `glu` (halves its units) and `threshold` (cannot be built by name). `swish` and `hard_swish` are
+Keras'
 second names for `silu` and `hard_silu`.
 """
 
@@ -21,7 +22,8 @@ class Activation:
     """What is known about one activation f(z) before anything is trained.
 
     keras_name: its name in keras.activations; None where the implementation is ours
-    smoothness: Cinf; C1 (continuous derivative); C0 (continuous, kinks in the derivative); jump (not continuous)
+    smoothness: Cinf; C1 (continuous derivative); C0 (continuous, kinks in the derivative); jump (not
+    continuous)
     kinks: the z where the derivative (C0) or the value (jump) is not continuous
     derivative_bound: sup |f'(z)| over all z; inf where there is none
     low, high: the range of f
@@ -73,7 +75,8 @@ ACTIVATIONS: dict[str, Activation] = {
                    "Dugas et al. 2001; Glorot, Bordes & Bengio 2011"),
         Activation("softsign", "softsign", "z / (1 + |z|)", "C1", (), 1.0, -1.0, 1.0, "glorot_uniform",
                    "Glorot & Bengio 2010"),
-        Activation("squareplus", "squareplus", "(z + sqrt(z^2 + 4)) / 2", "Cinf", (), 1.0, 0.0, inf, "he_normal",
+        Activation("squareplus", "squareplus", "(z + sqrt(z^2 + 4)) / 2", "Cinf", (),
+                   1.0, 0.0, inf, "he_normal",
                    "Barron 2021, arXiv:2112.11687"),
         Activation("silu", "silu", "z sigmoid(z)", "Cinf", (), 1.0998393194985135, -0.2784645427610738, inf,
                    "he_normal", "Ramachandran, Zoph & Le 2017, arXiv:1710.05941"),
@@ -91,13 +94,14 @@ ACTIVATIONS: dict[str, Activation] = {
                    "glorot_uniform", "Collobert 2004"),
         Activation("hard_shrink", "hard_shrink", "z if |z| > 1/2 else 0", "jump", (-0.5, 0.5), 1.0, -inf, inf,
                    "glorot_uniform", "Donoho & Johnstone 1994"),
-        Activation("soft_shrink", "soft_shrink", "sign(z) max(|z| - 1/2, 0)", "C0", (-0.5, 0.5), 1.0, -inf, inf,
-                   "glorot_uniform", "Donoho & Johnstone 1994"),
+        Activation("soft_shrink", "soft_shrink", "sign(z) max(|z| - 1/2, 0)", "C0", (-0.5, 0.5), 1.0, -inf,
+                   inf, "glorot_uniform", "Donoho & Johnstone 1994"),
         Activation("tanh_shrink", "tanh_shrink", "z - tanh(z)", "Cinf", (), 1.0, -inf, inf, "glorot_uniform",
                    "Keras"),
         Activation("log_sigmoid", "log_sigmoid", "-log(1 + exp(-z))", "Cinf", (), 1.0, -inf, 0.0,
                    "glorot_uniform", "Keras"),
-        Activation("sparse_plus", "sparse_plus", "0 if z <= -1; (z + 1)^2 / 4 if |z| < 1; z if z >= 1", "C1", (),
+        Activation("sparse_plus", "sparse_plus", "0 if z <= -1; (z + 1)^2 / 4 if |z| < 1; z if z >= 1",
+                   "C1", (),
                    1.0, 0.0, inf, "he_normal", "Keras"),
         Activation("sparse_sigmoid", "sparse_sigmoid", "min(max(0, (z + 1) / 2), 1)", "C0", (-1.0, 1.0), 0.5,
                    0.0, 1.0, "glorot_uniform", "Martins & Astudillo 2016, arXiv:1602.02068"),

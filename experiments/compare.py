@@ -15,7 +15,9 @@ ACCURACY_DELTA = 0.002
 
 
 class Tune(Strict):
-    """Fields that are chosen per level on validation data before levels are compared. Whatever is no field is one."""
+    """Fields that are chosen per level on validation data before levels are compared. Whatever is no field
+    is one.
+    """
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Axis] = Field(init=False)

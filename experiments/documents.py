@@ -1,6 +1,7 @@
 """Text to plain data: YAML 1.2 (core schema) and JSON, and the check that data are plain.
 
-Why not a library's own loader: YAML 1.1 habits (`off` as false, `1e-4` as text, dates, `1_000`) must not decide
+Why not a library's own loader: YAML 1.1 habits (`off` as false, `1e-4` as text, dates, `1_000`) must not
+decide
 what an experiment is, aliases must be refused before they multiply, and every refusal names its line.
 """
 
@@ -42,7 +43,9 @@ _MAX_DIGITS = 400
 
 
 def parse_yaml(text: str) -> object:
-    """Plain data from YAML 1.2. Raises SpecError with the line for anything else: aliases, tags, doubled keys."""
+    """Plain data from YAML 1.2. Raises SpecError with the line for anything else: aliases, tags, doubled
+    keys.
+    """
     if len(text) > MAX_YAML_CHARACTERS:
         raise SpecError.one("", f"{len(text)} characters of YAML", f"at most {MAX_YAML_CHARACTERS}")
     reader = YAML(typ="safe", pure=True)
@@ -71,7 +74,9 @@ def parse_json(text: str) -> object:
 
 
 def plain(data: object) -> None:
-    """Refuse what is not plain, finite data of bounded depth. Raises SpecError with every place found (up to 50)."""
+    """Refuse what is not plain, finite data of bounded depth. Raises SpecError with every place found (up
+    to 50).
+    """
     problems: list[Problem] = []
     stack: list[tuple[str, object, int]] = [("", data, 0)]
     while stack and len(problems) < 50:

@@ -95,10 +95,16 @@ def factor_name(path: Path) -> str:
 def misplaced(name: str, source: str) -> Problem:
     """Why `name` is no axis."""
     if name in FIXED:
-        return Problem(source, f"`{name}` is no factor: {FIXED[name]}", "a field of dataset, model, loss, optimizer or "
-                       "training, by its short name or its path")  # fmt: skip
-    return Problem(source, unknown("field", name, sorted(SHORT_NAMES)), "a short name as learning_rate, or a path as "
-                   "training.batch_size or model.layers[0].units")  # fmt: skip
+        return Problem(
+            source,
+            f"`{name}` is no factor: {FIXED[name]}",
+            "a field of dataset, model, loss, optimizer or training, by its short name or its path",
+        )
+    return Problem(
+        source,
+        unknown("field", name, sorted(SHORT_NAMES)),
+        "a short name as learning_rate, or a path as training.batch_size or model.layers[0].units",
+    )
 
 
 def factors_of(
@@ -192,7 +198,9 @@ class Expansion:
         )
 
     def points(self) -> tuple[Point, ...]:
-        """Every point. Raises SpecError with every problem of the first point that has one, and of single levels."""
+        """Every point. Raises SpecError with every problem of the first point that has one, and of single
+        levels.
+        """
         levels = [factor.levels() if factor.size else () for factor in self.factors]
         self._check_levels(levels)
         combinations = self._drawn(levels) if self.draws is not None else self._grid(levels)
@@ -278,8 +286,11 @@ class Expansion:
                 name = next((n for n in point.levels if point.levels[n] != other.levels[n]), "seed")
                 source = next((f.source for f in self.factors if f.name == name), f"sweep.{name}s")
                 a, b = other.levels.get(name), point.levels.get(name)
-                raise SpecError.one(source, f"the levels {a} and {b} make the same run: {name} changes nothing here",
-                                    "levels that differ in a field that a layer or the training reads")  # fmt: skip
+                raise SpecError.one(
+                    source,
+                    f"the levels {a} and {b} make the same run: {name} changes nothing here",
+                    "levels that differ in a field that a layer or the training reads",
+                )
 
 
 def equal_parameters(points: Sequence[Point], tolerance: float) -> None:
@@ -291,7 +302,8 @@ def equal_parameters(points: Sequence[Point], tolerance: float) -> None:
     if high - low > tolerance * low:
         raise SpecError.one(
             "sweep.require.equal_parameters",
-            f"the parameter counts {_counted(counts[low])} and {_counted(counts[high])} differ by {(high - low) / low:.1%}",
+            f"the parameter counts {_counted(counts[low])} and {_counted(counts[high])} differ by "
+            f"{(high - low) / low:.1%}",
             f"at most {tolerance:.1%}",
         )
 

@@ -141,9 +141,23 @@ class Identity(Initializer):
 
 
 InitializerUnion = (
-    Auto | GlorotUniform | GlorotNormal | HeUniform | HeNormal | LecunUniform | LecunNormal | RandomNormal
-    | TruncatedNormal | RandomUniform | VarianceScaling | Orthogonal | Constant | Zeros | Ones | Identity
-)  # fmt: skip
+    Auto
+    | GlorotUniform
+    | GlorotNormal
+    | HeUniform
+    | HeNormal
+    | LecunUniform
+    | LecunNormal
+    | RandomNormal
+    | TruncatedNormal
+    | RandomUniform
+    | VarianceScaling
+    | Orthogonal
+    | Constant
+    | Zeros
+    | Ones
+    | Identity
+)
 InitializerSpec = Annotated[InitializerUnion, Field(discriminator="name"), BeforeValidator(named)]
 INITIALIZERS: dict[str, type[Initializer]] = {
     "auto": Auto, "glorot_uniform": GlorotUniform, "glorot_normal": GlorotNormal, "he_uniform": HeUniform,

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """runs per experiment; parameters, memory (bytes, training, one run), FLOPs (a whole run's training), epochs."""
+    """runs per experiment; parameters, memory (bytes, training, one run), FLOPs (a whole run's training),
+    epochs.
+    """
 
     max_runs: int = 10_000
     max_parameters: int = 50_000_000

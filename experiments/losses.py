@@ -1,7 +1,9 @@
 """The losses of Keras 3.15 by Keras' names and argument names, and ½Σ(t−y)².
 
-Left out: CTC (targets of another length than the outputs). t: target, y: output, one sample; a batch's loss is
-the mean over its samples. What each wants from the last layer is data here, so that no spec is found wrong only
+Left out: CTC (targets of another length than the outputs). t: target, y: output, one sample; a batch's
+loss is
+the mean over its samples. What each wants from the last layer is data here, so that no spec is found wrong
+only
 after it was queued.
 """
 
@@ -42,7 +44,9 @@ class Loss(Strict):
     """True where the number of outputs is free (embeddings)."""
     lanes: ClassVar[bool] = True
     coupled: ClassVar[bool] = False
-    """True where a sample's share depends on the others of its batch, so that the batch size decides the value."""
+    """True where a sample's share depends on the others of its batch, so that the batch size decides the
+    value.
+    """
     margin_at_zero: ClassVar[bool] = False
     """True where the sign of a single output names the class."""
 

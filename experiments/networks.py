@@ -18,7 +18,9 @@ MAX_LAYERS = 1000
 
 
 class ModelSpec(Strict):
-    """A network in full: every layer from the input's shape to the output, every activation and initialiser named."""
+    """A network in full: every layer from the input's shape to the output, every activation and
+    initialiser named.
+    """
 
     layers: tuple[LayerSpec, ...] = Field(min_length=1, max_length=MAX_LAYERS)
     data_format: DataFormat = "channels_last"
@@ -96,7 +98,9 @@ def _tuple(value: object) -> object:
 
 
 class ModelChoice(Strict):
-    """`layers`, `hidden` or `pattern`: one of the three. The defaults hold for every layer that names none."""
+    """`layers`, `hidden` or `pattern`: one of the three. The defaults hold for every layer that names
+    none.
+    """
 
     activation: ActivationName | None = None
     """Of every hidden layer that names none. Default: relu; recurrent layers tanh."""

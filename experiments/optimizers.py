@@ -1,7 +1,8 @@
 """The optimizers of Keras 3.15 by Keras' names and argument names, with Keras' defaults.
 
 Left out because they wrap others: MultiOptimizer, LossScaleOptimizer. Refused as fields, with the reason:
-`use_ema` (applied only when `fit` ends) and `gradient_accumulation_steps` (raises where the update is stateless).
+`use_ema` (applied only when `fit` ends) and `gradient_accumulation_steps` (raises where the update is
+stateless).
 """
 
 from __future__ import annotations

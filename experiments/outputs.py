@@ -10,7 +10,9 @@ from experiments.losses import LOSSES, Loss
 
 
 def output_units(loss: Loss, shape: DataShape) -> int:
-    """Units of an output layer that nobody sized: classes, target numbers; one for two classes where that will do."""
+    """Units of an output layer that nobody sized: classes, target numbers; one for two classes where that
+    will do.
+    """
     if shape.kind == "binary" and not loss.two_units:
         return 1
     return shape.outputs
@@ -31,38 +33,69 @@ def check_output(loss: Loss, shape: DataShape, output: Shape, activation: str, p
 
 def _size(loss: Loss, shape: DataShape, output: Shape, path: str) -> list[Problem]:
     if len(output) != 1:
-        return [Problem(path, f"the last layer gives {output}, the data want one row of {shape.outputs}",
-                        "a flatten layer and a dense layer at the end, or return_sequences: false")]  # fmt: skip
+        return [
+            Problem(
+                path,
+                f"the last layer gives {output}, the data want one row of {shape.outputs}",
+                "a flatten layer and a dense layer at the end, or return_sequences: false",
+            )
+        ]
     allowed = {shape.outputs}
     if shape.kind == "binary":
         allowed = {2} if loss.two_units else {1, 2}
     if output[0] in allowed or loss.any_units:
         return []
     what = f"{shape.classes} classes" if shape.classes else f"targets of {shape.outputs} numbers"
-    return [Problem(path, f"the last layer has {output[0]} outputs, the data have {what} (loss {loss.name})",
-                    " or ".join(f"{n} outputs" for n in sorted(allowed)))]  # fmt: skip
+    return [
+        Problem(
+            path,
+            f"the last layer has {output[0]} outputs, the data have {what} (loss {loss.name})",
+            " or ".join(f"{n} outputs" for n in sorted(allowed)),
+        )
+    ]
 
 
 def _range(loss: Loss, shape: DataShape, output: Shape, activation: str, path: str) -> list[Problem]:
     entry = ACTIVATIONS[activation]
     where = f"{path}.activation"
     if entry.joint and output[0] == 1:
-        return [Problem(where, f"{activation} over one unit is a constant whatever the weights are: nothing can be "
-                        f"learned (loss {loss.name})", "sigmoid or linear for one unit; two units or more")]  # fmt: skip
+        return [
+            Problem(
+                where,
+                f"{activation} over one unit is a constant whatever the weights are: nothing can be "
+                f"learned (loss {loss.name})",
+                "sigmoid or linear for one unit; two units or more",
+            )
+        ]
     probability = entry.low >= 0 and entry.high <= 1 and entry.smoothness != "jump"
     if loss.logits:
         if probability or entry.smoothness == "jump":
-            return [Problem(where, f"{loss.name} with from_logits takes weighted sums, {activation} gives probabilities",
-                            "linear, or from_logits: false")]  # fmt: skip
+            return [
+                Problem(
+                    where,
+                    f"{loss.name} with from_logits takes weighted sums, {activation} gives probabilities",
+                    "linear, or from_logits: false",
+                )
+            ]
         return []
     if loss.wants in ("distribution", "probabilities") and not probability:
         names = sorted(
             n for n, a in ACTIVATIONS.items() if a.low >= 0 and a.high <= 1 and a.smoothness != "jump"
         )
-        return [Problem(where, f"{loss.name} wants outputs in [0, 1], {activation} gives [{entry.low:g}, "
-                        f"{entry.high:g}]", names)]  # fmt: skip
+        return [
+            Problem(
+                where,
+                f"{loss.name} wants outputs in [0, 1], {activation} gives [{entry.low:g}, {entry.high:g}]",
+                names,
+            )
+        ]
     if loss.wants == "non_negative" and entry.low < 0:
         names = sorted(n for n, a in ACTIVATIONS.items() if a.low >= 0)
-        return [Problem(where, f"{loss.name} wants outputs that are not negative, {activation} starts at "
-                        f"{entry.low:g}", names)]  # fmt: skip
+        return [
+            Problem(
+                where,
+                f"{loss.name} wants outputs that are not negative, {activation} starts at {entry.low:g}",
+                names,
+            )
+        ]
     return []

@@ -5,7 +5,8 @@
     item     = ( element | "[" sequence "]" ) { "*" count | "?" }
     element  = CONV | POOL | FC | RELU | ACT | DROP | BN | LN | PAD | FLATTEN
 
-`*n` repeats, brackets nest, `?` marks what `model.optional: false` leaves out. The last FC is the output layer.
+`*n` repeats, brackets nest, `?` marks what `model.optional: false` leaves out. The last FC is the output
+layer.
 Notation after CS231n, "Convolutional Networks: layer patterns".
 """
 
@@ -44,7 +45,9 @@ class Token:
 
 
 def elements(pattern: str, *, optional: bool = True) -> list[Token]:
-    """The elements in order, repetitions written out, INPUT and OUTPUT included. Raises SpecError with a position."""
+    """The elements in order, repetitions written out, INPUT and OUTPUT included. Raises SpecError with a
+    position.
+    """
     reader = _Reader(_tokens(pattern), len(pattern) + 1, optional)
     return reader.pattern()
 
@@ -113,8 +116,11 @@ class _Reader:
             found = self.sequence(depth + 1)
             closing = {"[": "]", "(": ")"}[token.text]
             if self.next.text != closing:
-                raise _refuse(self.next.position, f"found {self.next.text}; the {token.text} of position "
-                              f"{token.position} is not closed", closing)  # fmt: skip
+                raise _refuse(
+                    self.next.position,
+                    f"found {self.next.text}; the {token.text} of position {token.position} is not closed",
+                    closing,
+                )
             self.at += 1
         elif token.text.upper() in NAMES:
             found = [Token(token.text.upper(), token.position)]
@@ -157,15 +163,21 @@ class _Supply:
         if not isinstance(self.value, tuple):
             return self.value
         if self.used >= len(self.value):
-            raise SpecError.one(self.path, f"the pattern has more {self.element} than the {len(self.value)} values "
-                                "given here", f"one value per {self.element}, or a single value for all")  # fmt: skip
+            raise SpecError.one(
+                self.path,
+                f"the pattern has more {self.element} than the {len(self.value)} values given here",
+                f"one value per {self.element}, or a single value for all",
+            )
         self.used += 1
         return self.value[self.used - 1]
 
     def done(self) -> None:
         if isinstance(self.value, tuple) and self.used < len(self.value):
-            raise SpecError.one(self.path, f"{len(self.value)} values for {self.used} {self.element} in the pattern",
-                                f"{self.used} values, or a single value for all")  # fmt: skip
+            raise SpecError.one(
+                self.path,
+                f"{len(self.value)} values for {self.used} {self.element} in the pattern",
+                f"{self.used} values, or a single value for all",
+            )
 
 
 class _Builder:
@@ -184,8 +196,11 @@ class _Builder:
 
     def need(self, block: str, element: str) -> None:
         if getattr(self.choice, block) is None:
-            raise SpecError.one(f"model.{block}", f"the pattern has {element}, their sizes are not given",
-                                f"a mapping, as in `{block}: {_HINTS[block]}`")  # fmt: skip
+            raise SpecError.one(
+                f"model.{block}",
+                f"the pattern has {element}, their sizes are not given",
+                f"a mapping, as in `{block}: {_HINTS[block]}`",
+            )
 
     def conv(self) -> Layer:
         self.need("conv", "CONV")
@@ -233,8 +248,11 @@ class _Builder:
         """A block that no element of the pattern reads is a slip."""
         units = self.choice.fc.units if self.choice.fc is not None else ()
         if isinstance(units, tuple) and units and ("fc", "units") not in self.supplies:
-            raise SpecError.one("model.fc.units", f"{len(units)} values, but the pattern's only FC is the output layer",
-                                "FC*2 for one hidden layer and the output")  # fmt: skip
+            raise SpecError.one(
+                "model.fc.units",
+                f"{len(units)} values, but the pattern's only FC is the output layer",
+                "FC*2 for one hidden layer and the output",
+            )
 
 
 _HINTS = {"conv": "{filters: [32, 64], kernel_size: 5}", "fc": "{units: [1024]}"}

@@ -1,4 +1,6 @@
-"""pydantic's errors in the words of a person who wrote a spec: path as written, what was found, what is allowed."""
+"""pydantic's errors in the words of a person who wrote a spec: path as written, what was found, what is
+allowed.
+"""
 
 from __future__ import annotations
 
@@ -104,7 +106,8 @@ def _extra(where: str, name: str, models: list[type[BaseModel]]) -> Problem:
 def _walk(loc: tuple[int | str, ...], annotation: object) -> tuple[str, list[type[BaseModel]]]:
     """The path as a person wrote it, and the models that hold its last element.
 
-    pydantic's locations name union members too (`optimizer.adam.rho`, `learning_rate.number`); they are no path.
+    pydantic's locations name union members too (`optimizer.adam.rho`, `learning_rate.number`); they are no
+    path.
     """
     path, models, holders, chosen = "", _members(annotation), _members(annotation), False
     for position, element in enumerate(loc):

@@ -1,4 +1,6 @@
-"""From a person's choice of a model to the network in full: layers implied, activations and initialisers named."""
+"""From a person's choice of a model to the network in full: layers implied, activations and initialisers
+named.
+"""
 
 from __future__ import annotations
 

@@ -43,14 +43,17 @@ class RunSpec(Strict):
     device: Device = "auto"
 
     def fingerprint(self) -> str:
-        """sha256 (hex) of all that decides the result: not artifacts, diagnostics, gradient_check or device."""
+        """sha256 (hex) of all that decides the result: not artifacts, diagnostics, gradient_check or
+        device.
+        """
         parts = (self.dataset, self.model, self.loss, self.optimizer, self.training)
         return _hash([*(part.canonical for part in parts), str(self.seed)])
 
     def program_key(self) -> str:
         """sha256 (hex) of what decides the compiled program.
 
-        In it: data set, network, loss, optimizer with its structural fields, batch size, whether diagnostics are
+        In it: data set, network, loss, optimizer with its structural fields, batch size, whether
+        diagnostics are
         measured. Not: seed, epochs, stopping, the learning rate where it is a number.
         """
         return self._program_key
@@ -104,7 +107,9 @@ class RunSpec(Strict):
 
 @dataclass(frozen=True)
 class Point:
-    """One run of an experiment. levels: factor name -> label of its level, `seed` among them where it is swept."""
+    """One run of an experiment. levels: factor name -> label of its level, `seed` among them where it is
+    swept.
+    """
 
     spec: RunSpec
     levels: dict[str, str]

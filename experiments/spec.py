@@ -74,7 +74,9 @@ class ExperimentSpec(Strict):
 
     @classmethod
     def parse(cls, data: object, limits: Limits | None = None) -> Self:
-        """A spec from plain data, or from YAML or JSON text. Raises SpecError with everything that is wrong."""
+        """A spec from plain data, or from YAML or JSON text. Raises SpecError with everything that is
+        wrong.
+        """
         if isinstance(data, str):
             data = parse_json(data) if data.lstrip().startswith("{") else parse_yaml(data)
         if not isinstance(data, dict):
@@ -95,7 +97,9 @@ class ExperimentSpec(Strict):
         return self.model_dump(mode="json", exclude_unset=True)
 
     def expand(self) -> tuple[Point, ...]:
-        """Every run: grid x cases x seeds, or the random draw; one point without a sweep. Ignores `compare`."""
+        """Every run: grid x cases x seeds, or the random draw; one point without a sweep. Ignores
+        `compare`.
+        """
         if self._points is None:
             self._points = self._expanded()
         return self._points
@@ -231,8 +235,13 @@ class ExperimentSpec(Strict):
             (f.name for f in factors.values() if f.name == question.factor or (path and f.path == path)), None
         )
         if name is None:
-            problems.append(Problem("compare.factor", f"{short(question.factor)} is not swept", sorted(factors) or
-                                    "an axis of the sweep, or `case`; this spec has no sweep"))  # fmt: skip
+            problems.append(
+                Problem(
+                    "compare.factor",
+                    f"{short(question.factor)} is not swept",
+                    sorted(factors) or "an axis of the sweep, or `case`; this spec has no sweep",
+                )
+            )
         elif factors[name].size == 1:
             problems.append(
                 Problem("compare.factor", f"{name} has one level", "a factor with two levels or more")
@@ -273,8 +282,13 @@ class ExperimentSpec(Strict):
                     Problem("compare.tune", "nothing is tuned", "at least one axis, as learning_rate")
                 )
             if shape.n_validation == 0:
-                problems.append(Problem("compare.tune", "tuning needs validation data, nothing is set aside",
-                                        "dataset.validation_split above 0"))  # fmt: skip
+                problems.append(
+                    Problem(
+                        "compare.tune",
+                        "tuning needs validation data, nothing is set aside",
+                        "dataset.validation_split above 0",
+                    )
+                )
             points = count([factor.size for factor in tuned])
             runs += size * points * question.tune.seeds
             product += f" + {size} · {points} · {question.tune.seeds} tuning"

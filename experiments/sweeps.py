@@ -136,7 +136,9 @@ _STEP = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|\[[0-9]{1,4}\]|[0-9]{1,4}")
 
 
 def parse_path(text: str) -> Path | None:
-    """`model.layers[0].units` and `model.layers.0.units` give ("model", "layers", 0, "units"); None where it is none."""
+    """`model.layers[0].units` and `model.layers.0.units` give ("model", "layers", 0, "units"); None where
+    it is none.
+    """
     steps: list[str | int] = []
     for part in text.replace("[", ".[").split("."):
         if not _STEP.fullmatch(part):
@@ -175,7 +177,9 @@ def write_path(path: Path) -> str:
 
 
 def touched(path: Path, value: object) -> Iterator[Path]:
-    """The fields that writing `value` at `path` sets: a mapping sets its own, anything else the path itself."""
+    """The fields that writing `value` at `path` sets: a mapping sets its own, anything else the path
+    itself.
+    """
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
             yield from touched((*path, str(key)), inner)
@@ -204,7 +208,8 @@ def written(path: Path, value: object) -> list[Path]:
 def patch(document: dict[str, Any], path: Path, value: object) -> str | None:
     """Write `value` at `path` into plain data, in place. Returns why it cannot be, or None.
 
-    A named entry (optimizer, loss, data set) is replaced as a whole, one form of a model displaces the others, and
+    A named entry (optimizer, loss, data set) is replaced as a whole, one form of a model displaces the
+    others, and
     a mapping on the way that is missing or null is made.
     """
     holder: Any = document

@@ -129,9 +129,11 @@ def row(index: int, layer: Layer, forecast: Forecast, batch_size: int, slots: in
 
 
 def expected_initial_loss(loss: Loss, shape: DataShape) -> float | None:
-    """The loss of a network that knows nothing yet: ln C for cross-entropy over C balanced classes, ln 2 for two.
+    """The loss of a network that knows nothing yet: ln C for cross-entropy over C balanced classes, ln 2
+    for two.
 
-    None where it depends on the targets' scale. Source: CS231n, "look for correct loss at chance performance".
+    None where it depends on the targets' scale. Source: CS231n, "look for correct loss at chance
+    performance".
     """
     if loss.wants == "distribution" and loss.name in (
         "categorical_crossentropy",
@@ -144,7 +146,9 @@ def expected_initial_loss(loss: Loss, shape: DataShape) -> float | None:
 
 
 def gradient_decay_bound(activations: Sequence[str]) -> float:
-    """Π sup|f'| over the layers: how much of a gradient can pass, weights of norm 1 (sigmoid: 0.25 a layer)."""
+    """Π sup|f'| over the layers: how much of a gradient can pass, weights of norm 1 (sigmoid: 0.25 a
+    layer).
+    """
     return math.prod(ACTIVATIONS[name].derivative_bound for name in activations)
 
 
@@ -167,7 +171,8 @@ def problems_of(plan: Plan, samples: int, epochs: int, limits: Limits) -> list[P
                 "model",
                 f"training needs about {plan.memory_bytes / 2**30:.1f} GiB; most of it in {largest.name} "
                 f"({largest.memory_bytes / 2**30:.1f} GiB, output {_shape(largest.output_shape)})",
-                f"at most {limits.max_memory_bytes / 2**30:.1f} GiB: fewer units or filters, or a smaller batch",
+                f"at most {limits.max_memory_bytes / 2**30:.1f} GiB: fewer units or filters, or a "
+                f"smaller batch",
             )
         )
     total = plan.training_flops(samples, epochs)

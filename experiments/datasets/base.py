@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from experiments.fields import Count, Strict
 Kind = Literal["classification", "binary", "regression"]
 DataFormat = Literal["channels_last", "channels_first"]
 Array = npt.NDArray[np.float32]
+Inputs = TypeVar("Inputs", bound=npt.NDArray[Any])
 Labels = npt.NDArray[np.int32]
 Split = Annotated[float, Field(strict=True, ge=0, le=0.9)]
 
@@ -32,7 +33,8 @@ Split = Annotated[float, Field(strict=True, ge=0, le=0.9)]
 class DataShape:
     """input: one sample's shape; target: one target's shape, () for a class number.
 
-    classes: their number, 0 for regression; low, high: the range of the inputs, units as in the data set's text
+    classes: their number, 0 for regression; low, high: the range of the inputs, units as in the data set's
+    text
     """
 
     input: tuple[int, ...]
@@ -64,7 +66,9 @@ class DataShape:
 
 @dataclass(frozen=True)
 class Source:
-    """Where files are looked for. `download` takes a file's name and gives its path; the training side injects it."""
+    """Where files are looked for. `download` takes a file's name and gives its path; the training side
+    injects it.
+    """
 
     data_dir: Path | None = None
     download: Callable[[str], Path] | None = None
@@ -72,7 +76,8 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Arrays of one data set. x: (samples, *input) float32; y: (samples,) int32 classes or (samples, k) float32.
+    """Arrays of one data set. x: (samples, *input) float32; y: (samples,) int32 classes or (samples, k)
+    float32.
 
     truth: what is known about the data and was not given to the network (slope, intercept, scales)
     """
@@ -135,9 +140,10 @@ class Dataset(Strict):
         training = available - validation
         if training < 1:
             raise SpecError.one(
-                "validation_split", f"{self.validation_split:g} of {available} samples leaves none to train on",
+                "validation_split",
+                f"{self.validation_split:g} of {available} samples leaves none to train on",
                 "a smaller share",
-            )  # fmt: skip
+            )
         if self.train_samples is not None:
             if self.train_samples > training:
                 raise SpecError.one(
@@ -148,8 +154,10 @@ class Dataset(Strict):
             training = self.train_samples
         return training, validation
 
-    def split(self, x: Array, y: Array | Labels) -> tuple[Array, Array | Labels, Array, Array | Labels]:
-        """(x_train, y_train, x_validation, y_validation): the validation part is the last, as in Keras' fit."""
+    def split(self, x: Inputs, y: Array | Labels) -> tuple[Inputs, Array | Labels, Inputs, Array | Labels]:
+        """(x_train, y_train, x_validation, y_validation): the validation part is the last, as in Keras'
+        fit.
+        """
         training, validation = self.parts(len(x))
         keep = len(x) - validation
         return x[:training], y[:training], x[keep:], y[keep:]

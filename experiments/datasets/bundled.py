@@ -10,7 +10,9 @@ from experiments.datasets.base import Data, DataFormat, Dataset, DataShape, Sour
 
 
 class Digits(Dataset):
-    """x: (8, 8, 1), brightness in [0, 1] (0..16 / 16); y: digit 0..9. 1,797 images, every fifth to test on."""
+    """x: (8, 8, 1), brightness in [0, 1] (0..16 / 16); y: digit 0..9. 1,797 images, every fifth to test
+    on.
+    """
 
     formula: ClassVar[str] = "x = pixel / 16"
     licence: ClassVar[str] = "CC BY 4.0"

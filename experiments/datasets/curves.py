@@ -1,4 +1,6 @@
-"""Curves with noise, drawn by seeded generators: the truth is known and can be put beside what was learned."""
+"""Curves with noise, drawn by seeded generators: the truth is known and can be put beside what was
+learned.
+"""
 
 from __future__ import annotations
 

@@ -20,7 +20,8 @@ Targets = tuple[Row, ...] | Row
 class Inline(Dataset):
     """x: one row of numbers per sample; y: one class number (0, 1, …) or one row of numbers per sample.
 
-    `input_shape` reads a row as something else, e.g. [8, 8, 1] as an image. Without x_test the test data are the
+    `input_shape` reads a row as something else, e.g. [8, 8, 1] as an image. Without x_test the test data
+    are the
     training data, which says nothing about other data.
     """
 
@@ -48,8 +49,10 @@ class Inline(Dataset):
             self._check_rows("x_test", self.x_test, len(self.x[0]))
             self._check_targets("y_test", self.x_test, self.y_test)
         if self.input_shape is not None and int(np.prod(self.input_shape)) != len(self.x[0]):
-            _misfit(f"a row of x has {len(self.x[0])} numbers, input_shape is {list(self.input_shape)}",
-                    f"sizes whose product is {len(self.x[0])}")  # fmt: skip
+            _misfit(
+                f"a row of x has {len(self.x[0])} numbers, input_shape is {list(self.input_shape)}",
+                f"sizes whose product is {len(self.x[0])}",
+            )
         return self
 
     @staticmethod
@@ -70,7 +73,7 @@ class Inline(Dataset):
             return
         top = 1 if self.kind == "binary" else 9_999
         for index, entry in enumerate(y):
-            if isinstance(entry, tuple) or not entry.is_integer() or not 0 <= entry <= top:
+            if not _is_class(entry, top):
                 _misfit(f"{name}[{index}] is no class number", f"whole numbers from 0 to {top}")
 
     @cached_property
@@ -87,9 +90,16 @@ class Inline(Dataset):
         target = (len(_row(self.y[0])),) if self.kind == "regression" else ()
         numbers = [n for row in self.x for n in row]
         return DataShape(
-            self.input_shape or (len(self.x[0]),), target, self.kind, self._classes, training, validation,
-            len(self.x_test) if self.x_test is not None else training, min(numbers), max(numbers),
-        )  # fmt: skip
+            self.input_shape or (len(self.x[0]),),
+            target,
+            self.kind,
+            self._classes,
+            training,
+            validation,
+            len(self.x_test) if self.x_test is not None else training,
+            min(numbers),
+            max(numbers),
+        )
 
     def load(self, source: Source, data_format: DataFormat = "channels_last") -> Data:
         shape = self.shape()
@@ -105,6 +115,10 @@ class Inline(Dataset):
         if self.kind == "regression":
             return inputs, np.asarray([_row(entry) for entry in y], np.float32)
         return inputs, np.asarray(y, np.int32)
+
+
+def _is_class(entry: object, top: int) -> bool:
+    return isinstance(entry, float) and entry.is_integer() and 0 <= entry <= top
 
 
 def _row(entry: Row | float) -> Row:

@@ -27,7 +27,9 @@ Bytes = npt.NDArray[np.uint8]
 
 
 class Mnist(Dataset):
-    """x: (28, 28, 1), brightness in [0, 1] (byte / 255); y: digit 0..9. 60,000 to train on, 10,000 to test on."""
+    """x: (28, 28, 1), brightness in [0, 1] (byte / 255); y: digit 0..9. 60,000 to train on, 10,000 to test
+    on.
+    """
 
     formula: ClassVar[str] = "x = byte / 255"
     licence: ClassVar[str] = "CC BY-SA 3.0"
@@ -78,7 +80,8 @@ def locate(source: Source) -> Path:
         except Exception as error:  # noqa: BLE001  Keras raises a bare Exception for every kind of failed download
             tried.append(f"a download through Keras ({error})")
     raise DataError(
-        f"{FILE} cannot be had: tried {'; '.join(tried)}. Put the file into the folder that GRADUS_DATA_DIR names, "
+        f"{FILE} cannot be had: tried {'; '.join(tried)}. Put the file into the folder that "
+        f"GRADUS_DATA_DIR names, "
         "or use the data set `digits`, which needs no download"
     )
 
@@ -99,7 +102,9 @@ def read(path: Path) -> dict[str, Bytes]:
 
 
 def idx_md5(array: Bytes) -> str:
-    """The MD5 of the IDX file that holds `array`: a magic number (0x0800 + dimensions), the sizes, the bytes."""
+    """The MD5 of the IDX file that holds `array`: a magic number (0x0800 + dimensions), the sizes, the
+    bytes.
+    """
     header = struct.pack(f">{array.ndim + 1}i", 0x0800 + array.ndim, *array.shape)
     digest = hashlib.md5(header, usedforsecurity=False)
     digest.update(array.data)

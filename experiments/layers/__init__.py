@@ -15,7 +15,8 @@ from experiments.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
 from experiments.layers.shaping import Dropout, Flatten, Reshape
 
 LayerSpec = Annotated[
-    Dense | Conv2D | ZeroPadding2D | MaxPool2D | AveragePool2D | StochasticPool2D | Flatten | Reshape | Dropout
+    Dense | Conv2D | ZeroPadding2D | MaxPool2D | AveragePool2D | StochasticPool2D | Flatten | Reshape |
+    Dropout
     | ActivationLayer | SimpleRNN | LSTM | GRU | BatchNormalization | LayerNormalization | UnitNormalization,
     Field(discriminator="type"),
 ]  # fmt: skip

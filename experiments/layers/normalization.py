@@ -53,7 +53,8 @@ class BatchNormalization(Layer):
             parameters=vectors * features,
             frozen=2 * features,
             flops=4 * size(shape),
-            formula=f"{vectors}·{features} = {vectors * features:,} parameters, {2 * features:,} of them not trained",
+            formula=f"{vectors}·{features} = {vectors * features:,} parameters, "
+            f"{2 * features:,} of them not trained",
         )
 
     @property

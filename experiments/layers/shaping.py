@@ -34,7 +34,8 @@ class Reshape(Layer):
         if size(shape) != size(self.target_shape):
             raise refuse(
                 "target_shape",
-                f"{times(self.target_shape)} holds {size(self.target_shape)} numbers, the input {times(shape)} "
+                f"{times(self.target_shape)} holds {size(self.target_shape)} numbers, the input "
+                f"{times(shape)} "
                 f"has {size(shape)}",
                 f"sizes whose product is {size(shape)}",
             )

@@ -26,7 +26,8 @@ class Slide:
 def slide(
     length: int, window: int, stride: int, padding: Padding, dilation: int = 1, field: str = ""
 ) -> Slide:
-    """⌊(W − F + 2P)/S⌋ + 1 for `valid` (P = 0: an integer P is a `zero_padding2d` before it); ⌈W/S⌉ for `same`.
+    """⌊(W − F + 2P)/S⌋ + 1 for `valid` (P = 0: an integer P is a `zero_padding2d` before it); ⌈W/S⌉ for
+    `same`.
 
     A dilated window is as wide as D·(F − 1) + 1. Raises SpecError where the size would be below 1.
     """
