@@ -168,7 +168,7 @@ def conflicts(factors: Sequence[Factor]) -> list[Problem]:
             problems.append(
                 Problem(
                     spots[b][found[1]],
-                    f"{write_path(found[1])} is also set by {spots[a][found[0]]}",
+                    f"{spots[a][found[0]]} sets the same field",
                     "each field by one axis or by the cases",
                 )
             )

@@ -25,8 +25,8 @@ def check_output(loss: Loss, shape: DataShape, output: Shape, activation: str, p
         fitting = sorted(name for name, entry in LOSSES.items() if shape.kind in entry.kinds)
         problems.append(Problem("loss", f"{loss.name} wants classes, the data are for {shape.kind}", fitting))
     problems += _size(loss, shape, output, path)
-    if not problems:
-        problems += _range(loss, shape, output, activation, path)
+    if len(output) == 1:
+        problems += _range(loss, output, activation, path)
     if problems:
         raise SpecError(problems)
 
@@ -55,7 +55,7 @@ def _size(loss: Loss, shape: DataShape, output: Shape, path: str) -> list[Proble
     ]
 
 
-def _range(loss: Loss, shape: DataShape, output: Shape, activation: str, path: str) -> list[Problem]:
+def _range(loss: Loss, output: Shape, activation: str, path: str) -> list[Problem]:
     entry = ACTIVATIONS[activation]
     where = f"{path}.activation"
     if entry.joint and output[0] == 1:

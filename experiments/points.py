@@ -120,7 +120,8 @@ class Builder:
         self, network: ModelSpec, shape: DataShape, training: TrainingSpec, optimizer: Optimizer
     ) -> Plan:
         forecast = plan(network, shape, batch_size=training.batch_size, slots=optimizer.slots)
-        problems = problems_of(forecast, shape.n_train, training.epochs, self.limits)
+        problems = stop_problems(training, shape)
+        problems += problems_of(forecast, shape.n_train, training.epochs, self.limits)
         if len(network.layers) > self.limits.max_layers:
             problems.append(
                 Problem("model", f"{len(network.layers)} layers", f"at most {self.limits.max_layers}")
@@ -140,6 +141,13 @@ class Builder:
         if known is None:
             known = self._parts[name, key] = (_parsed(name, document.get(name)),)
         return known[0]
+
+
+def stop_problems(training: TrainingSpec, shape: DataShape) -> list[Problem]:
+    """Stopping rules that can never act."""
+    if training.stop.train_errors is not None and shape.kind == "regression":
+        return [Problem("training.stop.train_errors", "regression classifies nothing", "error or patience")]
+    return []
 
 
 def default_loss(shape: DataShape) -> Loss:

@@ -46,6 +46,8 @@ def explain(error: ValidationError, annotation: object, prefix: str = "") -> Spe
     """Every error of a validation against `annotation`, translated, each path once."""
     problems: dict[str, Problem] = {}
     for item in error.errors(include_url=False):
+        if _echo(item):
+            continue
         problem = _problem(item, annotation, prefix)
         known = problems.get(problem.path)
         if known is None:
@@ -62,6 +64,16 @@ def explain(error: ValidationError, annotation: object, prefix: str = "") -> Spe
             )
             problems[problem.path] = Problem(known.path, known.message, both)
     return SpecError(problems.values())
+
+
+def _echo(item: Any) -> bool:
+    """True for `too short` on a list that is long enough: pydantic counts only the entries that are right."""
+    found = item.get("input")
+    return (
+        item["type"] == "too_short"
+        and isinstance(found, list | tuple)
+        and len(found) >= item["ctx"]["min_length"]
+    )
 
 
 def _problem(item: Any, annotation: object, prefix: str) -> Problem:
@@ -88,6 +100,8 @@ def _problem(item: Any, annotation: object, prefix: str) -> Problem:
     if kind == "unknown_name":
         names = list(context["names"])
         return Problem(where, unknown("activation", found, names), names)
+    if kind == "unknown_axis":
+        return Problem(where, f"found {short(found)}", str(context["allowed"]))
     if kind in KINDS:
         return Problem(where, f"found {short(found)}", KINDS[kind])
     if kind in BOUNDS:
@@ -126,7 +140,7 @@ def _walk(loc: tuple[int | str, ...], annotation: object) -> tuple[str, list[typ
         elif open_models:
             extras = [get_args(model.__annotations__["__pydantic_extra__"])[1:] for model in open_models]
             path, holders, models, chosen = join(path, element), models, _unique_members(extras), False
-        elif last and models and not _label(element):
+        elif not _label(element) and (last or not models):
             path, holders = join(path, element), models
     return path, models if not loc or holders is models else (models or holders)
 

@@ -4,6 +4,7 @@ named.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -146,7 +147,7 @@ class Fitted:
 
 def _fitted(placed: list[Placed], shape: DataShape, data_format: DataFormat) -> tuple[Fitted, list[Problem]]:
     """The layers with the implied flatten, rows and axes. Stops at the first layer that does not fit."""
-    current, result = shape.formatted(data_format), []
+    current, result, low = shape.formatted(data_format), list[Placed](), shape.low
     for one in placed:
         layer = one.layer
         implied = _implied(layer, current, data_format)
@@ -159,9 +160,25 @@ def _fitted(placed: list[Placed], shape: DataShape, data_format: DataFormat) -> 
             forecast = step(layer, current, data_format)
         except SpecError as error:
             return Fitted(result, current), list(error.under(one.path).problems)
+        if layer.non_negative and low < 0:
+            problem = Problem(
+                f"{one.path}",
+                f"{layer.type} draws with probabilities a/Σa; its inputs start at {low:g}",
+                "an activation before it that is never negative, as relu or sigmoid",
+            )
+            return Fitted(result, current), [problem]
+        low = lowest(layer, low)
         result.append(Placed(one.path, layer))
         current = forecast.output_shape
     return Fitted(result, current), []
+
+
+def lowest(layer: Layer, low: float) -> float:
+    """A lower bound of a layer's outputs, given one of its inputs."""
+    activation = getattr(layer, "activation", None)
+    if activation is not None:
+        return ACTIVATIONS[activation].low
+    return low if layer.keeps_sign else -math.inf
 
 
 def _implied(layer: Layer, shape: Shape, data_format: DataFormat) -> Layer | None:

@@ -121,11 +121,11 @@ ScheduleSpec = Annotated[
     | CosineDecayRestarts,
     Field(discriminator="name"),
 ]
-SCHEDULES: tuple[type[Schedule], ...] = (
-    ExponentialDecay,
-    InverseTimeDecay,
-    PolynomialDecay,
-    PiecewiseConstantDecay,
-    CosineDecay,
-    CosineDecayRestarts,
-)
+SCHEDULES: dict[str, type[Schedule]] = {
+    "exponential_decay": ExponentialDecay,
+    "inverse_time_decay": InverseTimeDecay,
+    "polynomial_decay": PolynomialDecay,
+    "piecewise_constant_decay": PiecewiseConstantDecay,
+    "cosine_decay": CosineDecay,
+    "cosine_decay_restarts": CosineDecayRestarts,
+}

@@ -80,19 +80,24 @@ def _rising(axis: _A, ends: tuple[float, float]) -> _A:
     return axis
 
 
-def _axis_kind(value: object) -> str:
+def _axis_kind(value: object) -> str | None:
     if isinstance(value, list | tuple):
         return "list"
     if isinstance(value, LinearAxis) or (isinstance(value, dict) and "linear" in value):
         return "linear"
     if isinstance(value, LogAxis) or (isinstance(value, dict) and "log" in value):
         return "log"
-    return "list"
+    return None
 
 
 Axis = Annotated[
     Annotated[Levels, Tag("list")] | Annotated[LogAxis, Tag("log")] | Annotated[LinearAxis, Tag("linear")],
-    Discriminator(_axis_kind),
+    Discriminator(
+        _axis_kind,
+        custom_error_type="unknown_axis",
+        custom_error_message="no axis",
+        custom_error_context={"allowed": "a list of levels, {log: [low, high], points: n} or {linear: …}"},
+    ),
 ]
 SeedList = Annotated[list[Seed], Field(min_length=1, max_length=100_000)]
 SeedCount = Annotated[int, Field(strict=True, ge=1, le=1_000_000_000)]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from experiments.fields import Count, Strict
 Kind = Literal["classification", "binary", "regression"]
 DataFormat = Literal["channels_last", "channels_first"]
 Array = npt.NDArray[np.float32]
-Inputs = TypeVar("Inputs", bound=npt.NDArray[Any])
+Inputs = npt.NDArray[Any]
 Labels = npt.NDArray[np.int32]
 Split = Annotated[float, Field(strict=True, ge=0, le=0.9)]
 

@@ -52,6 +52,10 @@ class Layer(Strict):
     """True where the layer itself has kinks (max pooling: where two inputs tie)."""
     wants: ClassVar[Literal["any", "vector", "sequence", "image"]] = "any"
     """The rank it takes: the resolver flattens or makes rows where that fits."""
+    non_negative: ClassVar[bool] = False
+    """True where it takes no negative inputs."""
+    keeps_sign: ClassVar[bool] = True
+    """False where inputs that are not negative can give outputs that are (where it has no activation)."""
     has_data_format: ClassVar[bool] = False
     default_activation: ClassVar[str | None] = None
     """What stands for an activation that neither the layer nor the model names; None: the layer has none."""

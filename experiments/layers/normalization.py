@@ -32,6 +32,7 @@ def along(axis: int | None, shape: Shape, data_format: DataFormat) -> int:
 class BatchNormalization(Layer):
     keras_name: ClassVar[str] = "BatchNormalization"
     formula: ClassVar[str] = "gamma (x - mean) / sqrt(var + epsilon) + beta, over the batch"
+    keeps_sign: ClassVar[bool] = False
     reference: ClassVar[str] = "Ioffe & Szegedy 2015, arXiv:1502.03167"
     type: Literal["batch_normalization"] = "batch_normalization"
     axis: Axis | None = None
@@ -65,6 +66,7 @@ class BatchNormalization(Layer):
 class LayerNormalization(Layer):
     keras_name: ClassVar[str] = "LayerNormalization"
     formula: ClassVar[str] = "gamma (x - mean) / sqrt(var + epsilon) + beta, over the features of one sample"
+    keeps_sign: ClassVar[bool] = False
     reference: ClassVar[str] = "Ba, Kiros & Hinton 2016, arXiv:1607.06450"
     type: Literal["layer_normalization"] = "layer_normalization"
     axis: Axis | None = None

@@ -61,6 +61,7 @@ class StochasticPool2D(Pool2D):
     keras_name: ClassVar[str] = "StochasticPool2D"
     formula: ClassVar[str] = "training: a_i with probability a_i / Σa; testing: Σ a_i² / Σa"
     reference: ClassVar[str] = "Zeiler & Fergus 2013, arXiv:1301.3557"
+    non_negative: ClassVar[bool] = True
     type: Literal["stochastic_pool2d"] = "stochastic_pool2d"
 
     @property
