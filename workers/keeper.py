@@ -16,19 +16,10 @@ from typing import Literal, Protocol
 import structlog
 
 from service.errors import StoreUnavailable
-from service.lifecycle import MetricPoint
+from service.lifecycle import Measured, MetricPoint
 
 log = structlog.get_logger(__name__)
 FLUSH_SECONDS = 0.5
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What one attempt of a run has measured since it was last asked."""
-
-    attempt: int
-    points: Sequence[MetricPoint]
-    tags: Mapping[str, str]
 
 
 class Holder(Protocol):
@@ -42,6 +33,17 @@ class Holder(Protocol):
 
     def record(self, batch: Mapping[str, Measured]) -> set[str]:
         """Store measurements of several runs; the runs whose attempt is no longer the one that holds them."""
+
+    def checkpointed(self, run_id: str, attempt: int, place: Mapping[str, object]) -> bool:
+        """Note where a run's checkpoint lies; False where a newer attempt holds the run."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A checkpoint that lies in the spool. `place` goes into the run's row, then `done` is called."""
+
+    place: Mapping[str, object]
+    done: Callable[[], None]
 
 
 class Keeper:
@@ -71,6 +73,7 @@ class Keeper:
         self._cancelled: set[str] = set()
         self._points: dict[str, list[MetricPoint]] = {run_id: [] for run_id in claims}
         self._tags: dict[str, dict[str, str]] = {run_id: {} for run_id in claims}
+        self._checkpoints: dict[str, Kept] = {}
         self._lock = threading.Lock()
         self._turn = threading.Lock()
         self._sending = threading.Lock()
@@ -99,6 +102,11 @@ class Keeper:
             self._points[run_id].extend(points)
             self._tags[run_id].update(tags or {})
 
+    def checkpoint(self, run_id: str, kept: Kept) -> None:
+        """Take a checkpoint; it is noted in the database after all that was recorded before it."""
+        with self._lock:
+            self._checkpoints[run_id] = kept
+
     def flush(self) -> None:
         """Return when everything recorded is in the database, or its run is lost."""
         while self.waiting():
@@ -112,6 +120,7 @@ class Keeper:
         """The runs that have measurements to send and are not lost."""
         with self._lock:
             full = [run_id for run_id in self._claims if self._points[run_id] or self._tags[run_id]]
+            full += [run_id for run_id in self._checkpoints if run_id in self._claims]
         return [run_id for run_id in full if self.asked(run_id) != "lost"]
 
     def drop(self, run_id: str) -> None:
@@ -152,14 +161,27 @@ class Keeper:
                     for run_id, attempt in self._claims.items()
                     if run_id not in self._lost and (self._points[run_id] or self._tags[run_id])
                 }
-            if not batch:
-                return
-            for run_id in self._holder.record(batch):
-                log.warning("a newer attempt holds the run", run=run_id, attempt=batch[run_id].attempt)
-                self._lost.add(run_id)
-            with self._lock:
-                for run_id, sent in batch.items():
-                    del self._points[run_id][: len(sent.points)]
-                    for key, value in sent.tags.items():
-                        if self._tags[run_id].get(key) == value:
-                            del self._tags[run_id][key]
+                kept = {run_id: one for run_id, one in self._checkpoints.items() if run_id not in self._lost}
+            if batch:
+                self._send_measured(batch)
+            for run_id, one in kept.items():
+                self._send_checkpoint(run_id, one)
+
+    def _send_measured(self, batch: Mapping[str, Measured]) -> None:
+        for run_id in self._holder.record(batch):
+            log.warning("a newer attempt holds the run", run=run_id, attempt=batch[run_id].attempt)
+            self._lost.add(run_id)
+        with self._lock:
+            for run_id, sent in batch.items():
+                del self._points[run_id][: len(sent.points)]
+                for key, value in sent.tags.items():
+                    if self._tags[run_id].get(key) == value:
+                        del self._tags[run_id][key]
+
+    def _send_checkpoint(self, run_id: str, kept: Kept) -> None:
+        attempt = self._claims.get(run_id)
+        if attempt is not None and self._holder.checkpointed(run_id, attempt, kept.place):
+            kept.done()
+        with self._lock:
+            if self._checkpoints.get(run_id) is kept:
+                del self._checkpoints[run_id]

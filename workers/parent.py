@@ -1,0 +1,137 @@
+"""What a training worker's parent process does beside Celery: report, drain, ship. It never loads TensorFlow."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import signal
+import socket
+import threading
+from typing import Any
+
+import psutil
+import structlog
+from billiard.exceptions import WorkerLostError
+from celery.worker import state as celery_state
+
+from service import operations
+from service.errors import ServiceError
+from service.lifecycle import Worker
+from service.settings import Settings
+from service.shipping import run_shipper
+from service.spool import Spool
+from service.store.engine import Store
+from workers import drain
+from workers.devices import Device
+from workers.facts import versions
+
+log = structlog.get_logger(__name__)
+BEAT_SECONDS = 2.0
+
+
+class Parent:
+    """One training worker, seen from outside its child."""
+
+    def __init__(self, settings: Settings, device: Device) -> None:
+        self._settings = settings
+        self._device = device
+        self._store = Store(settings.sql_url)
+        self._spool = Spool.open(settings.spool)
+        self._versions = versions()
+        self._draining = threading.Event()
+        self._ended = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self.worker: Any = None  # Celery's own worker object, once it is set up
+
+    def start(self) -> None:
+        """The worker consumes from now on."""
+        shipper = (self._settings, self._store, self._spool, self._ended)
+        self._threads = [
+            threading.Thread(target=self._beat, name="beat", daemon=True),
+            threading.Thread(target=run_shipper, args=shipper, name="shipper", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def drain(self) -> None:
+        """Called where Celery was told to stop: tell the child, and see that it ends in time."""
+        if self._draining.is_set():
+            return
+        self._draining.set()
+        for pid in self._children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, drain.SIGNAL)
+        threading.Thread(target=self._give_up, name="drain", daemon=True).start()
+
+    def stop(self) -> None:
+        """Celery has stopped: nothing is running any more."""
+        self._ended.set()
+        for thread in self._threads:
+            thread.join(timeout=5)
+        with contextlib.suppress(ServiceError):
+            operations.retire(self._store, self._settings.worker)
+
+    def child_died(self, exception: BaseException) -> None:
+        """Its leases can run out now: nobody is there to renew them."""
+        if isinstance(exception, WorkerLostError):
+            with contextlib.suppress(ServiceError):
+                lost = operations.abandon(self._store, self._settings.worker)
+                log.warning("child died", error=str(exception), runs=lost)
+
+    def _beat(self) -> None:
+        while True:
+            try:
+                operations.beat(self._store, self.report())
+            except ServiceError as error:
+                log.warning("database away", error=str(error))
+            if self._ended.wait(BEAT_SECONDS):
+                return
+
+    def report(self) -> Worker:
+        """What `GET /v1/workers` shows of this worker."""
+        run_ids: list[str] = []
+        width: int | None = None
+        busy = list(celery_state.active_requests)
+        for request in busy:
+            arguments = list(request.args or ())
+            if len(arguments) == 2:
+                run_ids, width = list(arguments[0]), int(arguments[1])
+        state = "draining" if self._draining.is_set() else "busy" if busy else "idle"
+        return Worker(
+            name=self._settings.worker,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            device=self._device.kind,
+            device_name=self._device.name if self._device.gpu else platform.processor() or platform.machine(),
+            queues=tuple(self._device.queues()),
+            threads=self._device.threads,
+            spool=self._spool.id,
+            versions=self._versions,
+            state=state,
+            run_ids=tuple(run_ids),
+            width=width,
+            memory_bytes=self._memory(),
+        )
+
+    def _children(self) -> list[int]:
+        pool = getattr(getattr(self.worker, "pool", None), "_pool", None)
+        return [process.pid for process in getattr(pool, "_pool", []) if process.pid]
+
+    def _memory(self) -> int:
+        held = 0
+        for pid in (os.getpid(), *self._children()):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                held += int(psutil.Process(pid).memory_info().rss)
+        return held
+
+    def _give_up(self) -> None:
+        """The child did not come to a safe point in time: give its runs back from here, then end it."""
+        if self._ended.wait(self._settings.drain_seconds):
+            return
+        log.error("the training does not stop, giving its runs back without it")
+        with contextlib.suppress(ServiceError):
+            operations.release_worker(self._store, self._settings.worker, reason="drain")
+        for pid in self._children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,26 @@
+"""The tasks, thin: what they do is in `execute` and `answer`, which load TensorFlow and so only a child imports."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from service.queue import TASK_REQUEST, TASK_TRAIN
+from workers import drain
+
+
+@shared_task(name=TASK_TRAIN)  # type: ignore[untyped-decorator]
+def train(run_ids: list[str], width: int) -> None:
+    """Train a tile of runs as one program of the given width."""
+    drain.listen()
+    from workers.execute import execute
+
+    execute(run_ids, width)
+
+
+@shared_task(name=TASK_REQUEST)  # type: ignore[untyped-decorator]
+def request(request_id: str) -> None:
+    """Answer a person's request: predict, draw, store a model."""
+    drain.listen()
+    from workers.answer import answer
+
+    answer(request_id)
