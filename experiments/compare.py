@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from experiments.fields import Positive, ShortText, Strict
+from experiments.fields import Count, Positive, ShortText, Strict
 from experiments.sweeps import Axis
 
 ACCURACY_DELTA = 0.002
@@ -43,6 +43,8 @@ class Compare(Strict):
         default=(5, 10, 20, 40), min_length=1, max_length=20
     )
     """Seeds per level at which the results may be looked at."""
+    budget: Count | None = None
+    """The most runs the question may use, tuning included; null: as many as the looks need."""
 
     @model_validator(mode="after")
     def _fit(self) -> Self:

@@ -77,11 +77,14 @@ class Optimizer(Strict):
     def structure(self) -> dict[str, object]:
         """The fields that the compiled program is made of: all but the numeric ones.
 
-        A schedule is part of the program (it is a formula of the update count), a number is not.
+        A schedule is part of the program (it is a formula of the update count), and so is a zero: Keras
+        leaves
+        the term out. Any other number is the lane's own.
         """
         values = self.model_dump(mode="json")
         for field in self.NUMERIC:
-            values[field] = values[field] if isinstance(values[field], dict) else "number"
+            if not isinstance(values[field], dict) and values[field]:
+                values[field] = "number"
         return values
 
 
@@ -90,6 +93,7 @@ class SGD(Optimizer):
     formula: ClassVar[str] = "v := momentum · v - η g; θ := θ + v (nesterov: θ := θ + momentum · v - η g)"
     reference: ClassVar[str] = "Robbins & Monro 1951; Sutskever et al. 2013"
     slots: ClassVar[int] = 1
+    NUMERIC: ClassVar[frozenset[str]] = frozenset({"learning_rate", "momentum"})
     name: Literal["sgd"] = "sgd"
     learning_rate: LearningRate = 0.01
     momentum: UnitInterval = 0.0
@@ -101,6 +105,7 @@ class RMSprop(Optimizer):
     formula: ClassVar[str] = "v := rho · v + (1 - rho) g²; θ := θ - η g / sqrt(v + epsilon)"
     reference: ClassVar[str] = "Tieleman & Hinton 2012, lecture 6.5"
     slots: ClassVar[int] = 3
+    NUMERIC: ClassVar[frozenset[str]] = frozenset({"learning_rate", "rho", "momentum", "epsilon"})
     name: Literal["rmsprop"] = "rmsprop"
     rho: Decay = 0.9
     momentum: UnitInterval = 0.0
@@ -115,6 +120,7 @@ class Adam(Optimizer):
     )
     reference: ClassVar[str] = "Kingma & Ba 2014, arXiv:1412.6980"
     slots: ClassVar[int] = 3
+    NUMERIC: ClassVar[frozenset[str]] = frozenset({"learning_rate", "beta_1", "beta_2", "epsilon"})
     name: Literal["adam"] = "adam"
     beta_1: Decay = 0.9
     beta_2: Decay = 0.999
@@ -135,6 +141,7 @@ class Adadelta(Optimizer):
     formula: ClassVar[str] = "Δ := -sqrt(E[Δ²] + epsilon) / sqrt(E[g²] + epsilon) · g; θ := θ + η Δ"
     reference: ClassVar[str] = "Zeiler 2012, arXiv:1212.5701"
     slots: ClassVar[int] = 2
+    NUMERIC: ClassVar[frozenset[str]] = frozenset({"learning_rate", "rho", "epsilon"})
     name: Literal["adadelta"] = "adadelta"
     rho: Decay = 0.95
     epsilon: NonNegative = 1e-7
@@ -145,6 +152,7 @@ class Adagrad(Optimizer):
     formula: ClassVar[str] = "a := a + g²; θ := θ - η g / sqrt(a + epsilon)"
     reference: ClassVar[str] = "Duchi, Hazan & Singer 2011"
     slots: ClassVar[int] = 1
+    NUMERIC: ClassVar[frozenset[str]] = frozenset({"learning_rate", "epsilon"})
     name: Literal["adagrad"] = "adagrad"
     initial_accumulator_value: NonNegative = 0.1
     epsilon: NonNegative = 1e-7
@@ -155,6 +163,7 @@ class Adamax(Optimizer):
     formula: ClassVar[str] = "u := max(beta_2 · u, |g|); θ := θ - η m / ((1 - beta_1^t)(u + epsilon))"
     reference: ClassVar[str] = "Kingma & Ba 2014, arXiv:1412.6980, section 7"
     slots: ClassVar[int] = 2
+    NUMERIC: ClassVar[frozenset[str]] = frozenset({"learning_rate", "beta_1", "beta_2", "epsilon"})
     name: Literal["adamax"] = "adamax"
     beta_1: Decay = 0.9
     beta_2: Decay = 0.999
@@ -202,6 +211,7 @@ class Lion(Optimizer):
     formula: ClassVar[str] = "θ := θ - η sign(beta_1 · m + (1 - beta_1) g); m := beta_2 · m + (1 - beta_2) g"
     reference: ClassVar[str] = "Chen et al. 2023, arXiv:2302.06675"
     slots: ClassVar[int] = 1
+    NUMERIC: ClassVar[frozenset[str]] = frozenset({"learning_rate", "beta_1", "beta_2"})
     name: Literal["lion"] = "lion"
     beta_1: Annotated[float, Field(strict=True, gt=0, le=1)] = 0.9
     beta_2: Decay = 0.99
@@ -212,6 +222,7 @@ class Lamb(Optimizer):
     formula: ClassVar[str] = "Adam's update, scaled per tensor by |θ| / |update|"
     reference: ClassVar[str] = "You et al. 2019, arXiv:1904.00962"
     slots: ClassVar[int] = 2
+    NUMERIC: ClassVar[frozenset[str]] = frozenset({"learning_rate", "beta_1", "beta_2", "epsilon"})
     name: Literal["lamb"] = "lamb"
     beta_1: Decay = 0.9
     beta_2: Decay = 0.999
@@ -246,6 +257,7 @@ class ScheduleFreeAdamW(Optimizer):
     formula: ClassVar[str] = "AdamW on a sequence z, gradients taken between z and the mean of its iterates"
     reference: ClassVar[str] = "Defazio et al. 2024, arXiv:2405.15682"
     slots: ClassVar[int] = 2
+    NUMERIC: ClassVar[frozenset[str]] = frozenset({"learning_rate", "beta_1", "beta_2", "epsilon"})
     name: Literal["schedule_free_adamw"] = "schedule_free_adamw"
     learning_rate: LearningRate = 0.0025
     beta_1: Annotated[float, Field(strict=True, gt=0, lt=1)] = 0.9

@@ -57,7 +57,7 @@ def _size(loss: Loss, shape: DataShape, output: Shape, path: str) -> list[Proble
 
 def _range(loss: Loss, output: Shape, activation: str, path: str) -> list[Problem]:
     entry = ACTIVATIONS[activation]
-    where = f"{path}.activation"
+    where = f"{path}.activation" if path.startswith("model.layers") else path
     if entry.joint and output[0] == 1:
         return [
             Problem(

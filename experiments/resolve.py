@@ -49,6 +49,16 @@ class Placed:
     path: str
     layer: Layer
 
+    def blamed(self, error: SpecError) -> list[Problem]:
+        """The layer's problems where the person wrote it: a layer of a pattern has no fields of its own
+        there.
+        """
+        if self.path.startswith("model.layers"):
+            return list(error.under(self.path).problems)
+        return [
+            Problem(self.path, f"{self.layer.type}: {one.message}", one.allowed) for one in error.problems
+        ]
+
 
 def resolve(choice: ModelChoice, shape: DataShape, loss: Loss) -> ModelSpec:
     """The network in full. Raises SpecError with paths under `model`; every layer's problem is found."""
@@ -159,7 +169,7 @@ def _fitted(placed: list[Placed], shape: DataShape, data_format: DataFormat) -> 
         try:
             forecast = step(layer, current, data_format)
         except SpecError as error:
-            return Fitted(result, current), list(error.under(one.path).problems)
+            return Fitted(result, current), one.blamed(error)
         if layer.non_negative and low < 0:
             problem = Problem(
                 f"{one.path}",

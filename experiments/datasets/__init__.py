@@ -12,17 +12,18 @@ from experiments.datasets.curves import Linear, Polynomial, Sine
 from experiments.datasets.gates import And, Or, Xor
 from experiments.datasets.inline import Inline
 from experiments.datasets.mnist import Mnist
+from experiments.datasets.stripes import Stripes
 from experiments.initializers import named
 
 DatasetSpec = Annotated[
-    Mnist | Digits | Linear | Sine | Polynomial | Diabetes | And | Or | Xor | Inline,
+    Mnist | Digits | Linear | Sine | Polynomial | Diabetes | And | Or | Xor | Stripes | Inline,
     Field(discriminator="name"),
     BeforeValidator(named),
 ]
 
 DATASETS: dict[str, type[Dataset]] = {
     str(entry.model_fields["name"].default): entry
-    for entry in (Mnist, Digits, Linear, Sine, Polynomial, Diabetes, And, Or, Xor, Inline)
+    for entry in (Mnist, Digits, Linear, Sine, Polynomial, Diabetes, And, Or, Xor, Stripes, Inline)
 }
 
 __all__ = ["DATASETS", "Data", "DataShape", "Dataset", "DatasetSpec", "Source"]
