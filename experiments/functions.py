@@ -1,0 +1,26 @@
+"""The activation and the loss that Keras lacks: the perceptron's step and the delta rule's ½Σ(t−y)²."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="gradus")
+def step(z: Any) -> Any:
+    """1 where z >= 0, else 0. The backward pass takes f'(z) = 1 (straight-through; Bengio et al. 2013,
+    arXiv:1308.3432), which makes gradient descent on ½(t−y)² Rosenblatt's delta rule.
+    """
+    value = ops.cast(ops.greater_equal(z, 0.0), z.dtype)
+    return ops.stop_gradient(value) + (z - ops.stop_gradient(z))
+
+
+@keras.saving.register_keras_serializable(package="gradus")
+class HalfSquaredError(keras.losses.Loss):
+    """½ Σ_k (t_k − y_k)², mean over the batch. Its gradient in y is y − t; Keras' mse has 2/K times that."""
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        y_true = ops.cast(y_true, y_pred.dtype)
+        return ops.sum(ops.square(y_true - y_pred), axis=-1) * 0.5  # (batch,)

@@ -1,0 +1,77 @@
+"""A Python number of a Keras optimizer (rho, beta_1, momentum, ...) that differs from lane to lane.
+
+Keras keeps such settings as Python floats, so a compiled program would have them as constants: one program per
+value. A `LaneNumber` takes their place while the update is traced. To Python it is the float of some lane, so
+`if self.momentum > 0` takes the branch that all lanes of the program share; in arithmetic with tensors it is the
+lane's own value, a float64 scalar tensor that takes its partner's precision.
+
+Rounding follows Keras: `ops.cast(0.9, "float64")` goes through float32 there, as `tf.convert_to_tensor(0.9)`
+does; `ops.multiply(x, 0.9)` does not. Both hold here, so that lanes equal `keras.fit` in float64.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, cast
+
+import tensorflow as tf
+
+
+class LaneNumber(float):
+    """A float for Python, a scalar tensor for TensorFlow."""
+
+    tensor: tf.Tensor
+    dtype = float
+    """What Keras' type promotion sees: a weak Python float."""
+
+    def __new__(cls, value: float, tensor: tf.Tensor) -> LaneNumber:
+        number = super().__new__(cls, value)
+        number.tensor = tensor
+        return number
+
+    def __tf_tensor__(self, dtype: tf.DType | None = None, name: str | None = None) -> tf.Tensor:
+        return tf.cast(self.tensor, tf.float32 if dtype is None else dtype)
+
+    def __neg__(self) -> LaneNumber:
+        return LaneNumber(-float(self), -self.tensor)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+def _arithmetic(function: Callable[[Any, Any], Any]) -> Callable[[LaneNumber, object], Any]:
+    def apply(self: LaneNumber, other: object) -> Any:
+        if isinstance(other, LaneNumber):
+            return LaneNumber(function(float(self), float(other)), function(self.tensor, other.tensor))
+        if isinstance(other, int | float):
+            return LaneNumber(
+                function(float(self), other), function(self.tensor, tf.constant(other, tf.float64))
+            )
+        other = tf.convert_to_tensor(other)
+        return function(tf.cast(self.tensor, other.dtype), other)
+
+    return apply
+
+
+for _name in ("add", "sub", "mul", "truediv", "pow"):
+    _function = getattr(operator, _name)
+    setattr(LaneNumber, f"__{_name}__", _arithmetic(_function))
+    setattr(LaneNumber, f"__r{_name}__", _arithmetic(lambda a, b, f=_function: f(b, a)))
+
+
+@contextmanager
+def settings(target: object, values: Mapping[str, tf.Tensor]) -> Iterator[None]:
+    """Within it, `target`'s float attributes are lane numbers; afterwards what they were.
+
+    values: attribute name -> float64 scalar tensor of the lane that is being traced.
+    """
+    before = {name: getattr(target, name) for name in values}
+    for name, tensor in values.items():
+        setattr(target, name, LaneNumber(cast(float, before[name]), tensor))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(target, name, value)

@@ -1,0 +1,82 @@
+"""Where the lanes of a tile sit: groups that share a data order, and the lanes of each group.
+
+A group reads one batch for all its lanes, so its first layer is one wide matrix product. The layout is part of
+the compiled program, and with the width it decides a result's last bits: a checkpoint remembers it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from experiments.errors import GradusError
+
+WIDTHS = (1, 4, 8, 16, 32)
+"""The ladder: a tile is as wide as one of these, unused lanes masked."""
+
+
+class WidthError(GradusError):
+    """A tile that no program of the ladder can hold."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """`groups` data orders times `lanes` lanes that share one."""
+
+    groups: int
+    lanes: int
+
+    @property
+    def width(self) -> int:
+        return self.groups * self.lanes
+
+    def __str__(self) -> str:
+        return f"{self.groups}x{self.lanes}"
+
+
+LAYOUTS: dict[int, tuple[Layout, ...]] = {
+    1: (Layout(1, 1),),
+    4: (Layout(1, 4), Layout(2, 2), Layout(4, 1)),
+    8: (Layout(2, 4), Layout(4, 2), Layout(8, 1)),
+    16: (Layout(2, 8), Layout(4, 4), Layout(16, 1)),
+    32: (Layout(4, 8), Layout(8, 4), Layout(32, 1)),
+}
+"""By width, the fastest first (bench/README.md): a batched product of 8 lanes a group keeps both cores busy."""
+
+
+def width_for(runs: int, limit: int = WIDTHS[-1]) -> int:
+    """The narrowest width that holds `runs`, at most `limit`. Raises WidthError where none does."""
+    for width in WIDTHS:
+        if runs <= width <= max(limit, 1):
+            return width
+    raise WidthError(f"{runs} runs in one tile; this program takes at most {limit}")
+
+
+def place(width: int, orders: Sequence[Hashable], layout: Layout | None = None) -> tuple[Layout, list[int]]:
+    """A layout of `width` in which no two data orders meet in one group, and each run's place in it.
+
+    orders: of each run, what its data order depends on. layout: take this one and no other.
+    Raises WidthError where the runs do not fit.
+    """
+    if width not in LAYOUTS:
+        raise WidthError(f"a tile of width {width}; widths are {', '.join(map(str, WIDTHS))}")
+    for candidate in LAYOUTS[width] if layout is None else (layout,):
+        counts = {order: orders.count(order) for order in dict.fromkeys(orders)}
+        if sum(math.ceil(count / candidate.lanes) for count in counts.values()) <= candidate.groups:
+            return candidate, _places(candidate, orders)
+    raise WidthError(f"{len(orders)} runs with {len(set(orders))} data orders do not fit into width {width}")
+
+
+def _places(layout: Layout, orders: Sequence[Hashable]) -> list[int]:
+    """Fill one group after the other, each with one order."""
+    group, used, current = {}, {}, -1
+    places = []
+    for order in orders:
+        if order not in group or used[group[order]] == layout.lanes:
+            current += 1
+            group[order], used[current] = current, 0
+        at = group[order]
+        places.append(at * layout.lanes + used[at])
+        used[at] += 1
+    return places
