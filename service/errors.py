@@ -1,19 +1,19 @@
 """Errors of the service. All descend from `experiments.errors.GradusError`; HTTP codes live in the API.
 
-    GradusError
-    └── ServiceError
-        ├── NotFound             no such thing, or the short id is not unique
-        │   └── AmbiguousId
-        ├── Conflict             the state does not allow it
-        │   ├── IllegalTransition
-        │   ├── StaleVersion     If-Match does not match
-        │   ├── StaleStage       somebody else advanced the experiment first
-        │   ├── NotAlone         another transaction works on the same thing
-        │   └── KeyInFlight      the same idempotency key is being worked on
-        ├── KeyReused            the same idempotency key with another body
-        ├── QuotaExceeded
-        ├── BadCursor
-        └── StoreUnavailable     the database can't be reached now
+GradusError
+└── ServiceError
+    ├── NotFound             no such thing, or the short id is not unique
+    │   └── AmbiguousId
+    ├── Conflict             the state does not allow it
+    │   ├── IllegalTransition
+    │   ├── StaleVersion     If-Match does not match
+    │   ├── StaleStage       somebody else advanced the experiment first
+    │   ├── NotAlone         another transaction works on the same thing
+    │   └── KeyInFlight      the same idempotency key is being worked on
+    ├── KeyReused            the same idempotency key with another body
+    ├── QuotaExceeded
+    ├── BadCursor
+    └── StoreUnavailable     the database can't be reached now
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class AmbiguousId(NotFound):
     """Several things of a kind have ids that begin with the given one."""
 
     def __init__(self, kind: str, id: str) -> None:
-        ServiceError.__init__(self, f"more than one {kind} has an id that begins with {id!r}; give more of it")
+        ServiceError.__init__(
+            self, f"more than one {kind} has an id that begins with {id!r}; give more of it"
+        )
         self.kind, self.id = kind, id
 
 
@@ -75,7 +77,9 @@ class KeyInFlight(Conflict):
     """A request with the same idempotency key is being worked on."""
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"a request with the idempotency key {key!r} is still in flight; repeat it in a moment")
+        super().__init__(
+            f"a request with the idempotency key {key!r} is still in flight; repeat it in a moment"
+        )
         self.key = key
 
 

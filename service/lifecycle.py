@@ -8,6 +8,7 @@ MLflow (`committed_at`). A committed outcome is never claimed again.
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from service.errors import IllegalTransition
 
 if TYPE_CHECKING:
-    from experiments.spec import ExperimentSpec, RunSpec
+    from experiments.runs import RunSpec
+    from experiments.spec import ExperimentSpec
 
 Json = dict[str, Any]
 
@@ -147,7 +149,7 @@ class Run:
 
     def run_spec(self) -> RunSpec:
         """The stored spec as a RunSpec."""
-        from experiments.spec import RunSpec
+        from experiments.runs import RunSpec
 
         return RunSpec.model_validate(self.spec)
 
@@ -174,6 +176,7 @@ class Experiment:
     counts: dict[str, int]
     created_at: datetime
     updated_at: datetime
+    cancel_requested_at: datetime | None
     deleted_at: datetime | None
     mlflow_experiment_id: str | None
     change: int = 0
@@ -183,7 +186,7 @@ class Experiment:
         """The stored spec as an ExperimentSpec."""
         from experiments.spec import ExperimentSpec
 
-        return ExperimentSpec.model_validate(self.spec)
+        return ExperimentSpec.parse(self.spec)
 
     @property
     def is_over(self) -> bool:
@@ -199,6 +202,35 @@ class MetricPoint:
     step: int
     value: float | None  # None and NaN are both "not a number"
     at: float | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one attempt of a run has measured: points and tags to be recorded."""
+
+    attempt: int
+    points: Sequence[MetricPoint] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What one attempt of a run came to: FINISHED, FAILED or KILLED, why, and whatever else is to be kept."""
+
+    attempt: int
+    status: str
+    reason: str
+    outcome: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """What MLflow knows of a run now. `change` is the run's when it was read; None leaves a field as it is."""
+
+    change: int
+    mlflow_run_id: str | None = None
+    mlflow_status: str | None = None
+    metric_id: int | None = None
 
 
 @dataclass(frozen=True)

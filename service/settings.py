@@ -67,6 +67,10 @@ class Settings(BaseSettings):
         6 * 3600.0, gt=0, description="how long a committed run waits for its spool's host before it runs again"
     )
 
+    drain_seconds: float = Field(
+        20.0, gt=0, description="how long a worker that is told to stop may take to bring its tile to safety"
+    )
+
     # A worker.
     worker_name: str | None = Field(None, description="name of this worker; unset: host and process id")
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="device that this worker trains on")

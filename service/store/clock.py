@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Double
+from sqlalchemy import BigInteger, ColumnElement, Double, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -65,3 +65,8 @@ def _horizon_postgresql(element: Any, compiler: Any, **kw: Any) -> str:
 def as_datetime(seconds: float | None) -> datetime | None:
     """Seconds since 1970 as an aware time in UTC."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def later(seconds: float) -> ColumnElement[float]:
+    """A time that many seconds from now, by the database's clock."""
+    return db_now() + literal(float(seconds), Double())

@@ -127,6 +127,12 @@ class Store:
         return self.engine.connect().execution_options(**{_BEGIN: begin})
 
 
+def take_turn(connection: Connection, name: str) -> None:
+    """Wait until nobody else works on `name`, until the transaction ends. SQLite's writers take turns anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+
+
 def _advisory_lock(connection: Connection, name: str) -> None:
     if not connection.scalar(select(func.pg_try_advisory_xact_lock(func.hashtextextended(name, 0)))):
         raise NotAlone(name)

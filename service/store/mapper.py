@@ -22,12 +22,19 @@ from service.lifecycle import (
 from service.store.clock import as_datetime
 from service.store.tables import experiments, runs
 
-_RUN = [
-    column
-    for column in runs.c
-    if column.name not in {"seed", "epochs", "resume_key", "queue", "dispatched_at", "shipped_change", "dirty"}
-]
-_RUN_TIMES = ("lease_expires_at", "cancel_requested_at", "committed_at", "created_at", "started_at", "ended_at")
+_INTERNAL = {
+    "seed", "epochs", "resume_key", "queue", "dispatched_at", "shipped_change", "dirty", "shipper",
+    "ship_lease_expires_at",
+}  # fmt: skip
+_RUN = [column for column in runs.c if column.name not in _INTERNAL]
+_RUN_TIMES = (
+    "lease_expires_at",
+    "cancel_requested_at",
+    "committed_at",
+    "created_at",
+    "started_at",
+    "ended_at",
+)
 
 
 def select_runs() -> Select[Any]:
@@ -50,7 +57,7 @@ def to_run(row: Row[Any]) -> Run:
 def to_experiment(row: Row[Any], counts: Mapping[str, int], *, replayed: bool = False) -> Experiment:
     """A row of `experiments` and its numbers of runs as an Experiment."""
     fields = {name: value for name, value in row._mapping.items() if name != "shipped_change"}
-    for name in ("created_at", "updated_at", "deleted_at"):
+    for name in ("created_at", "updated_at", "cancel_requested_at", "deleted_at"):
         fields[name] = as_datetime(fields[name])
     every = {status.value: counts.get(status.value, 0) for status in RunStatus}
     return Experiment(**fields, counts=every, replayed=replayed)

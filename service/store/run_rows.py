@@ -6,13 +6,29 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, insert, select, true, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Integer,
+    Row,
+    Text,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
-from service.lifecycle import Edge, check_transition
-from service.store.clock import db_now, db_transaction
+from service.lifecycle import Edge, Shipped, check_transition
+from service.store.clock import db_now, db_transaction, later
 from service.store.mapper import finite
-from service.store.tables import events, metrics, runs
+from service.store.queries import SHIP_ORDER
+from service.store.tables import events, experiments, metrics, runs
 
 
 @dataclass(frozen=True)
@@ -47,13 +63,18 @@ _LOCKED = [
 
 
 def lock(
-    connection: Connection, *conditions: ColumnElement[bool], skip_locked: bool = False, limit: int | None = None
+    connection: Connection,
+    *conditions: ColumnElement[bool],
+    skip_locked: bool = False,
+    limit: int | None = None,
 ) -> list[Locked]:
     """Lock the runs for which all conditions hold, in the order of their ids (so that no two deadlock).
 
     With `skip_locked`, runs that another transaction holds are left out instead of waited for (PostgreSQL).
     """
-    statement = select(*_LOCKED).where(*conditions).order_by(runs.c.id).with_for_update(skip_locked=skip_locked)
+    statement = (
+        select(*_LOCKED).where(*conditions).order_by(runs.c.id).with_for_update(skip_locked=skip_locked)
+    )
     rows = connection.execute(statement if limit is None else statement.limit(limit))
     return [_to_locked(row) for row in rows]
 
@@ -62,9 +83,64 @@ def _to_locked(row: Row[Any]) -> Locked:
     return Locked(**{**row._mapping, "expired": bool(row.expired)})
 
 
-def holds(claims: Mapping[str, int]) -> ColumnElement[bool]:
-    """The runs that are still held by these attempts: the fence. Their attempts are compared by `fenced`."""
-    return runs.c.id.in_(list(claims)) & (runs.c.status == "RUNNING") & runs.c.committed_at.is_(None)
+COMMITTED_AT = runs.c.committed_at
+NEXT_ATTEMPT = runs.c.attempt + 1
+NEXT_LOSS = runs.c.losses + 1
+FIRST_START = func.coalesce(runs.c.started_at, db_now())
+_expiring = (
+    (runs.c.status == "RUNNING") & runs.c.committed_at.is_(None) & (runs.c.lease_expires_at < db_now())
+)
+
+
+def of(ids: Collection[str]) -> ColumnElement[bool]:
+    """The runs of these ids."""
+    return runs.c.id.in_(list(ids))
+
+
+def within(experiment_id: str) -> ColumnElement[bool]:
+    """The runs of an experiment."""
+    return runs.c.experiment_id == experiment_id
+
+
+def in_status(*statuses: str) -> ColumnElement[bool]:
+    return runs.c.status.in_(statuses)
+
+
+def claimable(ids: Collection[str]) -> ColumnElement[bool]:
+    """Those that wait, or whose lease ran out. One that must be alone is not claimed together with others."""
+    ours = of(ids) & ((runs.c.status == "SCHEDULED") | _expiring)
+    return ours & ~runs.c.alone if len(ids) > 1 else ours
+
+
+def lost() -> ColumnElement[bool]:
+    """The runs whose lease ran out."""
+    return _expiring
+
+
+def held(ids: Collection[str] | None = None, *, worker: str | None = None) -> ColumnElement[bool]:
+    """The runs that are being trained: RUNNING without a committed outcome. All, these, or a worker's."""
+    condition = (runs.c.status == "RUNNING") & runs.c.committed_at.is_(None)
+    if ids is not None:
+        condition &= of(ids)
+    return condition if worker is None else condition & (runs.c.worker == worker)
+
+
+def stranded(seconds: float) -> ColumnElement[bool]:
+    """The runs whose outcome was committed longer ago than that and is still not in MLflow."""
+    return (runs.c.status == "RUNNING") & (runs.c.committed_at < later(-seconds))
+
+
+def resume_key(checkpoint: Mapping[str, Any]) -> ColumnElement[str]:
+    """Lanes with the same key can go on together: one tile, epoch, width and spool."""
+    tail = f":{checkpoint.get('epoch')}:{checkpoint.get('width')}:{checkpoint.get('spool')}"
+    return func.coalesce(runs.c.tile, runs.c.id).concat(tail)
+
+
+def extend_leases(connection: Connection, claims: Mapping[str, int], seconds: float) -> set[str]:
+    """Renew the leases that these attempts still hold; the ids of those that they do."""
+    mine = tuple_(runs.c.id, runs.c.attempt).in_(list(claims.items()))
+    statement = update(runs).where(held(), mine).values(lease_expires_at=later(seconds)).returning(runs.c.id)
+    return set(connection.scalars(statement))
 
 
 def fenced(rows: Sequence[Locked], claims: Mapping[str, int]) -> list[Locked]:
@@ -80,6 +156,7 @@ def move(
     each: Mapping[str, Mapping[str, Any]] | None = None,
     data: Mapping[str, Any] | None = None,
     attempts: Mapping[str, int] | None = None,
+    tell: bool = True,
 ) -> None:
     """Take locked runs of one status along `edge`: update them and write one status event each.
 
@@ -88,6 +165,7 @@ def move(
         each: further columns per run id, plain values.
         data: what goes into the events besides status, edge and attempt.
         attempts: the attempt that each event names, where it is not the row's.
+        tell: whether MLflow is to learn of it.
 
     Raises:
         IllegalTransition: a run's status has no such edge.
@@ -97,7 +175,14 @@ def move(
     targets = {check_transition(row.id, row.status, edge) for row in rows}
     (target,) = targets
     sources = {row.status for row in rows}
-    touch(connection, rows, {**values, "status": target.value}, each=each, guard=runs.c.status.in_(sources))
+    touch(
+        connection,
+        rows,
+        {**values, "status": target.value},
+        each=each,
+        guard=runs.c.status.in_(sources),
+        tell=tell,
+    )
     record_events(
         connection,
         [
@@ -126,12 +211,13 @@ def touch(
     *,
     each: Mapping[str, Mapping[str, Any]] | None = None,
     guard: ColumnElement[bool] | None = None,
+    tell: bool = True,
 ) -> None:
-    """Change columns of locked runs and note that MLflow is to learn of it."""
+    """Change columns of locked runs and, with `tell`, note that MLflow is to learn of it."""
     if not rows:
         return
     guard = true() if guard is None else guard
-    fixed = {**values, "change": runs.c.change + 1, "dirty": True}
+    fixed = {**values, "change": runs.c.change + 1, "dirty": True} if tell else dict(values)
     if each is None:
         ids = [row.id for row in rows]
         done = connection.execute(update(runs).where(runs.c.id.in_(ids), guard).values(**fixed)).rowcount
@@ -182,3 +268,61 @@ def latest(connection: Connection, ids: Collection[str]) -> dict[str, dict[str, 
     """The columns `metrics` (name -> [step, value]) and `tags` of runs, as they are stored."""
     rows = connection.execute(select(runs.c.id, runs.c.metrics, runs.c.tags).where(runs.c.id.in_(list(ids))))
     return {row.id: {"metrics": row.metrics, "tags": row.tags} for row in rows}
+
+
+def take_to_ship(
+    connection: Connection, shipper: str, condition: ColumnElement[bool], lease_seconds: float, limit: int
+) -> list[str]:
+    """Lease runs to a shipper; their ids in the order in which they are to be carried."""
+    free = or_(runs.c.ship_lease_expires_at.is_(None), runs.c.ship_lease_expires_at < db_now())
+    chosen = (
+        select(runs.c.id)
+        .join(experiments, experiments.c.id == runs.c.experiment_id)
+        .where(condition, or_(free, runs.c.shipper == shipper))
+        .order_by(*SHIP_ORDER)
+        .limit(limit)
+        .with_for_update(of=runs, skip_locked=True)
+    )
+    ids = list(connection.scalars(chosen))
+    lease = {"shipper": shipper, "ship_lease_expires_at": later(lease_seconds)}
+    connection.execute(update(runs).where(runs.c.id.in_(ids)).values(**lease))
+    return ids
+
+
+def note_shipped(connection: Connection, what: Mapping[str, Shipped]) -> None:
+    """Note what MLflow knows of runs, and end their shipper's lease. `dirty` stays where more happened since, or
+    where MLflow has another status than the run."""
+    if not what:
+        return
+    known = runs.c.mlflow_status
+    statement = (
+        update(runs)
+        .where(runs.c.id == bindparam("b_id"))
+        .values(
+            mlflow_run_id=func.coalesce(bindparam("b_run", type_=Text), runs.c.mlflow_run_id),
+            mlflow_status=func.coalesce(bindparam("b_status", type_=Text), known),
+            shipped_metric_id=func.coalesce(
+                bindparam("b_metric", type_=BigInteger), runs.c.shipped_metric_id
+            ),
+            shipped_change=bindparam("b_change", type_=Integer),
+            dirty=or_(
+                runs.c.change != bindparam("b_change", type_=Integer),
+                func.coalesce(bindparam("b_status", type_=Text), known, "") != runs.c.status,
+            ),
+            shipper=None,
+            ship_lease_expires_at=None,
+        )
+    )
+    connection.execute(
+        statement,
+        [
+            {
+                "b_id": id,
+                "b_run": one.mlflow_run_id,
+                "b_status": one.mlflow_status,
+                "b_metric": one.metric_id,
+                "b_change": one.change,
+            }
+            for id, one in what.items()
+        ],
+    )

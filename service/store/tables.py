@@ -60,6 +60,7 @@ experiments = Table(
     Column("n_runs", Integer, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
+    Column("cancel_requested_at", Double),
     Column("deleted_at", Double),
     Column("mlflow_experiment_id", Text),
     Column("change", Integer, nullable=False, server_default="1"),
@@ -115,6 +116,8 @@ runs = Table(
     Column("change", Integer, nullable=False, server_default="1"),
     Column("shipped_change", Integer, nullable=False, server_default="0"),
     Column("dirty", Boolean, nullable=False, server_default=text("true")),
+    Column("shipper", Text),
+    Column("ship_lease_expires_at", Double),
     CheckConstraint(f"status IN ({_statuses})", name="status"),
     UniqueConstraint("experiment_id", "index"),
     Index("ix_runs_experiment_id_status", "experiment_id", "status"),
@@ -127,7 +130,7 @@ _held = runs.c.status == "RUNNING"
 Index("ix_runs_waiting", runs.c.experiment_id, runs.c.index, sqlite_where=_waiting, postgresql_where=_waiting)
 Index("ix_runs_sent", runs.c.queue, runs.c.dispatched_at, sqlite_where=_sent, postgresql_where=_sent)
 Index("ix_runs_held", runs.c.lease_expires_at, sqlite_where=_held, postgresql_where=_held)
-Index("ix_runs_dirty", runs.c.spool, sqlite_where=runs.c.dirty, postgresql_where=runs.c.dirty)
+Index("ix_runs_dirty", runs.c.spool, sqlite_where=text("dirty = 1"), postgresql_where=text("dirty"))
 
 metrics = Table(
     "metrics",

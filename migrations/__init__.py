@@ -1,0 +1,1 @@
+"""The schema's history. Run it with `python -m service.store.migrate`."""

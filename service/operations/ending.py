@@ -1,0 +1,105 @@
+"""What the shipper does: take runs to carry to MLflow, note what arrived, and give the outcome its status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection
+
+from service.errors import NotFound
+from service.lifecycle import ENDING, Edge, Run, RunStatus, Shipped
+from service.operations.holding import BACK
+from service.store import experiment_rows, queries, run_rows
+from service.store.engine import Store
+
+
+def claim_shipping(
+    store: Store, *, shipper: str, spool: str, lease_seconds: float = 60.0, limit: int = 50
+) -> list[Run]:
+    """Take runs that MLflow does not know everything of, for one shipper at a time: `create_run` is not
+    idempotent, so two at once could make two MLflow runs. `shipped` or `finish` ends the claim, or the lease."""
+
+    def work(connection: Connection) -> list[Run]:
+        ids = run_rows.take_to_ship(connection, shipper, queries.shippable(spool), lease_seconds, limit)
+        found = {run.id: run for run in queries.read_runs(connection, ids)}
+        return [found[id] for id in ids]
+
+    return store.write(work)
+
+
+def shipped(store: Store, run_id: str, what: Shipped) -> None:
+    """Note what MLflow knows of a run now. What changed since it was read stays to be shipped."""
+    store.write(lambda connection: run_rows.note_shipped(connection, {run_id: what}))
+
+
+def shipped_many(store: Store, what: Mapping[str, Shipped]) -> None:
+    """`shipped` for several runs in one transaction."""
+    if what:
+        store.write(lambda connection: run_rows.note_shipped(connection, what))
+
+
+def shipped_experiment(
+    store: Store, experiment_id: str, *, change: int, mlflow_experiment_id: str | None = None
+) -> None:
+    """Note that MLflow knows an experiment as it was at `change`."""
+    store.write(
+        lambda connection: experiment_rows.ship_experiment(
+            connection, experiment_id, change=change, mlflow_experiment_id=mlflow_experiment_id
+        )
+    )
+
+
+def finish(store: Store, run_id: str, what: Shipped | None = None) -> Run:
+    """After shipping: the committed outcome's status becomes the run's. Told again, it changes nothing.
+
+    Args:
+        what: what MLflow knows now, its status among it. Without it the run is looked at once more by a shipper.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    found = finish_many(store, {run_id: what})
+    if run_id not in found:
+        raise NotFound("run", run_id)
+    return found[run_id]
+
+
+def finish_many(store: Store, what: Mapping[str, Shipped | None]) -> dict[str, Run]:
+    """`finish` for several runs in one transaction; the runs as they are then."""
+
+    def work(connection: Connection) -> dict[str, Run]:
+        rows = run_rows.lock(connection, run_rows.of(what))
+        known = {id: shipped for id, shipped in what.items() if shipped is not None}
+        for status, edge in ENDING.items():
+            ready = [
+                row
+                for row in rows
+                if row.status == RunStatus.RUNNING
+                and row.outcome is not None
+                and row.outcome["status"] == status
+            ]
+            told = [row for row in ready if row.id in known]
+            values = {"ended_at": run_rows.COMMITTED_AT, "worker": None}
+            each = {row.id: {"reason": row.reason} for row in ready}
+            run_rows.move(connection, told, edge, values, each=each, tell=False)
+            run_rows.move(connection, [row for row in ready if row.id not in known], edge, values, each=each)
+        run_rows.note_shipped(connection, {row.id: known[row.id] for row in rows if row.id in known})
+        return {run.id: run for run in queries.read_runs(connection, list(what))}
+
+    return store.write(work) if what else {}
+
+
+def forget_stranded(store: Store, seconds: float) -> list[str]:
+    """Let runs run again whose outcome waits for a spool that nobody has served for so long; their ids."""
+
+    def work(connection: Connection) -> list[str]:
+        rows = run_rows.lock(connection, run_rows.stranded(seconds), skip_locked=True)
+        values = {**BACK, "committed_at": None, "outcome": None, "checkpoint": None, "resume_key": None}
+        values |= {"spool": None, "reason": "spool_lost"}
+        stopped = [row for row in rows if row.cancelled]
+        run_rows.move(connection, stopped, Edge.KILLED, {"ended_at": run_rows.COMMITTED_AT})
+        waiting = [row for row in rows if not row.cancelled]
+        run_rows.move(connection, waiting, Edge.SPOOL_LOST, values, data={"reason": "spool_lost"})
+        return [row.id for row in rows]
+
+    return store.write(work)

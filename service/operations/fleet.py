@@ -1,0 +1,108 @@
+"""Workers, certificates and requests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+
+from service.errors import NotFound
+from service.lifecycle import Certificate, Request, Worker
+from service.operations.submission import new_id
+from service.store import mapper, other_rows, queries
+from service.store.engine import Store
+
+REQUEST_ATTEMPTS = 3
+KEEP_REQUESTS_SECONDS = 86400.0
+
+
+def beat(store: Store, worker: Worker) -> None:
+    """A worker says that it is alive, what it is and what it does. Do it every few seconds, idle or not."""
+    store.write(lambda connection: other_rows.save_worker(connection, worker))
+
+
+def retire(store: Store, worker: str) -> None:
+    """A worker has ended: forget it."""
+    store.write(lambda connection: other_rows.delete_worker(connection, worker))
+
+
+def workers(store: Store, *, alive_seconds: float = queries.ALIVE_SECONDS) -> list[Worker]:
+    """Every worker that reported within the last day."""
+    return queries.workers(store, alive_seconds=alive_seconds)
+
+
+def get_certificate(store: Store, key: str) -> Certificate | None:
+    """The certificate of a key, if there is one."""
+    return queries.get_certificate(store, key)
+
+
+def put_certificate(store: Store, key: str, verdict: str, report: Mapping[str, Any]) -> Certificate:
+    """Keep a certificate; where two made one at once, the first stays and is returned."""
+    store.write(
+        lambda connection: other_rows.save_certificate(connection, key, verdict, mapper.finite(report))
+    )
+    kept = queries.get_certificate(store, key)
+    if kept is None:
+        raise NotFound("certificate", key)
+    return kept
+
+
+def create_request(store: Store, run_id: str, *, kind: str, payload: Mapping[str, Any]) -> Request:
+    """Ask for work on a run: kind is predict, plot or model. Raises NotFound where there is no such run."""
+    id = new_id()
+
+    def work(connection: Connection) -> None:
+        whole = queries.resolve(connection, "run", run_id)
+        values = {"id": id, "run_id": whole, "kind": kind, "payload": mapper.finite(payload)}
+        other_rows.insert_request(connection, values)
+
+    store.write(work)
+    return queries.get_request(store, id)
+
+
+def claim_request(store: Store, request_id: str, *, worker: str, lease_seconds: float) -> Request | None:
+    """Take a request that waits or whose lease ran out; None where somebody else has it or it is over."""
+
+    def work(connection: Connection) -> Request | None:
+        row = other_rows.take_request(connection, request_id, worker, lease_seconds)
+        return None if row is None else mapper.to_request(row)
+
+    return store.write(work)
+
+
+def renew_request(store: Store, request_id: str, attempt: int, lease_seconds: float) -> bool:
+    """Extend a request's lease; False where it is held no longer."""
+    return store.write(
+        lambda connection: other_rows.renew_request(connection, request_id, attempt, lease_seconds)
+    )
+
+
+def finish_request(
+    store: Store,
+    request_id: str,
+    attempt: int,
+    *,
+    result: Mapping[str, Any] | None = None,
+    error: str | None = None,
+) -> bool:
+    """Store a request's result, or why there is none; False where a newer attempt has it."""
+    clean = mapper.finite(result) if result is not None else None
+    return store.write(
+        lambda connection: other_rows.end_request(connection, request_id, attempt, result=clean, error=error)
+    )
+
+
+def due_requests(store: Store, *, resend_seconds: float, limit: int = 100) -> list[Request]:
+    """Requests whose message is to be sent now, marked as sent; lost messages come round again. Also fails those
+    that lost their worker too often, and forgets old ones."""
+
+    def work(connection: Connection) -> list[Request]:
+        other_rows.fail_worn_requests(connection, REQUEST_ATTEMPTS)
+        other_rows.delete_old_requests(connection, KEEP_REQUESTS_SECONDS)
+        other_rows.delete_old_workers(connection)
+        return [
+            mapper.to_request(row) for row in other_rows.requests_to_send(connection, resend_seconds, limit)
+        ]
+
+    return store.write(work)

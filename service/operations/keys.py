@@ -1,0 +1,83 @@
+"""API keys: 256 random bits, kept as SHA-256 only."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from service.errors import NotFound
+from service.lifecycle import ApiKey
+from service.operations.submission import new_id
+from service.store import mapper, other_rows
+from service.store.engine import Store
+
+PREFIX = "gradus_"
+SCOPES = ("read", "write", "admin")
+NOTE_USE_SECONDS = 60.0
+
+
+def create_key(
+    store: Store, *, owner: str, scopes: Sequence[str], quota: int | None = None
+) -> tuple[ApiKey, str]:
+    """A new key and its secret, which is told here and never again.
+
+    Raises:
+        ValueError: a scope is unknown, or there is none.
+    """
+    unknown = sorted(set(scopes) - set(SCOPES))
+    if unknown or not scopes:
+        raise ValueError(f"scopes are some of {', '.join(SCOPES)}; found {', '.join(unknown) or 'none'}")
+    secret = PREFIX + secrets.token_urlsafe(32)
+    id = new_id()
+    values = {
+        "id": id,
+        "owner": owner,
+        "scopes": [scope for scope in SCOPES if scope in scopes],
+        "hash": hashed(secret),
+        "hint": secret[: len(PREFIX) + 4],
+        "quota": quota,
+    }
+
+    def work(connection: Connection) -> ApiKey:
+        other_rows.insert_api_key(connection, values)
+        return next(mapper.to_api_key(row) for row in other_rows.api_key_rows(connection) if row.id == id)
+
+    return store.write(work), secret
+
+
+def list_keys(store: Store) -> list[ApiKey]:
+    """All keys, also revoked ones, the oldest first."""
+    return store.read(
+        lambda connection: [mapper.to_api_key(row) for row in other_rows.api_key_rows(connection)]
+    )
+
+
+def revoke_key(store: Store, key_id: str) -> None:
+    """Stop a key at once. Told again, it changes nothing. Raises NotFound."""
+    if not store.write(lambda connection: other_rows.revoke_api_key(connection, key_id)):
+        raise NotFound("key", key_id)
+
+
+def authenticate(store: Store, secret: str) -> ApiKey | None:
+    """The key of a secret, if it is one of ours and not revoked. Its use is noted about once a minute."""
+    digest = hashed(secret)
+
+    def look(connection: Connection) -> tuple[ApiKey, bool] | None:
+        row = other_rows.find_api_key(connection, digest, NOTE_USE_SECONDS)
+        return None if row is None else (mapper.to_api_key(row), bool(row.stale))
+
+    found = store.read(look)
+    if found is None:
+        return None
+    key, stale = found
+    if stale:
+        store.write(lambda connection: other_rows.touch_api_key(connection, key.id))
+    return key
+
+
+def hashed(secret: str) -> str:
+    """SHA-256 in hex. The secret has 256 random bits, so neither salt nor slowness would add anything."""
+    return hashlib.sha256(secret.encode()).hexdigest()

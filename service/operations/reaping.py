@@ -1,0 +1,58 @@
+"""Leases that ran out: by the database's clock, so a worker's wrong one changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from service.lifecycle import Edge, after_loss
+from service.operations.holding import BACK, MAX_LOSSES, killed
+from service.store import experiment_rows, run_rows
+from service.store.engine import Store
+
+
+@dataclass(frozen=True)
+class Reaped:
+    """Ids of runs that wait again, that failed for good, and that were to be cancelled anyway."""
+
+    rescheduled: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    killed: tuple[str, ...] = ()
+
+
+def reap(store: Store, *, max_losses: int = MAX_LOSSES) -> Reaped:
+    """Take back every run whose lease ran out. It waits again, to be trained alone at its old width; with its
+    `max_losses`-th loss without progress it fails with the reason `worker_lost`."""
+
+    def work(connection: Connection) -> Reaped:
+        rows = run_rows.lock(connection, run_rows.lost(), skip_locked=True)
+        edges = {row.id: after_loss(row.losses + 1, max_losses, cancelled=row.cancelled) for row in rows}
+        by = {edge: [row for row in rows if edges[row.id] is edge] for edge in set(edges.values())}
+        counted = {"losses": run_rows.NEXT_LOSS}
+        again = {**BACK, **counted, "alone": True, "reason": "lost"}
+        failed = {**killed("worker_lost"), **counted}
+        run_rows.move(connection, by.get(Edge.LOST, []), Edge.LOST, again, data={"reason": "lost"})
+        run_rows.move(
+            connection, by.get(Edge.WORKER_LOST, []), Edge.WORKER_LOST, failed, data={"reason": "worker_lost"}
+        )
+        run_rows.move(
+            connection,
+            by.get(Edge.KILLED, []),
+            Edge.KILLED,
+            {**killed("cancelled"), **counted},
+            data={"reason": "cancelled"},
+        )
+        return Reaped(
+            *(
+                tuple(row.id for row in by.get(edge, []))
+                for edge in (Edge.LOST, Edge.WORKER_LOST, Edge.KILLED)
+            )
+        )
+
+    return store.write(work)
+
+
+def tidy(store: Store, *, keys_older_than: float = 7 * 86400.0) -> int:
+    """Forget idempotency keys that nobody repeats any more; how many."""
+    return store.write(lambda connection: experiment_rows.delete_keys(connection, keys_older_than))

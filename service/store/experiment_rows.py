@@ -1,0 +1,110 @@
+"""SQL on experiments and idempotency keys: what writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, delete, exists, func, insert, select, update
+
+from service.store.clock import db_now
+from service.store.tables import experiments, idempotency, runs
+
+
+def insert_experiment(connection: Connection, values: Mapping[str, Any]) -> None:
+    connection.execute(insert(experiments).values(created_at=db_now(), updated_at=db_now(), **values))
+
+
+def insert_runs(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert runs of one experiment, all SCHEDULED."""
+    if not rows:
+        return
+    statement = insert(runs).values(
+        created_at=db_now(), **{name: bindparam(name, type_=runs.c[name].type) for name in rows[0]}
+    )
+    connection.execute(statement, list(rows))
+
+
+def lock_experiment(connection: Connection, id: str) -> Row[Any] | None:
+    """The row of an experiment that is not deleted, locked."""
+    found = experiments.c.deleted_at.is_(None) & (experiments.c.id == id)
+    return connection.execute(select(experiments).where(found).with_for_update()).first()
+
+
+def change_experiment(
+    connection: Connection, id: str, values: Mapping[str, Any], *, version: bool = True
+) -> None:
+    """Change columns of an experiment and note that MLflow is to learn of it."""
+    raised = {"version": experiments.c.version + 1} if version else {}
+    connection.execute(
+        update(experiments)
+        .where(experiments.c.id == id)
+        .values(**values, **raised, updated_at=db_now(), change=experiments.c.change + 1)
+    )
+
+
+def ship_experiment(
+    connection: Connection, id: str, *, change: int, mlflow_experiment_id: str | None
+) -> None:
+    """Note what MLflow knows of an experiment."""
+    values: dict[str, Any] = {"shipped_change": change}
+    if mlflow_experiment_id is not None:
+        values["mlflow_experiment_id"] = mlflow_experiment_id
+    newer = (experiments.c.id == id) & (experiments.c.shipped_change <= change)
+    connection.execute(update(experiments).where(newer).values(**values))
+
+
+def by_fingerprint(connection: Connection, id: str, fingerprints: Iterable[str]) -> dict[str, str]:
+    """Fingerprint -> id of the first run of the experiment that has it."""
+    wanted = list(set(fingerprints))
+    found: dict[str, str] = {}
+    for start in range(0, len(wanted), 1000):
+        rows = connection.execute(
+            select(runs.c.fingerprint, runs.c.id)
+            .where(runs.c.experiment_id == id, runs.c.fingerprint.in_(wanted[start : start + 1000]))
+            .order_by(runs.c.index)
+        )
+        for row in rows:
+            found.setdefault(row.fingerprint, row.id)
+    return found
+
+
+def waiting_of(connection: Connection, owner: str) -> int:
+    """How many of an owner's runs are SCHEDULED."""
+    statement = (
+        select(func.count())
+        .select_from(runs.join(experiments))
+        .where(experiments.c.owner == owner, runs.c.status == "SCHEDULED")
+    )
+    return int(connection.scalar(statement) or 0)
+
+
+def find_key(connection: Connection, owner: str, key: str) -> Row[Any] | None:
+    mine = (idempotency.c.owner == owner) & (idempotency.c.key == key)
+    return connection.execute(select(idempotency).where(mine)).first()
+
+
+def insert_key(connection: Connection, owner: str, key: str, body_hash: str, experiment_id: str) -> None:
+    connection.execute(
+        insert(idempotency).values(
+            owner=owner, key=key, body_hash=body_hash, experiment_id=experiment_id, created_at=db_now()
+        )
+    )
+
+
+def delete_keys(connection: Connection, older_than: float) -> int:
+    """Forget idempotency keys of more than that many seconds ago."""
+    return connection.execute(
+        delete(idempotency).where(idempotency.c.created_at < db_now() - older_than)
+    ).rowcount
+
+
+def purge(connection: Connection, id: str) -> bool:
+    """Remove a deleted experiment with all that hangs on it, once no run of it is open."""
+    still = exists().where(runs.c.experiment_id == id, runs.c.status.in_(["SCHEDULED", "RUNNING"]))
+    gone = connection.execute(
+        delete(experiments).where(experiments.c.id == id, experiments.c.deleted_at.is_not(None), ~still)
+    ).rowcount
+    if gone:
+        connection.execute(delete(idempotency).where(idempotency.c.experiment_id == id))
+    return bool(gone)

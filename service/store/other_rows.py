@@ -1,0 +1,165 @@
+"""SQL on workers, certificates, requests and API keys: what writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, delete, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from service.lifecycle import Worker
+from service.store.clock import db_now, later
+from service.store.tables import api_keys, certificates, requests, workers
+
+FORGET_WORKER_SECONDS = 86400.0
+
+
+def _insert(connection: Connection, table: Any) -> Any:
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def save_worker(connection: Connection, worker: Worker) -> None:
+    """Note that a worker is alive, and what it says of itself."""
+    values = {
+        "kind": worker.kind,
+        "host": worker.host,
+        "pid": worker.pid,
+        "device": worker.device,
+        "device_name": worker.device_name,
+        "queues": list(worker.queues),
+        "threads": worker.threads,
+        "spool": worker.spool,
+        "versions": dict(worker.versions),
+        "state": worker.state,
+        "run_ids": list(worker.run_ids),
+        "width": worker.width,
+        "memory_bytes": worker.memory_bytes,
+        "last_seen": db_now(),
+    }
+    statement = _insert(connection, workers).values(name=worker.name, started_at=db_now(), **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
+
+
+def delete_worker(connection: Connection, name: str) -> None:
+    connection.execute(delete(workers).where(workers.c.name == name))
+
+
+def delete_old_workers(connection: Connection) -> None:
+    connection.execute(delete(workers).where(workers.c.last_seen < later(-FORGET_WORKER_SECONDS)))
+
+
+def save_certificate(connection: Connection, key: str, verdict: str, report: Mapping[str, Any]) -> None:
+    """Keep a certificate; the first one of a key stays."""
+    statement = _insert(connection, certificates).values(
+        key=key, verdict=verdict, report=dict(report), created_at=db_now()
+    )
+    connection.execute(statement.on_conflict_do_nothing(index_elements=["key"]))
+
+
+def insert_request(connection: Connection, values: Mapping[str, Any]) -> None:
+    connection.execute(insert(requests).values(created_at=db_now(), status="queued", **values))
+
+
+_free = or_(
+    requests.c.status == "queued",
+    and_(requests.c.status == "running", requests.c.lease_expires_at < db_now()),
+)
+
+
+def take_request(connection: Connection, id: str, worker: str, lease_seconds: float) -> Row[Any] | None:
+    """Claim a request that waits or whose lease ran out."""
+    statement = (
+        update(requests)
+        .where(requests.c.id == id, _free)
+        .values(
+            status="running",
+            attempt=requests.c.attempt + 1,
+            worker=worker,
+            lease_expires_at=later(lease_seconds),
+        )
+        .returning(*requests.c)
+    )
+    return connection.execute(statement).first()
+
+
+def renew_request(connection: Connection, id: str, attempt: int, lease_seconds: float) -> bool:
+    mine = (requests.c.id == id) & (requests.c.attempt == attempt) & (requests.c.status == "running")
+    return bool(
+        connection.execute(
+            update(requests).where(mine).values(lease_expires_at=later(lease_seconds))
+        ).rowcount
+    )
+
+
+def end_request(
+    connection: Connection, id: str, attempt: int, *, result: Mapping[str, Any] | None, error: str | None
+) -> bool:
+    mine = (requests.c.id == id) & (requests.c.attempt == attempt) & (requests.c.status == "running")
+    values = {
+        "status": "done" if error is None else "failed",
+        "result": dict(result) if result is not None else None,
+        "error": error,
+        "ended_at": db_now(),
+        "lease_expires_at": None,
+    }
+    return bool(connection.execute(update(requests).where(mine).values(**values)).rowcount)
+
+
+def fail_worn_requests(connection: Connection, max_attempts: int) -> int:
+    """Fail requests that lost their worker too often."""
+    worn = and_(
+        requests.c.status == "running",
+        requests.c.lease_expires_at < db_now(),
+        requests.c.attempt >= max_attempts,
+    )
+    values = {"status": "failed", "error": "the worker was lost each time", "ended_at": db_now()}
+    return connection.execute(update(requests).where(worn).values(**values)).rowcount
+
+
+def requests_to_send(connection: Connection, resend_seconds: float, limit: int) -> list[Row[Any]]:
+    """Mark requests as sent that were not yet, or so long ago that their message is lost."""
+    due = or_(requests.c.dispatched_at.is_(None), requests.c.dispatched_at < later(-resend_seconds))
+    chosen = (
+        select(requests.c.id)
+        .where(requests.c.status.in_(["queued", "running"]), _free, due)
+        .order_by(requests.c.created_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    ids = list(connection.scalars(chosen))
+    connection.execute(update(requests).where(requests.c.id.in_(ids)).values(dispatched_at=db_now()))
+    return list(
+        connection.execute(select(requests).where(requests.c.id.in_(ids)).order_by(requests.c.created_at))
+    )
+
+
+def delete_old_requests(connection: Connection, seconds: float) -> None:
+    connection.execute(delete(requests).where(requests.c.ended_at < later(-seconds)))
+
+
+def insert_api_key(connection: Connection, values: Mapping[str, Any]) -> None:
+    connection.execute(insert(api_keys).values(created_at=db_now(), **values))
+
+
+def api_key_rows(connection: Connection) -> list[Row[Any]]:
+    return list(connection.execute(select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id)))
+
+
+def find_api_key(connection: Connection, hash: str, stale_seconds: float) -> Row[Any] | None:
+    """The live key of a hash; `stale` says whether its use was last noted longer ago than that."""
+    live = (api_keys.c.hash == hash) & api_keys.c.revoked_at.is_(None)
+    stale = or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < later(-stale_seconds))
+    return connection.execute(select(api_keys, stale.label("stale")).where(live)).first()
+
+
+def touch_api_key(connection: Connection, id: str) -> None:
+    """Note the use of a key."""
+    connection.execute(update(api_keys).where(api_keys.c.id == id).values(last_used_at=db_now()))
+
+
+def revoke_api_key(connection: Connection, id: str) -> bool:
+    statement = update(api_keys).where(api_keys.c.id == id, api_keys.c.revoked_at.is_(None))
+    if connection.execute(statement.values(revoked_at=db_now())).rowcount:
+        return True
+    return connection.execute(select(api_keys.c.id).where(api_keys.c.id == id)).first() is not None
