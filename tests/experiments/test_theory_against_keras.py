@@ -1,0 +1,171 @@
+"""Predicted shapes and parameter counts equal Keras' over random architectures, and so do the refusals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from experiments.datasets import DataShape
+from experiments.errors import SpecError
+from experiments.layers import Layer
+from experiments.layers.base import DataFormat
+from experiments.losses import CategoricalCrossentropy
+from experiments.networks import ModelChoice
+from experiments.pooling import StochasticPool2D
+from experiments.resolve import resolve
+from experiments.theory import plan
+
+OURS: dict[str, Any] = {"StochasticPool2D": StochasticPool2D}
+WINDOW = st.one_of(st.integers(1, 6), st.tuples(st.integers(1, 6), st.integers(1, 6)))
+STRIDE = st.one_of(st.integers(1, 4), st.tuples(st.integers(1, 4), st.integers(1, 4)))
+PADDING = st.sampled_from(["valid", "same"])
+MARGIN = st.integers(0, 3)
+ACTIVATION = st.sampled_from(["relu", "sigmoid", "linear", "softplus"])
+
+
+@st.composite
+def convolutions(draw: st.DrawFn) -> dict[str, Any]:
+    dilated = draw(st.booleans())
+    groups = draw(st.sampled_from([1, 1, 1, 2, 3]))
+    return {
+        "type": "conv2d",
+        "filters": groups * draw(st.integers(1, 6)),
+        "kernel_size": draw(WINDOW),
+        "strides": 1 if dilated else draw(STRIDE),
+        "dilation_rate": draw(st.integers(1, 3)) if dilated else 1,
+        "padding": draw(PADDING),
+        "groups": groups,
+        "use_bias": draw(st.booleans()),
+        "activation": draw(ACTIVATION),
+    }
+
+
+def pools(kind: str) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(
+        {"type": st.just(kind), "pool_size": WINDOW, "strides": st.one_of(st.none(), STRIDE), "padding": PADDING}
+    )
+
+
+IMAGE_LAYERS = st.one_of(
+    convolutions(),
+    convolutions(),
+    pools("max_pool2d"),
+    pools("average_pool2d"),
+    pools("stochastic_pool2d"),
+    st.fixed_dictionaries(
+        {
+            "type": st.just("zero_padding2d"),
+            "padding": st.one_of(
+                MARGIN,
+                st.tuples(MARGIN, MARGIN),
+                st.tuples(st.tuples(MARGIN, MARGIN), st.tuples(MARGIN, MARGIN)),
+            ),
+        }
+    ),
+    st.fixed_dictionaries({"type": st.just("batch_normalization"), "center": st.booleans(), "scale": st.booleans()}),
+    st.fixed_dictionaries({"type": st.just("layer_normalization"), "center": st.booleans(), "scale": st.booleans()}),
+    st.just({"type": "dropout", "rate": 0.3}),
+    st.just({"type": "activation", "activation": "relu"}),
+)
+
+
+@st.composite
+def recurrent(draw: st.DrawFn, *, last: bool) -> dict[str, Any]:
+    kind = draw(st.sampled_from(["simple_rnn", "lstm", "gru"]))
+    layer: dict[str, Any] = {
+        "type": kind,
+        "units": draw(st.integers(1, 9)),
+        "use_bias": draw(st.booleans()),
+        "return_sequences": not last,
+    }
+    if kind == "gru":
+        layer["reset_after"] = draw(st.booleans())
+    return layer
+
+
+VECTOR_LAYERS = st.one_of(
+    st.fixed_dictionaries(
+        {"type": st.just("dense"), "units": st.integers(1, 40), "use_bias": st.booleans(), "activation": ACTIVATION}
+    ),
+    st.fixed_dictionaries({"type": st.just("batch_normalization"), "scale": st.booleans()}),
+    st.fixed_dictionaries({"type": st.just("layer_normalization"), "center": st.booleans()}),
+    st.just({"type": "unit_normalization"}),
+    st.just({"type": "dropout", "rate": 0.5}),
+)
+
+
+@st.composite
+def architectures(draw: st.DrawFn) -> tuple[list[dict[str, Any]], tuple[int, int, int], DataFormat]:
+    size = (draw(st.integers(4, 24)), draw(st.integers(4, 24)), draw(st.integers(1, 4)))
+    layers = draw(st.lists(IMAGE_LAYERS, max_size=5))
+    if draw(st.integers(0, 4)) == 0:
+        layers += draw(st.lists(recurrent(last=False), max_size=1))
+        layers.append(draw(recurrent(last=True)))
+    layers += draw(st.lists(VECTOR_LAYERS, max_size=3))
+    return [*layers, {"type": "dense", "units": 10}], size, draw(st.sampled_from(["channels_last", "channels_first"]))
+
+
+def in_keras(layer: Layer, data_format: DataFormat) -> Any:
+    kind = OURS.get(layer.keras_name) or getattr(keras.layers, layer.keras_name)
+    return kind(**layer.arguments(data_format))
+
+
+def refused_by_keras(layers: list[dict[str, Any]], size: tuple[int, int, int], data_format: DataFormat) -> bool:
+    """Whether Keras refuses the architecture's image part too, layer by layer from the input."""
+    shape = size if data_format == "channels_last" else (size[2], size[0], size[1])
+    x: Any = keras.Input(shape)
+    choice = ModelChoice.model_validate({"layers": layers, "data_format": data_format})
+    assert choice.layers is not None
+    for layer in choice.layers:
+        if layer.type in ("dense", "simple_rnn", "lstm", "gru", "unit_normalization"):
+            return False
+        values = {"axis": 1 if data_format == "channels_first" else -1} if "axis" in type(layer).model_fields else {}
+        try:
+            theirs = "AveragePooling2D" if layer.keras_name in OURS else layer.keras_name  # ours refuses nothing
+            x = getattr(keras.layers, theirs)(**layer.model_copy(update=values).arguments(data_format))(x)
+        except ValueError:
+            return True
+    return False
+
+
+seen = {"agreed": 0, "refused": 0, "channels_first": 0, "negative": 0}
+
+
+@pytest.mark.timeout(1200)
+@given(architectures())
+@settings(max_examples=700, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_random_architectures(architecture: tuple[list[dict[str, Any]], tuple[int, int, int], DataFormat]) -> None:
+    layers, size, data_format = architecture
+    data = DataShape(size, (), "classification", 10, 100, 0, 10, 0.0, 1.0)
+    choice = ModelChoice.model_validate({"layers": layers, "data_format": data_format})
+    try:
+        model = resolve(choice, data, CategoricalCrossentropy())
+        predicted = plan(model, data)
+    except SpecError as error:
+        if "probabilities" in str(error):  # stochastic pooling of negative inputs: our rule, not one of shapes
+            seen["negative"] += 1
+            return
+        assert refused_by_keras(layers, size, data_format), str(error)
+        seen["refused"] += 1
+        return
+    x: Any = keras.Input(predicted.input_shape)
+    for layer, row in zip(model.layers, predicted.layers, strict=True):
+        built = in_keras(layer, data_format)
+        x = built(x)
+        assert tuple(x.shape[1:]) == row.output_shape, (layer, row)
+        if layer.keras_name in OURS:  # it keeps its seed and step as variables; they are no weights
+            continue
+        assert built.count_params() == row.parameters, (layer, row)
+        assert sum(w.numpy().size for w in built.non_trainable_weights) == row.frozen, (layer, row)
+    seen["agreed"] += 1
+    seen["channels_first"] += data_format == "channels_first"
+
+
+def test_at_least_500_of_them_were_compared() -> None:
+    assert seen["agreed"] >= 500, seen
+    assert seen["channels_first"] >= 150, seen
+    assert seen["refused"] >= 10, seen
