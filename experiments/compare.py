@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -20,6 +20,7 @@ class Tune(Strict):
     """
 
     model_config = ConfigDict(extra="allow")
+    EXTRA: ClassVar[object] = Axis
     __pydantic_extra__: dict[str, Axis] = Field(init=False)
 
     seeds: Annotated[int, Field(strict=True, ge=1, le=1000)] = 2

@@ -58,6 +58,11 @@ class Optimizer(Strict):
         return self
 
     @property
+    def numeric(self) -> frozenset[str]:
+        """The per-lane fields, those that every optimizer has among them. 0 and null are structure."""
+        return self.NUMERIC | {"weight_decay", "clipnorm", "clipvalue", "global_clipnorm"}
+
+    @property
     def rate(self) -> float:
         """η at the first update."""
         rate = self.learning_rate
@@ -82,7 +87,7 @@ class Optimizer(Strict):
         the term out. Any other number is the lane's own.
         """
         values = self.model_dump(mode="json")
-        for field in self.NUMERIC:
+        for field in self.numeric:
             if not isinstance(values[field], dict) and values[field]:
                 values[field] = "number"
         return values

@@ -138,7 +138,7 @@ def _walk(loc: tuple[int | str, ...], annotation: object) -> tuple[str, list[typ
         if inner:
             path, holders, models, chosen = join(path, element), models, _unique_members(inner), False
         elif open_models:
-            extras = [get_args(model.__annotations__["__pydantic_extra__"])[1:] for model in open_models]
+            extras = [getattr(model, "EXTRA", None) for model in open_models]
             path, holders, models, chosen = join(path, element), models, _unique_members(extras), False
         elif not _label(element) and (last or not models):
             path, holders = join(path, element), models

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import ConfigDict, Discriminator, Field, JsonValue, Tag, model_validator
 from pydantic_core import PydanticCustomError
@@ -113,6 +113,7 @@ class Sweep(Strict):
     """Every combination of the axes, cases and seeds. Whatever is no field below is an axis."""
 
     model_config = ConfigDict(extra="allow")
+    EXTRA: ClassVar[object] = Axis
     __pydantic_extra__: dict[str, Axis] = Field(init=False)
 
     cases: dict[Label, dict[str, JsonValue]] | None = None

@@ -91,7 +91,7 @@ def read(path: Path) -> dict[str, Bytes]:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: np.ascontiguousarray(file[name], dtype=np.uint8) for name in MD5}
-    except (OSError, KeyError, ValueError, BadZipFile) as error:
+    except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
         raise DataError(f"{path} is no readable {FILE} ({error}); put the real one there") from error
     for name, array in arrays.items():
         if array.shape != SHAPES[name] or idx_md5(array) != MD5[name]:

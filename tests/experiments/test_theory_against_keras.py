@@ -46,7 +46,12 @@ def convolutions(draw: st.DrawFn) -> dict[str, Any]:
 
 def pools(kind: str) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries(
-        {"type": st.just(kind), "pool_size": WINDOW, "strides": st.one_of(st.none(), STRIDE), "padding": PADDING}
+        {
+            "type": st.just(kind),
+            "pool_size": WINDOW,
+            "strides": st.one_of(st.none(), STRIDE),
+            "padding": PADDING,
+        }
     )
 
 
@@ -66,8 +71,12 @@ IMAGE_LAYERS = st.one_of(
             ),
         }
     ),
-    st.fixed_dictionaries({"type": st.just("batch_normalization"), "center": st.booleans(), "scale": st.booleans()}),
-    st.fixed_dictionaries({"type": st.just("layer_normalization"), "center": st.booleans(), "scale": st.booleans()}),
+    st.fixed_dictionaries(
+        {"type": st.just("batch_normalization"), "center": st.booleans(), "scale": st.booleans()}
+    ),
+    st.fixed_dictionaries(
+        {"type": st.just("layer_normalization"), "center": st.booleans(), "scale": st.booleans()}
+    ),
     st.just({"type": "dropout", "rate": 0.3}),
     st.just({"type": "activation", "activation": "relu"}),
 )
@@ -89,7 +98,12 @@ def recurrent(draw: st.DrawFn, *, last: bool) -> dict[str, Any]:
 
 VECTOR_LAYERS = st.one_of(
     st.fixed_dictionaries(
-        {"type": st.just("dense"), "units": st.integers(1, 40), "use_bias": st.booleans(), "activation": ACTIVATION}
+        {
+            "type": st.just("dense"),
+            "units": st.integers(1, 40),
+            "use_bias": st.booleans(),
+            "activation": ACTIVATION,
+        }
     ),
     st.fixed_dictionaries({"type": st.just("batch_normalization"), "scale": st.booleans()}),
     st.fixed_dictionaries({"type": st.just("layer_normalization"), "center": st.booleans()}),
@@ -106,7 +120,11 @@ def architectures(draw: st.DrawFn) -> tuple[list[dict[str, Any]], tuple[int, int
         layers += draw(st.lists(recurrent(last=False), max_size=1))
         layers.append(draw(recurrent(last=True)))
     layers += draw(st.lists(VECTOR_LAYERS, max_size=3))
-    return [*layers, {"type": "dense", "units": 10}], size, draw(st.sampled_from(["channels_last", "channels_first"]))
+    return (
+        [*layers, {"type": "dense", "units": 10}],
+        size,
+        draw(st.sampled_from(["channels_last", "channels_first"])),
+    )
 
 
 def in_keras(layer: Layer, data_format: DataFormat) -> Any:
@@ -114,7 +132,9 @@ def in_keras(layer: Layer, data_format: DataFormat) -> Any:
     return kind(**layer.arguments(data_format))
 
 
-def refused_by_keras(layers: list[dict[str, Any]], size: tuple[int, int, int], data_format: DataFormat) -> bool:
+def refused_by_keras(
+    layers: list[dict[str, Any]], size: tuple[int, int, int], data_format: DataFormat
+) -> bool:
     """Whether Keras refuses the architecture's image part too, layer by layer from the input."""
     shape = size if data_format == "channels_last" else (size[2], size[0], size[1])
     x: Any = keras.Input(shape)
@@ -123,9 +143,15 @@ def refused_by_keras(layers: list[dict[str, Any]], size: tuple[int, int, int], d
     for layer in choice.layers:
         if layer.type in ("dense", "simple_rnn", "lstm", "gru", "unit_normalization"):
             return False
-        values = {"axis": 1 if data_format == "channels_first" else -1} if "axis" in type(layer).model_fields else {}
+        values = (
+            {"axis": 1 if data_format == "channels_first" else -1}
+            if "axis" in type(layer).model_fields
+            else {}
+        )
         try:
-            theirs = "AveragePooling2D" if layer.keras_name in OURS else layer.keras_name  # ours refuses nothing
+            theirs = (
+                "AveragePooling2D" if layer.keras_name in OURS else layer.keras_name
+            )  # ours refuses nothing
             x = getattr(keras.layers, theirs)(**layer.model_copy(update=values).arguments(data_format))(x)
         except ValueError:
             return True
@@ -138,7 +164,9 @@ seen = {"agreed": 0, "refused": 0, "channels_first": 0, "negative": 0}
 @pytest.mark.timeout(1200)
 @given(architectures())
 @settings(max_examples=700, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_random_architectures(architecture: tuple[list[dict[str, Any]], tuple[int, int, int], DataFormat]) -> None:
+def test_random_architectures(
+    architecture: tuple[list[dict[str, Any]], tuple[int, int, int], DataFormat],
+) -> None:
     layers, size, data_format = architecture
     data = DataShape(size, (), "classification", 10, 100, 0, 10, 0.0, 1.0)
     choice = ModelChoice.model_validate({"layers": layers, "data_format": data_format})
@@ -146,10 +174,12 @@ def test_random_architectures(architecture: tuple[list[dict[str, Any]], tuple[in
         model = resolve(choice, data, CategoricalCrossentropy())
         predicted = plan(model, data)
     except SpecError as error:
-        if "probabilities" in str(error):  # stochastic pooling of negative inputs: our rule, not one of shapes
+        if "probabilities" in str(
+            error
+        ):  # stochastic pooling of negative inputs: our rule, not one of shapes
             seen["negative"] += 1
             return
-        assert refused_by_keras(layers, size, data_format), str(error)
+        assert refused_by_keras(layers, size, data_format), str(error)  # noqa: PT017
         seen["refused"] += 1
         return
     x: Any = keras.Input(predicted.input_shape)
