@@ -93,9 +93,13 @@ class Spool:
             if path.name != keep:
                 path.unlink(missing_ok=True)
 
-    def forget(self, run_id: str) -> None:
-        """Remove all that is kept of a run."""
-        shutil.rmtree(self.folder / _plain(run_id), ignore_errors=True)
+    def forget(self, run_id: str, *, checkpoints: bool = True) -> None:
+        """Remove all that is kept of a run, or all but its checkpoints."""
+        folder = self.folder / _plain(run_id)
+        for path in folder.glob("files-*"):
+            shutil.rmtree(path, ignore_errors=True)
+        if checkpoints or not any(folder.glob("checkpoint-*")):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def run_ids(self) -> list[str]:
         """The runs that something is kept of."""

@@ -15,14 +15,19 @@ from service.store.engine import Store
 
 def claim_shipping(
     store: Store, *, shipper: str, spool: str, lease_seconds: float = 60.0, limit: int = 50
-) -> list[Run]:
+) -> list[tuple[Run, str | None]]:
     """Take runs that MLflow does not know everything of, for one shipper at a time: `create_run` is not
-    idempotent, so two at once could make two MLflow runs. `shipped` or `finish` ends the claim, or the lease."""
+    idempotent, so two at once could make two MLflow runs. `shipped` or `finish` ends the claim, or the lease.
 
-    def work(connection: Connection) -> list[Run]:
-        ids = run_rows.take_to_ship(connection, shipper, queries.shippable(spool), lease_seconds, limit)
-        found = {run.id: run for run in queries.read_runs(connection, ids)}
-        return [found[id] for id in ids]
+    Returns:
+        each run with the shipper that took it before and never said what came of it: None, nobody, so MLflow
+        has no run that the row does not name; else it may have one.
+    """
+
+    def work(connection: Connection) -> list[tuple[Run, str | None]]:
+        taken = run_rows.take_to_ship(connection, shipper, queries.shippable(spool), lease_seconds, limit)
+        found = {run.id: run for run in queries.read_runs(connection, list(taken))}
+        return [(found[id], before) for id, before in taken.items()]
 
     return store.write(work)
 

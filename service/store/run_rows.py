@@ -180,7 +180,7 @@ def move(
         rows,
         {**values, "status": target.value},
         each=each,
-        guard=runs.c.status.in_(sources),
+        guard=or_(*(runs.c.status == source for source in sources)),
         tell=tell,
     )
     record_events(
@@ -272,21 +272,22 @@ def latest(connection: Connection, ids: Collection[str]) -> dict[str, dict[str, 
 
 def take_to_ship(
     connection: Connection, shipper: str, condition: ColumnElement[bool], lease_seconds: float, limit: int
-) -> list[str]:
-    """Lease runs to a shipper; their ids in the order in which they are to be carried."""
+) -> dict[str, str | None]:
+    """Lease runs to a shipper; their ids in the order in which they are to be carried, each with the shipper
+    that took it before and never said what came of it."""
     free = or_(runs.c.ship_lease_expires_at.is_(None), runs.c.ship_lease_expires_at < db_now())
     chosen = (
-        select(runs.c.id)
+        select(runs.c.id, runs.c.shipper)
         .join(experiments, experiments.c.id == runs.c.experiment_id)
         .where(condition, or_(free, runs.c.shipper == shipper))
         .order_by(*SHIP_ORDER)
         .limit(limit)
         .with_for_update(of=runs, skip_locked=True)
     )
-    ids = list(connection.scalars(chosen))
+    taken: dict[str, str | None] = {row.id: row.shipper for row in connection.execute(chosen)}
     lease = {"shipper": shipper, "ship_lease_expires_at": later(lease_seconds)}
-    connection.execute(update(runs).where(runs.c.id.in_(ids)).values(**lease))
-    return ids
+    connection.execute(update(runs).where(runs.c.id.in_(list(taken))).values(**lease))
+    return taken
 
 
 def note_shipped(connection: Connection, what: Mapping[str, Shipped]) -> None:

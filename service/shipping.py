@@ -1,0 +1,287 @@
+"""Carries what the database and the spool hold to MLflow, and gives a run its final status once all is there.
+
+A shipper serves one spool. It takes runs on lease (`operations.claim_shipping`), so that no two shippers
+create the same MLflow run, and everything it does to MLflow may be done again: after a crash or a lost answer
+the next turn repeats it. Metrics keep the time at which they were stored, so a repetition adds no point.
+
+    outcome committed  ->  rest of the metrics, files, MLflow run ended  ->  `finish`: the status is final
+    ended otherwise    ->  MLflow run ended with that status
+    running, waiting   ->  metrics so far, status
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import structlog
+
+from service import operations
+from service.errors import Conflict, ServiceError
+from service.lifecycle import Experiment, Run, RunStatus, Shipped
+from service.settings import Settings
+from service.spool import Spool
+from service.store import Store, queries
+
+if TYPE_CHECKING:
+    from service.tracking import RunRef, Tracking
+
+log = structlog.get_logger(__name__)
+TURN_SECONDS = 0.5
+LEASE_SECONDS = 30.0
+RUNS_PER_TURN = 40
+UPLOADS = 4  # at once; MLflow's artifact API takes them in parallel, its database does not
+SETTLE_SECONDS = 1.5  # what is over sooner is carried once, with its end
+MANY, LONGEST_SETTLE = 15, 5.0  # more than so many at once are carried less often each
+LONGEST_PAUSE = 4.0  # between tries while MLflow is away: statuses agree again well within 10 s
+TRIES = 8  # turns after which a run that MLflow refuses is let go
+
+
+class Shipper:
+    """The shipper of one spool, for as long as its process holds the spool's lock. Final; one thread."""
+
+    def __init__(
+        self, store: Store, spool: Spool, tracking: Tracking, *, settle: float = SETTLE_SECONDS
+    ) -> None:
+        self._store = store
+        self._spool = spool
+        self._tracking = tracking
+        self._settle = settle
+        self._name = f"{socket.gethostname()}-{os.getpid()}-{spool.id[:8]}"
+        self._pool = ThreadPoolExecutor(UPLOADS, thread_name_prefix="upload")
+        self._refs: dict[str, RunRef] = {}
+        self._unsure: set[str] = set()  # runs that may have an MLflow run which the row does not name
+        self._seen: dict[str, float] = {}
+        self._refused: dict[str, int] = {}
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def turn(self) -> int:
+        """Carry what is due; the number of runs that were brought up to date.
+
+        Raises:
+            TrackingUnavailable: MLflow is away; what was carried before is noted.
+            StoreUnavailable: so is the database.
+        """
+        for experiment in queries.experiments_to_ship(self._store):
+            self._describe(experiment)
+        taken = operations.claim_shipping(
+            self._store,
+            shipper=self._name,
+            spool=self._spool.id,
+            lease_seconds=LEASE_SECONDS,
+            limit=RUNS_PER_TURN,
+        )
+        done: dict[str, Shipped] = {}
+        ended: dict[str, Shipped | None] = {}
+        try:
+            for run, before in taken:
+                if self._may_wait(run, len(taken)):
+                    continue
+                if before not in (None, self._name):
+                    self._unsure.add(run.id)
+                what = self._carried(run)
+                (ended if what.mlflow_status in _OVER else done)[run.id] = what
+        finally:
+            operations.shipped_many(self._store, done)
+            operations.finish_many(self._store, ended)
+            for run_id, what_is_known in ended.items():
+                self._clear(run_id, what_is_known)
+                self._refs.pop(run_id, None)
+                self._seen.pop(run_id, None)
+        for experiment in queries.experiments_to_purge(self._store):
+            self._purge(experiment)
+        return len(done) + len(ended)
+
+    def _clear(self, run_id: str, what: Shipped | None) -> None:
+        """MLflow has the files. A run that did not finish may be retried from its checkpoint."""
+        self._spool.forget(run_id, checkpoints=what is not None and what.mlflow_status == RunStatus.FINISHED)
+
+    # -- experiments ---------------------------------------------------------------------------------
+
+    def _describe(self, experiment: Experiment) -> str:
+        from service.tracking import ExperimentCard
+
+        card = ExperimentCard(
+            experiment.id,
+            f"{experiment.name} #{experiment.id[:6]}",
+            experiment.name,
+            experiment.description,
+            experiment.tags,
+        )
+        mlflow_id = experiment.mlflow_experiment_id
+        if mlflow_id is None:
+            mlflow_id = self._tracking.ensure_experiment(card)
+        else:
+            self._tracking.describe_experiment(mlflow_id, card)
+        operations.shipped_experiment(
+            self._store, experiment.id, change=experiment.change, mlflow_experiment_id=mlflow_id
+        )
+        return mlflow_id
+
+    def _purge(self, experiment: Experiment) -> None:
+        if experiment.mlflow_experiment_id is not None:
+            self._tracking.delete_experiment(experiment.mlflow_experiment_id)
+        try:
+            operations.purge_experiment(self._store, experiment.id)
+        except Conflict as error:  # a run was added or is still open: next turn
+            log.info("not purged yet", experiment=experiment.id, error=str(error))
+
+    # -- runs ----------------------------------------------------------------------------------------
+
+    def _may_wait(self, run: Run, waiting: int) -> bool:
+        """Whether the run changed just now and is not over: soon there may be more to carry at once."""
+        if run.is_terminal or run.committed_at is not None:
+            return False
+        seen = self._seen.setdefault(run.id, time.monotonic())
+        return time.monotonic() - seen < min(self._settle * max(1.0, waiting / MANY), LONGEST_SETTLE)
+
+    def _carried(self, run: Run) -> Shipped:
+        """Bring one run up to date in MLflow; what MLflow then knows of it."""
+        from service.tracking import TrackingRefused
+
+        self._seen.pop(run.id, None)
+        status = str(run.outcome["status"]) if run.outcome and not run.is_terminal else run.status.value
+        try:
+            return self._carry(run, status)
+        except TrackingRefused as error:
+            self._refused[run.id] = tries = self._refused.get(run.id, 0) + 1
+            log.error("MLflow refuses the run", run=run.id, code=error.code, error=str(error), tries=tries)
+            if tries < TRIES:
+                return Shipped(change=-1)  # stays to be shipped
+            # Deleted in MLflow by a person, say. The database is the truth; the run ends here as it ended.
+            return Shipped(change=run.change, mlflow_status=status)
+
+    def _carry(self, run: Run, status: str) -> Shipped:
+        if run.mlflow_run_id is None and run.mlflow_experiment_id is None:
+            mlflow_experiment_id = self._describe(queries.get_experiment(self._store, run.experiment_id))
+        else:
+            mlflow_experiment_id = str(run.mlflow_experiment_id)
+        ref = self._ref(run, mlflow_experiment_id)
+        unsure = run.id in self._unsure
+        metric_id = self._log(run, ref, first=run.mlflow_run_id is None, over=status in _OVER)
+        if run.outcome is not None and not run.is_terminal:
+            self._deliver(run, ref)
+        if unsure or status != (run.mlflow_status or "RUNNING"):
+            end = run.ended_at or run.committed_at
+            self._tracking.set_status(ref.id, status, _ms(end.timestamp()) if end else None)
+        self._unsure.discard(run.id)
+        return Shipped(change=run.change, mlflow_run_id=ref.id, mlflow_status=status, metric_id=metric_id)
+
+    def _ref(self, run: Run, mlflow_experiment_id: str) -> RunRef:
+        """The run's MLflow run: known, or made by a call whose answer was lost, or made now."""
+        if run.id in self._refs:
+            return self._refs[run.id]
+        if run.mlflow_run_id is not None:
+            ref = self._tracking.get_run(run.mlflow_run_id)
+        else:
+            made = self._tracking.find_run(mlflow_experiment_id, run.id) if run.id in self._unsure else None
+            ref = made or self._create(run, mlflow_experiment_id)
+        self._refs[run.id] = ref
+        return ref
+
+    def _create(self, run: Run, mlflow_experiment_id: str) -> RunRef:
+        from service.tracking import RunCard
+
+        started = run.started_at or run.created_at
+        # Until the answer is here and noted in the row, MLflow may have a run that nobody knows of.
+        self._unsure.add(run.id)
+        ref = self._tracking.create_run(
+            mlflow_experiment_id, RunCard(run.id, run_name(run), _ms(started.timestamp()), tags(run))
+        )
+        self._unsure.discard(run.id)
+        return ref
+
+    def _log(self, run: Run, ref: RunRef, *, first: bool, over: bool) -> int | None:
+        """Metrics stored since the last time; with the first call parameters, with first and last tags."""
+        from service.tracking import MetricValue
+
+        stored = queries.metrics_after(self._store, run.id, run.shipped_metric_id, limit=100_000)
+        values = [MetricValue(m.key, m.step, m.value, _ms(m.at.timestamp())) for m in stored]
+        params = {name: str(value) for name, value in run.params.items()} if first else {}
+        self._tracking.log(ref.id, values, params, tags(run) if over or first else {})
+        return stored[-1].id if stored else None
+
+    def _deliver(self, run: Run, ref: RunRef) -> None:
+        """The files of the attempt whose outcome counts, and the data that it saw."""
+        from service.tracking import DatasetCard
+
+        outcome = run.outcome or {}
+        if data := outcome.get("dataset"):
+            source = json.dumps(data.get("spec", {}), sort_keys=True)
+            self._tracking.log_dataset(ref.id, DatasetCard(data["name"], data["digest"], source))
+        attempt = int(outcome.get("attempt", run.attempt))
+        self._tracking.upload(ref, self._spool.artifacts(run.id, attempt), self._pool)
+
+
+_OVER = frozenset({RunStatus.FINISHED.value, RunStatus.FAILED.value, RunStatus.KILLED.value})
+
+
+def run_name(run: Run) -> str:
+    """A name to tell runs apart in MLflow's charts: the levels that it has."""
+    named = [f"seed {label}" if factor == "seed" else label for factor, label in run.levels.items()]
+    return ", ".join(named) or f"seed {run.params.get('seed', run.index)}"
+
+
+def tags(run: Run) -> dict[str, str]:
+    """The run's tags in MLflow, as they are now."""
+    own = {
+        "gradus.run_id": run.id,
+        "gradus.experiment_id": run.experiment_id,
+        "gradus.fingerprint": run.fingerprint,
+        "gradus.stage": run.stage,
+        "gradus.attempt": str(run.attempt),
+        "gradus.reason": run.reason,
+    }
+    return {**run.tags, **{name: value for name, value in own.items() if value}}
+
+
+def _ms(seconds: float) -> int:
+    """Unix time in ms, as MLflow counts."""
+    return round(seconds * 1000)
+
+
+def connect(settings: Settings) -> Tracking:
+    """MLflow's client. Imported here: it takes 170 MB, which a process that never ships does not pay."""
+    from service.tracking import Tracking
+
+    return Tracking(settings.mlflow_url)
+
+
+def run_shipper(settings: Settings, store: Store, spool: Spool, ended: threading.Event) -> None:
+    """Ship until `ended`, whenever no other process on this host does. Never raises what passes by itself."""
+    while not ended.wait(TURN_SECONDS):
+        with spool.alone() as mine:
+            if not mine:
+                ended.wait(2.0)
+                continue
+            shipper = Shipper(store, spool, connect(settings))
+            try:
+                _ship(shipper, ended)
+            finally:
+                shipper.close()
+
+
+def _ship(shipper: Shipper, ended: threading.Event) -> None:
+    from service.tracking import TrackingError
+
+    pause = TURN_SECONDS
+    while not ended.is_set():
+        try:
+            carried = shipper.turn()
+        except (TrackingError, ServiceError) as error:
+            log.warning("shipping waits", error=str(error)[:300], seconds=pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+        except Exception:  # whatever it is, the next runs must not wait for a restart of this process
+            log.exception("shipping failed", seconds=LONGEST_PAUSE)
+            pause = LONGEST_PAUSE
+        else:
+            pause = 0.0 if carried else TURN_SECONDS
+        ended.wait(pause)
+        pause = max(pause, TURN_SECONDS)

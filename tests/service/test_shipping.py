@@ -1,0 +1,310 @@
+"""The shipper against a real MLflow server, database and spool; MLflow is read by its own client."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from experiments.spec import ExperimentSpec
+from service import operations, shipping
+from service.lifecycle import MetricPoint
+from service.shipping import Shipper, run_shipper
+from service.spool import Spool
+from service.store import Store, queries
+from service.store.migrate import upgrade
+from service.tracking import Tracking, TrackingUnavailable
+
+LINEAR = {
+    "name": "lines",
+    "description": "two of them",
+    "tags": {"course": "nn-101"},
+    "dataset": {"name": "linear"},
+    "model": {"layers": [{"type": "dense", "units": 1}]},
+    "optimizer": {"name": "sgd", "learning_rate": 0.01},
+    "sweep": {"seeds": 3},
+}
+
+
+class World:
+    """A database, a spool, a shipper, and an MLflow server to look into."""
+
+    def __init__(self, folder, url):
+        database = f"sqlite:///{folder / 'gradus.db'}"
+        upgrade(database)
+        self.store = Store(database)
+        self.spool = Spool.open(folder / "spool")
+        self.client = MlflowClient(url)
+        self.shipper = self.new_shipper(url)
+
+    def new_shipper(self, url):
+        return Shipper(self.store, self.spool, Tracking(url, timeout_s=5), settle=0.0)
+
+    def submit(self, **changes):
+        spec = ExperimentSpec.parse({**LINEAR, **changes})
+        self.experiment = operations.submit(self.store, spec, spec.expand(), owner="")
+        return queries.all_runs(self.store, self.experiment.id)
+
+    def claim(self, *runs):
+        ids = [run.id for run in runs]
+        return operations.claim(self.store, ids, worker="w", spool=self.spool.id, lease_seconds=60)
+
+    def finish(self, run, status="FINISHED", reason="epochs"):
+        self.spool.put(run.id, run.attempt, "spec.yaml", b"name: x")
+        self.spool.put(run.id, run.attempt, "weights/model.weights.h5", b"weights")
+        outcome = {"epochs": 2, "dataset": {"name": "linear", "digest": "abc", "spec": {"slope": 0.5}}}
+        done = operations.commit(
+            self.store, run.id, run.attempt, status=status, reason=reason, outcome=outcome
+        )
+        assert done
+
+    def ship(self):
+        """Turn until nothing is left to carry."""
+        for _ in range(20):
+            if not self.shipper.turn() and not queries.to_ship(self.store, self.spool.id):
+                return
+
+    def run(self, run):
+        return queries.get_run(self.store, run.id)
+
+    def there(self, run):
+        return self.client.get_run(self.run(run).mlflow_run_id)
+
+    def all_there(self):
+        experiment = queries.get_experiment(self.store, self.experiment.id)
+        return self.client.search_runs([experiment.mlflow_experiment_id])
+
+
+@pytest.fixture
+def world(tmp_path, mlflow_server):
+    made = World(tmp_path, mlflow_server.url)
+    yield made
+    made.shipper.close()
+    made.store.close()
+
+
+def record(world, run, step, **values):
+    points = [MetricPoint(key.replace("_", "/", 1), step, value) for key, value in values.items()]
+    assert operations.record(world.store, run.id, run.attempt, points, {"gradus.device": "cpu"})
+
+
+def test_a_run_from_waiting_to_finished(world):
+    first, *others = world.submit()
+    world.ship()
+    assert [run.info.status for run in world.all_there()] == ["SCHEDULED"] * 3
+    (held,) = world.claim(first)
+    record(world, held, 0, test_loss=2.0)
+    world.ship()
+    assert world.there(first).info.status == "RUNNING"
+    assert world.there(first).data.metrics == {"test/loss": 2.0}
+    record(world, held, 1, test_loss=None, train_loss=0.5)
+    world.finish(held)
+    assert world.run(first).status == "RUNNING"
+    world.ship()
+    done = world.run(first)
+    assert done.status == "FINISHED"
+    assert done.mlflow_status == "FINISHED"
+    run = world.there(first)
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "seed 0"
+    assert run.info.end_time == round(done.ended_at.timestamp() * 1000)
+    assert run.data.params["optimizer"] == "sgd"
+    assert run.data.params["learning_rate"] == "0.01"
+    assert run.data.tags["gradus.run_id"] == first.id
+    assert run.data.tags["gradus.fingerprint"] == first.fingerprint
+    assert run.data.tags["gradus.reason"] == "epochs"
+    assert run.data.tags["gradus.device"] == "cpu"
+    assert math.isnan(run.data.metrics["test/loss"])
+    history = world.client.get_metric_history(run.info.run_id, "test/loss")
+    assert [point.step for point in history] == [0, 1]
+    assert run.inputs.dataset_inputs[0].dataset.digest == "abc"
+    assert {f.path for f in world.client.list_artifacts(run.info.run_id)} == {"spec.yaml", "weights"}
+    assert world.spool.run_ids() == []
+    assert [world.there(run).info.status for run in others] == ["SCHEDULED"] * 2
+
+
+def test_the_experiment_and_its_changes(world):
+    world.submit()
+    world.ship()
+    kept = queries.get_experiment(world.store, world.experiment.id)
+    there = world.client.get_experiment(kept.mlflow_experiment_id)
+    assert there.name == f"lines #{kept.id[:6]}"
+    assert there.tags["gradus.name"] == "lines"
+    assert there.tags["course"] == "nn-101"
+    assert there.tags["mlflow.note.content"] == "two of them"
+    operations.patch_experiment(world.store, kept.id, name="curves", description="one")
+    world.ship()
+    there = world.client.get_experiment(kept.mlflow_experiment_id)
+    assert there.name == f"curves #{kept.id[:6]}"
+    assert there.tags["mlflow.note.content"] == "one"
+
+
+def test_cancelled_while_queued_then_retried_is_one_mlflow_run(world):
+    first, *_ = world.submit()
+    operations.cancel_run(world.store, first.id)
+    world.ship()
+    assert world.there(first).info.status == "KILLED"
+    before = world.run(first).mlflow_run_id
+    operations.retry_run(world.store, first.id)
+    world.ship()
+    assert world.there(first).info.status == "SCHEDULED"
+    (held,) = world.claim(first)
+    world.finish(held)
+    world.ship()
+    assert world.run(first).mlflow_run_id == before
+    assert world.there(first).info.status == world.run(first).status == "FINISHED"
+    assert len(world.all_there()) == 3
+
+
+@pytest.mark.parametrize("status", ["FAILED", "KILLED"])
+def test_every_other_end(world, status):
+    first, *_ = world.submit()
+    (held,) = world.claim(first)
+    world.finish(held, status, "why")
+    world.ship()
+    assert world.there(first).info.status == world.run(first).status == status
+    assert world.there(first).data.tags["gradus.reason"] == "why"
+
+
+def test_cancelled_while_its_outcome_is_on_the_way(world):
+    first, *_ = world.submit()
+    (held,) = world.claim(first)
+    world.finish(held)
+    operations.cancel_run(world.store, first.id)
+    world.ship()
+    assert world.there(first).info.status == world.run(first).status == "KILLED"
+
+
+class Cut:
+    """A tracking whose answers get lost: `method` does its work in MLflow, then fails, the first `times`."""
+
+    def __init__(self, tracking, method, times=1):
+        self.tracking, self.method, self.times = tracking, method, times
+
+    def __getattr__(self, name):
+        real = getattr(self.tracking, name)
+        if name != self.method:
+            return real
+
+        def cut(*args, **kwargs):
+            answer = real(*args, **kwargs)
+            if self.times:
+                self.times -= 1
+                raise TrackingUnavailable("the answer was lost")
+            return answer
+
+        return cut
+
+
+@pytest.mark.parametrize(
+    "method", ["ensure_experiment", "create_run", "log", "log_dataset", "upload", "set_status"]
+)
+@pytest.mark.parametrize("crash", [False, True], ids=["again", "another"])
+def test_a_lost_answer_doubles_nothing(world, mlflow_server, method, crash, monkeypatch):
+    """Whether the same shipper tries again or, its process gone, another one takes over."""
+    monkeypatch.setattr(shipping, "LEASE_SECONDS", 0.05)
+    first, *_ = world.submit(sweep={"seeds": 1})
+    (held,) = world.claim(first)
+    record(world, held, 0, test_loss=2.0)
+    record(world, held, 1, test_loss=1.0, train_loss=0.5)
+    world.finish(held)
+    world.shipper._tracking = Cut(world.shipper._tracking, method)
+    with pytest.raises(TrackingUnavailable):
+        world.shipper.turn()
+    assert world.run(first).status == "RUNNING"
+    if crash:
+        world.shipper = world.new_shipper(mlflow_server.url)
+        world.shipper._name = "another"
+        time.sleep(0.1)
+    world.ship()
+    assert world.run(first).status == "FINISHED"
+    (run,) = world.all_there()
+    assert run.info.status == "FINISHED"
+    for key, points in {"test/loss": [(0, 2.0), (1, 1.0)], "train/loss": [(1, 0.5)]}.items():
+        history = world.client.get_metric_history(run.info.run_id, key)
+        assert [(point.step, point.value) for point in history] == points
+    assert len(run.inputs.dataset_inputs) == 1
+
+
+def test_two_shippers_at_once_make_one_run_each(world, mlflow_server, tmp_path):
+    world.submit(sweep={"seeds": 20})
+    there = Spool.open(tmp_path / "elsewhere")
+    other = Shipper(world.store, there, Tracking(mlflow_server.url), settle=0.0)
+    other._name = "another"
+    threads = [
+        threading.Thread(target=lambda s=s: [s.turn() for _ in range(3)]) for s in (world.shipper, other)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    other.close()
+    world.ship()
+    assert len({run.data.tags["gradus.run_id"] for run in world.all_there()}) == len(world.all_there()) == 20
+
+
+def test_the_files_of_another_spool_are_waited_for(world):
+    first, *_ = world.submit(sweep={"seeds": 1})
+    (held,) = operations.claim(world.store, [first.id], worker="w", spool="far away", lease_seconds=60)
+    world.finish(held)
+    for _ in range(3):
+        world.shipper.turn()
+    assert world.run(first).status == "RUNNING"
+
+
+def test_a_run_deleted_by_hand_in_mlflow_still_ends_here(world):
+    first, *_ = world.submit(sweep={"seeds": 1})
+    world.ship()
+    world.client.delete_run(world.run(first).mlflow_run_id)
+    (held,) = world.claim(first)
+    record(world, held, 1, test_loss=1.0)
+    world.finish(held)
+    for _ in range(12):
+        world.shipper.turn()
+    assert world.run(first).status == "FINISHED"
+
+
+def test_a_deleted_experiment_goes_in_both(world):
+    first, *_ = world.submit()
+    world.ship()
+    (held,) = world.claim(first)
+    there = queries.get_experiment(world.store, world.experiment.id).mlflow_experiment_id
+    operations.delete_experiment(world.store, world.experiment.id)
+    world.finish(held)
+    for _ in range(5):
+        world.shipper.turn()
+    assert world.client.get_experiment(there).lifecycle_stage == "deleted"
+    assert queries.get_runs(world.store, [first.id]) == {}
+
+
+def test_mlflow_away_and_back(world, mlflow_server, tmp_path):
+    """The loop as a process runs it: nothing is lost while MLflow is away, and it catches up in seconds."""
+    first, second, third = world.submit()
+    settings = shipping.Settings(home=tmp_path, mlflow_url=mlflow_server.url)
+    ended = threading.Event()
+    loop = threading.Thread(target=run_shipper, args=(settings, world.store, world.spool, ended))
+    loop.start()
+    try:
+        mlflow_server.stop()
+        for run in world.claim(first, second):
+            record(world, run, 1, test_loss=1.0)
+            world.finish(run)
+        operations.cancel_run(world.store, third.id)
+        time.sleep(2)
+        assert world.run(first).status == "RUNNING"
+        mlflow_server.start()
+        until = time.monotonic() + 10
+        while not all(
+            world.run(run).mlflow_status == world.run(run).status for run in (first, second, third)
+        ):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        assert sorted(run.info.status for run in world.all_there()) == ["FINISHED", "FINISHED", "KILLED"]
+    finally:
+        ended.set()
+        loop.join()
+        if mlflow_server.process is None:
+            mlflow_server.start()
