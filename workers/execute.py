@@ -123,8 +123,10 @@ class Tile:
     def _complete(self, lane: int, outcome: Outcome) -> list[Outcome]:
         """What a finished run leaves behind besides what training itself recorded."""
         run, spec = self.runs[lane], self.specs[lane]
+        weights = self.recorder.kept[lane].get(illustrate.WEIGHTS)
+        if weights is not None:
+            self.recorder.metrics(lane, outcome.epochs, illustrate.learned(spec, weights))
         if illustrate.wanted(self.child.store, run, spec):
-            weights = self.recorder.kept[lane].get(illustrate.WEIGHTS)
             drawn = illustrate.draw(spec, self.source, self.recorder.history[lane], weights)
             for path, content in drawn.items():
                 self.recorder.artifact(lane, path, content)

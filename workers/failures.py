@@ -65,5 +65,10 @@ def _outcome(lane: int, status: str, reason: str, like: Outcome | None = None) -
     if like is None:
         return Outcome(lane=lane, status=status, reason=reason, epochs=0, updates=0, metrics={})
     return Outcome(
-        lane=lane, status=status, reason=reason, epochs=like.epochs, updates=like.updates, metrics=like.metrics
+        lane=lane,
+        status=status,
+        reason=reason,
+        epochs=like.epochs,
+        updates=like.updates,
+        metrics=like.metrics,
     )

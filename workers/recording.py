@@ -52,7 +52,9 @@ class TileRecorder:
         run = self._runs[lane]
         name = self._spool.put_checkpoint(run.id, run.attempt, epoch, state)
         place = {"spool": self._spool.id, "name": name, "epoch": epoch, "width": self._width}
-        self._keeper.checkpoint(run.id, Kept(place, lambda: self._spool.forget_checkpoints(run.id, keep=name)))
+        self._keeper.checkpoint(
+            run.id, Kept(place, lambda: self._spool.forget_checkpoints(run.id, keep=name))
+        )
 
 
 def _finite(value: float) -> float | None:

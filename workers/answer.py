@@ -1,0 +1,183 @@
+"""What a worker does when a person asks about a finished run: predict, draw, keep the model. Loads TensorFlow."""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import structlog
+
+from experiments.errors import GradusError
+from service import operations
+from service.lifecycle import Request, Run
+from service.store import queries
+from service.tracking import RunRef, Tracking, save_keras_model
+from workers import illustrate
+from workers.child import Child, surroundings
+from workers.networks import outputs, trained
+from workers.sources import source
+
+log = structlog.get_logger(__name__)
+Json = dict[str, Any]
+
+
+class Unanswerable(GradusError):
+    """The request cannot be met; the message says why and what would help."""
+
+
+def answer(request_id: str) -> None:
+    """Take a request, if it is still to be taken, and store what comes of it."""
+    child = surroundings()
+    lease = child.settings.lease_seconds
+    request = operations.claim_request(
+        child.store, request_id, worker=child.settings.worker, lease_seconds=lease
+    )
+    if request is None:
+        return
+    result: Json | None = None
+    error: str | None = None
+    with (
+        structlog.contextvars.bound_contextvars(request=request.id, run=request.run_id),
+        _held(child, request),
+    ):
+        try:
+            run = queries.get_run(child.store, request.run_id)
+            result = KINDS[request.kind](child, run, request.payload)
+        except GradusError as refused:
+            error = str(refused)
+        except Exception as failed:  # a person waits for a word, whatever went wrong
+            log.exception("request failed", kind=request.kind)
+            error = f"{type(failed).__name__}: {failed}"
+        operations.finish_request(child.store, request.id, request.attempt, result=result, error=error)
+        log.info("request answered", kind=request.kind, error=error)
+
+
+class _held:  # noqa: N801  (used like a function)
+    """Renews a request's lease every third of it."""
+
+    def __init__(self, child: Child, request: Request) -> None:
+        self._child, self._request, self._done = child, request, threading.Event()
+        self._thread = threading.Thread(target=self._renew, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *exc: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _renew(self) -> None:
+        lease = self._child.settings.lease_seconds
+        while not self._done.wait(lease / 3):
+            try:
+                operations.renew_request(self._child.store, self._request.id, self._request.attempt, lease)
+            except GradusError as error:
+                log.warning("database away", error=str(error))
+
+
+def predict(child: Child, run: Run, payload: Mapping[str, Any]) -> Json:
+    """`inputs` (n samples in the data set's own shape and units) -> `outputs`, and classes where there are."""
+    spec = run.run_spec()
+    shape = spec.data_shape.input
+    try:
+        x = np.asarray(payload["inputs"], dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise Unanswerable(f"the inputs are no array of numbers: {error}") from error
+    if x.shape == shape or (len(shape) == 3 and x.shape == shape[:2]):
+        x = x[None]
+    if x.shape[1:] == shape[:2] and len(shape) == 3 and shape[2] == 1:
+        x = x[..., None]  # grey pictures may leave the channel out
+    if x.shape[1:] != shape:
+        raise Unanswerable(f"each input must have the shape {shape}, found {x.shape[1:]} for {len(x)} inputs")
+    if not np.isfinite(x).all():
+        raise Unanswerable("the inputs must be finite numbers")
+    if len(shape) == 3 and spec.model.data_format == "channels_first":
+        x = np.moveaxis(x, -1, 1)
+    y = outputs(trained(spec, stored_weights(child, run)), x)
+    result: Json = {"outputs": y.astype(float).tolist()}
+    if spec.data_shape.kind == "classification":
+        result["classes"] = y.argmax(axis=-1).tolist()
+    elif spec.data_shape.kind == "binary":
+        result["classes"] = (y[:, 0] > spec.loss.threshold).astype(int).tolist()
+    return result
+
+
+def plot(child: Child, run: Run, payload: Mapping[str, Any]) -> Json:
+    """The run's pictures from what is stored: into MLflow, and as base64."""
+    found = queries.metric_history(child.store, run.id, limit=1_000_000)[0]
+    history: dict[str, dict[int, float]] = {}
+    for point in found:
+        history.setdefault(point.key, {})[point.step] = float("nan") if point.value is None else point.value
+    drawn = illustrate.draw(run.run_spec(), source(child.settings), history, stored_weights(child, run))
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(4) as pool:
+        files = []
+        for path, content in drawn.items():
+            local = Path(folder) / path
+            local.parent.mkdir(parents=True, exist_ok=True)
+            local.write_bytes(content)
+            files.append((local, path))
+        tracking, ref = _there(child, run)
+        tracking.upload(ref, files, pool)
+    return {"plots": {path: base64.b64encode(content).decode() for path, content in drawn.items()}}
+
+
+def model(child: Child, run: Run, payload: Mapping[str, Any]) -> Json:
+    """Keep the run's network as MLflow's logged model."""
+    spec = run.run_spec()
+    network = trained(spec, stored_weights(child, run))
+    tracking, ref = _there(child, run)
+    if run.mlflow_experiment_id is None:
+        raise Unanswerable(f"the experiment of run {run.id} is not in MLflow yet; ask again in a moment")
+    with tempfile.TemporaryDirectory() as folder:
+        local = Path(folder) / "model"
+        save_keras_model(
+            network,
+            local,
+            input_shape=spec.data_shape.formatted(spec.model.data_format),
+            output_shape=tuple(network.output_shape[1:]),
+            requirements=requirements(),
+        )
+        step = max((point.step for point in queries.metric_history(child.store, run.id)[0]), default=0)
+        id = tracking.log_model(
+            run.mlflow_experiment_id, ref, local, name="model", step=step, params=run.params
+        )
+    return {"model_id": id, "uri": f"models:/{id}"}
+
+
+KINDS: dict[str, Callable[[Child, Run, Mapping[str, Any]], Json]] = {
+    "predict": predict,
+    "plot": plot,
+    "model": model,
+}
+
+
+def requirements() -> list[str]:
+    """What loading the model needs, in the versions that made it."""
+    import tensorflow as tf
+
+    return [f"keras=={keras.__version__}", f"tensorflow=={tf.__version__}", f"numpy=={np.__version__}"]
+
+
+def stored_weights(child: Child, run: Run) -> bytes:
+    """The run's weights: from this spool while they lie there, else from MLflow."""
+    attempt = int((run.outcome or {}).get("attempt", run.attempt))
+    waiting = child.spool.files(run.id, attempt) / illustrate.WEIGHTS
+    if waiting.exists():
+        return waiting.read_bytes()
+    tracking, ref = _there(child, run)
+    with tempfile.TemporaryDirectory() as folder:
+        return tracking.download(ref, illustrate.WEIGHTS, Path(folder)).read_bytes()
+
+
+def _there(child: Child, run: Run) -> tuple[Tracking, RunRef]:
+    if run.mlflow_run_id is None:
+        raise Unanswerable(f"run {run.id} is not in MLflow yet; ask again in a moment")
+    tracking = Tracking(child.settings.mlflow_url)
+    return tracking, tracking.get_run(run.mlflow_run_id)

@@ -1,0 +1,110 @@
+"""The pictures of a run, and what a straight line has learned. Loads TensorFlow and matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import keras
+import numpy as np
+
+from experiments import plots
+from experiments.datasets import Data, Source
+from experiments.runs import RunSpec
+from service.lifecycle import Run
+from service.store import Store, queries
+from workers.networks import outputs, trained
+
+WEIGHTS = "weights/model.weights.h5"
+PLOTS_UP_TO = 20  # runs of an experiment whose pictures are all drawn at once
+Pictures = dict[str, bytes]
+History = Mapping[str, Mapping[int, float]]
+
+
+def wanted(store: Store, run: Run, spec: RunSpec) -> bool:
+    """Whether a run's pictures are drawn right after its training; others are drawn when asked for."""
+    if spec.artifacts.plots == "auto":
+        return queries.get_experiment(store, run.experiment_id).n_runs <= PLOTS_UP_TO
+    return spec.artifacts.plots == "all"
+
+
+def draw(spec: RunSpec, source: Source, history: History, weights: bytes | None) -> Pictures:
+    """Path inside the artifacts -> PNG. Without weights (a run that never got that far) the curves alone."""
+    drawn = {"plots/loss_curves.png": plots.loss_curves(_curves(history), spec.loss.name)}
+    if weights is not None:
+        model = trained(spec, weights)
+        data = spec.dataset.load(source, spec.model.data_format)
+        if all(np.isfinite(np.asarray(value)).all() for value in model.get_weights()):
+            drawn |= _BY_KIND[spec.data_shape.kind](spec, model, data)
+            drawn |= _first_layer(spec, model)
+    return drawn
+
+
+def learned(spec: RunSpec, weights: bytes) -> dict[str, float]:
+    """Slope and intercept of a network that is one linear neuron over one input; else nothing."""
+    linear = len(spec.model.layers) == 1 and spec.data_shape.input == (1,) == spec.data_shape.target
+    if not linear:
+        return {}
+    at = outputs(trained(spec, weights), np.asarray([[0.0], [1.0]], np.float32))[:, 0]
+    return {"learned/slope": float(at[1] - at[0]), "learned/intercept": float(at[0])}
+
+
+def _curves(history: History) -> dict[str, dict[int, float]]:
+    return {key: dict(points) for key, points in history.items() if key.endswith(("/loss", "/accuracy"))}
+
+
+def _regression(spec: RunSpec, model: keras.Model, data: Data) -> Pictures:
+    predicted = outputs(model, data.x_test)
+    drawn = {"plots/scatter.png": plots.scatter(data.y_test.ravel(), predicted.ravel())}
+    if spec.data_shape.input == (1,):
+        grid = np.linspace(spec.data_shape.low, spec.data_shape.high, 201, dtype=np.float32)
+        curve: Callable[..., np.ndarray] | None = getattr(spec.dataset, "curve", None)  # type: ignore[type-arg]
+        truth = curve(grid.astype(np.float64)) if curve else None
+        fitted = outputs(model, grid[:, None]).ravel()
+        drawn["plots/fit.png"] = plots.regression_fit(
+            data.x_test.ravel(), data.y_test.ravel(), grid, fitted, truth
+        )
+    return drawn
+
+
+def _classification(spec: RunSpec, model: keras.Model, data: Data) -> Pictures:
+    answers = outputs(model, data.x_test).argmax(axis=-1)
+    classes = spec.data_shape.classes
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (data.y_test.ravel().astype(int), answers), 1)
+    labels = [str(index) for index in range(classes)]
+    return {"plots/confusion_matrix.png": plots.confusion_matrix(counts, labels)}
+
+
+def _binary(spec: RunSpec, model: keras.Model, data: Data) -> Pictures:
+    answers = outputs(model, data.x_test)[:, 0] > spec.loss.threshold
+    counts = np.zeros((2, 2), np.int64)
+    np.add.at(counts, (data.y_test.ravel().astype(int), answers.astype(int)), 1)
+    drawn = {"plots/confusion_matrix.png": plots.confusion_matrix(counts, ["0", "1"])}
+    if spec.data_shape.input == (2,):
+        low, high = data.x_test.min(axis=0) - 0.5, data.x_test.max(axis=0) + 0.5
+        across, up = np.linspace(low[0], high[0], 101), np.linspace(low[1], high[1], 101)
+        plane = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2).astype(np.float32)
+        height = outputs(model, plane)[:, 0].reshape(len(up), len(across))
+        drawn["plots/decision.png"] = plots.decision(
+            data.x_test, data.y_test, across, up, height, spec.loss.threshold, "What the network answers"
+        )
+    return drawn
+
+
+_BY_KIND = {"regression": _regression, "classification": _classification, "binary": _binary}
+
+
+def _first_layer(spec: RunSpec, model: keras.Model) -> Pictures:
+    """Of a network over images: the first layer's weights, a picture per unit or filter."""
+    shape = spec.data_shape
+    weighted = [layer for layer in model.layers if layer.get_weights()]
+    if not shape.is_image or not weighted:
+        return {}
+    kernel = np.asarray(weighted[0].get_weights()[0])
+    if kernel.ndim == 4:  # (height, width, channels, filters)
+        images = np.moveaxis(kernel.mean(axis=2), -1, 0)
+    elif kernel.ndim == 2 and kernel.shape[0] == shape.input[0] * shape.input[1]:
+        images = np.moveaxis(kernel.reshape(*shape.input[:2], -1), -1, 0)
+    else:
+        return {}
+    return {"plots/first_layer.png": plots.first_layer_weights(images)}
