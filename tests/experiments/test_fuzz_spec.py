@@ -93,7 +93,7 @@ def fed(data: object) -> bool:
         spec = ExperimentSpec.parse(data, LIMITS)
     except SpecError as error:
         problems = error.problems
-        assert problems  # noqa: PT017
+        assert problems
     if problems:
         assert all(problem.message for problem in problems)
         return False
