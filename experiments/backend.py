@@ -79,7 +79,8 @@ def take(values: Tensor, index: Tensor, axis: int = 0) -> Tensor:
 
 
 def largest(values: Tensor) -> Tensor:
-    """Index of the largest along the last axis, the first of equals. int32. (Keras' own cannot be vectorised.)"""
+    """Index of the largest along the last axis, the first of equals. int32. (Keras' own cannot be
+    vectorised.)"""
     return tf.argmax(values, axis=-1, output_type=tf.int32)
 
 
@@ -95,17 +96,24 @@ def versions() -> dict[str, str]:
     return {"tensorflow": tf.__version__, "keras": keras.__version__}
 
 
+def use_threads(count: int) -> None:
+    """Let one operation use so many threads, and run one operation at a time. Before anything is computed."""
+    tf.config.threading.set_intra_op_parallelism_threads(count)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
 def threads() -> int:
     """Threads of one operation; 0: as many as cores."""
     return int(tf.config.threading.get_intra_op_parallelism_threads())
 
 
 _STATELESS = (
-    "stateless_apply", "assign", "assign_add", "assign_sub", "_backend_update_step", "_apply_weight_decay", "_var_key",
+    "stateless_apply", "assign", "assign_add", "assign_sub",
+    "_backend_update_step", "_apply_weight_decay", "_var_key",
 )  # fmt: skip
 
 
-class _Functional(TFOptimizer):
+class _Functional(TFOptimizer):  # type: ignore[misc]
     """Keras' optimizer base for TensorFlow without tf.distribute, for whose sake alone Keras refuses
     `stateless_apply` here. It takes TFOptimizer's place *below* the concrete class: Nadam overrides
     `_backend_update_step` and calls super()."""

@@ -1,4 +1,4 @@
-"""What a worker does when a person asks about a finished run: predict, draw, keep the model. Loads TensorFlow."""
+"""What a worker does when asked about a finished run: predict, draw, keep the model. Loads TensorFlow."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from service.store import queries
 from service.tracking import RunRef, Tracking, save_keras_model
 from workers import illustrate
 from workers.child import Child, surroundings
-from workers.networks import outputs, trained
+from workers.networks import outputs, ready, trained
 from workers.sources import source
 
 log = structlog.get_logger(__name__)
@@ -41,6 +41,7 @@ def answer(request_id: str) -> None:
     )
     if request is None:
         return
+    ready(child.settings.threads)
     result: Json | None = None
     error: str | None = None
     with (
@@ -83,7 +84,7 @@ class _held:  # noqa: N801  (used like a function)
 
 
 def predict(child: Child, run: Run, payload: Mapping[str, Any]) -> Json:
-    """`inputs` (n samples in the data set's own shape and units) -> `outputs`, and classes where there are."""
+    """`inputs` (n samples in the data set's own shape and units) -> `outputs`, and classes if it has any."""
     spec = run.run_spec()
     shape = spec.data_shape.input
     try:

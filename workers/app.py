@@ -21,9 +21,9 @@ from celery.signals import (
     worker_shutting_down,
 )
 
+from service import logs
 from service.queue import celery_app
 from service.settings import get_settings
-from service import logs
 from workers import child
 from workers.devices import choose, discover
 from workers.parent import Parent
@@ -33,7 +33,7 @@ app.conf.imports = ("workers.tasks",)
 _parent: list[Parent] = []
 
 
-@celeryd_init.connect(weak=False)
+@celeryd_init.connect(weak=False)  # type: ignore[untyped-decorator]
 def prepare(instance: Any, **_: object) -> None:
     """Before anything starts: a name, a device, and the queues whose tiles it can train."""
     settings = get_settings()
@@ -45,39 +45,39 @@ def prepare(instance: Any, **_: object) -> None:
     _parent.append(Parent(settings, device))
 
 
-@celeryd_after_setup.connect(weak=False)
+@celeryd_after_setup.connect(weak=False)  # type: ignore[untyped-decorator]
 def attach(instance: Any, **_: object) -> None:
     _parent[0].worker = instance
 
 
-@setup_logging.connect(weak=False)
+@setup_logging.connect(weak=False)  # type: ignore[untyped-decorator]
 def log(**_: object) -> None:
     """Celery leaves its own loggers alone when somebody answers this signal."""
     logs.configure(get_settings(), worker=get_settings().worker)
 
 
-@worker_ready.connect(weak=False)
+@worker_ready.connect(weak=False)  # type: ignore[untyped-decorator]
 def ready(**_: object) -> None:
     _parent[0].start()
 
 
-@worker_shutting_down.connect(weak=False)
+@worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]
 def stop(**_: object) -> None:
     _parent[0].drain()
 
 
-@worker_shutdown.connect(weak=False)
+@worker_shutdown.connect(weak=False)  # type: ignore[untyped-decorator]
 def gone(**_: object) -> None:
     _parent[0].stop()
 
 
-@task_failure.connect(weak=False)
+@task_failure.connect(weak=False)  # type: ignore[untyped-decorator]
 def failed(exception: BaseException, **_: object) -> None:
     """In the parent this means one thing only: the child died. Children report their own failures."""
     if _parent:
         _parent[0].child_died(exception)
 
 
-@worker_process_init.connect(weak=False)
+@worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
 def begin(**_: object) -> None:
     child.begin()

@@ -6,10 +6,10 @@ import functools
 import os
 from dataclasses import dataclass
 
+from service import logs
 from service.settings import Settings, get_settings
 from service.spool import Spool
 from service.store.engine import Store
-from service import logs
 from workers import drain
 from workers.watchdog import Watchdog
 

@@ -1,9 +1,9 @@
 """How a worker's parent tells its child to stop: with a signal, and for good.
 
-Celery's warm shutdown waits for the running task and tells it nothing. So the parent, when it is told to stop,
-sends its child SIGUSR2; the training reads `asked()` between chunks, stores a checkpoint, gives its runs back
-and returns, and the warm shutdown ends. Billiard resets the handlers of most signals after a child's
-initialiser has run, so the task installs this one again.
+Celery's warm shutdown waits for the running task and tells it nothing. So the parent, when it is told to
+stop, sends its child SIGUSR2; the training reads `asked()` between chunks, stores a checkpoint, gives its
+runs back and returns, and the warm shutdown ends. Billiard resets the handlers of most signals after a
+child's initialiser has run, so the task installs this one again.
 """
 
 from __future__ import annotations

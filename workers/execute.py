@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -23,6 +23,7 @@ from workers import drain, facts, failures, illustrate
 from workers.child import Child, surroundings
 from workers.holder import StoreHolder
 from workers.keeper import Keeper
+from workers.networks import ready
 from workers.recording import TileRecorder
 from workers.sources import digest, source
 
@@ -35,6 +36,7 @@ def execute(run_ids: Sequence[str], width: int) -> None:
     child, settings = surroundings(), surroundings().settings
     if drain.asked():
         return
+    ready(settings.threads)
     runs = operations.claim(
         child.store,
         run_ids,
@@ -76,7 +78,7 @@ class Tile:
 
     def _train(self) -> list[Outcome]:
         for lane, (run, spec) in enumerate(zip(self.runs, self.specs, strict=True)):
-            self.recorder.tags(lane, facts.tags(self.child, self.width))
+            self.recorder.tags(lane, facts.tags(self.child))
             self.recorder.artifact(lane, "spec.yaml", facts.spec_yaml(spec, f"run {run.id[:8]}"))
             if spec.gradient_check.mode != "off":
                 self._certify(lane, spec)
@@ -153,7 +155,11 @@ class Tile:
 
     def _committed(self, run: Run, outcome: Outcome) -> Committed:
         spec = self.specs[outcome.lane]
-        facts_of_it = {"epochs": outcome.epochs, "updates": outcome.updates, "width": self.width}
+        facts_of_it: dict[str, Any] = {
+            "epochs": outcome.epochs,
+            "updates": outcome.updates,
+            "width": self.width,
+        }
         if outcome.status == "FINISHED":
             facts_of_it["dataset"] = {
                 "name": spec.dataset.name,

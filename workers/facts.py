@@ -16,14 +16,13 @@ from workers.child import Child
 PACKAGES = ("gradus", "keras", "tensorflow", "tensorflow-cpu", "numpy")
 
 
-def tags(child: Child, width: int) -> dict[str, str]:
-    """Where and with what a run was trained: all that its last bits depend on beside the spec."""
+def tags(child: Child) -> dict[str, str]:
+    """By whom a run was trained, and the versions that training itself does not state."""
+    own = ("python", "numpy")
     return {
         "gradus.worker": child.settings.worker,
-        "gradus.device": child.device,
-        "gradus.threads": str(child.settings.threads),
-        "gradus.width": str(width),
-        **{f"gradus.version.{name}": version for name, version in versions().items()},
+        "gradus.version": versions().get("gradus", ""),
+        **{f"gradus.{name}": versions()[name] for name in own if name in versions()},
     }
 
 

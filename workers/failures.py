@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from experiments.errors import DataError, GradusError
-from experiments.training import Outcome
+from experiments.progress import Outcome, Status
 from service.errors import StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -55,13 +55,13 @@ def reason_of(error: Exception) -> str:
 def settled(outcome: Outcome, *, lanes: int) -> Outcome:
     """The outcome by its final name; given back where the fault may be another lane's."""
     reason = _STOPPED.get(outcome.reason, outcome.reason)
-    status = "FAILED" if outcome.reason in _STOPPED else outcome.status
+    status: Status = "FAILED" if outcome.reason in _STOPPED else outcome.status
     if lanes > 1 and status == "FAILED" and reason.split(":")[0] in SHARED:
         status, reason = "RELEASED", reason.split(":")[0]
     return _outcome(outcome.lane, status, reason, outcome)
 
 
-def _outcome(lane: int, status: str, reason: str, like: Outcome | None = None) -> Outcome:
+def _outcome(lane: int, status: Status, reason: str, like: Outcome | None = None) -> Outcome:
     if like is None:
         return Outcome(lane=lane, status=status, reason=reason, epochs=0, updates=0, metrics={})
     return Outcome(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -57,11 +57,11 @@ def _regression(spec: RunSpec, model: keras.Model, data: Data) -> Pictures:
     drawn = {"plots/scatter.png": plots.scatter(data.y_test.ravel(), predicted.ravel())}
     if spec.data_shape.input == (1,):
         grid = np.linspace(spec.data_shape.low, spec.data_shape.high, 201, dtype=np.float32)
-        curve: Callable[..., np.ndarray] | None = getattr(spec.dataset, "curve", None)  # type: ignore[type-arg]
+        curve = getattr(spec.dataset, "curve", None)
         truth = curve(grid.astype(np.float64)) if curve else None
         fitted = outputs(model, grid[:, None]).ravel()
         drawn["plots/fit.png"] = plots.regression_fit(
-            data.x_test.ravel(), data.y_test.ravel(), grid, fitted, truth
+            data.x_test.ravel(), data.y_test.ravel().astype(np.float32), grid, fitted, truth
         )
     return drawn
 
@@ -86,7 +86,13 @@ def _binary(spec: RunSpec, model: keras.Model, data: Data) -> Pictures:
         plane = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2).astype(np.float32)
         height = outputs(model, plane)[:, 0].reshape(len(up), len(across))
         drawn["plots/decision.png"] = plots.decision(
-            data.x_test, data.y_test, across, up, height, spec.loss.threshold, "What the network answers"
+            data.x_test,
+            data.y_test.astype(np.float32),
+            across,
+            up,
+            height,
+            spec.loss.threshold,
+            "What the network answers",
         )
     return drawn
 

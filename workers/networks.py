@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from pathlib import Path
 
@@ -9,11 +10,17 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from experiments import models
+from experiments import backend, models
 from experiments.runs import RunSpec
 
 Array = npt.NDArray[np.float32]
 BATCH = 1024
+
+
+@functools.cache
+def ready(threads: int) -> None:
+    """Set TensorFlow up, once per process."""
+    backend.use_threads(threads)
 
 
 def trained(spec: RunSpec, weights: bytes) -> keras.Model:

@@ -1,4 +1,4 @@
-"""What a training worker's parent process does beside Celery: report, drain, ship. It never loads TensorFlow."""
+"""What a training worker's parent does beside Celery: report, drain, ship. It never loads TensorFlow."""
 
 from __future__ import annotations
 

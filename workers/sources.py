@@ -1,4 +1,4 @@
-"""Where a worker's data come from: the data folder, Keras' cache, a download through Keras; and their digests."""
+"""Where a worker's data come from: the data folder, Keras' cache, a download; and their digests."""
 
 from __future__ import annotations
 

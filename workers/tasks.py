@@ -1,4 +1,4 @@
-"""The tasks, thin: what they do is in `execute` and `answer`, which load TensorFlow and so only a child imports."""
+"""The tasks, thin: what they do is in `execute` and `answer`, which only a child imports (TensorFlow)."""
 
 from __future__ import annotations
 

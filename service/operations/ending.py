@@ -94,6 +94,17 @@ def finish_many(store: Store, what: Mapping[str, Shipped | None]) -> dict[str, R
     return store.write(work) if what else {}
 
 
+def kept(store: Store, experiment_id: str, *, finished: int) -> None:
+    """Note that keepsakes were asked for when so many of an experiment's runs had finished."""
+    row = {
+        "experiment_id": experiment_id,
+        "run_id": None,
+        "kind": "keepsakes",
+        "data": {"finished": finished},
+    }
+    store.write(lambda connection: run_rows.record_events(connection, [row]))
+
+
 def forget_stranded(store: Store, seconds: float) -> list[str]:
     """Let runs run again whose outcome waits for a spool that nobody has served for so long; their ids."""
 

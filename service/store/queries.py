@@ -433,6 +433,20 @@ def staged_experiments(store: Store, *, limit: int = 200) -> list[Experiment]:
     return _experiments(store, statement.order_by(experiments.c.created_at).limit(limit))
 
 
+def experiments_to_keep(store: Store, *, limit: int = 20) -> list[Experiment]:
+    """Experiments whose runs are over, and which were not asked for keepsakes since the last of them finished."""
+    mine = runs.c.experiment_id == experiments.c.id
+    open_ = exists().where(mine, runs.c.status.in_(["SCHEDULED", "RUNNING"]))
+    finished = select(func.count()).where(mine, runs.c.status == "FINISHED")
+    kept = exists().where(
+        events.c.experiment_id == experiments.c.id,
+        events.c.kind == "keepsakes",
+        events.c.data["finished"].as_integer() == finished.correlate(experiments).scalar_subquery(),
+    )
+    statement = select(experiments).where(experiments.c.deleted_at.is_(None), ~open_, ~kept)
+    return _experiments(store, statement.order_by(experiments.c.created_at.desc()).limit(limit))
+
+
 def _experiments(store: Store, statement: Select[Any]) -> list[Experiment]:
     def work(connection: Connection) -> list[Experiment]:
         rows = connection.execute(statement).all()

@@ -1,0 +1,146 @@
+"""The light process that keeps everything moving: `python -m workers.maintenance`. SIGTERM ends it.
+
+Sends work to workers, takes back what dead ones held, carries results to MLflow, asks the next look of a
+question. Every chore is safe to repeat and safe beside another process that does the same.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+
+import structlog
+
+from service import keepsakes, logs, operations, planner, questions, queue
+from service.lifecycle import RunStatus, Worker
+from service.settings import Settings, get_settings
+from service.shipping import run_shipper
+from service.spool import Spool
+from service.store import Store, queries
+from workers.facts import versions
+
+log = structlog.get_logger(__name__)
+TICK = 0.1
+
+
+@dataclass
+class Chore:
+    """Something to do every so many seconds."""
+
+    name: str
+    every: float
+    work: Callable[[], object]
+    due: float = 0.0
+    failing: bool = False
+
+    def run(self, now: float) -> None:
+        """Do it; a failure is told once, and the chore comes round again."""
+        self.due = now + self.every
+        try:
+            self.work()
+        except Exception as error:  # broker or database away, say: the other chores go on
+            if not self.failing:
+                log.exception("chore fails", chore=self.name, error=str(error))
+            self.failing = True
+        else:
+            if self.failing:
+                log.info("chore works again", chore=self.name)
+            self.failing = False
+
+
+class Maintenance:
+    """The loop and its chores. Final."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._store = Store(settings.sql_url)
+        self._spool = Spool.open(settings.spool)
+        self._sender = queue.Sender(settings)
+        self._name = f"maintenance-{socket.gethostname()}-{os.getpid()}"
+        self._ended = threading.Event()
+        self._chores = [
+            Chore("dispatch", 0.5, self._dispatch),
+            Chore("requests", 0.25, self._requests),
+            Chore("reap", min(settings.reap_interval, 20.0), self._reap),
+            Chore("questions", 1.0, lambda: questions.advance(self._store)),
+            Chore("keepsakes", 3.0, lambda: keepsakes.keep(self._store)),
+            Chore("beat", 2.0, self._beat),
+            Chore("stranded", 60.0, self._stranded),
+            Chore("spool", 300.0, self._sweep_spool),
+            Chore("tidy", 3600.0, lambda: operations.tidy(self._store)),
+        ]
+
+    def run(self) -> None:
+        """Until SIGTERM or SIGINT."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        arguments = (self._settings, self._store, self._spool, self._ended)
+        shipper = threading.Thread(target=run_shipper, args=arguments, name="shipper", daemon=True)
+        shipper.start()
+        log.info("maintenance is up")
+        while not self._ended.wait(TICK):
+            for chore in self._chores:
+                now = time.monotonic()
+                if now >= chore.due and not self._ended.is_set():
+                    chore.run(now)
+        shipper.join(timeout=8)
+        operations.retire(self._store, self._name)
+        log.info("maintenance has ended")
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._ended.set()
+
+    def _dispatch(self) -> None:
+        planner.dispatch(self._store, self._sender.send_tile, self._sender.waiting, self._settings)
+
+    def _requests(self) -> None:
+        for request in operations.due_requests(self._store, resend_seconds=self._settings.redispatch_seconds):
+            self._sender.send_request(request.id)
+
+    def _reap(self) -> None:
+        reaped = operations.reap(self._store, max_losses=self._settings.max_losses)
+        for what, ids in vars(reaped).items():
+            for run_id in ids:
+                log.warning("lease ran out", run=run_id, now=what)
+
+    def _beat(self) -> None:
+        worker = Worker(
+            name=self._name,
+            kind="maintenance",
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            spool=self._spool.id,
+            versions=versions(),
+            state="busy",
+        )
+        operations.beat(self._store, worker)
+
+    def _stranded(self) -> None:
+        for run_id in operations.forget_stranded(self._store, self._settings.spool_lost_seconds):
+            log.warning("the spool of a finished training is away, it runs again", run=run_id)
+
+    def _sweep_spool(self) -> None:
+        """Remove what lies in the spool of runs that are gone or have nothing more to carry."""
+        lying = self._spool.run_ids()
+        known = queries.get_runs(self._store, lying)
+        open_ = {run.id for run in queries.to_ship(self._store, self._spool.id, limit=100_000)}
+        for run_id in lying:
+            run = known.get(run_id)
+            if run is None or (run.is_terminal and run_id not in open_):
+                self._spool.forget(run_id, checkpoints=run is None or run.status == RunStatus.FINISHED)
+
+
+def main() -> None:
+    settings = get_settings()
+    logs.configure(settings, worker="maintenance")
+    Maintenance(settings).run()
+
+
+if __name__ == "__main__":
+    main()
