@@ -1,0 +1,203 @@
+"""Every example is a spec, every row of the course has one, and what the text claims holds in the runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments import programs
+from experiments.datasets import Source
+from experiments.documents import parse_yaml
+from experiments.errors import SpecError
+from experiments.recording import MemoryRecorder
+from experiments.spec import ExperimentSpec, Point
+from experiments.training import Outcome
+from experiments.training import train as train_tile
+
+FOLDER = Path(__file__).parents[2] / "examples"
+EXAMPLES = sorted(FOLDER.glob("*.yaml"))
+REFUSED = {
+    "large-image-dense": ("model", "(1000000 + 1)·100 = 100,000,100 parameters"),
+    "errata-filter": ("model.layers[0].filter", 'did you mean "filters"?'),
+    "softmax-one-unit": ("model.layers[0].activation", "constant"),
+    "window-too-large": ("model.pattern", "⌊(4 - 9 + 2·0)/1⌋ + 1 = -4"),
+}
+
+
+def points(name: str) -> tuple[Point, ...]:
+    return ExperimentSpec.parse((FOLDER / f"{name}.yaml").read_text()).expand()
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_it_is_a_spec_named_like_its_file_with_a_word_on_what_it_shows(path: Path) -> None:
+    text = path.read_text()
+    spec = ExperimentSpec.parse(text)
+    assert spec.name == path.stem or path.stem == "activations"
+    assert text.startswith("# ")
+    assert spec.expand()
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_the_refused_ones_are_refused_for_their_reason(name: str) -> None:
+    path, words = REFUSED[name]
+    with pytest.raises(SpecError) as caught:
+        ExperimentSpec.parse((FOLDER / "refused" / f"{name}.yaml").read_text())
+    assert any(problem.path == path and words in problem.message for problem in caught.value.problems)
+
+
+def test_all_refused_examples_are_tested() -> None:
+    assert {path.stem for path in (FOLDER / "refused").glob("*.yaml")} == set(REFUSED)
+
+
+def test_the_two_ways_to_write_the_cnn_are_one_network() -> None:
+    written, pattern = points("mnist-cnn")[0].spec, points("mnist-cnn-pattern")[0].spec
+    assert written.fingerprint() == pattern.fingerprint()
+    shapes = [row.output_shape for row in written.plan.layers]
+    assert shapes[:4] == [(32, 28, 28), (32, 14, 14), (64, 14, 14), (64, 7, 7)]
+
+
+def test_the_demo_is_large_enough() -> None:
+    runs = points("activations")
+    counts = [
+        len({point.levels[name] for point in runs})
+        for name in ("activation", "optimizer", "learning_rate", "seed")
+    ]
+    assert all(found >= wanted for found, wanted in zip(counts, (3, 2, 3, 2), strict=True))
+    assert all(point.spec.architecture == "784-32-10" for point in runs)
+
+
+def test_local_connections_save_parameters() -> None:
+    conv = points("large-image-conv")[0].spec.plan.layers[0]
+    assert conv.parameters == (5 * 5 + 1) * 10
+    assert (1000 * 1000 + 1) * 100 > 100_000 * conv.parameters
+
+
+# ---------------------------------------------------------------- trained
+
+DATA_DIR = os.environ.get("GRADUS_DATA_DIR")
+SOURCE = Source(Path(DATA_DIR) if DATA_DIR else None)
+Train = Callable[[Sequence[Point]], list[Outcome]]
+
+
+@pytest.fixture(scope="module")
+def train() -> Iterator[Train]:
+    """Train points of one program; skipped, and said so, where they need MNIST and there is none."""
+
+    def of(chosen: Sequence[Point]) -> list[Outcome]:
+        needs_mnist = any(point.spec.dataset.name == "mnist" for point in chosen)
+        if needs_mnist and not (DATA_DIR and (Path(DATA_DIR) / "mnist.npz").is_file()):
+            pytest.skip("no mnist.npz: set GRADUS_DATA_DIR to the folder that holds it")
+        return train_tile([p.spec for p in chosen], MemoryRecorder(), lambda lane: None, source=SOURCE)
+
+    yield of
+    programs.forget()
+
+
+HEAVY = {"mnist-cnn", "mnist-cnn-pattern", "nielsen-784-30-10", "large-image-conv"}
+"""Minutes on two cores; `make test-slow` and the benchmarks train them."""
+
+
+def shortened(path: Path) -> list[Point]:
+    """One run per program, few epochs, few samples."""
+    document: Any = parse_yaml(path.read_text())
+    training = document.setdefault("training", {})
+    training["epochs"] = min(2, training.get("epochs", 1))
+    if document["dataset"]["name"] == "mnist":
+        document["dataset"] = {"name": "mnist", "train_samples": 64, "validation_split": 0.001}
+    found: dict[str, Point] = {}
+    for point in ExperimentSpec.parse(document).expand():
+        found.setdefault(point.spec.program_key(), point)
+    return list(found.values())
+
+
+LIGHT = [path for path in EXAMPLES if path.stem not in HEAVY]
+
+
+def finishes(chosen: Sequence[Point], train: Train) -> None:
+    for point in chosen:
+        (outcome,) = train([point])
+        assert outcome.status == "FINISHED"
+        assert outcome.reason in ("epochs", "error", "train_errors", "patience")
+        assert outcome.updates > 0
+
+
+@pytest.mark.parametrize("path", LIGHT, ids=lambda path: path.stem)
+def test_it_trains(path: Path, train: Train) -> None:
+    """The last program of each, since compiling takes longer than training; the slow test takes all of them."""
+    finishes(shortened(path)[-1:], train)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("path", LIGHT, ids=lambda path: path.stem)
+def test_every_program_of_it_trains(path: Path, train: Train) -> None:
+    finishes(shortened(path), train)
+
+
+def outcomes(name: str, train: Train) -> list[tuple[Point, Outcome]]:
+    runs = points(name)
+    by_program: dict[str, list[Point]] = {}
+    for point in runs:
+        by_program.setdefault(point.spec.program_key(), []).append(point)
+    return [(p, o) for tile in by_program.values() for p, o in zip(tile, train(tile), strict=True)]
+
+
+def by_case(found: Sequence[tuple[Point, Outcome]], factor: str) -> dict[str, list[Outcome]]:
+    groups: dict[str, list[Outcome]] = {}
+    for point, outcome in found:
+        groups.setdefault(point.levels[factor], []).append(outcome)
+    return groups
+
+
+@pytest.mark.parametrize("gate", ["and", "or"])
+def test_the_perceptron_converges_on_and_and_or(gate: str, train: Train) -> None:
+    for _, outcome in outcomes(f"perceptron-{gate}", train):
+        assert outcome.reason == "train_errors"
+        assert outcome.epochs < 100
+        assert outcome.metrics["test/accuracy"] == 1
+
+
+def test_the_perceptron_never_converges_on_xor(train: Train) -> None:
+    for _, outcome in outcomes("perceptron-xor", train):
+        assert (outcome.reason, outcome.epochs, outcome.updates) == ("epochs", 100, 400)
+        assert outcome.metrics["test/accuracy"] <= 0.75
+
+
+def test_a_hidden_layer_solves_xor(train: Train) -> None:
+    for _, outcome in outcomes("xor-mlp", train):
+        assert outcome.reason == "error"
+        assert outcome.metrics["test/accuracy"] == 1
+
+
+def test_the_line_is_found_to_within_its_noise(train: Train) -> None:
+    ((_, outcome),) = outcomes("linear-regression", train)
+    assert outcome.metrics["test/loss"] < 2 * 0.05**2
+
+
+def test_the_mean_squared_error_wants_five_times_the_rate(train: Train) -> None:
+    """½Σ(t - y)² at η = 3 and Keras' mean over K = 10 outputs at η = 3·K/2 = 15 are one training."""
+    found = {point.levels["case"]: outcome.metrics for point, outcome in outcomes("errata-loss-scale", train)}
+    assert found["half"]["test/loss"] == pytest.approx(5 * found["mean-scaled"]["test/loss"], rel=1e-3)
+    assert found["mean"]["test/accuracy"] < found["half"]["test/accuracy"]
+
+
+def test_a_sine_is_fitted_to_within_its_noise(train: Train) -> None:
+    ((_, outcome),) = outcomes("sine", train)
+    assert outcome.metrics["test/loss"] < 3 * 0.05**2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_many_units_follow_the_noise(train: Train) -> None:
+    groups = by_case(outcomes("polynomial", train), "hidden")
+    gap = {
+        level: sum(o.metrics["test/loss"] - o.metrics["train/loss"] for o in found) / len(found)
+        for level, found in groups.items()
+    }
+    fit = {level: sum(o.metrics["train/loss"] for o in found) / len(found) for level, found in groups.items()}
+    assert fit["128-128"] < 0.2**2 < fit["2"], "below the noise's variance: the noise was learned"
+    assert gap["128-128"] > 2 * gap["8"]
