@@ -159,6 +159,7 @@ class ExperimentSpec(Strict):
         if self._builder_ is None:
             document = self.document()
             base = {name: document[name] for name in SECTIONS if document.get(name) is not None}
+            base.setdefault("optimizer", {"name": self.optimizer.name})
             shared = {
                 name: getattr(self, name) for name in ("gradient_check", "diagnostics", "artifacts", "device")
             }

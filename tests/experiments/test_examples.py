@@ -73,7 +73,7 @@ def test_the_demo_is_large_enough() -> None:
 def test_local_connections_save_parameters() -> None:
     conv = points("large-image-conv")[0].spec.plan.layers[0]
     assert conv.parameters == (5 * 5 + 1) * 10
-    assert (1000 * 1000 + 1) * 100 > 100_000 * conv.parameters
+    assert 100_000 * conv.parameters < (1000 * 1000 + 1) * 100
 
 
 # ---------------------------------------------------------------- trained
@@ -127,7 +127,7 @@ def finishes(chosen: Sequence[Point], train: Train) -> None:
 
 @pytest.mark.parametrize("path", LIGHT, ids=lambda path: path.stem)
 def test_it_trains(path: Path, train: Train) -> None:
-    """The last program of each, since compiling takes longer than training; the slow test takes all of them."""
+    """The last program of each: compiling takes longer than training. The slow test takes all of them."""
     finishes(shortened(path)[-1:], train)
 
 

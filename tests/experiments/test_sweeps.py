@@ -61,6 +61,14 @@ def test_a_swept_optimizer_replaces_the_whole_optimizer() -> None:
     assert [point.spec.optimizer.arguments().get("rho") for point in points] == [0.9, None]
 
 
+def test_a_field_of_a_section_that_the_spec_leaves_out() -> None:
+    document = {"name": "s", "dataset": "mnist", "model": {"hidden": [3]}}
+    axes = {"learning_rate": [0.1, 0.2], "epochs": [1, 2], "validation_split": [0.1, 0.2]}
+    points = ExperimentSpec.parse(document | {"sweep": axes}).expand()
+    assert {point.spec.optimizer.name for point in points} == {"rmsprop"}
+    assert len({point.spec.fingerprint() for point in points}) == 8
+
+
 def test_a_linear_axis_has_both_ends() -> None:
     levels = parse(sweep={"optimizer.rho": {"linear": [0, 0.9], "points": 4}}).axes()["rho"]
     assert [level.value for level in levels] == [0, 0.3, 0.6, 0.9]
