@@ -1,6 +1,6 @@
 """One lane's state as bytes: enough to go on bit for bit in a program of the same layout.
 
-A NumPy archive (no pickle) of the lane's tensors and a JSON header. Nothing in it is executed when it is read.
+A NumPy archive (no pickle) of the lane's tensors and a JSON header. Nothing in it is run when it is read.
 """
 
 from __future__ import annotations
@@ -68,12 +68,13 @@ def dump(checkpoint: Checkpoint) -> bytes:
         for index, value in enumerate(getattr(checkpoint.state, part))
     }
     file = io.BytesIO()
-    np.savez(file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)  # type: ignore[arg-type]
+    np.savez(file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
     return file.getvalue()
 
 
 def load(content: bytes, program: str) -> Checkpoint:
-    """The checkpoint in `content`. Raises CheckpointError where it is not one of `program` (a RunSpec's key)."""
+    """The checkpoint in `content`. Raises CheckpointError where it is not one of `program` (a RunSpec's
+    key)."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             header = json.loads(file["header"].tobytes())

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 
-@keras.saving.register_keras_serializable(package="gradus")
+@keras.saving.register_keras_serializable(package="gradus")  # type: ignore[untyped-decorator]
 def step(z: Any) -> Any:
     """1 where z >= 0, else 0. The backward pass takes f'(z) = 1 (straight-through; Bengio et al. 2013,
     arXiv:1308.3432), which makes gradient descent on ½(t−y)² Rosenblatt's delta rule.
@@ -18,7 +18,7 @@ def step(z: Any) -> Any:
 
 
 @keras.saving.register_keras_serializable(package="gradus")
-class HalfSquaredError(keras.losses.Loss):
+class HalfSquaredError(keras.losses.Loss):  # type: ignore[misc]
     """½ Σ_k (t_k − y_k)², mean over the batch. Its gradient in y is y − t; Keras' mse has 2/K times that."""
 
     def call(self, y_true: Any, y_pred: Any) -> Any:

@@ -1,9 +1,9 @@
 """A Python number of a Keras optimizer (rho, beta_1, momentum, ...) that differs from lane to lane.
 
-Keras keeps such settings as Python floats, so a compiled program would have them as constants: one program per
-value. A `LaneNumber` takes their place while the update is traced. To Python it is the float of some lane, so
-`if self.momentum > 0` takes the branch that all lanes of the program share; in arithmetic with tensors it is the
-lane's own value, a float64 scalar tensor that takes its partner's precision.
+Keras keeps such settings as Python floats, so a compiled program would have them as constants: one program
+per value. A `LaneNumber` takes their place while the update is traced. To Python it is the float of some
+lane, so `if self.momentum > 0` takes the branch that all lanes of the program share; in arithmetic with
+tensors it is the lane's own value, a float64 scalar tensor that takes its partner's precision.
 
 Rounding follows Keras: `ops.cast(0.9, "float64")` goes through float32 there, as `tf.convert_to_tensor(0.9)`
 does; `ops.multiply(x, 0.9)` does not. Both hold here, so that lanes equal `keras.fit` in float64.
@@ -37,9 +37,6 @@ class LaneNumber(float):
     def __neg__(self) -> LaneNumber:
         return LaneNumber(-float(self), -self.tensor)
 
-    def __hash__(self) -> int:
-        return id(self)
-
 
 def _arithmetic(function: Callable[[Any, Any], Any]) -> Callable[[LaneNumber, object], Any]:
     def apply(self: LaneNumber, other: object) -> Any:
@@ -49,16 +46,20 @@ def _arithmetic(function: Callable[[Any, Any], Any]) -> Callable[[LaneNumber, ob
             return LaneNumber(
                 function(float(self), other), function(self.tensor, tf.constant(other, tf.float64))
             )
-        other = tf.convert_to_tensor(other)
-        return function(tf.cast(self.tensor, other.dtype), other)
+        partner: Any = tf.convert_to_tensor(other)
+        return function(tf.cast(self.tensor, partner.dtype), partner)
 
     return apply
+
+
+def _swapped(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda a, b: function(b, a)
 
 
 for _name in ("add", "sub", "mul", "truediv", "pow"):
     _function = getattr(operator, _name)
     setattr(LaneNumber, f"__{_name}__", _arithmetic(_function))
-    setattr(LaneNumber, f"__r{_name}__", _arithmetic(lambda a, b, f=_function: f(b, a)))
+    setattr(LaneNumber, f"__r{_name}__", _arithmetic(_swapped(_function)))
 
 
 @contextmanager

@@ -1,11 +1,11 @@
 """The engine: the runs of one program, compiled and trained together.
 
-A lane is one run: its own weights, optimizer state, learning rate and other numeric settings, seeds. A program is
-compiled for one layout (layouts.py). A run alone is a program of width 1, without a lane axis, through the same
-code; so is every network with a layer that cannot be mapped over lanes (convolutions).
+A lane is one run: its own weights, optimizer state, learning rate and other numeric settings, seeds. A
+program is compiled for one layout (layouts.py). A run alone is a program of width 1, without a lane axis,
+through the same code; so is every network with a layer that cannot be mapped over lanes (convolutions).
 
-State is carried with the lane axis beside the last axis of matrices: the wide matrix product of a group and the
-update then read memory in order (measured: 0.071 instead of 0.089 s per lane and epoch at width 32).
+State is carried with the lane axis beside the last axis of matrices: the wide matrix product of a group and
+the update then read memory in order (measured: 0.071 instead of 0.089 s per lane and epoch at width 32).
 """
 
 from __future__ import annotations
@@ -107,16 +107,13 @@ class Program:
         some = next(iter(lanes.values()))
         rows = [lanes.get(place, some) for place in range(self.layout.width)]
         with backend.on(self.device):
+            weights, frozen, optimizer = (
+                [self._carry(column) for column in zip(*(getattr(row, part) for row in rows), strict=True)]
+                for part in ("weights", "frozen", "optimizer")
+            )
+            loss = self._carry([np.asarray(row.loss, self.floatx) for row in rows])
             return State(
-                *(
-                    [
-                        self._carry(column)
-                        for column in zip(*(getattr(row, part) for row in rows), strict=True)
-                    ]
-                    for part in ("weights", "frozen", "optimizer")
-                ),
-                self._carry([np.asarray(row.loss, self.floatx) for row in rows]),
-                self._carry([np.asarray(row.hits, "int32") for row in rows]),
+                weights, frozen, optimizer, loss, self._carry([np.asarray(row.hits, "int32") for row in rows])
             )
 
     def lane(self, state: State, place: int) -> LaneState:
@@ -124,16 +121,14 @@ class Program:
         return self.lanes(state, [place])[0]
 
     def lanes(self, state: State, places: Sequence[int]) -> list[LaneState]:
-        parts = [[backend.array(value) for value in part] for part in state.parts()[:3]]
+        weights, frozen, optimizer = ([backend.array(value) for value in part] for part in state.parts()[:3])
         loss, hits = backend.array(state.loss), backend.array(state.hits)
-        return [
-            LaneState(
-                *([self._slice(value, place) for value in part] for part in parts),
-                float(self._slice(loss, place)),
-                int(self._slice(hits, place)),
-            )
-            for place in places
-        ]
+
+        def one(place: int) -> LaneState:
+            parts = ([self._slice(value, place) for value in part] for part in (weights, frozen, optimizer))
+            return LaneState(*parts, loss=float(self._slice(loss, place)), hits=int(self._slice(hits, place)))
+
+        return [one(place) for place in places]
 
     def _carry(self, values: Sequence[Array]) -> Tensor:
         """Per-lane arrays of one shape as one carried tensor."""
@@ -160,12 +155,13 @@ class Program:
     # --------------------------------------------------------------- training
 
     def train(
-        self, state: State, numbers: Mapping[str, Tensor], active: Tensor, batches: Tensor, start: int, stop: int,
-        data: tuple[Tensor, Tensor],
+        self, state: State, numbers: Mapping[str, Tensor], active: Tensor, batches: Tensor, start: int,
+        stop: int, data: tuple[Tensor, Tensor],
     ) -> State:  # fmt: skip
         """Updates start..stop-1 of an epoch for the active lanes.
 
-        numbers: see `settings`; active: bool per lane; batches: (groups, updates, batch) int32 indices into data
+        numbers: see `settings`; active: bool per lane; batches: (groups, updates, batch) int32 indices into
+            data
         """
 
         def run(start: int, stop: int) -> State:
@@ -223,7 +219,7 @@ class Program:
 
     def architecture(self) -> bytes:
         """The network as Keras' JSON."""
-        return self.model.to_json().encode()
+        return str(self.model.to_json()).encode()
 
     def weights_file(self, lane: LaneState) -> bytes:
         """A lane's weights as a Keras `.weights.h5` file."""
@@ -239,8 +235,8 @@ class Program:
     # ------------------------------------------------------- inside the graph
 
     def _train_steps(
-        self, parts: Any, numbers: dict[str, Tensor], active: Tensor, batches: Tensor, start: Tensor, stop: Tensor,
-        data: tuple[Tensor, Tensor],
+        self, parts: Any, numbers: dict[str, Tensor], active: Tensor, batches: Tensor, start: Tensor,
+        stop: Tensor, data: tuple[Tensor, Tensor],
     ) -> Any:  # fmt: skip
         x, y = data
 
@@ -307,7 +303,8 @@ class Program:
         self, weights: list[Tensor], frozen: list[Tensor], state: list[Tensor], numbers: dict[str, Tensor],
         x: Tensor, y: Tensor,
     ) -> Any:  # fmt: skip
-        """One update of one lane: (weights, frozen, optimizer state, mean loss, samples classified rightly)."""
+        """One update of one lane: (weights, frozen, optimizer state, mean loss, samples classified
+        rightly)."""
         (loss, (outputs, frozen)), gradients = self.gradients(weights, frozen, x, y)
         weights, state = self._apply(state, gradients, weights, numbers)
         return weights, frozen, state, loss, self._right(y, outputs)
@@ -349,7 +346,9 @@ class Program:
         sums = (keras.ops.zeros(shape, self.floatx), keras.ops.zeros(shape, "int32"))
 
         def add(carry: Any, x: Tensor, y: Tensor) -> Any:
-            one = lambda weights, frozen: self._measure(weights, frozen, x, y)  # noqa: E731
+            def one(weights: list[Tensor], frozen: list[Tensor]) -> tuple[Tensor, Tensor]:
+                return self._measure(weights, frozen, x, y)
+
             loss, right = one(*lanes) if self.layout.width == 1 else backend.over_lanes(one, *lanes)
             return carry[0] + loss * x.shape[0], carry[1] + right
 
@@ -409,7 +408,7 @@ class _Slot:
 
 def _numbers(spec: RunSpec) -> tuple[str, ...]:
     """Names of the optimizer's per-lane settings. The rate is a variable of the optimizer already."""
-    names = sorted(spec.optimizer.NUMERIC - {"learning_rate"})
+    names = sorted(spec.optimizer.numeric - {"learning_rate"})
     return tuple(name for name in names if getattr(spec.optimizer, name))
 
 

@@ -1,7 +1,7 @@
 """Where the lanes of a tile sit: groups that share a data order, and the lanes of each group.
 
-A group reads one batch for all its lanes, so its first layer is one wide matrix product. The layout is part of
-the compiled program, and with the width it decides a result's last bits: a checkpoint remembers it.
+A group reads one batch for all its lanes, so its first layer is one wide matrix product. The layout is part
+of the compiled program, and with the width it decides a result's last bits: a checkpoint remembers it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ LAYOUTS: dict[int, tuple[Layout, ...]] = {
     16: (Layout(2, 8), Layout(4, 4), Layout(16, 1)),
     32: (Layout(4, 8), Layout(8, 4), Layout(32, 1)),
 }
-"""By width, the fastest first (bench/README.md): a batched product of 8 lanes a group keeps both cores busy."""
+"""By width, the fastest first (bench/README.md): a batched product of 8 lanes a group keeps both cores
+busy."""
 
 
 def width_for(runs: int, limit: int = WIDTHS[-1]) -> int:
@@ -70,7 +71,9 @@ def place(width: int, orders: Sequence[Hashable], layout: Layout | None = None) 
 
 def _places(layout: Layout, orders: Sequence[Hashable]) -> list[int]:
     """Fill one group after the other, each with one order."""
-    group, used, current = {}, {}, -1
+    group: dict[Hashable, int] = {}
+    used: dict[int, int] = {}
+    current = -1
     places = []
     for order in orders:
         if order not in group or used[group[order]] == layout.lanes:

@@ -15,7 +15,7 @@ from keras.src.initializers.random_initializers import RandomInitializer
 from experiments import functions, noise, pooling
 from experiments.activations import ACTIVATIONS
 from experiments.datasets import Data
-from experiments.layers import Layer
+from experiments.layers import Layer, Recurrent
 from experiments.losses import Loss
 from experiments.randomness import noise_seed, weight_seed
 from experiments.runs import RunSpec
@@ -70,7 +70,7 @@ def drawn(spec: RunSpec, dtype: str | None = None) -> tuple[keras.Model, list[Dr
         for part in one._flatten_layers():
             vars(part).pop("add_weight", None)
     order = {id(draw.variable): draw for draw in draws}
-    return model, [order[id(variable)] for variable in model.variables]
+    return model, [order.get(id(variable)) or _zeros(variable) for variable in model.variables]
 
 
 def layer(entry: Layer, name: str, data_format: Any, dtype: str | None = None) -> keras.layers.Layer:
@@ -79,6 +79,10 @@ def layer(entry: Layer, name: str, data_format: Any, dtype: str | None = None) -
     for field in ("activation", "recurrent_activation"):
         if field in values:
             values[field] = activation(str(values[field]))
+    if isinstance(entry, Recurrent):
+        values["unroll"] = (
+            True  # the list of outputs that a loop over the steps fills cannot be mapped over lanes
+        )
     known = OURS.get(entry.keras_name)
     cls = known if known is not None else getattr(keras.layers, entry.keras_name)
     return cls(**values, name=name, dtype=dtype)
@@ -109,6 +113,12 @@ def initial_weights(draws: list[Draw], seed: int) -> list[Array]:
         shape, dtype = draw.variable.shape, draw.variable.dtype
         values.append(np.asarray(keras.ops.convert_to_numpy(draw.initializer(shape, dtype=dtype))))
     return values
+
+
+def _zeros(variable: keras.Variable) -> Draw:
+    """A weight that no initialiser draws: the state of a generator that recurrent cells keep and nothing
+    uses."""
+    return Draw(variable, keras.initializers.Zeros(), ())
 
 
 def _watch(one: keras.layers.Layer, index: int, draws: list[Draw]) -> None:

@@ -1,8 +1,9 @@
-"""Random numbers inside a compiled program: a hash of (seed, update, element), not a generator with hidden state.
+"""Random numbers inside a compiled program: a hash of (seed, update, element), not a generator with hidden
+state.
 
-Keras' own dropout cannot be mapped over lanes and gives different masks for one seed with and without XLA. Integer
-arithmetic modulo 2^32 gives the same bits everywhere. The two words that the hash starts from are a weight of the
-layer that no gradient moves, so every lane, checkpoint and resumed run carries its own.
+Keras' own dropout cannot be mapped over lanes and gives different masks for one seed with and without XLA.
+Integer arithmetic modulo 2^32 gives the same bits everywhere. The two words that the hash starts from are a
+weight of the layer that no gradient moves, so every lane, checkpoint and resumed run carries its own.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def _mixed(bits: Any) -> Any:
 
 
 def uniform(words: Any, shape: tuple[int, ...], dtype: str) -> Any:
-    """Uniform in [0, 1) with 23 random bits (u · a then stays below a after rounding), so that float32 and float64 hold the same value.
+    """Uniform in [0, 1) with 23 random bits (u · a then stays below a after rounding), so that float32 and
+    float64 hold the same value.
 
     words: (2,) uint32, the seed and the number of the update; shape: of the result, the batch first.
     """
@@ -43,7 +45,7 @@ def uniform(words: Any, shape: tuple[int, ...], dtype: str) -> Any:
     return ops.reshape(fraction, shape)
 
 
-class Words(RandomInitializer):
+class Words(RandomInitializer):  # type: ignore[misc]
     """(seed, 0): a noisy layer's two words before the first update."""
 
     def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> Any:
@@ -53,7 +55,7 @@ class Words(RandomInitializer):
         return {"seed": 0}
 
 
-class Noisy(keras.layers.Layer):
+class Noisy(keras.layers.Layer):  # type: ignore[misc]
     """A layer that draws while training. Abstract: a subclass writes `noisy` and `still`."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -87,7 +89,8 @@ class Noisy(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="gradus")
 class Dropout(Noisy):
-    """Training: each value is 0 with probability `rate`, else divided by 1 - rate (Srivastava et al. 2014)."""
+    """Training: each value is 0 with probability `rate`, else divided by 1 - rate (Srivastava et al.
+    2014)."""
 
     def __init__(self, rate: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -104,4 +107,4 @@ class Dropout(Noisy):
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"rate": self.rate}
+        return {**super().get_config(), "rate": self.rate}

@@ -79,7 +79,8 @@ class StochasticPool2D(Noisy):
         return ops.sum(weights * values, axis=-1) / safe
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {
+        return {
+            **super().get_config(),
             "pool_size": self.pool_size,
             "strides": self.strides,
             "padding": self.padding,

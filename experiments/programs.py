@@ -24,7 +24,8 @@ Value = TypeVar("Value")
 
 
 class Cache(Generic[Value]):
-    """A bounded dictionary. What is evicted is freed at once: TensorFlow's graphs are cycles of references."""
+    """A bounded dictionary. What is evicted is freed at once: TensorFlow's graphs are cycles of
+    references."""
 
     def __init__(self, size: int) -> None:
         self.size = size

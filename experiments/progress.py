@@ -26,9 +26,9 @@ STATUS_OF: dict[StopAsked, Status] = {
 class Outcome:
     """How a run ended.
 
-    reason: `epochs`, `error`, `train_errors`, `patience`, `diverged` (a loss that is not finite) where it ended by
-    itself, else what was asked for. updates: of the weights. metrics: the last of each, and `time/train_s`,
-    `time/compile_s`: this run's share of its tile's seconds.
+    reason: `epochs`, `error`, `train_errors`, `patience`, `diverged` (a loss that is not finite) where it
+        ended by itself, else what was asked for. updates: of the weights. metrics: the last of each, and
+        `time/train_s`, `time/compile_s`: this run's share of its tile's seconds.
     """
 
     lane: int
@@ -39,6 +39,9 @@ class Outcome:
     metrics: dict[str, float]
 
 
+START = Position(0, 0)
+
+
 @dataclass
 class Progress:
     """One lane of a running tile. Final; changed by training.py alone."""
@@ -46,7 +49,7 @@ class Progress:
     lane: int
     spec: RunSpec
     place: int
-    starts: Position = Position(0, 0)
+    starts: Position = START
     best: float = math.inf
     waited: int = 0
     train_s: float = 0.0

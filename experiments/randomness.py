@@ -1,8 +1,8 @@
 """Where every random choice of a training comes from: integers, never global state.
 
-Initial weights are a function of (run seed, layer) alone, the data order of (run seed, epoch) alone, dropout of
-(run seed, layer, update, element) alone. So two runs of one seed share all that they can share, and a run gives
-the same numbers whatever else trains beside it, and in whatever order.
+Initial weights are a function of (run seed, layer) alone, the data order of (run seed, epoch) alone,
+dropout of (run seed, layer, update, element) alone. So two runs of one seed share all that they can share,
+and a run gives the same numbers whatever else trains beside it, and in whatever order.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """`train`: a tile of runs of one program, from initial weights to an outcome per lane.
 
 The tile goes through its epochs in segments of about a second. Between segments it asks whether a lane is to
-stop, and writes checkpoints; between epochs it measures, records and decides which lanes are done. A lane that is
-done is masked; its neighbours' numbers do not change by a bit.
+stop, and writes checkpoints; between epochs it measures, records and decides which lanes are done. A lane
+that is done is masked; its neighbours' numbers do not change by a bit.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from experiments import backend, programs
 from experiments.backend import Tensor
@@ -19,7 +20,7 @@ from experiments.checkpoints import Checkpoint, Position, dump, load
 from experiments.datasets import Source
 from experiments.lanes import LaneState, Program, State, measures_accuracy
 from experiments.layouts import WidthError, place, width_for
-from experiments.progress import STATUS_OF, Outcome, Progress, StopAsked
+from experiments.progress import START, STATUS_OF, Outcome, Progress, StopAsked
 from experiments.randomness import data_order
 from experiments.recording import Recorder
 from experiments.runs import RunSpec
@@ -84,8 +85,8 @@ def train(
 
     should_stop: asked per lane about once a second; what it says ends that lane alone
     width: of the program, from layouts.WIDTHS; default: the narrowest that holds the tile
-    resume: per run a checkpoint of this function's, or None; all of one tile, which keeps its width and layout
-    Raises WidthError where the runs do not fit, CheckpointError, DataError.
+    resume: per run a checkpoint of this function's, or None; all of one tile, which keeps its width and
+        layout Raises WidthError where the runs do not fit, CheckpointError, DataError.
     """
     if len({spec.program_key() for spec in tile}) != 1:
         raise WidthError("the runs of a tile must share one program (RunSpec.program_key)")
@@ -106,8 +107,9 @@ def _times(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def _start(
-    specs: Sequence[RunSpec], recorder: Recorder, should_stop: Callable[[int], StopAsked | None], width: int | None,
-    source: Source, resume: Sequence[bytes | None], checkpoint_seconds: float, device: str, clock: Callable[[], float],
+    specs: Sequence[RunSpec], recorder: Recorder, should_stop: Callable[[int], StopAsked | None],
+    width: int | None, source: Source, resume: Sequence[bytes | None], checkpoint_seconds: float, device: str,
+    clock: Callable[[], float],
 ) -> Tile:  # fmt: skip
     """Program, data and state of a tile; with checkpoints, at the place of the one that is least far."""
     first = specs[0]
@@ -130,7 +132,8 @@ def _start(
         lanes.append(lane)
         states[where] = checkpoint.state if checkpoint else start
     tile = Tile(
-        program, lanes, recorder, should_stop, clock, checkpoint_seconds, programs.data(first, source, device),
+        program, lanes, recorder, should_stop, clock, checkpoint_seconds,
+        programs.data(first, source, device),
         program.stack(states), min((lane.starts for lane in lanes), key=lambda at: (at.epoch, at.update)),
         program.settings({lane.place: lane.spec for lane in lanes}), saved_at=clock(),
     )  # fmt: skip
@@ -149,7 +152,7 @@ def _introduce(tile: Tile, device: str) -> None:
     }
     for lane in tile.lanes:
         tile.recorder.tags(lane.lane, facts)
-    if tile.position == Position(0, 0):
+    if tile.position == START:
         measured = _measure(tile)
         for lane in tile.active():
             tile.recorder.metrics(lane.lane, 0, measured[lane.lane])
@@ -169,7 +172,7 @@ def _epoch(tile: Tile) -> None:
         _conclude(tile)
 
 
-def _orders(tile: Tile) -> np.ndarray:  # type: ignore[type-arg]
+def _orders(tile: Tile) -> npt.NDArray[np.int32]:
     """Per group the order in which this epoch reads the samples. (groups, samples) int32"""
     width = tile.program.layout.lanes
     seeds = {lane.place // width: lane.spec.seed for lane in tile.lanes}
