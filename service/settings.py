@@ -12,10 +12,13 @@ import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from experiments.limits import Limits
 
 DEFAULT_SECRETS_DIR = Path("/run/secrets")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -64,7 +67,9 @@ class Settings(BaseSettings):
     )
     max_losses: int = Field(3, ge=1, description="lost leases without progress before a run fails")
     spool_lost_seconds: float = Field(
-        6 * 3600.0, gt=0, description="how long a committed run waits for its spool's host before it runs again"
+        6 * 3600.0,
+        gt=0,
+        description="how long a committed run waits for its spool's host before it runs again",
     )
 
     drain_seconds: float = Field(
@@ -100,7 +105,11 @@ class Settings(BaseSettings):
     @field_validator("allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
 
     @field_validator("home", "data_dir", "spool_dir")
     @classmethod
@@ -146,6 +155,13 @@ class Settings(BaseSettings):
     def needs_key(self) -> bool:
         """Whether a request must carry a key: as set, else wherever the bind address is not loopback."""
         return self.api_host not in LOOPBACK if self.auth_required is None else self.auth_required
+
+    def limits(self) -> Limits:
+        """How large a spec may be."""
+        from experiments.limits import Limits
+
+        names = ("max_runs", "max_parameters", "max_memory_bytes", "max_flops", "max_epochs")
+        return Limits(**{name: getattr(self, name) for name in names})
 
     def masked(self) -> dict[str, str]:
         """Every setting as text for `gradus doctor`, secrets masked."""

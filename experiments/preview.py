@@ -1,0 +1,98 @@
+"""What a spec would do, without doing it: its runs, the network of every kind of run, costs and warnings.
+
+`gradus validate` and `POST /v1/experiments?dry_run=true` both show this.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from experiments.layers import Shape
+from experiments.runs import Point
+from experiments.spec import ExperimentSpec
+from experiments.theory import Plan, expected_initial_loss
+
+LISTED = 1000
+"""Runs that are listed one by one; their number is always exact."""
+
+
+def preview(spec: ExperimentSpec) -> dict[str, Any]:
+    """Plain data: runs, factors, question, one entry per distinct network, costs, warnings.
+
+    `flops` is one forward pass of one sample; `training_flops` all of a run's or an experiment's training;
+    `memory_bytes` training with one batch.
+    """
+    points = spec.expand()
+    groups: dict[str, list[Point]] = {}
+    for point in points:
+        groups.setdefault(point.spec.dataset.canonical + point.spec.model.canonical, []).append(point)
+    costs = [_cost(point) for point in points]
+    return {
+        "name": spec.name,
+        "n_runs": len(points),
+        "factors": {name: [level.label for level in levels] for name, levels in spec.axes().items()},
+        "seeds": list(spec.seeds()),
+        "question": _question(spec, points),
+        "networks": [_network(group) for group in groups.values()],
+        "programs": len({point.spec.program_key() for point in points}),
+        "training_flops": sum(costs),
+        "memory_bytes": max(point.spec.plan.memory_bytes for point in points),
+        "warnings": _warnings(points, list(groups.values())),
+        "runs": [{"levels": point.levels, "params": point.params()} for point in points[:LISTED]],
+    }
+
+
+def _cost(point: Point) -> float:
+    return point.spec.plan.training_flops(point.spec.data_shape.n_train, point.spec.training.epochs)
+
+
+def _network(group: Sequence[Point]) -> dict[str, Any]:
+    first = group[0].spec
+    plan = first.plan
+    return {
+        "architecture": first.architecture,
+        "dataset": first.dataset.name,
+        "runs": len(group),
+        "input_shape": list(plan.input_shape),
+        "layers": [_layer(plan, index, plan.layers[index].output_shape) for index in range(len(plan.layers))],
+        "parameters": plan.parameters,
+        "trainable": plan.trainable,
+        "flops": plan.flops,
+        "memory_bytes": max(point.spec.plan.memory_bytes for point in group),
+        "training_flops": max(_cost(point) for point in group),
+        "expected_initial_loss": expected_initial_loss(first.loss, first.data_shape),
+        "warnings": list(plan.warnings),
+    }
+
+
+def _layer(plan: Plan, index: int, shape: Shape) -> dict[str, Any]:
+    row = asdict(plan.layers[index])
+    return {**row, "output_shape": list(shape), "warnings": list(row["warnings"])}
+
+
+def _question(spec: ExperimentSpec, points: Sequence[Point]) -> dict[str, Any] | None:
+    """The question with the number of runs it may take: all looks, and tuning before them."""
+    if spec.compare is None:
+        return None
+    cells = len(points) // len(spec.seeds())
+    tuning = 0
+    if spec.compare.tune is not None:
+        tuning = cells * spec.compare.tune.seeds
+        for levels in spec.tuned().values():
+            tuning *= len(levels)
+    looks = [cells * look for look in spec.compare.looks]
+    runs = {"tuning": tuning, "looks": looks}
+    return {**spec.compare.model_dump(mode="json"), "runs": runs, "most_runs": tuning + looks[-1]}
+
+
+def _warnings(points: Sequence[Point], groups: Sequence[Sequence[Point]]) -> list[str]:
+    found = dict.fromkeys(warning for group in groups for warning in group[0].spec.plan.warnings)
+    repeated = sum(n - 1 for n in Counter(point.spec.fingerprint() for point in points).values())
+    if repeated:
+        found[
+            f"{repeated} of the {len(points)} runs repeat another one exactly: two levels mean the same"
+        ] = None
+    return list(found)

@@ -1,0 +1,68 @@
+"""Which choice is better: the comparison, its report, and the next look at it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse
+from pydantic import Field
+
+from service import comparison, questions, report
+from service.api.auth import Reader, Writer
+from service.api.dependencies import ExperimentId, PlaceDep, SettingsDep, StoreDep
+from service.api.problems import documented
+from service.api.schemas import ExperimentOut, Strict
+from service.store import queries
+
+router = APIRouter(prefix="/v1/experiments/{id}", tags=["answers"])
+Factor = Annotated[
+    str | None, Query(max_length=200, description="what is compared; the question's where one is fixed")
+]
+Metric = Annotated[
+    str | None, Query(max_length=200, description="by what; the question's where one is fixed")
+]
+
+
+class Extension(Strict):
+    """How much more: the next planned look where a question is fixed, else so many seeds."""
+
+    seeds: int | None = Field(
+        None, ge=1, le=10_000, description="further seeds, only where no question is fixed"
+    )
+
+
+@router.get("/comparison", responses=documented(404))
+def compare(
+    id: ExperimentId, who: Reader, store: StoreDep, factor: Factor = None, metric: Metric = None
+) -> dict[str, Any]:
+    """Estimates and intervals per level and pair of levels; verdicts for the question that the spec fixed."""
+    experiment = queries.get_experiment(store, id)
+    return comparison.compare(store, experiment.id, factor=factor, metric=metric).to_json()
+
+
+@router.get(
+    "/report", response_class=HTMLResponse, responses={**documented(404), 200: {"content": {"text/html": {}}}}
+)
+def read_report(
+    id: ExperimentId,
+    who: Reader,
+    store: StoreDep,
+    settings: SettingsDep,
+    factor: Factor = None,
+    metric: Metric = None,
+) -> HTMLResponse:
+    """The same as one self-contained page with pictures."""
+    experiment = queries.get_experiment(store, id)
+    return HTMLResponse(report.render(store, experiment.id, settings, factor=factor, metric=metric))
+
+
+@router.post("/extend", status_code=202, response_model=ExperimentOut, responses=documented(404, 409, 429))
+def extend(
+    id: ExperimentId, who: Writer, store: StoreDep, place: PlaceDep, body: Extension | None = None
+) -> ExperimentOut:
+    """Queue the next planned look, or `seeds` more where no question is fixed. Equal runs are reused, not repeated."""
+    experiment = queries.get_experiment(store, id)
+    who.check_owns(experiment.owner)
+    extended = questions.extend(store, experiment.id, seeds=body.seeds if body else None)
+    return place.experiment(extended)

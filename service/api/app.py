@@ -1,0 +1,74 @@
+"""The application: every resource under one roof, with the guard in front and problems as the only errors."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from service.api import (
+    catalog,
+    events,
+    experiments,
+    health,
+    keys,
+    metrics,
+    problems,
+    requests,
+    runs,
+    workers,
+)
+from service.api.guard import Guard, hosts_allowed
+from service.settings import Settings
+from service.store import Store
+
+DESCRIPTION = """Train small neural networks in comparable groups, and find out which choice is better.
+
+A *spec* becomes an *experiment* of *runs*; workers train them; MLflow keeps the history. The answer to every refused
+request is a problem document (RFC 9457) whose `errors` say where, what was found, and what is allowed."""
+
+
+def create_app(settings: Settings, store: Store) -> FastAPI:
+    """The API over a store. The store is closed when the application stops."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        store.close()
+
+    app = FastAPI(
+        title="Gradus",
+        version=importlib.metadata.version("gradus"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+        separate_input_output_schemas=False,
+    )
+    app.state.settings, app.state.store = settings, store
+    problems.install(app)
+    app.add_middleware(Guard, hosts=hosts_allowed(settings), max_body_bytes=settings.max_body_bytes)
+    for resource in (
+        *(experiments, runs, events, requests, catalog, workers, keys),
+        *(health, metrics),
+    ):
+        app.include_router(resource.router)
+    app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def openapi(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, with the schema of a problem, and problems wherever FastAPI would put its own error."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        schemas = document["components"]["schemas"]
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
+        schemas.update(problems.schemas())
+        app.openapi_schema = document
+    return app.openapi_schema

@@ -1,0 +1,63 @@
+"""The body of a spec: JSON or YAML, as a plain document, with every fault named."""
+
+from __future__ import annotations
+
+from email.message import Message
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from experiments.documents import parse_json, parse_yaml, plain
+from experiments.errors import SpecError
+from service.api.refusals import NotAcceptedType
+
+JSON = "application/json"
+YAML = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
+OPENAPI_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "The spec. `GET /v1/catalog` lists its choices; `?dry_run=true` explains one.",
+        "content": {kind: {"schema": {"type": "object"}} for kind in (JSON, YAML[0])},
+    }
+}
+
+
+async def raw_body(request: Request) -> bytes:
+    """The body's bytes; the guard has counted them."""
+    return await request.body()
+
+
+RawBody = Annotated[bytes, Depends(raw_body)]
+
+
+def spec_document(request: Request, body: RawBody) -> object:
+    """The document in the body. Not async: a large one takes a while to read, in a thread of its own.
+
+    Raises:
+        NotAcceptedType: neither JSON nor YAML.
+        SpecError: empty, not UTF-8, not well formed, or not plain data.
+    """
+    if not body.strip():
+        raise SpecError.one("", "the body is empty", "a spec, as JSON or YAML")
+    kind = content_type(request.headers.get("content-type", ""))
+    read = parse_json if kind == JSON or kind.endswith("+json") else parse_yaml if kind in YAML else None
+    if read is None:
+        message = f"a body of type {kind or 'none'} is not read here"
+        raise NotAcceptedType(message, path="header.content-type", allowed=[JSON, YAML[0]])
+    try:
+        document = read(body.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        message = f"byte {error.start} of the body is {body[error.start]:#04x}, which is not UTF-8 there"
+        raise SpecError.one("", message, "UTF-8 text") from error
+    plain(document)
+    return document
+
+
+SpecDocument = Annotated[object, Depends(spec_document)]
+
+
+def content_type(header: str) -> str:
+    """The media type of a Content-Type header, without its parameters, in lower case."""
+    message = Message()
+    message["content-type"] = header
+    return message.get_content_type() if header else ""

@@ -1,0 +1,54 @@
+"""`/v1/keys`: API keys. The secret is told once, when a key is made; only its hash is kept."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import Field
+
+from service import operations
+from service.api.auth import Admin, Scope
+from service.api.dependencies import StoreDep
+from service.api.paging import page
+from service.api.problems import documented
+from service.api.schemas import KeyOut, Page, Strict, key_out
+
+router = APIRouter(prefix="/v1/keys", tags=["keys"])
+
+
+class NewKey(Strict):
+    """What a key is to allow."""
+
+    owner: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
+    scopes: list[Scope] = Field(
+        ["read", "write"], min_length=1, description="admin includes write, write read"
+    )
+    quota: int | None = Field(
+        None, ge=1, le=10**9, description="runs its owner may have waiting; the default if null"
+    )
+
+
+class CreatedKey(KeyOut):
+    """A new key with its secret."""
+
+    key: str
+
+
+@router.post("", status_code=201, response_model=CreatedKey, responses=documented())
+def create(who: Admin, body: NewKey, store: StoreDep) -> CreatedKey:
+    """Make a key. The answer is the only place where it is ever shown."""
+    key, secret = operations.create_key(store, owner=body.owner, scopes=body.scopes, quota=body.quota)
+    return CreatedKey(**key_out(key).model_dump(), key=secret)
+
+
+@router.get("", response_model=Page[KeyOut], responses=documented())
+def list_keys(who: Admin, request: Request, response: Response, store: StoreDep) -> Page[KeyOut]:
+    """All keys, without their secrets."""
+    return page(request, response, (operations.list_keys(store), None), key_out)
+
+
+@router.delete("/{id}", status_code=204, responses=documented(404))
+def revoke(id: Annotated[str, Path(max_length=100)], who: Admin, store: StoreDep) -> None:
+    """Revoke a key: it stops working at once."""
+    operations.revoke_key(store, id)

@@ -1,0 +1,101 @@
+"""`/metrics` for Prometheus: read from the database at each scrape, so that every process tells the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Response
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+from service.api.auth import Principal, allowed
+from service.api.dependencies import StoreDep
+from service.api.problems import documented
+from service.lifecycle import Worker
+from service.store import Store, queries
+from service.store.figures import Figures, figures
+
+router = APIRouter(tags=["health"])
+
+
+class _Figures(Collector):
+    """The figures of one scrape as Prometheus metrics."""
+
+    def __init__(self, found: Figures, workers: Iterable[Worker]) -> None:
+        self.found, self.workers = found, list(workers)
+
+    def collect(self) -> Iterator[Metric]:
+        f = self.found
+        yield _gauge("gradus_runs", "Runs by status", ("status",), {(k,): v for k, v in f.statuses.items()})
+        queued = {(device, str(priority)): number for (device, priority), number in f.queued.items()}
+        yield _gauge(
+            "gradus_queued_runs", "Runs that wait, by device and priority", ("device", "priority"), queued
+        )
+        widths = {(str(width),): number for width, number in f.widths.items()}
+        yield _gauge(
+            "gradus_training_runs", "Runs in training, by the width of their tile", ("width",), widths
+        )
+        single = {
+            "gradus_queue_age_seconds": ("Age of the oldest run that waits", f.oldest_queued),
+            "gradus_lease_left_seconds": ("Least time left of any lease; negative: run out", f.lease_left),
+            "gradus_unshipped_runs": ("Runs with an outcome that MLflow does not have yet", f.unshipped),
+            "gradus_mlflow_lag_seconds": (
+                "Age of the oldest outcome that MLflow does not have",
+                f.mlflow_lag,
+            ),
+            "gradus_training_seconds_mean": (
+                "Mean training time of runs of the last hour",
+                f.train_seconds[1],
+            ),
+            "gradus_tracking_seconds_mean": (
+                "Mean time from outcome to MLflow, last hour",
+                f.tracking_seconds[1],
+            ),
+            "gradus_ended_runs_last_hour": ("Runs that ended within the last hour", f.train_seconds[0]),
+            "gradus_open_requests": ("Predictions and pictures that people wait for", f.open_requests),
+        }
+        for name, (text, value) in single.items():
+            if value is not None:
+                yield GaugeMetricFamily(name, text, value)
+        points = CounterMetricFamily("gradus_metric_points", "Metric points stored since the beginning")
+        points.add_metric((), f.metric_points)
+        yield points
+        states: dict[tuple[str, ...], float] = {}
+        for worker in self.workers:
+            labels = (worker.kind, worker.device, worker.state if worker.alive else "lost")
+            states[labels] = states.get(labels, 0) + 1
+        yield _gauge(
+            "gradus_workers", "Workers by kind, device and state", ("kind", "device", "state"), states
+        )
+
+
+def _gauge(
+    name: str, text: str, labels: tuple[str, ...], values: Mapping[Any, float]
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=labels)
+    for key, value in values.items():
+        family.add_metric(key, value)
+    return family
+
+
+def render(store: Store) -> bytes:
+    """The page of one scrape. Raises StoreUnavailable."""
+    registry = CollectorRegistry()
+    registry.register(_Figures(figures(store), queries.workers(store)))
+    return generate_latest(registry)
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={
+        **documented(),
+        200: {"description": "Prometheus' text format", "content": {"text/plain": {}}},
+    },
+)
+def scrape(who: Annotated[Principal, Depends(allowed("read"))], store: StoreDep) -> Response:
+    """Queue depth, runs by status, leases, tile widths, training and tracking time, MLflow lag, workers."""
+    return Response(render(store), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,129 @@
+"""What a worker does for a person who waits: predictions and pictures. A request is a row; a worker fills it in."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import BaseModel, Field
+
+from service import operations
+from service.api.auth import Reader, Writer
+from service.api.dependencies import PlaceDep, RunId, StoreDep
+from service.api.problems import documented
+from service.api.refusals import RequestFailed
+from service.api.schemas import Links, Place, Strict
+from service.errors import Conflict
+from service.lifecycle import Request as Work
+from service.lifecycle import Run, RunStatus
+from service.store import Store, queries
+
+router = APIRouter(prefix="/v1", tags=["requests"])
+POLL_SECONDS = 0.1
+Wait = Annotated[float, Query(ge=0, le=60, description="seconds to wait for the result before it is a 202")]
+
+
+class Inputs(Strict):
+    """Samples in the shape of the data set's: `inputs[0]` is one sample."""
+
+    inputs: list[Any] = Field(min_length=1, description="numbers, nested as the data set's samples are")
+
+
+class WorkOut(BaseModel):
+    """A request and, once a worker did it, its result."""
+
+    id: str
+    run_id: str
+    kind: str
+    status: str = Field(description="queued, running, done or failed")
+    result: dict[str, Any] | None
+    error: str | None
+    created_at: datetime
+    ended_at: datetime | None
+    links: Links
+
+
+ACCEPTED: dict[int | str, dict[str, Any]] = {
+    202: {"model": WorkOut, "description": "still at work: follow `links.self`"}
+}
+
+
+@router.post(
+    "/runs/{id}/predict", response_model=WorkOut, responses={**ACCEPTED, **documented(404, 409, 502)}
+)
+def predict(
+    id: RunId,
+    who: Writer,
+    body: Inputs,
+    store: StoreDep,
+    place: PlaceDep,
+    response: Response,
+    wait: Wait = 20.0,
+) -> WorkOut:
+    """The trained network's outputs for inputs, computed by a worker from the stored weights."""
+    run = finished(queries.get_run(store, id))
+    work = operations.create_request(store, run.id, kind="predict", payload=body.model_dump())
+    return answer(store, place, response, work, wait)
+
+
+@router.post("/runs/{id}/plot", response_model=WorkOut, responses={**ACCEPTED, **documented(404, 409, 502)})
+def plot(
+    id: RunId, who: Writer, store: StoreDep, place: PlaceDep, response: Response, wait: Wait = 20.0
+) -> WorkOut:
+    """The run's pictures from stored data, as base64 PNG and in MLflow; nothing is trained again."""
+    run = finished(queries.get_run(store, id))
+    work = operations.create_request(store, run.id, kind="plot", payload={})
+    return answer(store, place, response, work, wait)
+
+
+@router.get("/requests/{id}", response_model=WorkOut, responses=documented(404, 502))
+def read(
+    id: Annotated[str, Path(max_length=100)], who: Reader, store: StoreDep, place: PlaceDep, wait: Wait = 0.0
+) -> WorkOut:
+    """A request, waited for up to `wait` seconds."""
+    return work_out(place, settled(store, queries.get_request(store, id), wait))
+
+
+def finished(run: Run) -> Run:
+    """The run, if its weights can be had.
+
+    Raises:
+        Conflict: it did not finish (yet).
+    """
+    if run.status != RunStatus.FINISHED:
+        raise Conflict(
+            f"run {run.id} is {run.status}; only a FINISHED run has weights and pictures to work from"
+        )
+    return run
+
+
+def answer(store: Store, place: Place, response: Response, work: Work, wait: float) -> WorkOut:
+    """The result if it comes in time; else 202 with where to ask again."""
+    work = settled(store, work, wait)
+    if work.status != "done":
+        response.status_code = 202
+        response.headers["Location"] = place.at(f"/v1/requests/{work.id}")
+    return work_out(place, work)
+
+
+def settled(store: Store, work: Work, wait: float) -> Work:
+    """The request as it is once done, or after `wait` seconds.
+
+    Raises:
+        RequestFailed: a worker tried and could not.
+    """
+    until = time.monotonic() + wait
+    while work.status in ("queued", "running") and time.monotonic() < until:
+        time.sleep(POLL_SECONDS)
+        work = queries.get_request(store, work.id)
+    if work.status == "failed":
+        raise RequestFailed(work.error or "the worker gave no reason")
+    return work
+
+
+def work_out(place: Place, work: Work) -> WorkOut:
+    fields = {name: getattr(work, name) for name in WorkOut.model_fields if name != "links"}
+    links = {"self": place.at(f"/v1/requests/{work.id}"), "run": place.at(f"/v1/runs/{work.run_id}")}
+    return WorkOut(**fields, links=links)

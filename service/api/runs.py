@@ -1,0 +1,59 @@
+"""`/v1/runs`: read a run, its metrics; cancel and retry it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from service import operations
+from service.api.auth import Reader, Writer
+from service.api.dependencies import PlaceDep, RunId, StoreDep
+from service.api.paging import Cursor, page
+from service.api.problems import documented
+from service.api.schemas import MetricOut, Page, RunDetail, RunOut, metric_out
+from service.store import queries
+
+router = APIRouter(prefix="/v1/runs", tags=["runs"])
+
+
+@router.get("/{id}", response_model=RunDetail, responses=documented(404))
+def read(id: RunId, who: Reader, store: StoreDep, place: PlaceDep) -> RunDetail:
+    """One run, with the latest value of every metric and its whole spec."""
+    return place.run_detail(queries.get_run(store, id))
+
+
+@router.post("/{id}/cancel", status_code=202, response_model=RunOut, responses=documented(404))
+def cancel(id: RunId, who: Writer, store: StoreDep, place: PlaceDep) -> RunOut:
+    """Cancel a run. One that is over stays as it is; one that is cancelled never finishes."""
+    run = queries.get_run(store, id)
+    who.check_owns(queries.get_experiment(store, run.experiment_id).owner)
+    return place.run(operations.cancel_run(store, run.id))
+
+
+@router.post("/{id}/retry", status_code=202, response_model=RunOut, responses=documented(404, 409, 429))
+def retry(id: RunId, who: Writer, store: StoreDep, place: PlaceDep) -> RunOut:
+    """Queue a failed or killed run again. One that waits or runs stays as it is; a finished one is refused."""
+    run = queries.get_run(store, id)
+    who.check_owns(queries.get_experiment(store, run.experiment_id).owner)
+    return place.run(operations.retry_run(store, run.id, quota=who.quota))
+
+
+MetricLimit = Annotated[int, Query(ge=1, le=100_000, description="points on a page")]
+
+
+@router.get("/{id}/metrics", response_model=Page[MetricOut], responses=documented(404))
+def metric_history(
+    id: RunId,
+    who: Reader,
+    request: Request,
+    response: Response,
+    store: StoreDep,
+    key: Annotated[list[str] | None, Query(description="names of metrics; all where none is given")] = None,
+    limit: MetricLimit = 10_000,
+    cursor: Cursor = None,
+) -> Page[MetricOut]:
+    """The whole history of its metrics, in the order of their steps."""
+    run = queries.get_run(store, id)
+    found = queries.metric_history(store, run.id, keys=key, cursor=cursor, limit=limit)
+    return page(request, response, found, metric_out)

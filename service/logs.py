@@ -1,0 +1,54 @@
+"""Structured logs: one line an event, on standard error, with what is bound in every line and secrets masked."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+from service.settings import Settings
+
+SECRET_NAMES = ("password", "secret", "api_key", "token", "authorization")
+_IN_ADDRESS = re.compile(r"(?<=://)([^/\s:@]*):[^/\s@]+@")
+
+
+def configure(settings: Settings, **bound: str) -> None:
+    """Send structlog's events to stderr, as JSON or for reading; `bound` goes into every line of this process."""
+    render: Any = (
+        structlog.processors.JSONRenderer()
+        if settings.log_json
+        else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
+    )
+
+    def add_bound(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {**bound, **event}
+
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            add_bound,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            mask,
+            render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[settings.log_level]
+        ),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def mask(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Hide what is named like a secret, and passwords inside addresses."""
+    for name, value in event.items():
+        if any(secret in name.lower() for secret in SECRET_NAMES):
+            event[name] = "***"
+        elif isinstance(value, str):
+            event[name] = _IN_ADDRESS.sub(r"\1:***@", value)
+    return event

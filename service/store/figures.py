@@ -1,0 +1,85 @@
+"""The figures of `/metrics`, one read transaction: what waits, what runs, how long things take and lag."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from service.store import queries
+from service.store.clock import db_now
+from service.store.engine import Store
+from service.store.tables import experiments, metrics, requests, runs
+
+RECENT_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Numbers and seconds. `queued`: (device, priority) -> runs. `widths`: tile width -> runs in training.
+
+    lease_left: of the lease that runs out first (negative: it ran out). mlflow_lag: age of the oldest outcome that
+    MLflow lacks. train_seconds, tracking_seconds: number of runs of the last hour, and their mean.
+    """
+
+    statuses: dict[str, int]
+    queued: dict[tuple[str, int], int]
+    widths: dict[int, int]
+    lease_left: float | None
+    unshipped: int
+    mlflow_lag: float
+    train_seconds: tuple[int, float]
+    tracking_seconds: tuple[int, float]
+    open_requests: int
+    oldest_queued: float
+    metric_points: int
+
+
+def figures(store: Store) -> Figures:
+    """Read them all. Raises StoreUnavailable."""
+    return store.read(_read)
+
+
+def _read(connection: Connection) -> Figures:
+    alive = runs.join(experiments)
+    waiting = (runs.c.status == "SCHEDULED") & experiments.c.deleted_at.is_(None)
+    queued = connection.execute(
+        select(runs.c.device, experiments.c.priority, func.count(), func.min(runs.c.created_at))
+        .select_from(alive)
+        .where(waiting)
+        .group_by(runs.c.device, experiments.c.priority)
+    ).all()
+    training = (runs.c.status == "RUNNING") & runs.c.committed_at.is_(None)
+    widths = connection.execute(
+        select(runs.c.width, func.count()).where(training).group_by(runs.c.width)
+    ).all()
+    committed = runs.c.committed_at.is_not(None)
+    unshipped = connection.execute(
+        select(func.count(), func.min(runs.c.committed_at)).where(runs.c.status == "RUNNING", committed)
+    ).one()
+    now = float(connection.scalar(select(db_now())) or 0.0)
+    recent = (runs.c.ended_at > now - RECENT_SECONDS) & committed
+    trained = _count_and_mean(connection, runs.c.committed_at - runs.c.started_at, recent)
+    tracked = _count_and_mean(connection, runs.c.ended_at - runs.c.committed_at, recent)
+    lease = connection.scalar(select(func.min(runs.c.lease_expires_at)).where(training))
+    open_ = requests.c.status.in_(["queued", "running"])
+    oldest = min((row[3] for row in queued), default=now)
+    return Figures(
+        statuses=queries.status_counts(connection),
+        queued={(row[0], row[1]): row[2] for row in queued},
+        widths={row[0] or 1: row[1] for row in widths},
+        lease_left=None if lease is None else float(lease) - now,
+        unshipped=unshipped[0],
+        mlflow_lag=now - float(unshipped[1]) if unshipped[1] is not None else 0.0,
+        train_seconds=trained,
+        tracking_seconds=tracked,
+        open_requests=connection.scalar(select(func.count()).where(open_)) or 0,
+        oldest_queued=max(0.0, now - float(oldest)),
+        metric_points=connection.scalar(select(func.max(metrics.c.id))) or 0,
+    )
+
+
+def _count_and_mean(connection: Connection, seconds: Any, where: Any) -> tuple[int, float]:
+    number, mean = connection.execute(select(func.count(), func.avg(seconds)).where(where)).one()
+    return int(number), float(mean or 0.0)
