@@ -46,7 +46,7 @@ test-browser: setup ## the tests in Chromium
 	$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
 
 demo: setup ## a whole comparison on this machine; DEMO_EXIT=1 ends after printing it
-	$(BIN)/python -m service.demo
+	$(BIN)/python -m service.demo $(if $(DEMO_EXIT),--exit)
 
 up: setup ## the service on this machine, until Ctrl-C
 	$(BIN)/gradus up

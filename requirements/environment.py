@@ -33,6 +33,7 @@ LOCKS = {
     "worker": ["pyproject.toml", "--extra", "train"],
     "worker-gpu": ["pyproject.toml", "--extra", "train-gpu"],
     "mlflow": ["requirements/mlflow.in"],
+    "build": ["requirements/build.in"],
     "uv": ["requirements/uv.in"],
 }
 # pip's name for a setting -> uv's variable.

@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import secrets
@@ -27,13 +28,17 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from service.ports import PortTaken, free_port, http_answers, require_free, valkey_answers
 from service.settings import Settings, child_environment, load_settings
 from service.supervisor import Program, StackError, Supervisor
+
+if TYPE_CHECKING:
+    from service.store import Store
 
 START_WITHIN = 240.0  # seconds; MLflow makes its database on the first start, on a busy machine slowly
 WATCH_EVERY = 0.25  # seconds
@@ -110,7 +115,7 @@ def programs(
         "GRADUS_URL": api_url,
         "GRADUS_API_HOST": LOOPBACK,
         "GRADUS_API_PORT": str(api_port),
-        "GRADUS_DATABASE_URL": f"sqlite:///{home / 'gradus.db'}",
+        "GRADUS_DATABASE_URL": sqlite_url(home),
         "GRADUS_BROKER_URL": f"redis://:{password}@{LOOPBACK}:{broker_port}/0",
         "GRADUS_MLFLOW_URL": mlflow_url,
         "GRADUS_SPOOL_DIR": str(home / "spool"),
@@ -137,10 +142,8 @@ def programs(
     mlflow_environment = child_environment(
         settings, {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     )
+    beats = Beats(settings.home)
     celery = [python, "-m", "celery", "-A", "workers.app", "worker", "-P", "prefork", "-c", "1"]
-
-    def always() -> bool:  # a worker has no port; the API's list of workers shows it
-        return True
 
     return [
         Program(
@@ -160,19 +163,48 @@ def programs(
             stage=1,
             ready=lambda: http_answers(f"{api_url}/livez"),
         ),
-        Program("maintenance", [python, "-m", "workers.maintenance"], environment, stage=1, ready=always),
+        Program(
+            "maintenance",
+            [python, "-m", "workers.maintenance"],
+            environment,
+            stage=1,
+            ready=lambda: beats.has("maintenance"),
+        ),
         *(
             Program(
                 f"worker-{number}",
                 [*celery, "--hostname", f"worker-{number}@gradus", "--loglevel", "INFO"],
                 {**environment, "GRADUS_WORKER_NAME": f"worker-{number}", "GRADUS_THREADS": "1"},
                 stage=2,
-                ready=always,
+                ready=functools.partial(beats.has, "train", f"worker-{number}"),
                 grace=30.0,
             )
             for number in range(1, workers + 1)
         ),
     ]
+
+
+class Beats:
+    """Which workers have written their beat since this stack began. They have no port that one could ask."""
+
+    def __init__(self, home: Path) -> None:
+        self._store: Store | None = None
+        self._url = sqlite_url(home)
+        self._since = datetime.now(UTC)
+
+    def has(self, kind: str, name: str | None = None) -> bool:
+        from service.store import Store, queries
+
+        self._store = self._store or Store(self._url)
+        return any(
+            worker.kind == kind and worker.last_seen and worker.last_seen >= self._since
+            for worker in queries.workers(self._store)
+            if name in (None, worker.name)
+        )
+
+
+def sqlite_url(home: Path) -> str:
+    return f"sqlite:///{home / 'gradus.db'}"
 
 
 class Up:
@@ -254,7 +286,7 @@ def prepare_database(settings: Settings) -> None:
     from service.store.engine import Store
     from service.store.migrate import upgrade
 
-    url = f"sqlite:///{settings.home / 'gradus.db'}"
+    url = sqlite_url(settings.home)
     upgrade(url)
     store = Store(url)
     try:

@@ -1,0 +1,219 @@
+"""`make demo`: a whole comparison on this machine, from a spec file to a table with verdicts.
+
+    python -m service.demo [--exit] [SPEC.yaml]
+
+Starts the embedded stack on the home folder, or uses the one that runs there; submits the spec; shows how
+many runs are in which status; prints the comparison and where to look at it; and stays up until Ctrl-C. Where
+MNIST cannot be had it says so and runs on `digits`, which scikit-learn brings along.
+
+Exit status: 0 done, 1 a run failed or the stack does not start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.datasets import Source
+from experiments.datasets.mnist import locate
+from experiments.errors import DataError, GradusError
+from service.cli.client import Client
+from service.cli.documents import read_spec
+from service.cli.output import complain, console, print_table, say
+from service.cli.session import local_address
+from service.ports import http_answers, is_free
+from service.settings import Settings, child_environment, load_settings
+from service.supervisor import Guarded, Program, StackError
+
+SPEC = Path(__file__).resolve().parent.parent / "examples" / "activations.yaml"
+START_WITHIN = 300.0  # seconds
+DOWNLOAD_WITHIN = 180.0  # seconds
+POLL = 0.5  # seconds
+DONE = ("FINISHED", "FAILED", "KILLED")
+Json = dict[str, Any]
+
+
+@contextlib.contextmanager
+def stack(settings: Settings) -> Iterator[str]:
+    """The address of a running stack: the one of this home, or one that ends with this block.
+
+    Raises:
+        StackError: it does not come up; the end of what it said is in the message.
+    """
+    address = local_address(settings.home)
+    if address and http_answers(f"{address}/livez"):
+        say(f"Using the stack that is up on {settings.home}.")
+        yield address
+        return
+    logs = settings.home / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    log = logs / "stack.log"
+    log.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "service.local", "--home", str(settings.home)]
+    for option, port in (("--port", settings.api_port), ("--mlflow-port", 5642)):
+        command += [option, str(port if is_free(port) else 0)]
+    say("Starting broker, database, MLflow, API and workers …")
+    alive_read, alive_write = os.pipe()
+    program = Program("stack", command, child_environment(settings, {}), stage=0, ready=lambda: True)
+    running = Guarded(program, alive_read, log, Path.cwd())
+    try:
+        yield _address_when_up(settings.home, running, log)
+    finally:
+        running.ask_to_end()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            running.process.wait(timeout=60)
+        os.close(alive_write)  # whatever is left ends now
+        os.close(alive_read)
+
+
+def _address_when_up(home: Path, running: Guarded, log: Path) -> str:
+    deadline = time.monotonic() + START_WITHIN
+    while running.ended() is None and time.monotonic() < deadline:
+        address = local_address(home)
+        if address and http_answers(f"{address}/livez"):
+            return address
+        time.sleep(POLL)
+    end = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+    raise StackError(f"the stack does not come up:\n{end}")
+
+
+def with_data(document: Json, settings: Settings) -> Json:
+    """The spec as it can be run here: on MNIST, or said plainly, on digits."""
+    if document["dataset"]["name"] != "mnist":
+        return document
+    try:
+        say(f"MNIST: {_mnist(settings)}")
+    except DataError as error:
+        say(f"MNIST is not to be had, so this demo runs on `digits` (1,797 images of 8 x 8) instead: {error}")
+        return {**document, "name": f"{document['name']}-digits-instead", "dataset": {"name": "digits"}}
+    return document
+
+
+def _mnist(settings: Settings) -> Path:
+    """Where the file is, once Keras has downloaded it where no folder has it. Raises DataError."""
+    with contextlib.suppress(DataError):
+        return locate(Source(data_dir=settings.data_dir, download=None))
+    say("MNIST is in neither GRADUS_DATA_DIR nor Keras' cache: asking Keras to download it …")
+    fetch = "from workers.sources import download; download('mnist.npz')"
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        subprocess.run(
+            [sys.executable, "-c", fetch], timeout=DOWNLOAD_WITHIN, capture_output=True, check=False
+        )
+    return locate(Source(data_dir=settings.data_dir, download=None))
+
+
+def follow(client: Client, experiment: Json) -> Json:
+    """Show the number of runs in each status until all are over."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[counts]}"),
+        TimeElapsedColumn(),
+    )
+    terminal = console()
+    with Progress(*columns, console=terminal) as bar:
+        task = bar.add_task("runs", total=experiment["n_runs"], counts="")
+        said = ""
+        while True:
+            experiment = client.get(f"/v1/experiments/{experiment['id']}")
+            status = experiment["status"]
+            over = sum(status.get(name, 0) for name in DONE)
+            counts = "  ".join(f"{name} {number}" for name, number in status.items() if number)
+            bar.update(task, completed=over, total=experiment["n_runs"], counts=counts)
+            if not terminal.is_terminal and counts != said:
+                said = counts
+                say(f"{over}/{experiment['n_runs']}  {counts}")
+            if over >= experiment["n_runs"] and experiment["stage"] in ("grid", "done", "decided"):
+                return experiment
+            time.sleep(POLL)
+
+
+def show(client: Client, experiment: Json) -> None:
+    """The comparison as tables: every cell's test accuracy, and what may be claimed."""
+    runs = list(client.items(f"/v1/experiments/{experiment['id']}/runs", limit=200))
+    cells: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for run in runs:
+        value = run["metrics"].get("test/accuracy")
+        if value is not None:
+            levels = run["levels"]
+            cell = cells[levels.get("activation", ""), levels.get("optimizer", "")]
+            cell[levels.get("learning_rate", "")].append(value)
+    rows: list[Sequence[object]] = []
+    for (activation, optimizer), rates in cells.items():
+        best = max(rates, key=lambda rate: statistics.fmean(rates[rate]))
+        everything = [value for values in rates.values() for value in values]
+        rows.append((activation, optimizer, spread(everything), best, spread(rates[best]), len(everything)))
+    columns = ("activation", "optimizer", "over all rates", "best rate", "at the best rate", "runs")
+    print_table("Test accuracy, mean ± standard deviation", columns, rows)
+    compared = client.get(
+        f"/v1/experiments/{experiment['id']}/comparison", factor="activation", metric="test/accuracy"
+    )
+    for verdict in compared["verdicts"]:
+        say(f"  {verdict['text']}")
+
+
+def spread(values: Sequence[float]) -> str:
+    """`0.941 ± 0.003`; the standard deviation needs two values."""
+    deviation = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.3f}{deviation}"
+
+
+def addresses(experiment: Json, url: str) -> None:
+    say("")
+    say(f"  the runs in MLflow   {experiment['links'].get('mlflow') or experiment['mlflow']['url']}")
+    say(f"  the report           {experiment['links']['report']}")
+    say(f"  the API              {url}/docs")
+
+
+def demo(spec: Path, *, leave: bool) -> int:
+    settings = load_settings()
+    settings = settings.model_copy(update={"home": settings.home.absolute()})
+    document = with_data(read_spec(spec), settings)
+    with stack(settings) as url:
+        client = Client(settings.model_copy(update={"url": url}))
+        experiment = client.post("/v1/experiments", document)
+        say(f"{experiment['name']}: {experiment['n_runs']} runs")
+        experiment = follow(client, experiment)
+        show(client, experiment)
+        addresses(experiment, url)
+        failed = experiment["status"].get("FAILED", 0)
+        if failed:
+            complain(f"{failed} runs failed: gradus status {experiment['id'][:8]} says why")
+        if not leave:
+            say(f"\nCtrl-C ends it. Everything stays in {settings.home}; `gradus up` continues there.")
+            signal.pause()
+        return 1 if failed else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m service.demo", description="A whole comparison, here and now."
+    )
+    parser.add_argument("spec", nargs="?", type=Path, default=SPEC)
+    parser.add_argument("--exit", action="store_true", help="end after printing the table")
+    options = parser.parse_args(arguments)
+    try:
+        return demo(options.spec, leave=options.exit)
+    except KeyboardInterrupt:
+        say("")
+        return 0
+    except GradusError as error:
+        complain(f"demo: {error}")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
