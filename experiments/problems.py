@@ -24,7 +24,7 @@ KINDS = {
 BOUNDS = {
     "greater_than_equal": ("ge", "at least {}"), "greater_than": ("gt", "above {}"),
     "less_than_equal": ("le", "at most {}"), "less_than": ("lt", "below {}"),
-    "too_short": ("min_length", "at least {} entries"), "too_long": ("max_length", "at most {} entries"),
+    "too_short": ("min_length", "a list of at least {}"), "too_long": ("max_length", "a list of at most {}"),
     "string_too_short": ("min_length", "at least {} characters"),
     "string_too_long": ("max_length", "at most {} characters"),
 }  # fmt: skip
@@ -63,7 +63,14 @@ def explain(error: ValidationError, annotation: object, prefix: str = "") -> Spe
                 else f"{known.allowed}, or {problem.allowed}"
             )
             problems[problem.path] = Problem(known.path, known.message, both)
-    return SpecError(problems.values())
+    return SpecError(problem for problem in problems.values() if not _shadowed(problem, problems))
+
+
+def _shadowed(problem: Problem, problems: dict[str, Problem]) -> bool:
+    """True where a list was given, a value would do as well, and what is wrong is an entry of the list."""
+    return problem.message.startswith("found [") and any(
+        path.startswith(f"{problem.path}[") for path in problems
+    )
 
 
 def _echo(item: Any) -> bool:
@@ -104,6 +111,10 @@ def _problem(item: Any, annotation: object, prefix: str) -> Problem:
         return Problem(where, f"found {short(found)}", str(context["allowed"]))
     if kind in KINDS:
         return Problem(where, f"found {short(found)}", KINDS[kind])
+    if kind == "string_pattern_mismatch":
+        return Problem(
+            where, f"found {short(found)}", "a part and a measure, as test/accuracy, val/loss, train/loss"
+        )
     if kind in BOUNDS:
         key, text = BOUNDS[kind]
         return Problem(where, f"found {short(found)}", text.format(_number(context[key])))
@@ -210,12 +221,14 @@ def _number(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _describe(loc: tuple[int | str, ...], annotation: object) -> str:
+def _describe(loc: tuple[int | str, ...], annotation: object) -> str | list[str]:
     """What a missing field should hold."""
     _, models = _walk(loc[:-1], annotation)
     for model in models:
         field = model.model_fields.get(str(loc[-1]))
         if field is not None:
+            if get_origin(field.annotation) is Literal:
+                return [str(value) for value in get_args(field.annotation)]
             text = getattr(field.annotation, "__name__", "")
             return {"int": "a whole number", "float": "a number", "str": "text", "tuple": "a list"}.get(
                 text, "a value"
