@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.sweeps import text
+from experiments.sweeps import labels
 
 Setting = tuple[str, ...]
 """One point of the tuning grid: a label per tuned axis."""
@@ -29,7 +29,7 @@ class TuneAxis:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        return tuple(text(value) for value in self.values)
+        return tuple(labels(list(self.values)))
 
     def value(self, label: str) -> object:
         return self.values[self.labels.index(label)]
