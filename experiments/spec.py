@@ -17,6 +17,7 @@ from experiments.expansion import (
     conflicts,
     count,
     equal_parameters,
+    factor_name,
     factors_of,
     place,
     sweep_factors,
@@ -149,7 +150,10 @@ class ExperimentSpec(Strict):
             if path is None:
                 raise SpecError.one(name, unknown("field", name, list(known)), list(known))
             writes.append(Write(path, value, name))
-            names[name] = next((one.label for one in known.get(name, ()) if one.value == value), text(value))
+            factor = factor_name(path)
+            names[factor] = next(
+                (one.label for one in known.get(factor, ()) if one.value == value), text(value)
+            )
         return Point(self._builder().run(writes, seed), names | {"seed": str(seed)})
 
     def _factors(self) -> list[Factor]:

@@ -184,7 +184,7 @@ def test_a_point_of_ones_own() -> None:
         0.5,
         11,
     )
-    assert spec.point({"model.activation": "tanh"}, 0).levels["model.activation"] == "tanh"
+    assert spec.point({"model.activation": "tanh"}, 0).levels["activation"] == "tanh"
     assert [level.value for level in spec.tuned()["learning_rate"]] == [0.1, 0.5]
     with pytest.raises(SpecError, match=r'did you mean "a"|no case'):
         spec.point({"case": "b"}, 0)
