@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 import structlog
 
 from experiments.certificates import GradientReport, certificate_key
-from experiments.gradient_check import check
 from experiments.runs import RunSpec
 from experiments.training import Outcome, StopAsked, train
 from service import operations
@@ -82,7 +81,7 @@ class Tile:
             self.recorder.artifact(lane, "spec.yaml", facts.spec_yaml(spec, f"run {run.id[:8]}"))
             if spec.gradient_check.mode != "off":
                 self._certify(lane, spec)
-        self.child.watchdog.begin(self.child.settings.max_run_seconds)
+        self.child.watchdog.begin(self.child.settings.max_run_seconds, self._last_words)
         try:
             return train(
                 self.specs,
@@ -104,6 +103,8 @@ class Tile:
         if known is not None:
             report = GradientReport.model_validate(known.report)
         else:
+            from experiments.gradient_check import check  # seldom needed: a certificate serves every run
+
             report = check(spec, self.source)
             log.info("gradient checked", verdict=report.verdict, seconds=round(report.seconds, 2))
             operations.put_certificate(self.child.store, key, report.verdict, report.model_dump(mode="json"))
@@ -152,6 +153,11 @@ class Tile:
             alone = reason in failures.SHARED
             give_back = partial(operations.release, self.child.store, claims, reason=reason, alone=alone)
             self._persistently(set(claims), give_back)
+
+    def _last_words(self) -> None:
+        """From the watchdog, before it ends this process: what the tile came to has a name."""
+        dead = [failures.outcome(lane, "FAILED", failures.MEMORY) for lane in range(len(self.runs))]
+        self._end([failures.settled(one, lanes=len(self.runs)) for one in dead])
 
     def _committed(self, run: Run, outcome: Outcome) -> Committed:
         spec = self.specs[outcome.lane]

@@ -33,11 +33,11 @@ def named(work: Callable[[], list[Outcome]], lanes: Sequence[int]) -> list[Outco
         return work()
     except StoreUnavailable as error:
         log.warning("database away", error=str(error))
-        return [_outcome(lane, "RELEASED", "lost") for lane in lanes]
+        return [outcome(lane, "RELEASED", "lost") for lane in lanes]
     except Exception as error:  # whatever a training raises becomes an outcome with a name
         reason = reason_of(error)
         log.exception("tile failed", reason=reason)
-        return [_outcome(lane, "FAILED", reason) for lane in lanes]
+        return [outcome(lane, "FAILED", reason) for lane in lanes]
 
 
 def reason_of(error: Exception) -> str:
@@ -52,16 +52,16 @@ def reason_of(error: Exception) -> str:
     return f"{ERROR}: {error}" if isinstance(error, GradusError) else f"{ERROR}: {kind}: {str(error)[:500]}"
 
 
-def settled(outcome: Outcome, *, lanes: int) -> Outcome:
+def settled(given: Outcome, *, lanes: int) -> Outcome:
     """The outcome by its final name; given back where the fault may be another lane's."""
-    reason = _STOPPED.get(outcome.reason, outcome.reason)
-    status: Status = "FAILED" if outcome.reason in _STOPPED else outcome.status
+    reason = _STOPPED.get(given.reason, given.reason)
+    status: Status = "FAILED" if given.reason in _STOPPED else given.status
     if lanes > 1 and status == "FAILED" and reason.split(":")[0] in SHARED:
         status, reason = "RELEASED", reason.split(":")[0]
-    return _outcome(outcome.lane, status, reason, outcome)
+    return outcome(given.lane, status, reason, given)
 
 
-def _outcome(lane: int, status: Status, reason: str, like: Outcome | None = None) -> Outcome:
+def outcome(lane: int, status: Status, reason: str, like: Outcome | None = None) -> Outcome:
     if like is None:
         return Outcome(lane=lane, status=status, reason=reason, epochs=0, updates=0, metrics={})
     return Outcome(

@@ -48,6 +48,7 @@ class Watchdog:
         self._leave = leave
         self._clock = clock
         self._deadline: float | None = None
+        self._last_words: Callable[[], None] | None = None
         self._over = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
@@ -59,13 +60,18 @@ class Watchdog:
         self._stop.set()
         self._thread.join()
 
-    def begin(self, max_seconds: float) -> None:
-        """A tile starts: it may take this long."""
+    def begin(self, max_seconds: float, last_words: Callable[[], None]) -> None:
+        """A tile starts: it may take this long.
+
+        last_words: called before this thread ends the process for its memory, so that the tile gets an outcome
+            with a name and is not just lost.
+        """
         self._over = False
+        self._last_words = last_words
         self._deadline = self._clock() + max_seconds
 
     def end(self) -> None:
-        self._deadline = None
+        self._deadline = self._last_words = None
 
     def asked(self) -> Literal["memory", "time"] | None:
         """Why the tile must stop, if it must."""
@@ -85,6 +91,8 @@ class Watchdog:
             self._over = True
         if held > HARD * self._limit:
             log.error("memory limit exceeded, leaving", held=held, limit=self._limit)
+            if self._last_words is not None:
+                self._last_words()
             self._leave(EXIT_MEMORY)
 
     def _watch(self) -> None:

@@ -9,7 +9,7 @@ class World:
     memory, now = 100, 0.0
 
     def __init__(self):
-        self.left = []
+        self.left, self.said = [], []
 
     def dog(self, **more):
         return Watchdog(
@@ -25,7 +25,7 @@ def test_wall_time():
     world = World()
     dog = world.dog()
     assert dog.asked() is None
-    dog.begin(10.0)
+    dog.begin(10.0, lambda: world.said.append(1))
     world.now = 9.9
     assert dog.asked() is None
     world.now = 10.0
@@ -37,7 +37,7 @@ def test_wall_time():
 def test_memory_asks_first_and_leaves_when_nothing_helps():
     world = World()
     dog = world.dog()
-    dog.begin(10.0)
+    dog.begin(10.0, lambda: world.said.append(1))
     dog.look()
     assert dog.asked() is None
     world.memory = 1001
@@ -47,7 +47,8 @@ def test_memory_asks_first_and_leaves_when_nothing_helps():
     world.memory = 1126
     dog.look()
     assert world.left == [EXIT_MEMORY]
-    dog.begin(10.0)
+    assert world.said == [1]
+    dog.begin(10.0, lambda: world.said.append(1))
     assert dog.asked() is None
 
 
