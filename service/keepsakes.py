@@ -1,4 +1,4 @@
-"""What a finished experiment keeps beyond numbers: its best run's model, and pictures of the best of each level.
+"""What a finished experiment keeps beyond numbers: its best run's model, pictures of the best of each level.
 
 Runs of a small experiment are drawn right after training. Of a large one, the best run of each level of each
 factor is drawn once all runs are over; the model is kept of the best run, or of all, as the spec says. The

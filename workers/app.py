@@ -15,7 +15,6 @@ from celery.signals import (
     celeryd_init,
     setup_logging,
     task_failure,
-    worker_process_init,
     worker_ready,
     worker_shutdown,
     worker_shutting_down,
@@ -24,7 +23,6 @@ from celery.signals import (
 from service import logs
 from service.queue import celery_app
 from service.settings import get_settings
-from workers import child
 from workers.devices import choose, discover
 from workers.parent import Parent
 
@@ -76,8 +74,3 @@ def failed(exception: BaseException, **_: object) -> None:
     """In the parent this means one thing only: the child died. Children report their own failures."""
     if _parent:
         _parent[0].child_died(exception)
-
-
-@worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
-def begin(**_: object) -> None:
-    child.begin()

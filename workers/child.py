@@ -25,7 +25,7 @@ class Child:
     device: str
 
 
-def begin() -> None:
+def begin(**_: object) -> None:
     """The process has started; nothing heavy yet, so that an idle worker stays small."""
     drain.listen()
     settings = get_settings()

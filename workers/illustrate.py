@@ -54,7 +54,7 @@ def _curves(history: History) -> dict[str, dict[int, float]]:
 
 def _regression(spec: RunSpec, model: keras.Model, data: Data) -> Pictures:
     predicted = outputs(model, data.x_test)
-    drawn = {"plots/scatter.png": plots.scatter(data.y_test.ravel(), predicted.ravel())}
+    drawn = {"plots/scatter.png": plots.scatter(data.y_test.ravel().astype(np.float32), predicted.ravel())}
     if spec.data_shape.input == (1,):
         grid = np.linspace(spec.data_shape.low, spec.data_shape.high, 201, dtype=np.float32)
         curve = getattr(spec.dataset, "curve", None)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from celery import shared_task
+from celery.signals import worker_process_init
 
 from service.queue import TASK_REQUEST, TASK_TRAIN
-from workers import drain
+from workers import child, drain
+
+
+# Here and not in `app`: a spawned child imports the task modules and nothing else.
+worker_process_init.connect(child.begin, weak=False)
 
 
 @shared_task(name=TASK_TRAIN)  # type: ignore[untyped-decorator]

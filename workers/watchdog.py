@@ -63,8 +63,8 @@ class Watchdog:
     def begin(self, max_seconds: float, last_words: Callable[[], None]) -> None:
         """A tile starts: it may take this long.
 
-        last_words: called before this thread ends the process for its memory, so that the tile gets an outcome
-            with a name and is not just lost.
+        last_words: called before this thread ends the process for its memory, so that the tile gets an
+            outcome with a name and is not just lost.
         """
         self._over = False
         self._last_words = last_words
