@@ -1,0 +1,269 @@
+"""The real embedded stack under faults: started once, broken by each test, and looked over after each."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+import redis
+from mlflow.tracking import MlflowClient
+
+from service.queue import Sender
+from service.settings import load_settings
+from service.store import Store, queries
+
+LEASE = 3.0
+OVER = ("FINISHED", "FAILED", "KILLED")
+SETTINGS = {
+    "GRADUS_LEASE_SECONDS": str(LEASE),
+    "GRADUS_REAP_SECONDS": "1",
+    "GRADUS_CHECKPOINT_SECONDS": "1",
+    "GRADUS_POLL_SECONDS": "0.5",
+    "GRADUS_REDISPATCH_SECONDS": "2",
+    "GRADUS_DRAIN_SECONDS": "8",
+}
+
+
+def quick(runs=6, **changes):
+    """Runs of a tenth of a second each."""
+    spec = {
+        "name": "quick",
+        "dataset": {"name": "linear"},
+        "model": {"layers": [{"type": "dense", "units": 1}]},
+        "optimizer": {"name": "sgd", "learning_rate": 0.05},
+        "training": {"epochs": 5, "batch_size": 8},
+        "gradient_check": "off",
+        "diagnostics": "off",
+        "artifacts": {"plots": "none", "model": "none"},
+        "sweep": {"seeds": runs},
+    }
+    return {**spec, **changes}
+
+
+def lasting(runs=1, epochs=12, **changes):
+    """Runs of several seconds that share one program: about half a second an epoch."""
+    network = {
+        "layers": [{"type": "dense", "units": 16, "activation": "tanh"}, {"type": "dense", "units": 1}]
+    }
+    data = {"name": "polynomial", "samples": 300_000}
+    spec = quick(runs, name="lasting", dataset=data, model=network)
+    return {**spec, "training": {"epochs": epochs, "batch_size": 16}, **changes}
+
+
+class Stack:
+    """`gradus up` on a home of its own, and hands to break it with."""
+
+    lease = LEASE
+    quick = staticmethod(quick)
+    lasting = staticmethod(lasting)
+
+    def __init__(self, home, workers=2, **settings):
+        self.home = Path(home)
+        self.workers = workers
+        self.environment = {**os.environ, **SETTINGS, **settings}
+        self.accepted = []
+        self.process = None
+
+    def up(self):
+        command = [sys.executable, "-m", "service.local", "--workers", str(self.workers)]
+        command += ["--port", "0", "--mlflow-port", "0", "--home", str(self.home)]
+        self.home.mkdir(parents=True, exist_ok=True)
+        with (self.home / "up.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command, env=self.environment, stdout=log, stderr=log, start_new_session=True, cwd=self.home
+            )
+        deadline = time.monotonic() + 180
+        while not (self.home / "stack.json").exists():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((self.home / "up.log").read_text()[-4000:])
+            time.sleep(0.1)
+        state = json.loads((self.home / "stack.json").read_text())
+        self.url, self.mlflow_url = state["url"], state["mlflow_url"]
+        self.store = Store(f"sqlite:///{self.home / 'gradus.db'}")
+        self.mlflow = MlflowClient(self.mlflow_url)
+        self.wait(lambda: len([w for w in queries.workers(self.store) if w.kind == "train"]) == self.workers)
+
+    def down(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(60)
+
+    # -- asking ------------------------------------------------------------------------------------
+
+    def post(self, spec, key=None, timeout=20):
+        headers = {"Idempotency-Key": key} if key else {}
+        answer = httpx.post(f"{self.url}/v1/experiments", json=spec, headers=headers, timeout=timeout)
+        assert answer.status_code == 201, answer.text
+        self.accepted.append(answer.json()["id"])
+        return answer.json()["id"]
+
+    def cancel(self, kind, id):
+        answer = httpx.post(f"{self.url}/v1/{kind}/{id}/cancel", timeout=20)
+        assert answer.status_code == 202, answer.text
+
+    def runs(self, experiment):
+        return queries.all_runs(self.store, experiment)
+
+    def statuses(self, experiment):
+        return [run.status.value for run in self.runs(experiment)]
+
+    def wait(self, condition, seconds=60):
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "the condition did not come true in time"
+            time.sleep(0.05)
+
+    def wait_over(self, experiment, seconds=90):
+        self.wait(lambda: all(status in OVER for status in self.statuses(experiment)), seconds)
+        return self.runs(experiment)
+
+    def wait_running(self, experiment, seconds=60):
+        """Some run of the experiment is being trained, its first epoch done."""
+
+        def begun():
+            return [
+                run
+                for run in self.runs(experiment)
+                if run.status == "RUNNING" and "train/loss" in run.metrics
+            ]
+
+        self.wait(begun, seconds)
+        return begun()[0]
+
+    # -- breaking ----------------------------------------------------------------------------------
+
+    def process_of(self, name):
+        """The process of a program, wherever the supervisor started it last."""
+        marks = {
+            "api": "service.api",
+            "maintenance": "workers.maintenance",
+            "broker": "valkey",
+            "mlflow": "mlflow",
+        }
+        for one in psutil.Process(self.process.pid).children(recursive=True):
+            try:
+                command = one.cmdline()
+                owner = " ".join(one.parent().cmdline())
+            except (psutil.NoSuchProcess, AttributeError):
+                continue
+            line = " ".join(command)
+            if "service.guard" in line or "service.guard" not in owner:
+                continue
+            if (name in marks and marks[name] in line) or f"--hostname {name}@" in line:
+                return one
+        return None
+
+    def child_of(self, worker):
+        """The child that trains, of a worker."""
+        parent = self.process_of(worker)
+        found = [
+            one for one in (parent.children() if parent else []) if "spawn_main" in " ".join(one.cmdline())
+        ]
+        return found[0] if found else None
+
+    def kill(self, name):
+        one = self.process_of(name)
+        if one is not None:
+            os.killpg(one.pid, signal.SIGKILL)
+            one.wait(10)
+
+    def pause(self, name):
+        """SIGSTOP to a program with all its children; gives what lets it go on."""
+        one = self.process_of(name)
+        group = [one, *one.children(recursive=True)]
+        for member in group:
+            member.suspend()
+
+        def go_on():
+            for member in group:
+                if member.is_running():
+                    member.resume()
+
+        return go_on
+
+    def broker(self):
+        """A client of the broker."""
+        import redis
+
+        words = dict(
+            line.split(None, 1) for line in (self.home / "broker" / "valkey.conf").read_text().splitlines()
+        )
+        return redis.Redis(port=int(words["port"]), password=words["requirepass"])
+
+    def sender(self):
+        from service.queue import Sender
+        from service.settings import load_settings
+
+        words = dict(
+            line.split(None, 1) for line in (self.home / "broker" / "valkey.conf").read_text().splitlines()
+        )
+        url = f"redis://:{words['requirepass']}@127.0.0.1:{words['port']}/0"
+        return Sender(load_settings(home=self.home, broker_url=url))
+
+    # -- looking over ------------------------------------------------------------------------------
+
+    def check(self, experiment):
+        """The four invariants: accepted = over, at most one result, fences rise, MLflow says the same; and
+        every point is in MLflow exactly once."""
+        runs = self.wait_over(experiment)
+        self.wait(lambda: all(run.mlflow_status == run.status for run in self.runs(experiment)), 40)
+        there = queries.get_experiment(self.store, experiment).mlflow_experiment_id
+        found = self.mlflow.search_runs([there], max_results=5000)
+        by_id = {run.data.tags["gradus.run_id"]: run for run in found}
+        assert len(found) == len(by_id) == len(runs)
+        assert {id: run.info.status for id, run in by_id.items()} == {run.id: run.status for run in runs}
+        for run in runs:
+            edges = [e.data for e in queries.events_after(self.store, run_id=run.id) if e.kind == "status"]
+            ends = [edge for edge in edges if edge["status"] in OVER]
+            retries = [edge for edge in edges if edge["edge"] == "retried"]
+            assert len(ends) == 1 + len(retries), edges
+            attempts = [edge["attempt"] for edge in edges if "attempt" in edge]
+            assert attempts == sorted(attempts), edges
+        self.check_points(by_id, runs)
+        return runs
+
+    def check_points(self, by_id, runs):
+        with sqlite3.connect(self.home / "mlflow" / "mlflow.db") as db:
+            for run in runs:
+                mine = queries.metric_history(self.store, run.id, limit=1_000_000)[0]
+                rows = db.execute(
+                    "select key, step, count(*) from metrics where run_uuid = ? group by key, step",
+                    [by_id[run.id].info.run_id],
+                ).fetchall()
+                assert {(m.key, m.step): 1 for m in mine} == {(key, step): n for key, step, n in rows}
+
+
+@pytest.fixture(scope="session")
+def running_stack(tmp_path_factory):
+    stack = Stack(tmp_path_factory.mktemp("stack"))
+    stack.up()
+    # Every child has TensorFlow before the first fault.
+    stack.wait_over(stack.post(quick(2)))
+    yield stack
+    stack.down()
+
+
+@pytest.fixture
+def stack(running_stack):
+    """The stack, whole again after the test before."""
+    running_stack.wait(lambda: all(running_stack.child_of(f"worker-{n}") for n in (1, 2)), 60)
+    running_stack.wait(
+        lambda: alive(running_stack.url + "/livez") and alive(running_stack.mlflow_url + "/health")
+    )
+    return running_stack
+
+
+def alive(url):
+    try:
+        return httpx.get(url, timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False

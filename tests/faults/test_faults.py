@@ -1,0 +1,220 @@
+"""Every row of the table of faults, made on the real stack; the invariants are looked over after each."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import time
+import uuid
+
+import httpx
+import pytest
+
+from service import operations
+from service.lifecycle import Committed
+from service.planner import Tile
+from service.store import queries
+
+# ---- the API
+
+
+def test_api_killed_before_the_commit_leaves_nothing_and_after_it_the_experiment(stack):
+    spec, key = stack.quick(3, name="once"), uuid.uuid4().hex
+    with sqlite3.connect(stack.home / "gradus.db", isolation_level=None) as db:
+        db.execute("BEGIN IMMEDIATE")  # nobody can commit
+        with pytest.raises(httpx.HTTPError):
+            stack.post(spec, key, timeout=1.5)
+        stack.kill("api")
+        db.execute("ROLLBACK")
+    named = {"name": ["once"]}
+    assert queries.list_experiments(stack.store, filters=named)[0] == []
+    stack.wait(lambda: reachable(stack))
+    first = stack.post(spec, key)
+    stack.kill("api")
+    stack.wait(lambda: reachable(stack))
+    assert stack.post(spec, key) == first
+    assert len(queries.list_experiments(stack.store, filters=named)[0]) == 1
+    assert {run.status for run in stack.check(first)} == {"FINISHED"}
+
+
+def reachable(stack):
+    try:
+        return httpx.get(f"{stack.url}/livez", timeout=1).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+# ---- the broker
+
+
+def test_broker_down_at_submit(stack):
+    stack.kill("broker")
+    experiment = stack.post(stack.quick(6))
+    assert {run.status for run in stack.check(experiment)} == {"FINISHED"}
+
+
+def test_broker_flushed_with_work_queued_and_its_connections_cut(stack):
+    experiment = stack.post(
+        stack.lasting(1, epochs=6) | {"sweep": {"learning_rate": [0.01, 0.02], "seeds": 3}}
+    )
+    later = stack.post(stack.quick(40))
+    stack.wait_running(experiment)
+    broker = stack.broker()
+    broker.flushall()
+    broker.client_kill_filter(_type="normal")
+    broker.client_kill_filter(_type="pubsub")
+    assert {run.status for run in stack.check(experiment)} == {"FINISHED"}
+    assert {run.status for run in stack.check(later)} == {"FINISHED"}
+
+
+def test_the_same_message_five_times_trains_once(stack):
+    experiment = stack.post(stack.quick(4, training={"epochs": 40, "batch_size": 8}))
+    ids = tuple(run.id for run in stack.runs(experiment))
+    sender = stack.sender()
+    for _ in range(5):
+        sender.send_tile(Tile(uuid.uuid4().hex[:20], ids, 4, "gradus.any"))
+    runs = stack.check(experiment)
+    assert [run.attempt for run in runs] == [1] * 4
+
+
+# ---- processes
+
+
+@pytest.mark.parametrize("victim", ["child", "parent"])
+def test_a_worker_killed_is_resumed_in_time_and_goes_on_from_its_checkpoint(stack, victim):
+    experiment = stack.post(stack.lasting(2, epochs=14))
+    run = stack.wait_running(experiment)
+    stack.wait(lambda: stack.runs(experiment)[run.index].checkpoint is not None)
+    run = queries.get_run(stack.store, run.id)
+    worker = run.worker
+    child = stack.child_of(worker)
+    if victim == "child":
+        child.kill()
+    else:
+        stack.process_of(worker).kill()
+        child.wait(10)  # no orphan
+    killed = time.monotonic()
+    stack.wait(lambda: queries.get_run(stack.store, run.id).attempt > run.attempt, 40)
+    assert time.monotonic() - killed < stack.lease + 1 + 10
+    runs = stack.check(experiment)
+    assert {one.status for one in runs} == {"FINISHED"}
+    claims = [e.data for e in queries.events_after(stack.store, run_id=run.id) if e.kind == "status"]
+    assert [c["edge"] for c in claims].count("claimed") >= 2
+
+
+def test_a_frozen_worker_wakes_up_too_late(stack):
+    experiment = stack.post(stack.lasting(1, epochs=8))
+    run = stack.wait_running(experiment)
+    child = stack.child_of(run.worker)
+    child.suspend()
+    stack.wait(lambda: queries.get_run(stack.store, run.id).attempt > run.attempt, 40)
+    child.resume()
+    late = Committed(run.attempt, "FINISHED", "epochs", {"epochs": 999})
+    assert operations.commit_many(stack.store, {run.id: late}) == {run.id}
+    (done,) = stack.check(experiment)
+    assert done.status == "FINISHED"
+    assert done.outcome["attempt"] > run.attempt
+
+
+# ---- cancellation
+
+
+def test_cancelled_while_queued_while_running_and_while_no_worker_is_up(stack):
+    running = stack.post(stack.lasting(1, epochs=100))
+    run = stack.wait_running(running)
+    asked = time.monotonic()
+    stack.cancel("runs", run.id)
+    (done,) = stack.wait_over(running)
+    assert time.monotonic() - asked < 6
+    assert done.status == "KILLED"
+    resume = [stack.pause("worker-1"), stack.pause("worker-2")]
+    try:
+        queued = stack.post(stack.quick(5))
+        stack.cancel("experiments", queued)
+        assert set(stack.statuses(queued)) == {"KILLED"}
+    finally:
+        for go_on in resume:
+            go_on()
+    assert {one.status for one in stack.check(queued)} == {"KILLED"}
+    stack.check(running)
+
+
+# ---- runs that are to blame
+
+
+def test_a_run_that_kills_its_process_takes_no_other_lane_down(stack):
+    experiment = stack.post(stack.lasting(4, epochs=5, name="poison"))
+    poison = stack.runs(experiment)[0].id
+    killed = 0
+    deadline = time.monotonic() + 120
+    while not queries.get_run(stack.store, poison).is_terminal and time.monotonic() < deadline:
+        run = queries.get_run(stack.store, poison)
+        if run.status == "RUNNING" and run.committed_at is None and run.attempt > killed:
+            child = stack.child_of(run.worker)
+            if child is not None:
+                child.kill()
+                killed = run.attempt
+        time.sleep(0.02)
+    runs = stack.check(experiment)
+    assert runs[0].status == "FAILED"
+    assert runs[0].reason == "worker_lost"
+    assert runs[0].attempt == 3
+    assert {run.status for run in runs[1:]} == {"FINISHED"}
+
+
+def test_not_a_number_is_an_outcome_and_no_failure(stack):
+    experiment = stack.post(stack.quick(2, optimizer={"name": "sgd", "learning_rate": 1e9}))
+    runs = stack.check(experiment)
+    assert {(run.status.value, run.reason, run.attempt) for run in runs} == {("FINISHED", "diverged", 1)}
+
+
+# ---- MLflow and the database
+
+
+@pytest.mark.parametrize("when", ["start", "middle", "end"])
+def test_mlflow_away(stack, when):
+    go_on = stack.pause("mlflow") if when == "start" else None
+    experiment = stack.post(stack.lasting(2, epochs=6))
+    if when == "middle":
+        stack.wait_running(experiment)
+        stack.kill("mlflow")
+    if when == "end":
+        stack.wait(lambda: any(run.committed_at for run in stack.runs(experiment)))
+        go_on = stack.pause("mlflow")
+    stack.wait(lambda: all(run.committed_at for run in stack.runs(experiment)))  # training went on
+    if go_on:
+        go_on()
+    runs = stack.check(experiment)
+    assert {(run.status.value, run.attempt) for run in runs} == {("FINISHED", 1)}
+
+
+@pytest.mark.parametrize(("seconds", "attempts"), [(1.5, 1), (7.5, 2)])
+def test_database_away_for_less_and_for_more_than_the_lease(stack, seconds, attempts):
+    experiment = stack.post(stack.lasting(1, epochs=14))
+    stack.wait_running(experiment)
+    with sqlite3.connect(stack.home / "gradus.db", isolation_level=None, timeout=10) as db:
+        db.execute("BEGIN IMMEDIATE")  # nobody can write, and so nobody can renew
+        time.sleep(seconds)
+        db.execute("ROLLBACK")
+    (run,) = stack.check(experiment)
+    assert run.status == "FINISHED"
+    assert run.attempt == attempts
+
+
+def test_told_to_end_a_worker_gives_its_runs_back_and_no_loss_counts(stack):
+    experiment = stack.post(stack.lasting(2, epochs=14))
+    run = stack.wait_running(experiment)
+    stack.process_of(run.worker).send_signal(signal.SIGTERM)
+    stack.wait(lambda: queries.get_run(stack.store, run.id).attempt > run.attempt, 30)
+    runs = stack.check(experiment)
+    assert {(one.status.value, one.losses) for one in runs} == {("FINISHED", 0)}
+    edges = [e.data["edge"] for e in queries.events_after(stack.store, run_id=run.id) if e.kind == "status"]
+    assert "released" in edges
+
+
+def test_nothing_is_left_of_what_was_accepted(stack):
+    """After all of the above: everything that was accepted is over, and MLflow has one run for each."""
+    for experiment in stack.accepted:
+        stack.check(experiment)
+    assert os.path.exists(stack.home / "gradus.db")
