@@ -13,6 +13,7 @@ GradusError
     ├── KeyReused            the same idempotency key with another body
     ├── QuotaExceeded
     ├── BadCursor
+    ├── WeakKey              a chosen API key that could be guessed
     └── StoreUnavailable     the database can't be reached now
 """
 
@@ -118,5 +119,20 @@ class BadCursor(ServiceError):
         self.cursor = cursor
 
 
+class WeakKey(ServiceError):
+    """A chosen API key that could be guessed."""
+
+    def __init__(self, length: int, allowed: int) -> None:
+        super().__init__(
+            f"the key has {length} characters, at least {allowed} random ones are needed;"
+            ' make one: python3 -c "import secrets; print(secrets.token_hex(32))"'
+        )
+        self.length, self.allowed = length, allowed
+
+
 class StoreUnavailable(ServiceError):
     """The database cannot be reached, or did not answer in time. The operation may be repeated as it is."""
+
+
+class BrokerUnavailable(ServiceError):
+    """The broker cannot be reached now. Nothing is lost: what waits is in the database and is sent again."""

@@ -31,14 +31,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from service.ports import PortTaken, free_port, http_answers, require_free, valkey_answers
+from service.prepare import prepare
 from service.settings import Settings, child_environment, load_settings
+from service.store import Store, queries
 from service.supervisor import Program, StackError, Supervisor
-
-if TYPE_CHECKING:
-    from service.store import Store
 
 START_WITHIN = 240.0  # seconds; MLflow makes its database on the first start, on a busy machine slowly
 WATCH_EVERY = 0.25  # seconds
@@ -193,8 +192,6 @@ class Beats:
         self._since = datetime.now(UTC)
 
     def has(self, kind: str, name: str | None = None) -> bool:
-        from service.store import Store, queries
-
         self._store = self._store or Store(self._url)
         return any(
             worker.kind == kind and worker.last_seen and worker.last_seen >= self._since
@@ -231,7 +228,8 @@ class Up:
             password, broker_port = secrets.token_urlsafe(32), free_port()
             (home / "logs").mkdir(exist_ok=True)
             (home / "run").mkdir(exist_ok=True)
-            prepare_database(self.settings)
+            # The home's lock is held and SQLite has one host: whoever held a run there is gone.
+            prepare(sqlite_url(home), alone=True)
             supervisor = Supervisor(
                 programs(
                     self.settings,
@@ -275,24 +273,6 @@ class Up:
         scratch.replace(home / "stack.json")
         say(f"gradus is up: API {state['url']}   MLflow {state['mlflow_url']}   workers {self.workers}")
         say(f"state and logs in {home}   Ctrl-C ends it")
-
-
-def prepare_database(settings: Settings) -> None:
-    """Bring the schema up to date, and give back what workers of an earlier stack on this home still hold.
-
-    The home's lock is held, and SQLite has one host: whoever held a lease there is gone.
-    """
-    from service.operations import release_all
-    from service.store.engine import Store
-    from service.store.migrate import upgrade
-
-    url = sqlite_url(settings.home)
-    upgrade(url)
-    store = Store(url)
-    try:
-        release_all(store)
-    finally:
-        store.close()
 
 
 def say(message: str) -> None:

@@ -8,15 +8,16 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from service.errors import NotFound
+from service.errors import NotFound, WeakKey
 from service.lifecycle import ApiKey
-from service.operations.submission import new_id
 from service.store import mapper, other_rows
 from service.store.engine import Store
+from service.store.ids import new_id
 
 PREFIX = "gradus_"
 SCOPES = ("read", "write", "admin")
 NOTE_USE_SECONDS = 60.0
+SHORTEST_SECRET = 32  # characters: 128 bits, written in hex
 
 
 def create_key(
@@ -46,6 +47,31 @@ def create_key(
         return next(mapper.to_api_key(row) for row in other_rows.api_key_rows(connection) if row.id == id)
 
     return store.write(work), secret
+
+
+def adopt_key(store: Store, secret: str, *, owner: str, scopes: Sequence[str]) -> None:
+    """Make a secret that somebody chose known as a key. A known one stays as it is, revoked or not.
+
+    Raises:
+        WeakKey: it is too short to hold 128 random bits.
+    """
+    if len(secret) < SHORTEST_SECRET:
+        raise WeakKey(len(secret), SHORTEST_SECRET)
+    hash = hashed(secret)
+    values = {
+        "id": new_id(),
+        "owner": owner,
+        "scopes": [scope for scope in SCOPES if scope in scopes],
+        "hash": hash,
+        "hint": secret[:4],
+        "quota": None,
+    }
+
+    def work(connection: Connection) -> None:
+        if not other_rows.knows_api_key(connection, hash):
+            other_rows.insert_api_key(connection, values)
+
+    store.write(work, alone="api-keys")
 
 
 def list_keys(store: Store) -> list[ApiKey]:

@@ -153,6 +153,11 @@ def find_api_key(connection: Connection, hash: str, stale_seconds: float) -> Row
     return connection.execute(select(api_keys, stale.label("stale")).where(live)).first()
 
 
+def knows_api_key(connection: Connection, hash: str) -> bool:
+    """Whether there is a key of this hash, revoked or not."""
+    return connection.execute(select(api_keys.c.id).where(api_keys.c.hash == hash)).first() is not None
+
+
 def touch_api_key(connection: Connection, id: str) -> None:
     """Note the use of a key."""
     connection.execute(update(api_keys).where(api_keys.c.id == id).values(last_used_at=db_now()))

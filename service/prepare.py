@@ -1,0 +1,52 @@
+"""What has to be done once before the service starts: `python -m service.prepare`.
+
+Brings the database's schema up to date and, where GRADUS_API_KEY is set, makes that key known with every
+right, so that a fresh installation has a first key. Doing it again changes nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from experiments.errors import GradusError
+from service import operations
+from service.settings import load_settings
+from service.store import Store
+from service.store.migrate import upgrade
+
+
+def prepare(url: str, *, first_key: str | None = None, alone: bool = False) -> None:
+    """Migrate the database at `url`, and make `first_key` known.
+
+    Args:
+        first_key: secret of a key with every right; at least 32 characters.
+        alone: nobody else works on this database now, so what earlier workers still hold is given back.
+
+    Raises:
+        GradusError: the database does not answer, or the key is too short.
+    """
+    upgrade(url)
+    store = Store(url)
+    try:
+        if first_key is not None:
+            operations.adopt_key(store, first_key, owner="admin", scopes=operations.SCOPES)
+        if alone:
+            operations.release_all(store)
+    finally:
+        store.close()
+
+
+def main() -> int:
+    settings = load_settings()
+    key = settings.api_key.get_secret_value() if settings.api_key else None
+    try:
+        prepare(settings.sql_url, first_key=key)
+    except GradusError as error:
+        print(f"gradus prepare: {error}", file=sys.stderr)
+        return 1
+    print("the database is up to date")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
