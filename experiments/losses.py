@@ -199,6 +199,9 @@ class MeanAbsoluteError(Loss):
 
 
 class MeanAbsolutePercentageError(Loss):
+    """Of targets that are not 0: not of classes, whose targets mostly are."""
+
+    kinds: ClassVar[frozenset[str]] = frozenset({"regression"})
     keras_name: ClassVar[str | None] = "MeanAbsolutePercentageError"
     formula: ClassVar[str] = "100 mean|(t - y) / t|"
     smoothness: ClassVar[Literal["Cinf", "C1", "C0"]] = "C0"
