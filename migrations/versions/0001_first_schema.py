@@ -52,6 +52,7 @@ def upgrade() -> None:
         sa.Column("cancel_requested_at", sa.Double(), nullable=True),
         sa.Column("deleted_at", sa.Double(), nullable=True),
         sa.Column("mlflow_experiment_id", sa.Text(), nullable=True),
+        sa.Column("keepsakes_due", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("change", sa.Integer(), server_default="1", nullable=False),
         sa.Column("shipped_change", sa.Integer(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_experiments")),

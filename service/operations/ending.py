@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -88,6 +89,8 @@ def finish_many(store: Store, what: Mapping[str, Shipped | None]) -> dict[str, R
             each = {row.id: {"reason": row.reason} for row in ready}
             run_rows.move(connection, told, edge, values, each=each, tell=False)
             run_rows.move(connection, [row for row in ready if row.id not in known], edge, values, each=each)
+            if ready and status == RunStatus.FINISHED:
+                experiment_rows.keepsakes_due(connection, {row.experiment_id for row in ready})
         run_rows.note_shipped(connection, {row.id: known[row.id] for row in rows if row.id in known})
         return {run.id: run for run in queries.read_runs(connection, list(what))}
 
@@ -96,13 +99,7 @@ def finish_many(store: Store, what: Mapping[str, Shipped | None]) -> dict[str, R
 
 def kept(store: Store, experiment_id: str, *, finished: int) -> None:
     """Note that keepsakes were asked for when so many of an experiment's runs had finished."""
-    row = {
-        "experiment_id": experiment_id,
-        "run_id": None,
-        "kind": "keepsakes",
-        "data": {"finished": finished},
-    }
-    store.write(lambda connection: run_rows.record_events(connection, [row]))
+    store.write(lambda connection: experiment_rows.keepsakes_asked(connection, experiment_id, finished))
 
 
 def forget_stranded(store: Store, seconds: float) -> list[str]:
@@ -110,7 +107,7 @@ def forget_stranded(store: Store, seconds: float) -> list[str]:
 
     def work(connection: Connection) -> list[str]:
         rows = run_rows.lock(connection, run_rows.stranded(seconds), skip_locked=True)
-        values = {**BACK, "committed_at": None, "outcome": None, "checkpoint": None, "resume_key": None}
+        values: dict[str, Any] = {**BACK, "committed_at": None, "outcome": None, "checkpoint": None, "resume_key": None}
         values |= {"spool": None, "reason": "spool_lost"}
         stopped = [row for row in rows if row.cancelled]
         run_rows.move(connection, stopped, Edge.KILLED, {"ended_at": run_rows.COMMITTED_AT})

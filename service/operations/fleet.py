@@ -9,9 +9,9 @@ from sqlalchemy import Connection
 
 from service.errors import NotFound
 from service.lifecycle import Certificate, Request, Worker
-from service.operations.submission import new_id
 from service.store import mapper, other_rows, queries
 from service.store.engine import Store
+from service.store.ids import new_id
 
 REQUEST_ATTEMPTS = 3
 KEEP_REQUESTS_SECONDS = 86400.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from service.errors import Conflict, KeyInFlight, KeyReused, NotAlone, NotFound,
 from service.lifecycle import Experiment, Run, RunStatus
 from service.store import experiment_rows, queries
 from service.store.engine import Store, take_turn
+from service.store.ids import new_id
 from service.store.run_rows import record_events
 
 if TYPE_CHECKING:
@@ -194,8 +194,3 @@ def note(connection: Connection, experiment_id: str, what: str, **data: Any) -> 
         "data": {"what": what, **data},
     }
     record_events(connection, [row])
-
-
-def new_id() -> str:
-    """80 random bits: unique, and short enough to be read out; its first digits tell things apart."""
-    return secrets.token_hex(10)

@@ -108,3 +108,16 @@ def purge(connection: Connection, id: str) -> bool:
     if gone:
         connection.execute(delete(idempotency).where(idempotency.c.experiment_id == id))
     return bool(gone)
+
+
+def keepsakes_due(connection: Connection, ids: Iterable[str]) -> None:
+    """Runs of these experiments finished: their best may have changed."""
+    due = experiments.c.id.in_(list(ids)) & ~experiments.c.keepsakes_due
+    connection.execute(update(experiments).where(due).values(keepsakes_due=True))
+
+
+def keepsakes_asked(connection: Connection, id: str, finished: int) -> None:
+    """Keepsakes were asked for when so many runs had finished; where more have since, they are due still."""
+    number = select(func.count()).where(runs.c.experiment_id == id, runs.c.status == "FINISHED")
+    same = (experiments.c.id == id) & (number.scalar_subquery() == finished)
+    connection.execute(update(experiments).where(same).values(keepsakes_due=False))

@@ -6,6 +6,7 @@ Functions named `read_…` take a connection and are parts of transactions; the 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select
@@ -15,12 +16,12 @@ from service.lifecycle import Certificate, Event, Experiment, Request, Run, RunS
 from service.store import mapper
 from service.store.clock import db_horizon, db_now
 from service.store.engine import Store
+from service.store.ids import ID_LENGTH
 from service.store.tables import certificates, events, experiments, metrics, requests, runs
 from service.store.tables import workers as workers_table
 
 ALIVE_SECONDS = 15.0
 CHUNK = 1000
-ID_LENGTH = 20
 Filters = Mapping[str, Sequence[str]]
 
 
@@ -151,7 +152,7 @@ def get_run(store: Store, id: str) -> Run:
     """A run by its id or the beginning of it. Raises NotFound, AmbiguousId."""
 
     def work(connection: Connection) -> Run:
-        found = read_runs(connection, [resolve(connection, "run", id)])
+        found = explained(connection, read_runs(connection, [resolve(connection, "run", id)]))
         if not found:
             raise NotFound("run", id)
         return found[0]
@@ -187,9 +188,25 @@ def list_runs(
             statement = statement.where(runs.c.index > _number(cursor))
         rows = connection.execute(statement.order_by(runs.c.index).limit(limit + 1)).all()
         more = str(rows[limit - 1].index) if len(rows) > limit else None
-        return [mapper.to_run(row) for row in rows[:limit]], more
+        return explained(connection, [mapper.to_run(row) for row in rows[:limit]]), more
 
     return store.read(work)
+
+
+def explained(connection: Connection, found: list[Run]) -> list[Run]:
+    """The runs, those that wait for a device that no living worker has with that as their reason."""
+    if not any(run.status == RunStatus.SCHEDULED and not run.reason for run in found):
+        return found
+    hands = [one for one in read_workers(connection) if one.alive and one.kind == "train"]
+    served = {device for one in hands for device in ("auto", one.device)}
+    return [
+        replace(
+            run, reason=f"waits for a {'' if run.device == 'auto' else run.device + ' '}worker: none is up"
+        )
+        if run.status == RunStatus.SCHEDULED and not run.reason and run.device not in served
+        else run
+        for run in found
+    ]
 
 
 def all_runs(store: Store, experiment_id: str, *, filters: Filters | None = None) -> list[Run]:
@@ -435,15 +452,12 @@ def staged_experiments(store: Store, *, limit: int = 200) -> list[Experiment]:
 
 def experiments_to_keep(store: Store, *, limit: int = 20) -> list[Experiment]:
     """Experiments whose runs are over, and which were not asked for keepsakes since the last of them finished."""
-    mine = runs.c.experiment_id == experiments.c.id
-    open_ = exists().where(mine, runs.c.status.in_(["SCHEDULED", "RUNNING"]))
-    finished = select(func.count()).where(mine, runs.c.status == "FINISHED")
-    kept = exists().where(
-        events.c.experiment_id == experiments.c.id,
-        events.c.kind == "keepsakes",
-        events.c.data["finished"].as_integer() == finished.correlate(experiments).scalar_subquery(),
+    open_ = exists().where(
+        runs.c.experiment_id == experiments.c.id, runs.c.status.in_(["SCHEDULED", "RUNNING"])
     )
-    statement = select(experiments).where(experiments.c.deleted_at.is_(None), ~open_, ~kept)
+    statement = select(experiments).where(
+        experiments.c.deleted_at.is_(None), experiments.c.keepsakes_due, ~open_
+    )
     return _experiments(store, statement.order_by(experiments.c.created_at.desc()).limit(limit))
 
 

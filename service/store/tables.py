@@ -63,6 +63,7 @@ experiments = Table(
     Column("cancel_requested_at", Double),
     Column("deleted_at", Double),
     Column("mlflow_experiment_id", Text),
+    Column("keepsakes_due", Boolean, nullable=False, server_default=text("false")),
     Column("change", Integer, nullable=False, server_default="1"),
     Column("shipped_change", Integer, nullable=False, server_default="0"),
     Index("ix_experiments_created_at", "created_at", "id"),

@@ -1,0 +1,243 @@
+"""SCHEDULED runs -> tiles, and their messages.
+
+A tile is what one worker trains as one program. Width comes from the ladder, because the width decides the last
+bits of a result and each width is compiled once; wide tiles are cheaper per run, but every worker has work before
+any tile is made wider than needed. Order lives in the database until the last moment: a worker has at most two
+messages before it, so a changed priority takes effect at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from service.errors import NotAlone
+from service.lifecycle import Worker
+from service.queue import QUEUE_OF_DEVICE, QUEUES
+from service.settings import Settings
+from service.store import dispatch_rows, queries
+from service.store.dispatch_rows import SentTile, Waiting
+from service.store.engine import Store
+from service.store.ids import new_id
+
+LADDER = (1, 4, 8, 16, 32)
+MESSAGES_PER_WORKER = 2
+FULL_ENOUGH = 0.6  # a width is used from this share of live lanes on; below, the next narrower one is cheaper
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Runs that train together as one program of `width` lanes: one message on `queue`."""
+
+    id: str
+    run_ids: tuple[str, ...]
+    width: int
+    queue: str
+    experiment_id: str = ""
+
+
+@dataclass
+class Candidate:
+    """An experiment with runs that wait, in the order of the sweep, and how many it has at work."""
+
+    id: str
+    owner: str
+    priority: int
+    created_at: float
+    active: int
+    runs: list[Waiting] = field(default_factory=list)
+
+
+def plan(
+    candidates: Sequence[Candidate],
+    slots: Mapping[str, int],
+    workers: Mapping[str, int],
+    owners: Mapping[str, int] | None = None,
+    total: int | None = None,
+) -> list[Tile]:
+    """Tiles for the free slots: the highest priority first; within it the owner, then the experiment, that has the
+    least at work; then the oldest.
+
+    Args:
+        slots: queue -> messages it may still take; `total` bounds their sum.
+        workers: queue -> living workers that serve it.
+        owners: owner -> runs at work.
+    """
+    left = {queue: slots.get(queue, 0) for queue in QUEUES}
+    rest = sum(left.values()) if total is None else total
+    busy = Counter(owners or {})
+    piles = {candidate.id: _piles(candidate) for candidate in candidates}
+    active = {candidate.id: candidate.active for candidate in candidates}
+    caps = {queue: _width_cap(piles.values(), queue, workers.get(queue, 0)) for queue in QUEUES}
+    tiles: list[Tile] = []
+    while rest > 0:
+        ready = [c for c in candidates if any(pile.runs and left[pile.queue] > 0 for pile in piles[c.id])]
+        if not ready:
+            break
+        best = min(ready, key=lambda c: (-c.priority, busy[c.owner], active[c.id], c.created_at, c.id))
+        pile = next(pile for pile in piles[best.id] if pile.runs and left[pile.queue] > 0)
+        lanes, width = pile.take(caps[pile.queue])
+        tiles.append(Tile(new_id(), tuple(run.id for run in lanes), width, pile.queue, best.id))
+        left[pile.queue] -= 1
+        rest -= 1
+        busy[best.owner] += len(lanes)
+        active[best.id] += len(lanes)
+    return tiles
+
+
+@dataclass
+class _Pile:
+    """Runs that may share a tile. `width`: the one they are bound to, None where it is free."""
+
+    queue: str
+    max_width: int
+    width: int | None
+    most: int | None
+    runs: list[Waiting]
+
+    def take(self, cap: int) -> tuple[list[Waiting], int]:
+        """The next tile's lanes and its width."""
+        if self.width is not None:
+            number, width = min(len(self.runs), self.most or self.width), self.width
+        else:
+            number, width = shape(len(self.runs), min(cap, self.max_width))
+        lanes, self.runs = self.runs[:number], self.runs[number:]
+        return lanes, width
+
+
+def shape(waiting: int, most: int) -> tuple[int, int]:
+    """How many of so many lanes go into the next tile, and its width, at most `most`.
+
+    >>> shape(100, 32), shape(12, 32), shape(9, 32), shape(3, 32), shape(2, 32)
+    ((32, 32), (12, 16), (8, 8), (3, 4), (1, 1))
+    """
+    widths = [width for width in LADDER if width <= most] or [1]
+    if waiting >= widths[-1]:
+        return widths[-1], widths[-1]
+    above = next(width for width in widths if width >= waiting)
+    if waiting >= FULL_ENOUGH * above:
+        return waiting, above
+    below = max(width for width in widths if width <= waiting)
+    return below, below
+
+
+def _piles(candidate: Candidate) -> list[_Pile]:
+    """The experiment's runs by what may train together, in the order of the first of each."""
+    groups: dict[tuple[object, ...], list[Waiting]] = defaultdict(list)
+    for run in candidate.runs:
+        if run.alone:
+            key: tuple[object, ...] = ("alone", run.id)
+        elif run.resume_key is not None:
+            key = ("resume", run.resume_key, run.program)
+        else:
+            key = ("fresh", run.program, run.device)
+        groups[key].append(run)
+    return [_pile(str(key[0]), group) for key, group in groups.items()]
+
+
+def _pile(kind: str, group: list[Waiting]) -> _Pile:
+    first = group[0]
+    queue, most = QUEUE_OF_DEVICE[first.device], min(run.max_width for run in group)
+    if kind == "fresh":
+        # Lanes of one length waste nothing on lanes that are done; lanes of one seed share their batches.
+        ordered = sorted(group, key=lambda run: (run.epochs, run.seed, run.index))
+        return _Pile(queue, most, None, None, ordered)
+    old = first.resume_width or first.width or 1
+    return _Pile(queue, most, old, 1 if kind == "alone" else None, group)
+
+
+def _width_cap(piles: Iterable[Sequence[_Pile]], queue: str, workers: int) -> int:
+    """The widest tile that still leaves something for every worker of the queue."""
+    waiting = sum(len(pile.runs) for group in piles for pile in group if pile.queue == queue)
+    share = math.ceil(waiting / workers) if workers else 1
+    return max(width for width in LADDER if width <= max(1, share))
+
+
+def dispatch(
+    store: Store,
+    send: Callable[[Tile], None],
+    queue_length: Callable[[str], int],
+    settings: Settings | None = None,
+    *,
+    redispatch_seconds: float | None = None,
+) -> list[Tile]:
+    """Send what there is room for, and send again what was lost. Safe to call from several processes.
+
+    Args:
+        send: sends one message. Where it raises, what was not sent is planned again next time.
+        queue_length: number of messages of a queue that no worker has taken.
+        redispatch_seconds: after how long a message that is nowhere counts as lost; default: as set, or 5.
+
+    Returns:
+        the tiles whose messages were sent.
+    """
+    patience = redispatch_seconds or (settings.redispatch_seconds if settings else 5.0)
+    lengths = {queue: queue_length(queue) for queue in QUEUES}
+    try:
+        tiles = store.write(lambda connection: _mark(connection, lengths, patience), alone="dispatch")
+    except NotAlone:
+        return []
+    for number, tile in enumerate(tiles):
+        try:
+            send(tile)
+        except BaseException:
+            unsent = [tile.id for tile in tiles[number:]]
+            store.write(lambda connection: dispatch_rows.unmark(connection, unsent))  # noqa: B023
+            raise
+    return tiles
+
+
+def _mark(connection: Connection, lengths: Mapping[str, int], patience: float) -> list[Tile]:
+    fleet = [one for one in queries.read_workers(connection) if one.alive and one.kind == "train"]
+    lost = lost_tiles(dispatch_rows.sent_tiles(connection), lengths, fleet, patience)
+    dispatch_rows.unmark(connection, [tile.tile for tile in lost])
+    hands = [one for one in fleet if one.state != "draining"]
+    workers = {queue: sum(queue in one.queues for one in hands) for queue in QUEUES}
+    slots = {queue: max(0, MESSAGES_PER_WORKER * workers[queue] - lengths[queue]) for queue in QUEUES}
+    total = max(0, MESSAGES_PER_WORKER * len(hands) - sum(lengths.values()))
+    if total == 0 or not any(slots.values()):
+        return []
+    by_owner: Counter[str] = Counter()
+    by_experiment: Counter[str] = Counter()
+    for row in dispatch_rows.active(connection):
+        by_owner[row.owner] += row.number
+        by_experiment[row.experiment_id] += row.number
+    candidates = [
+        Candidate(row.id, row.owner, row.priority, row.created_at, by_experiment[row.id])
+        for row in dispatch_rows.waiting_experiments(connection)
+    ]
+    # Enough to fill every slot from any one of them; nobody needs to read a queue of ten thousand to its end.
+    candidates.sort(key=lambda c: (-c.priority, by_owner[c.owner], c.active, c.created_at))
+    for candidate in candidates[: max(total, 1) * 4]:
+        candidate.runs = dispatch_rows.waiting_runs(connection, candidate.id, total * LADDER[-1])
+    tiles = plan(candidates, slots, workers, by_owner, total)
+    dispatch_rows.mark_sent(
+        connection,
+        [
+            {"b_id": id, "b_tile": tile.id, "b_width": tile.width, "b_queue": tile.queue}
+            for tile in tiles
+            for id in tile.run_ids
+        ],
+    )
+    return tiles
+
+
+def lost_tiles(
+    sent: Sequence[SentTile], lengths: Mapping[str, int], fleet: Sequence[Worker], patience: float
+) -> list[SentTile]:
+    """Tiles whose message is nowhere: sent long enough ago, in no worker's hands, and more than their queue holds.
+
+    Queues are first in, first out, so what is missing are the oldest. A message that is taken for lost and is not
+    does no harm: whoever comes second finds nothing to claim.
+    """
+    held = {id for one in fleet for id in one.run_ids}
+    found: list[SentTile] = []
+    for queue in QUEUES:
+        mine = [tile for tile in sent if tile.queue == queue and not tile.run_ids & held]
+        missing = len(mine) - lengths.get(queue, 0)
+        found += [tile for tile in mine[: max(0, missing)] if tile.age > patience]
+    return found

@@ -1,0 +1,126 @@
+"""SQL of the planner: what waits, what was sent, and marking either."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, exists, func, select, update
+
+from service.store.clock import db_now
+from service.store.tables import experiments, runs
+
+_waits = (runs.c.status == "SCHEDULED") & runs.c.dispatched_at.is_(None)
+_sent = (runs.c.status == "SCHEDULED") & runs.c.dispatched_at.is_not(None)
+_training = (runs.c.status == "RUNNING") & runs.c.committed_at.is_(None)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A run that waits to be sent, as far as the planner looks at it."""
+
+    id: str
+    index: int
+    program: str
+    max_width: int
+    device: str
+    seed: int
+    epochs: int
+    resume_key: str | None
+    resume_width: int | None
+    alone: bool
+    width: int | None
+
+
+@dataclass(frozen=True)
+class SentTile:
+    """A tile whose message was sent and of which a run still waits. `age` in seconds."""
+
+    tile: str
+    queue: str
+    age: float
+    run_ids: frozenset[str]
+
+
+def waiting_experiments(connection: Connection) -> list[Row[Any]]:
+    """Experiments with runs to be sent: id, owner, priority, created_at."""
+    some = exists().where(runs.c.experiment_id == experiments.c.id, _waits)
+    columns = (experiments.c.id, experiments.c.owner, experiments.c.priority, experiments.c.created_at)
+    return list(connection.execute(select(*columns).where(experiments.c.deleted_at.is_(None), some)))
+
+
+def waiting_runs(connection: Connection, experiment_id: str, limit: int) -> list[Waiting]:
+    """The first runs of an experiment that wait to be sent, in the order of the sweep."""
+    names = (
+        "id",
+        "index",
+        "program",
+        "max_width",
+        "device",
+        "seed",
+        "epochs",
+        "resume_key",
+        "alone",
+        "width",
+    )
+    statement = (
+        select(*(runs.c[name] for name in names), runs.c.checkpoint)
+        .where(runs.c.experiment_id == experiment_id, _waits)
+        .order_by(runs.c.index)
+        .limit(limit)
+    )
+    found = []
+    for row in connection.execute(statement):
+        fields = dict(row._mapping)
+        checkpoint = fields.pop("checkpoint")
+        found.append(Waiting(**fields, resume_width=checkpoint.get("width") if checkpoint else None))
+    return found
+
+
+def active(connection: Connection) -> list[Row[Any]]:
+    """experiment_id, owner and number of runs that were sent or are being trained."""
+    found: list[Row[Any]] = []
+    for condition in (_sent, _training):
+        statement = (
+            select(runs.c.experiment_id, experiments.c.owner, func.count().label("number"))
+            .join(experiments, experiments.c.id == runs.c.experiment_id)
+            .where(condition)
+            .group_by(runs.c.experiment_id, experiments.c.owner)
+        )
+        found += connection.execute(statement)
+    return found
+
+
+def sent_tiles(connection: Connection) -> list[SentTile]:
+    """Tiles that were sent and not wholly taken, the oldest first."""
+    statement = select(runs.c.tile, runs.c.queue, runs.c.id, (db_now() - runs.c.dispatched_at).label("age"))
+    tiles: dict[str, SentTile] = {}
+    for row in connection.execute(statement.where(_sent)):
+        known = tiles.get(row.tile)
+        ids = (known.run_ids if known else frozenset()) | {row.id}
+        tiles[row.tile] = SentTile(row.tile, row.queue, max(row.age, known.age if known else 0.0), ids)
+    return sorted(tiles.values(), key=lambda tile: -tile.age)
+
+
+def mark_sent(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Mark runs as sent: rows of b_id, b_tile, b_width, b_queue."""
+    if not rows:
+        return
+    statement = (
+        update(runs)
+        .where(runs.c.id == bindparam("b_id"), _waits)
+        .values(
+            tile=bindparam("b_tile"),
+            width=bindparam("b_width"),
+            queue=bindparam("b_queue"),
+            dispatched_at=db_now(),
+        )
+    )
+    connection.execute(statement, list(rows))
+
+
+def unmark(connection: Connection, tiles: Collection[str]) -> None:
+    """The messages of these tiles are lost: what still waits of them is to be planned again."""
+    if tiles:
+        connection.execute(update(runs).where(_sent, runs.c.tile.in_(list(tiles))).values(dispatched_at=None))
