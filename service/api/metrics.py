@@ -72,9 +72,7 @@ class _Figures(Collector):
         )
 
 
-def _gauge(
-    name: str, text: str, labels: tuple[str, ...], values: Mapping[Any, float]
-) -> GaugeMetricFamily:
+def _gauge(name: str, text: str, labels: tuple[str, ...], values: Mapping[Any, float]) -> GaugeMetricFamily:
     family = GaugeMetricFamily(name, text, labels=labels)
     for key, value in values.items():
         family.add_metric(key, value)

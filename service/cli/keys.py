@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import enum
+from typing import Annotated, Any
 
 import typer
 
@@ -10,7 +11,16 @@ from service.cli.output import ago, print_json, print_table, say
 from service.cli.session import AsJson, connect, settings
 
 app = typer.Typer(help="API keys (needs the scope admin where keys are asked for).", rich_markup_mode=None)
-Scope = Literal["read", "write", "admin"]
+
+
+class Scope(enum.StrEnum):
+    """What a key allows."""
+
+    read = "read"
+    write = "write"
+    admin = "admin"
+
+
 Local = Annotated[
     bool,
     typer.Option(
@@ -23,17 +33,19 @@ Local = Annotated[
 def create(
     owner: Annotated[str, typer.Option("--owner", help="Whose key it is; experiments carry it.")],
     scope: Annotated[
-        list[Scope], typer.Option("--scope", help="May be given again; admin includes write, write read.")
-    ] = [  # noqa: B006
-        "read",
-        "write",
-    ],
+        list[Scope] | None,
+        typer.Option(help="May be given again; admin includes write, write read. [read, write]"),
+    ] = None,
     quota: Annotated[int | None, typer.Option(help="Runs the owner may have waiting.")] = None,
     local: Local = False,
     as_json: AsJson = False,
 ) -> None:
     """Make a key. It is shown once, here."""
-    body = {"owner": owner, "scopes": list(scope), "quota": quota}
+    body = {
+        "owner": owner,
+        "scopes": [str(one) for one in scope or (Scope.read, Scope.write)],
+        "quota": quota,
+    }
     made = _create_locally(body) if local else connect().post("/v1/keys", body)
     if as_json:
         print_json(made)

@@ -1,0 +1,239 @@
+"""Commands that look: watch, status, runs, plot, predict, workers."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.cli.failures import FAILED, USAGE, CommandError
+from service.cli.output import ago, counts, number, print_csv, print_json, print_table, say, short
+from service.cli.session import AsCsv, AsJson, ExperimentId, Id, RunId, connect
+
+if TYPE_CHECKING:
+    from service.cli.client import Client
+
+PATIENCE = 600.0  # seconds for a worker to answer a request
+SHOWN = ("test/accuracy", "test/loss", "val/accuracy", "val/loss", "train/loss")
+
+
+def register(app: typer.Typer) -> None:
+    for command in (watch, status, runs, plot, predict, workers):
+        app.command()(command)
+
+
+def watch(id: Id, as_json: AsJson = False) -> None:
+    """Follow an experiment or a run live until it is over. Exit status 1 if a run failed or was killed."""
+    from service.cli.watch import follow_experiment, follow_run
+
+    client = connect()
+    kind, found = client.find(id)
+    follow = follow_experiment if kind == "experiments" else follow_run
+    raise typer.Exit(follow(client, found["id"], as_json=as_json))
+
+
+def status(
+    id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Only this experiment or run.")] = None,
+    as_json: AsJson = False,
+    most: Annotated[int, typer.Option("--limit", min=1, help="At most so many experiments.")] = 20,
+) -> None:
+    """All experiments, the newest first; or one experiment or run in detail."""
+    client = connect()
+    if id is None:
+        _list(list(client.items("/v1/experiments", most, limit=min(most, 100))), as_json)
+        return
+    kind, found = client.find(id)
+    if as_json:
+        print_json(found)
+    elif kind == "experiments":
+        _experiment(found)
+    else:
+        _run(found)
+
+
+def _list(experiments: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print_json(experiments)
+        return
+    rows = [
+        (short(e["id"]), e["name"], counts(e["status"]), e["stage"], (e["plan"] or {}).get("answer"))
+        for e in experiments
+    ]
+    ages = [ago(e["created_at"]) for e in experiments]
+    table = [(*row, age) for row, age in zip(rows, ages, strict=True)]
+    columns = ("id", "name", "runs", "stage", "answer", "submitted")
+    print_table("", columns, table, empty="no experiments yet; submit one: gradus submit SPEC.yaml")
+
+
+def _experiment(found: Mapping[str, Any]) -> None:
+    say(f"{found['name']}  {found['id']}")
+    say(f"  runs      {counts(found['status'])}")
+    say(f"  stage     {found['stage']}, priority {found['priority']}, submitted {ago(found['created_at'])}")
+    plan = found["plan"]
+    if plan:
+        say(f"  question  {plan['factor']} by {plan['metric']}: {plan['answer']}")
+        for stage in plan["stages"]:
+            say(f"    {stage['name']:<10}{stage['ended']} of {stage['runs']} runs, {stage['state']}")
+    for name, address in found["links"].items():
+        if name in ("self", "report", "mlflow"):
+            say(f"  {name:<10}{address}")
+
+
+def _run(found: Mapping[str, Any]) -> None:
+    reason = f" ({found['reason']})" if found["reason"] else ""
+    say(f"run {found['id']}: {found['status']}{reason}, attempt {found['attempt']}")
+    for name, value in found["params"].items():
+        say(f"  {name:<24}{number(value)}")
+    for name, value in sorted(found["metrics"].items()):
+        say(f"  {name:<24}{'not a number' if value is None else number(value, 5)}")
+    for name, value in sorted(found["tags"].items()):
+        if name.startswith("gradus.diagnosis.") or name == "gradus.certificate":
+            say(f"  {name:<24}{value}")
+    for name in ("experiment", "mlflow"):
+        if name in found["links"]:
+            say(f"  {name:<24}{found['links'][name]}")
+
+
+def runs(
+    id: ExperimentId,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter", metavar="NAME=VALUE", help="status=FAILED, activation=relu, …; may be given again."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """The runs of an experiment with their parameters and latest metrics."""
+    client = connect()
+    params: dict[str, list[str]] = {}
+    for text in filters or ():
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise CommandError(f"--filter {text!r}: expected NAME=VALUE, such as activation=relu", USAGE)
+        params.setdefault(name, []).append(value)
+    found = list(client.items(f"/v1/experiments/{id}/runs", limit=1000, **params))
+    if as_json:
+        print_json(found)
+    elif as_csv:
+        print_csv([flat(run) for run in found])
+    else:
+        _table(found)
+
+
+def flat(run: Mapping[str, Any]) -> dict[str, object]:
+    """A run as one row: its own fields, then `params.…`, `metrics.…`, `tags.…` as MLflow's search names them."""
+    own = ("id", "status", "attempt", "reason", "stage", "created_at", "started_at", "ended_at")
+    row: dict[str, object] = {name: run[name] for name in own}
+    row["mlflow_run_id"] = run["mlflow"]["run_id"]
+    params = {
+        **run["params"],
+        **{name: label for name, label in run["levels"].items() if name not in run["params"]},
+    }
+    for kind, values in (("params", params), ("metrics", run["metrics"]), ("tags", run["tags"])):
+        row |= {f"{kind}.{name}": value for name, value in values.items()}
+    return row
+
+
+def _table(found: list[dict[str, Any]]) -> None:
+    levels = list(dict.fromkeys(name for run in found for name in run["levels"]))
+    metrics = [name for name in SHOWN if any(name in run["metrics"] for run in found)]
+    rows = [
+        (
+            short(run["id"]),
+            run["status"],
+            *(run["levels"].get(name) for name in levels),
+            *(number(run["metrics"].get(name)) for name in metrics),
+            run["reason"],
+        )
+        for run in found
+    ]
+    print_table("", ("id", "status", *levels, *metrics, "why"), rows, empty="no such runs")
+
+
+def plot(
+    run: RunId,
+    out: Annotated[Path | None, typer.Option(help="Folder for the pictures; default: RUN-plots.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw a run's pictures from what is stored (nothing is trained again), here and in MLflow."""
+    client = connect()
+    id = str(client.get(f"/v1/runs/{run}")["id"])
+    result = _answered(client, f"/v1/runs/{id}/plot", {})
+    folder = out or Path(f"{short(id)}-plots")
+    written = []
+    for path, content in result["plots"].items():
+        place = folder / PurePosixPath(path).name  # a name and nothing else: no path leaves the folder
+        folder.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(base64.b64decode(content))
+        written.append(str(place))
+    if as_json:
+        print_json(written)
+    else:
+        for path in written:
+            say(path)
+
+
+def predict(
+    run: RunId,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Inputs: .json, .csv (a sample a row), .npy or .npz.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """The outputs of a run's trained network for the inputs of a file, computed by a worker."""
+    from service.cli.inputs import batches, read_inputs
+
+    client = connect()
+    id = client.get(f"/v1/runs/{run}")["id"]
+    outputs: list[Any] = []
+    classes: list[int] = []
+    for batch in batches(read_inputs(file)):
+        result = _answered(client, f"/v1/runs/{id}/predict", {"inputs": batch})
+        outputs += result["outputs"]
+        classes += result.get("classes") or []
+    if as_json:
+        print_json({"outputs": outputs, "classes": classes or None})
+        return
+    for index, values in enumerate(outputs):
+        shown = "  ".join(number(value) for value in (values if isinstance(values, list) else [values]))
+        say(f"{index}: " + (f"class {classes[index]}   {shown}" if classes else shown))
+
+
+def _answered(client: Client, path: str, body: object) -> Any:
+    """The result of a request, waited for also where the service answers before a worker does."""
+    work = client.request("POST", path, json=body, params={"wait": 20}).json()
+    until = time.monotonic() + PATIENCE
+    while work["status"] != "done":
+        if time.monotonic() > until:
+            raise CommandError(
+                "no worker answered within ten minutes; is one alive? `gradus workers`", FAILED
+            )
+        work = client.get(f"/v1/requests/{work['id']}", wait=20)
+    return work["result"]
+
+
+def workers(as_json: AsJson = False) -> None:
+    """Who is alive, on what device, doing what."""
+    found = list(connect().items("/v1/workers"))
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (
+            w["name"],
+            w["kind"],
+            w["state"] if w["alive"] else "lost",
+            w["device"],
+            len(w["run_ids"]),
+            ago(w["last_seen"]),
+        )
+        for w in found
+    ]
+    columns = ("name", "kind", "state", "device", "runs", "last seen")
+    print_table("", columns, rows, empty="no worker has reported itself; start some: gradus up")

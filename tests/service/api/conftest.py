@@ -1,0 +1,96 @@
+"""The real application over a real SQLite store, served by uvicorn on a free port."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import socket
+import threading
+import time
+
+import httpx
+import pytest
+import uvicorn
+
+from experiments.spec import ExperimentSpec
+from service import operations
+from service.api.app import create_app
+from service.lifecycle import MetricPoint
+from service.settings import Settings
+from service.store import Store
+from service.store.migrate import upgrade
+
+SPEC = {
+    "name": "choices",
+    "dataset": {"name": "digits"},
+    "model": {"hidden": [8]},
+    "optimizer": {"name": "sgd", "learning_rate": 0.1},
+    "training": {"epochs": 1, "batch_size": 32},
+    "sweep": {"activation": ["relu", "tanh"], "seeds": 2},
+}
+
+
+class Served:
+    """An API that runs: its address, its store, its settings."""
+
+    def __init__(self, settings):
+        upgrade(settings.sql_url)
+        self.settings = settings
+        self.store = Store(settings.sql_url)
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        self.app = create_app(settings, Store(settings.sql_url))
+        config = uvicorn.Config(self.app, access_log=False, log_level="warning", timeout_graceful_shutdown=1)
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.socket]}, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        deadline = time.monotonic() + 20
+        while not self.server.started and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return self
+
+    def __exit__(self, *exc):
+        self.server.should_exit = True
+        self.thread.join(10)
+        self.store.close()
+        self.socket.close()
+
+    def client(self, **options):
+        return httpx.Client(base_url=self.url, timeout=20, trust_env=False, **options)
+
+    def submit(self, document=None):
+        spec = ExperimentSpec.parse(document or SPEC)
+        return operations.submit(self.store, spec, spec.expand())
+
+    def finish(self, run_id, status="FINISHED", metrics=(), reason="epochs"):
+        """Do what a worker and the shipper do, up to the end of a run."""
+        (run,) = operations.claim(self.store, [run_id], worker="w", spool="s", lease_seconds=60)
+        points = [MetricPoint(key, step, value) for key, step, value in metrics]
+        assert operations.record(self.store, run.id, run.attempt, points)
+        assert operations.commit(self.store, run.id, run.attempt, status=status, reason=reason, outcome={})
+        return operations.finish(self.store, run.id)
+
+
+@contextlib.contextmanager
+def serve(folder, **options):
+    with Served(Settings(home=folder, _env_file=None, **options)) as served:
+        yield served
+
+
+@pytest.fixture
+def api(tmp_path):
+    with serve(tmp_path) as served:
+        yield served
+
+
+@pytest.fixture
+def client(api):
+    with api.client() as client:
+        yield client
+
+
+@pytest.fixture
+def spec():
+    return copy.deepcopy(SPEC)

@@ -1,0 +1,205 @@
+"""Submit, read, list, change, cancel, retry, delete: over HTTP, against the store."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from service.store import queries
+
+
+def test_a_spec_becomes_an_experiment_with_runs(client, spec):
+    answer = client.post("/v1/experiments", json=spec)
+    assert answer.status_code == 201
+    made = answer.json()
+    assert made["name"] == "choices"
+    assert made["n_runs"] == 4
+    assert made["status"] == {"SCHEDULED": 4, "RUNNING": 0, "FINISHED": 0, "FAILED": 0, "KILLED": 0}
+    assert answer.headers["location"] == made["links"]["self"]
+    assert client.get(made["links"]["self"]).json() == made
+    runs = client.get(made["links"]["runs"]).json()
+    assert [run["status"] for run in runs["items"]] == ["SCHEDULED"] * 4
+    assert runs["next"] is None
+    contract = {
+        "id",
+        "experiment_id",
+        "status",
+        "attempt",
+        "reason",
+        "params",
+        "metrics",
+        "tags",
+        "created_at",
+    }
+    contract |= {"started_at", "ended_at", "mlflow", "links"}
+    assert contract <= runs["items"][0].keys()
+
+
+def test_yaml_is_read_as_1_2(client):
+    text = """
+name: off
+dataset: {name: digits}
+model: {hidden: [8]}
+optimizer: {name: sgd, learning_rate: 1e-4}
+"""
+    answer = client.post(
+        "/v1/experiments", content=text, headers={"content-type": "application/yaml; charset=utf-8"}
+    )
+    assert answer.status_code == 201
+    assert answer.json()["name"] == "off"
+    run = client.get(answer.json()["links"]["runs"]).json()["items"][0]
+    assert run["params"]["learning_rate"] == 1e-4
+
+
+def test_dry_run_keeps_nothing(client, api, spec):
+    answer = client.post("/v1/experiments?dry_run=true", json=spec)
+    assert answer.status_code == 200
+    found = answer.json()
+    assert found["n_runs"] == 4
+    assert found["factors"] == {"activation": ["relu", "tanh"]}
+    assert [layer["output_shape"] for layer in found["networks"][0]["layers"]] == [[64], [8], [10]]
+    assert found["networks"][0]["parameters"] == 64 * 8 + 8 + 8 * 10 + 10
+    assert queries.list_experiments(api.store) == ([], None)
+
+
+def test_the_same_key_and_body_give_the_first_answer_again(client, api, spec):
+    headers = {"Idempotency-Key": "k"}
+    first = client.post("/v1/experiments", json=spec, headers=headers)
+    client.post(f"/v1/experiments/{first.json()['id']}/cancel")
+    client.patch(f"/v1/experiments/{first.json()['id']}", json={"name": "other"})
+    again = client.post("/v1/experiments", json=spec, headers=headers)
+    assert (again.status_code, again.json()) == (first.status_code, first.json())
+    assert len(queries.list_experiments(api.store)[0]) == 1
+    other = client.post("/v1/experiments", json={**spec, "name": "b"}, headers=headers)
+    assert other.status_code == 422
+    assert "another body" in other.json()["detail"]
+
+
+def test_lists_have_pages_with_links(client, api):
+    for _ in range(5):
+        api.submit()
+    seen, address = [], "/v1/experiments?limit=2"
+    while address:
+        answer = client.get(address)
+        seen += [item["id"] for item in answer.json()["items"]]
+        address = answer.json()["next"]
+        if address:
+            assert answer.headers["link"] == f'<{address}>; rel="next"'
+            assert len(answer.json()["items"]) == 2
+    assert len(set(seen)) == len(seen) == 5
+
+
+@pytest.mark.parametrize(
+    ("query", "number"),
+    [
+        ("status=SCHEDULED", 4),
+        ("status=RUNNING", 0),
+        ("activation=relu", 2),
+        ("activation=relu&activation=tanh", 4),
+        ("activation=relu&seed=1", 1),
+        ("optimizer=sgd", 4),
+        ("learning_rate=1e-1", 4),
+    ],
+)
+def test_runs_are_filtered_by_whatever_they_have(client, api, query, number):
+    id = api.submit().id
+    assert len(client.get(f"/v1/experiments/{id}/runs?{query}").json()["items"]) == number
+    found = client.get(f"/v1/experiments?{query}").json()["items"]
+    assert [item["id"] for item in found] == ([id] if number else [])
+
+
+@pytest.mark.parametrize("query", ["activatoin=relu", "status=DONE", "a%22b=1", "activation=%00", "limit=0"])
+def test_a_filter_that_cannot_be_meant_is_refused(client, api, query):
+    answer = client.get(f"/v1/experiments/{api.submit().id}/runs?{query}")
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["errors"][0]["path"].startswith("query")
+
+
+def test_ids_may_be_shortened(client, api):
+    id = api.submit().id
+    assert client.get(f"/v1/experiments/{id[:6]}").json()["id"] == id
+    assert client.get("/v1/experiments/zzzz").status_code == 404
+    assert client.get(f"/v1/runs/{id}").status_code == 404
+
+
+def test_a_change_needs_the_version_it_was_read_at(client, api):
+    path = f"/v1/experiments/{api.submit().id}"
+    tag = client.get(path).headers["etag"]
+    changed = client.patch(path, json={"priority": 5, "description": "d"}, headers={"If-Match": tag})
+    assert changed.status_code == 200
+    assert (changed.json()["priority"], changed.json()["description"]) == (5, "d")
+    assert changed.headers["etag"] != tag
+    late = client.patch(path, json={"priority": 1}, headers={"If-Match": tag})
+    assert late.status_code == 412
+    assert client.get(path).json()["priority"] == 5
+    assert client.patch(path, json={"priority": 11}).status_code == 422
+    assert client.patch(path, json={"owner": "me"}).json()["errors"][0]["path"] == "body.owner"
+
+
+def test_cancel_is_idempotent_and_retry_takes_it_back(client, api):
+    experiment = api.submit()
+    path = f"/v1/experiments/{experiment.id}"
+    for _ in range(2):
+        answer = client.post(f"{path}/cancel")
+        assert answer.status_code == 202
+        assert answer.json()["status"]["KILLED"] == 4
+    assert client.post(f"{path}/retry").json()["status"]["SCHEDULED"] == 4
+
+
+def test_a_run_has_its_history_and_cannot_be_retried_when_finished(client, api):
+    experiment = api.submit()
+    run = queries.list_runs(api.store, experiment.id)[0][0]
+    api.finish(
+        run.id, metrics=[("train/loss", 1, 0.5), ("train/loss", 2, 0.25), ("test/accuracy", 2, float("nan"))]
+    )
+    found = client.get(f"/v1/runs/{run.id}").json()
+    assert found["status"] == "FINISHED"
+    assert found["metrics"] == {"train/loss": 0.25, "test/accuracy": None}
+    history = client.get(f"/v1/runs/{run.id}/metrics?key=train/loss").json()
+    assert [(point["step"], point["value"]) for point in history["items"]] == [(1, 0.5), (2, 0.25)]
+    refused = client.post(f"/v1/runs/{run.id}/retry")
+    assert refused.status_code == 409
+    assert client.post(f"/v1/runs/{run.id}/cancel").json()["status"] == "FINISHED"
+
+
+def test_delete_removes(client, api):
+    id = api.submit().id
+    assert client.delete(f"/v1/experiments/{id}").status_code == 204
+    assert client.get(f"/v1/experiments/{id}").status_code == 404
+    assert client.delete(f"/v1/experiments/{id}").status_code == 404
+
+
+def test_broker_and_mlflow_down_do_not_matter(client, spec):
+    """Neither is up in these tests at all."""
+    assert client.post("/v1/experiments", json=spec).status_code == 201
+    ready = client.get("/readyz")
+    assert ready.status_code == 200
+    found = ready.json()
+    assert found["status"] == "degraded"
+    assert found["dependencies"]["database"]["status"] == "ok"
+    for away in ("broker", "mlflow", "workers"):
+        assert found["dependencies"][away]["status"] == "unreachable"
+        assert found["dependencies"][away]["remedy"]
+
+
+def test_catalog_workers_and_metrics_answer(client, api):
+    api.submit()
+    assert {"activations", "optimizers", "layers", "losses", "datasets"} == client.get(
+        "/v1/catalog"
+    ).json().keys()
+    assert client.get("/v1/workers").json() == {"items": [], "next": None}
+    page = client.get("/metrics")
+    assert 'gradus_runs{status="SCHEDULED"} 4.0' in page.text
+    assert 'gradus_queued_runs{device="auto",priority="0"} 4.0' in page.text
+
+
+def test_problems_are_documented(client):
+    document = client.get("/openapi.json").json()
+    text = json.dumps(document)
+    assert "HTTPValidationError" not in text
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if path.startswith("/v1"):
+                assert "application/problem+json" in operation["responses"]["422"]["content"], (path, method)
