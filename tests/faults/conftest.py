@@ -130,11 +130,8 @@ class Stack:
         """Some run of the experiment is being trained, its first epoch done."""
 
         def begun():
-            return [
-                run
-                for run in self.runs(experiment)
-                if run.status == "RUNNING" and "train/loss" in run.metrics
-            ]
+            held = [run for run in self.runs(experiment) if run.status == "RUNNING"]
+            return [run for run in held if "train/loss" in run.metrics and run.committed_at is None]
 
         self.wait(begun, seconds)
         return begun()[0]
@@ -190,24 +187,17 @@ class Stack:
 
         return go_on
 
+    def broker_url(self):
+        lines = (self.home / "broker" / "valkey.conf").read_text().splitlines()
+        words = dict(line.split(None, 1) for line in lines)
+        return f"redis://:{words['requirepass']}@127.0.0.1:{words['port']}/0"
+
     def broker(self):
         """A client of the broker."""
-        import redis
-
-        words = dict(
-            line.split(None, 1) for line in (self.home / "broker" / "valkey.conf").read_text().splitlines()
-        )
-        return redis.Redis(port=int(words["port"]), password=words["requirepass"])
+        return redis.Redis.from_url(self.broker_url())
 
     def sender(self):
-        from service.queue import Sender
-        from service.settings import load_settings
-
-        words = dict(
-            line.split(None, 1) for line in (self.home / "broker" / "valkey.conf").read_text().splitlines()
-        )
-        url = f"redis://:{words['requirepass']}@127.0.0.1:{words['port']}/0"
-        return Sender(load_settings(home=self.home, broker_url=url))
+        return Sender(load_settings(home=self.home, broker_url=self.broker_url()))
 
     # -- looking over ------------------------------------------------------------------------------
 

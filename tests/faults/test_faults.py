@@ -83,7 +83,7 @@ def test_the_same_message_five_times_trains_once(stack):
 
 @pytest.mark.parametrize("victim", ["child", "parent"])
 def test_a_worker_killed_is_resumed_in_time_and_goes_on_from_its_checkpoint(stack, victim):
-    experiment = stack.post(stack.lasting(2, epochs=14))
+    experiment = stack.post(stack.lasting(2, epochs=60))
     run = stack.wait_running(experiment)
     stack.wait(lambda: stack.runs(experiment)[run.index].checkpoint is not None)
     run = queries.get_run(stack.store, run.id)
@@ -104,7 +104,7 @@ def test_a_worker_killed_is_resumed_in_time_and_goes_on_from_its_checkpoint(stac
 
 
 def test_a_frozen_worker_wakes_up_too_late(stack):
-    experiment = stack.post(stack.lasting(1, epochs=8))
+    experiment = stack.post(stack.lasting(1, epochs=60))
     run = stack.wait_running(experiment)
     child = stack.child_of(run.worker)
     child.suspend()
@@ -121,7 +121,7 @@ def test_a_frozen_worker_wakes_up_too_late(stack):
 
 
 def test_cancelled_while_queued_while_running_and_while_no_worker_is_up(stack):
-    running = stack.post(stack.lasting(1, epochs=100))
+    running = stack.post(stack.lasting(1, epochs=400))
     run = stack.wait_running(running)
     asked = time.monotonic()
     stack.cancel("runs", run.id)
@@ -191,7 +191,7 @@ def test_mlflow_away(stack, when):
 
 @pytest.mark.parametrize(("seconds", "attempts"), [(1.5, 1), (7.5, 2)])
 def test_database_away_for_less_and_for_more_than_the_lease(stack, seconds, attempts):
-    experiment = stack.post(stack.lasting(1, epochs=14))
+    experiment = stack.post(stack.lasting(1, epochs=40))
     stack.wait_running(experiment)
     with sqlite3.connect(stack.home / "gradus.db", isolation_level=None, timeout=10) as db:
         db.execute("BEGIN IMMEDIATE")  # nobody can write, and so nobody can renew
@@ -203,7 +203,7 @@ def test_database_away_for_less_and_for_more_than_the_lease(stack, seconds, atte
 
 
 def test_told_to_end_a_worker_gives_its_runs_back_and_no_loss_counts(stack):
-    experiment = stack.post(stack.lasting(2, epochs=14))
+    experiment = stack.post(stack.lasting(2, epochs=40))
     run = stack.wait_running(experiment)
     stack.process_of(run.worker).send_signal(signal.SIGTERM)
     stack.wait(lambda: queries.get_run(stack.store, run.id).attempt > run.attempt, 30)
