@@ -1,0 +1,278 @@
+"""The stack under test: the embedded one, started here, or a compose stack that `make compose-test` has started.
+
+The tests speak to it over HTTP only. What they do to its processes goes through `Stack`, which has one form for
+each kind of stack.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import httpx
+import psutil
+import pytest
+
+OVER = ("FINISHED", "FAILED", "KILLED")
+QUICK_SETTINGS = {"GRADUS_LEASE_SECONDS": "6", "GRADUS_REAP_SECONDS": "1", "GRADUS_CHECKPOINT_SECONDS": "2"}
+Json = dict[str, Any]
+
+
+class Stack(Protocol):
+    """What can be done to a stack from outside."""
+
+    url: str
+    mlflow_url: str
+    key: str | None
+
+    def kill_worker(self, worker: Json) -> None:
+        """SIGKILL to everything of a worker that `/v1/workers` lists."""
+
+    def stop(self, part: str) -> None:
+        """Make `mlflow` answer nobody."""
+
+    def start(self, part: str) -> None:
+        """Undo `stop`."""
+
+    def restart(self, part: str) -> None:
+        """Restart `broker` or `database`, without notice."""
+
+
+class Embedded:
+    """`gradus up` on a home of its own."""
+
+    key = None
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        command = [sys.executable, "-m", "service.local", "--home", str(home), "--workers", "2"]
+        command += ["--port", "0", "--mlflow-port", "0"]
+        with (home / "up.log").open("wb") as log:
+            environment = {**os.environ, **QUICK_SETTINGS}
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=home)
+        wait_until(lambda: (home / "stack.json").exists() or self.process.poll() is not None, within=240)
+        assert self.process.poll() is None, (home / "up.log").read_text()
+        state = json.loads((home / "stack.json").read_text())
+        self.url, self.mlflow_url = state["url"], state["mlflow_url"]
+
+    def kill_worker(self, worker: Json) -> None:
+        os.killpg(os.getpgid(worker["pid"]), signal.SIGKILL)
+
+    def stop(self, part: str) -> None:
+        self._signal(part, signal.SIGSTOP)
+
+    def start(self, part: str) -> None:
+        self._signal(part, signal.SIGCONT)
+
+    def restart(self, part: str) -> None:
+        self._signal(part, signal.SIGKILL)  # the supervisor starts it again
+
+    def end(self) -> None:
+        self.process.terminate()
+        self.process.wait(timeout=90)
+
+    def _signal(self, part: str, number: int) -> None:
+        mark = {"mlflow": "mlflow", "broker": "valkey-server"}[part]
+        for guard in psutil.Process(self.process.pid).children():
+            for child in guard.children():
+                if any(mark in word for word in child.cmdline()[:3]):
+                    os.killpg(os.getpgid(child.pid), number)
+                    return
+        raise AssertionError(f"no {part} is running")
+
+
+class Compose:
+    """Containers, through the command that started them (its words, as JSON, are in GRADUS_E2E_COMPOSE)."""
+
+    SERVICES: ClassVar = {"broker": "redis", "database": "postgres", "mlflow": "mlflow"}
+
+    def __init__(self) -> None:
+        self.url, self.mlflow_url = os.environ["GRADUS_E2E_URL"], os.environ["GRADUS_E2E_MLFLOW_URL"]
+        self.key: str | None = os.environ["GRADUS_E2E_KEY"]
+        self._compose: list[str] = json.loads(os.environ["GRADUS_E2E_COMPOSE"])
+
+    def kill_worker(self, worker: Json) -> None:
+        subprocess.run(
+            ["docker", "kill", "--signal", "KILL", worker["host"]], check=True, capture_output=True
+        )
+
+    def stop(self, part: str) -> None:
+        self._do("stop", "--timeout", "2", self.SERVICES[part])
+
+    def start(self, part: str) -> None:
+        self._do("start", self.SERVICES[part])
+
+    def restart(self, part: str) -> None:
+        self._do("kill", "-s", "SIGKILL", self.SERVICES[part])
+        self._do("start", self.SERVICES[part])
+
+    def scale(self, workers: int) -> None:
+        self._do("up", "-d", "--no-build", "--no-recreate", "--scale", f"worker={workers}", "worker")
+
+    def _do(self, *words: str) -> None:
+        done = subprocess.run([*self._compose, *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+
+
+class Service:
+    """The API of a stack, as a client sees it."""
+
+    def __init__(self, stack: Stack) -> None:
+        headers = {"Authorization": f"Bearer {stack.key}"} if stack.key else {}
+        self.http = httpx.Client(base_url=stack.url, headers=headers, timeout=30, trust_env=False)
+        self.mlflow = httpx.Client(base_url=stack.mlflow_url, timeout=30, trust_env=False)
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        answer = self.http.get(path, params=parameters)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def submit(self, spec: Json) -> str:
+        answer = self.http.post("/v1/experiments", json=spec)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    def ask(self, path: str) -> None:
+        answer = self.http.post(path)
+        assert answer.status_code == 202, answer.text
+
+    def runs(self, experiment: str) -> list[Json]:
+        return list(self.get(f"/v1/experiments/{experiment}/runs", limit=200)["items"])
+
+    def statuses(self, experiment: str) -> list[str]:
+        return [run["status"] for run in self.runs(experiment)]
+
+    def workers(self) -> list[Json]:
+        return [w for w in self.get("/v1/workers")["items"] if w["alive"] and w["kind"] == "train"]
+
+    def wait_over(self, experiment: str, *, within: float = 150) -> list[Json]:
+        wait_until(lambda: all(status in OVER for status in self.statuses(experiment)), within=within)
+        return self.runs(experiment)
+
+    def helpers(self, experiment: str, *, within: float = 300) -> set[str]:
+        """Names of the workers that were seen at its runs until all were FINISHED."""
+        seen: set[str] = set()
+
+        def over() -> bool:
+            runs = self.runs(experiment)
+            seen.update(run["worker"] for run in runs if run["worker"])
+            return {run["status"] for run in runs} == {"FINISHED"}
+
+        wait_until(over, within=within)
+        return seen
+
+    def wait_training(self, experiment: str, *, within: float = 120) -> Json:
+        """A run that is being trained and has an epoch behind it."""
+        found: list[Json] = []
+
+        def begun() -> bool:
+            found[:] = [
+                run
+                for run in self.runs(experiment)
+                if run["status"] == "RUNNING" and "train/loss" in run["metrics"]
+            ]
+            return bool(found)
+
+        wait_until(begun, within=within)
+        return found[0]
+
+    def in_mlflow(self, run: Json) -> Json:
+        """MLflow's own view of a run."""
+        answer = self.mlflow.get("/api/2.0/mlflow/runs/get", params={"run_id": run["mlflow"]["run_id"]})
+        assert answer.status_code == 200, answer.text
+        found: Json = answer.json()["run"]
+        return found
+
+
+def wait_until(condition: Callable[[], bool], *, within: float) -> None:
+    """Wait until it is so. An answer that does not come counts as no."""
+    deadline = time.monotonic() + within
+    while True:
+        with contextlib.suppress(httpx.TransportError):
+            if condition():
+                return
+        assert time.monotonic() < deadline, f"did not come true within {within:.0f} s"
+        time.sleep(0.2)
+
+
+def small_spec(*, runs: int = 4, **changes: Any) -> Json:
+    """A second of work: a straight line."""
+    spec: Json = {
+        "name": "small",
+        "dataset": {"name": "linear"},
+        "model": {"layers": [{"type": "dense", "units": 1}]},
+        "optimizer": {"name": "sgd", "learning_rate": 0.05},
+        "training": {"epochs": 3, "batch_size": 8},
+        "artifacts": {"plots": "none", "model": "none"},
+        "sweep": {"seeds": runs},
+    }
+    return {**spec, **changes}
+
+
+def lasting_spec(*, runs: int = 2, epochs: int = 20, **changes: Any) -> Json:
+    """About half a second an epoch."""
+    layers = [{"type": "dense", "units": 16, "activation": "tanh"}, {"type": "dense", "units": 1}]
+    return {
+        **small_spec(runs=runs, name="lasting"),
+        "dataset": {"name": "polynomial", "samples": 300_000},
+        "model": {"layers": layers},
+        "training": {"epochs": epochs, "batch_size": 16},
+        **changes,
+    }
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    if "GRADUS_E2E_COMPOSE" in os.environ:
+        yield Compose()
+        return
+    embedded = Embedded(tmp_path_factory.mktemp("home"))
+    try:
+        yield embedded
+    finally:
+        embedded.end()
+
+
+@pytest.fixture(scope="session")
+def service(stack: Stack) -> Service:
+    made = Service(stack)
+    wait_until(lambda: made.http.get("/readyz").json()["status"] == "ok", within=180)
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _whole(request: pytest.FixtureRequest) -> None:
+    """Every test begins with a stack that is whole again."""
+    if "service" in request.fixturenames:
+        service = request.getfixturevalue("service")
+        wait_until(lambda: service.http.get("/readyz").json()["status"] == "ok", within=120)
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """A whole stack takes its time on a busy machine."""
+    for item in items:
+        if "e2e" in item.path.parts:
+            item.add_marker(pytest.mark.timeout(420))
+
+
+@pytest.fixture
+def small() -> Callable[..., Json]:
+    return small_spec
+
+
+@pytest.fixture
+def lasting() -> Callable[..., Json]:
+    return lasting_spec
+
+
+@pytest.fixture
+def eventually() -> Callable[..., None]:
+    return wait_until
