@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     worker_name: str | None = Field(None, description="name of this worker; unset: host and process id")
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="device that this worker trains on")
     threads: int = Field(1, ge=1, description="threads of one training worker")
+    warm: bool = Field(
+        False, description="whether a training worker loads TensorFlow at its start, not with its first tile"
+    )
     max_run_seconds: float = Field(24 * 3600.0, gt=0, description="longest training")
     max_worker_memory_bytes: int = Field(
         8 * 1024**3, ge=256 * 1024**2, description="memory at which a worker stops its tile"

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import os
+import threading
 from dataclasses import dataclass
+
+import structlog
 
 from service import logs
 from service.settings import Settings, get_settings
 from service.spool import Spool
 from service.store.engine import Store
 from workers import drain
-from workers.watchdog import Watchdog
+from workers.watchdog import EXIT_WORN, Watchdog, current_memory
+
+log = structlog.get_logger(__name__)
+WORN = 0.75
 
 
 @dataclass(frozen=True)
@@ -26,11 +33,23 @@ class Child:
 
 
 def begin(**_: object) -> None:
-    """The process has started; nothing heavy yet, so that an idle worker stays small."""
+    """The process has started. Nothing heavy before the first tile, so that an idle worker stays small; but one
+    that takes over from a process that died is wanted at once."""
     drain.listen()
     settings = get_settings()
     logs.configure(settings, worker=settings.worker)
     surroundings().watchdog.start()
+    if settings.warm:
+        threading.Thread(target=importlib.import_module, args=("workers.execute",), daemon=True).start()
+
+
+def leave_if_worn() -> None:
+    """After a tile: end the process where it holds so much memory that the next tile may reach the limit. By
+    what it holds now, not by its peak, which one large tile raises for good."""
+    settings = get_settings()
+    if current_memory() > WORN * settings.max_worker_memory_bytes:
+        log.info("recycling", held=current_memory(), limit=settings.max_worker_memory_bytes)
+        os._exit(EXIT_WORN)
 
 
 @functools.cache

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import structlog
 
 from experiments.certificates import GradientReport, certificate_key
+from experiments.gradient_check import check
 from experiments.runs import RunSpec
 from experiments.training import Outcome, StopAsked, train
 from service import operations
@@ -103,9 +104,7 @@ class Tile:
         if known is not None:
             report = GradientReport.model_validate(known.report)
         else:
-            from experiments.gradient_check import check  # seldom needed: a certificate serves every run
-
-            report = check(spec, self.source)
+            report = check(spec, self.source, device=self.child.device)
             log.info("gradient checked", verdict=report.verdict, seconds=round(report.seconds, 2))
             operations.put_certificate(self.child.store, key, report.verdict, report.model_dump(mode="json"))
         self.recorder.metrics(lane, 0, report.metrics())

@@ -25,6 +25,7 @@ from service.store.engine import Store
 from workers import drain
 from workers.devices import Device
 from workers.facts import versions
+from workers.watchdog import EXIT_WORN
 
 log = structlog.get_logger(__name__)
 BEAT_SECONDS = 2.0
@@ -74,7 +75,8 @@ class Parent:
 
     def child_died(self, exception: BaseException) -> None:
         """Its leases can run out now: nobody is there to renew them."""
-        if isinstance(exception, WorkerLostError):
+        worn = f"exitcode {EXIT_WORN}" in str(exception)  # it ended itself, between tiles
+        if isinstance(exception, WorkerLostError) and not worn:
             with contextlib.suppress(ServiceError):
                 lost = operations.abandon(self._store, self._settings.worker)
                 log.warning("child died", error=str(exception), runs=lost)
@@ -97,6 +99,8 @@ class Parent:
             arguments = list(request.args or ())
             if len(arguments) == 2:
                 run_ids, width = list(arguments[0]), int(arguments[1])
+        if busy:  # a child that has to be replaced from now on is wanted at once
+            os.environ["GRADUS_WARM"] = "true"
         state = "draining" if self._draining.is_set() else "busy" if busy else "idle"
         return Worker(
             name=self._settings.worker,

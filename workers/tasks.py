@@ -8,7 +8,6 @@ from celery.signals import worker_process_init
 from service.queue import TASK_REQUEST, TASK_TRAIN
 from workers import child, drain
 
-
 # Here and not in `app`: a spawned child imports the task modules and nothing else.
 worker_process_init.connect(child.begin, weak=False)
 
@@ -20,6 +19,7 @@ def train(run_ids: list[str], width: int) -> None:
     from workers.execute import execute
 
     execute(run_ids, width)
+    child.leave_if_worn()
 
 
 @shared_task(name=TASK_REQUEST)  # type: ignore[untyped-decorator]

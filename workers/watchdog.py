@@ -21,6 +21,7 @@ log = structlog.get_logger(__name__)
 HARD = 1.125
 EXIT_MEMORY = 86
 EXIT_ORPHAN = 87
+EXIT_WORN = 88
 
 
 def current_memory() -> int:

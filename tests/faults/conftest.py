@@ -30,6 +30,7 @@ SETTINGS = {
     "GRADUS_POLL_SECONDS": "0.5",
     "GRADUS_REDISPATCH_SECONDS": "2",
     "GRADUS_DRAIN_SECONDS": "8",
+    "GRADUS_WARM": "true",
 }
 
 

@@ -1,0 +1,168 @@
+"""`python -m workers.gradcheck SPEC [--inject FAULT] [--json]`: the gradient check of a spec, for a person.
+
+Exit status: 0 certified; 1 failed, refused or not assessed, with the reason; 2 used wrongly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from experiments.certificates import GradientReport, StateReport, TensorReport
+from experiments.documents import parse_yaml
+from experiments.errors import GradusError, SpecError
+from experiments.runs import RunSpec
+from experiments.spec import ExperimentSpec
+
+COLOURS = {"certified": "green", "failed": "red", "refused": "yellow", "not assessed": "yellow"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    options = _parser().parse_args(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    errors = Console(stderr=True)
+    try:
+        runs = _programs(Path(options.spec), options)
+    except (OSError, SpecError) as error:
+        errors.print(f"[red]{options.spec}[/red]: {error}", highlight=False)
+        return 2
+    if len(runs) > 1 and not options.json:
+        errors.print(f"{len(runs)} programs in this spec; --first checks only the first", highlight=False)
+    verdicts = []
+    for run in runs[:1] if options.first else runs:
+        try:
+            report = _check(run, options.inject)
+        except GradusError as error:
+            errors.print(f"[red]{error}[/red]", highlight=False)
+            return 2
+        if options.json:
+            print(report.model_dump_json(indent=1))
+        else:
+            show(run, report, Console())
+        if options.picture:
+            _picture(run, Path(options.picture))
+        verdicts.append(report.verdict)
+    return 0 if all(verdict == "certified" for verdict in verdicts) else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gradus gradcheck", description="Check a network's gradient.")
+    parser.add_argument("spec", metavar="SPEC", help="a spec file, YAML or JSON")
+    parser.add_argument("--inject", metavar="FAULT", help="put a fault into the gradient and see it caught")
+    parser.add_argument(
+        "--mode", choices=("sampled", "full"), help="instead of the spec's gradient_check.mode"
+    )
+    parser.add_argument("--step", type=float, metavar="H", help="instead of the spec's gradient_check.step")
+    parser.add_argument("--first", action="store_true", help="of a sweep, only the first program")
+    parser.add_argument("--json", action="store_true", help="the report as JSON")
+    parser.add_argument("--picture", metavar="FILE.png", help="draw the error over h in both precisions")
+    return parser
+
+
+def _programs(path: Path, options: argparse.Namespace) -> list[RunSpec]:
+    """One run per distinct network, loss and data set of the spec. Raises OSError, SpecError."""
+    document = parse_yaml(path.read_text(encoding="utf-8"))
+    if isinstance(document, dict) and (options.mode or options.step):
+        given = document.get("gradient_check") or {}
+        given = {"mode": given} if isinstance(given, str) else dict(given)
+        given |= {k: v for k, v in (("mode", options.mode), ("step", options.step)) if v is not None}
+        document = {**document, "gradient_check": given}
+    found: dict[str, RunSpec] = {}
+    for point in ExperimentSpec.parse(document).expand():
+        found.setdefault(_key(point.spec), point.spec)
+    return list(found.values())
+
+
+def _key(run: RunSpec) -> str:
+    return "\0".join(part.canonical for part in (run.dataset, run.model, run.loss))
+
+
+def _check(run: RunSpec, fault: str | None) -> GradientReport:
+    from experiments.gradient_check import check  # TensorFlow only once the spec is known to be right
+    from service.settings import get_settings
+    from workers.sources import source
+
+    return check(run, source(get_settings()), inject_fault=fault)
+
+
+def _picture(run: RunSpec, path: Path) -> None:
+    from experiments.step_study import picture
+    from service.settings import get_settings
+    from workers.sources import source
+
+    path.write_bytes(picture(run, source(get_settings())))
+
+
+def show(run: RunSpec, report: GradientReport, console: Console) -> None:
+    """The report as tables."""
+    colour = COLOURS[report.verdict]
+    console.print(
+        f"[bold]{run.architecture}[/bold]  {run.model.activation}, {run.loss.name}, {run.dataset.name}"
+    )
+    if report.injected:
+        console.print(f"[red]fault injected: {report.injected}[/red]")
+    for state in report.states:
+        console.print(_table(state))
+    console.print(f"[bold {colour}]{report.verdict}[/bold {colour}]: {report.reason}", highlight=False)
+    if report.states:
+        console.print(_figures(report), highlight=False)
+
+
+def _table(state: StateReport) -> Table:
+    slope = state.slope_note if state.slope is None else f"Taylor slope {state.slope:.3f}"
+    table = Table(title=f"{state.name}: loss {state.loss:.4g}; {slope}", title_justify="left")
+    for name in (
+        "tensor",
+        "of",
+        "checked",
+        "flat",
+        "discarded",
+        "too small",
+        "median",
+        "largest",
+        "band",
+        "by hand",
+        "",
+    ):
+        table.add_column(name, justify="left" if name in ("tensor", "of", "band", "") else "right")
+    for tensor in state.tensors:
+        colour = {"passed": "green", "failed": "red", "not assessed": "yellow"}[tensor.status]
+        counts = (tensor.checked, tensor.flat, tensor.discarded, tensor.not_assessable)
+        errors = (_number(tensor.median), _number(tensor.max), tensor.band, _number(tensor.by_hand))
+        table.add_row(
+            f"{tensor.name} {'×'.join(map(str, tensor.shape))}", tensor.part, *map(str, counts), *errors,
+            f"[{colour}]{tensor.status}[/{colour}]{_note(tensor)}",
+        )  # fmt: skip
+    return table
+
+
+def _note(tensor: TensorReport) -> str:
+    by_direction = tensor.status == "passed" and not tensor.assessed and tensor.flat < tensor.checked
+    return " (along a direction)" if by_direction else ""
+
+
+def _number(value: float | None) -> str:
+    return "—" if value is None else f"{value:.1e}"
+
+
+def _figures(report: GradientReport) -> str:
+    parts = [
+        f"{report.points} points, h = {report.step:g}, {report.dtype}",
+        f"discarded at kinks {report.discarded:.1%}, too small to judge {report.not_assessable:.1%}",
+    ]
+    if report.by_hand is not None:
+        parts.append(f"by hand: off by {report.by_hand:.1e}")
+    if report.engine is not None:
+        parts.append(f"engine in float32, {report.engine.width} lanes: off by {report.engine.error:.1e}")
+    return "; ".join([*parts, f"{report.seconds:.1f} s"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
