@@ -26,6 +26,7 @@ from service.store.ids import new_id
 
 LADDER = (1, 4, 8, 16, 32)
 MESSAGES_PER_WORKER = 2
+FRESH_SECONDS = 6.0  # an older report no longer says that a worker has a message in its hands
 FULL_ENOUGH = 0.6  # a width is used from this share of live lanes on; below, the next narrower one is cheaper
 
 
@@ -234,7 +235,7 @@ def lost_tiles(
     Queues are first in, first out, so what is missing are the oldest. A message that is taken for lost and is not
     does no harm: whoever comes second finds nothing to claim.
     """
-    held = {id for one in fleet for id in one.run_ids}
+    held = {id for one in fleet if one.age < FRESH_SECONDS for id in one.run_ids}
     found: list[SentTile] = []
     for queue in QUEUES:
         mine = [tile for tile in sent if tile.queue == queue and not tile.run_ids & held]
