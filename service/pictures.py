@@ -1,0 +1,256 @@
+"""Charts as inline SVG, drawn by a few small functions: no plotting library, so that the API stays light.
+
+Colours are Okabe and Ito's (2008), told apart also by colour-blind readers; every line has its own dash and
+marker, so that a picture can be read in black and white. Each picture carries its text alternative as
+<title> and <desc>.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8A7A00")
+DASHES = ("", "7 3", "2 3", "9 3 2 3", "12 4", "1 2", "5 5", "3 6")
+WIDTH, LEFT, RIGHT, TOP, BOTTOM = 640, 66, 14, 14, 44
+INK, FAINT = "#333333", "#d5d9de"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One series. points: (x, y); low and high: a band around it; dots: single values shown beside the
+    line.
+    """
+
+    name: str
+    points: Sequence[tuple[float, float]]
+    band: Sequence[tuple[float, float, float]] = ()
+    dots: Sequence[tuple[float, float]] = field(default=())
+    colour: int = 0
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One interval: its label, the middle and the ends (None: unbounded or not there), and a word beside
+    it.
+    """
+
+    label: str
+    middle: float | None
+    low: float | None
+    high: float | None
+    note: str = ""
+
+
+def style(index: int) -> tuple[str, str]:
+    """(colour, dash) of the series with this number."""
+    return COLOURS[index % len(COLOURS)], DASHES[(index // len(COLOURS) + index) % len(DASHES)]
+
+
+def chart(
+    lines: Sequence[Line],
+    *,
+    title: str,
+    text: str,
+    x_label: str,
+    y_label: str,
+    x_log: bool = False,
+    y_log: bool = False,
+    x_whole: bool = False,
+    height: int = 300,
+) -> str:
+    """Lines with bands and dots over common axes; the empty string where there is nothing finite to draw."""
+    xs = [x for line in lines for x, _ in (*line.points, *line.dots)]
+    ys = [y for line in lines for _, y in (*line.points, *line.dots)]
+    ys += [y for line in lines for _, low, high in line.band for y in (low, high)]
+    xs = [x for x in xs if math.isfinite(x) and (x > 0 or not x_log)]
+    ys = [y for y in ys if math.isfinite(y) and (y > 0 or not y_log)]
+    if not xs or not ys:
+        return ""
+    x, y = Scale.over(xs, LEFT, WIDTH - RIGHT, log=x_log), Scale.over(ys, height - BOTTOM, TOP, log=y_log)
+    parts = _axes(x, y, height, x_label, y_label, x_whole=x_whole)
+    for line in lines:
+        colour, dash = style(line.colour)
+        band = [p for p in line.band if all(math.isfinite(v) for v in p) and (p[1] > 0 or not y_log)]
+        if len(band) > 1:
+            corners = [(p, high) for p, _, high in band] + [(p, low) for p, low, _ in reversed(band)]
+            shape = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in corners)
+            parts.append(f'<polygon points="{shape}" fill="{colour}" fill-opacity="0.14"/>')
+        whole = [p for p in line.points if _shown(p, x_log, y_log)]
+        path = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in whole)
+        dashes = f' stroke-dasharray="{dash}"' if dash else ""
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"{dashes}/>')
+        dots = [p for p in line.dots if _shown(p, x_log, y_log)]
+        parts += [
+            f'<circle cx="{x(a):.1f}" cy="{y(b):.1f}" r="2.6" fill="{colour}" fill-opacity="0.55"/>'
+            for a, b in dots
+        ]
+        if len(whole) <= 40:
+            parts += [_marker(line.colour, x(a), y(b), colour) for a, b in whole]
+    return _svg(parts, height, title, text)
+
+
+def intervals(bars: Sequence[Bar], *, title: str, text: str, x_label: str, delta: float | None = None) -> str:
+    """One horizontal interval per bar over a common axis, with 0 and the zone (−δ, δ) marked."""
+    ends = [v for bar in bars for v in (bar.low, bar.middle, bar.high) if v is not None and math.isfinite(v)]
+    if not ends:
+        return ""
+    ends += [0.0] if delta is None else [-delta * 1.3, delta * 1.3]
+    row, height = 46, 46 * len(bars) + BOTTOM + TOP
+    x = Scale.over(ends, 20, WIDTH - 20)
+    parts = []
+    if delta is not None:
+        parts.append(
+            f'<rect x="{x(-delta):.1f}" y="{TOP}" width="{x(delta) - x(-delta):.1f}" '
+            f'height="{row * len(bars)}" fill="#E69F00" fill-opacity="0.16"/>'
+        )
+    parts += _ticks_below(x, height, x_label)
+    parts.append(_rule(x(0.0), TOP, x(0.0), height - BOTTOM, INK, 1.4))
+    for number, bar in enumerate(bars):
+        base = TOP + row * number
+        at = base + 32
+        colour = COLOURS[0]
+        parts.append(_text(20, base + 14, bar.label, size=13, weight="600"))
+        if bar.note:
+            parts.append(_text(WIDTH - 20, base + 14, bar.note, anchor="end", size=12))
+        if bar.low is not None and bar.high is not None:
+            parts.append(_rule(x(bar.low), at, x(bar.high), at, colour, 3))
+            parts += [_rule(x(end), at - 6, x(end), at + 6, colour, 3) for end in (bar.low, bar.high)]
+        if bar.middle is not None:
+            parts.append(f'<circle cx="{x(bar.middle):.1f}" cy="{at}" r="5" fill="{colour}"/>')
+    return _svg(parts, height, title, text)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """From values to pixels, linear or logarithmic."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool = False
+
+    @classmethod
+    def over(cls, values: Sequence[float], start: float, end: float, *, log: bool = False) -> Scale:
+        """A scale with some air around the values."""
+        low, high = min(values), max(values)
+        if log:
+            a, b = math.log10(low), math.log10(high)
+            air = 0.04 * (b - a) or 0.5
+            return cls(10 ** (a - air), 10 ** (b + air), start, end, True)
+        air = 0.05 * (high - low) or (abs(high) * 0.1 or 1.0)
+        return cls(low - air, high + air, start, end)
+
+    def __call__(self, value: float) -> float:
+        if self.log:
+            share = math.log(value / self.low) / math.log(self.high / self.low)
+        else:
+            share = (value - self.low) / (self.high - self.low)
+        return self.start + share * (self.end - self.start)
+
+    def ticks(self, *, whole: bool = False) -> list[float]:
+        """Round values within the scale, about five of them."""
+        if self.log:
+            first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
+            decades = [10.0**k for k in range(first, last + 1, max(1, (last - first) // 6))]
+            if len(decades) > 1:
+                return decades
+            return [
+                v
+                for k in range(first - 2, last + 2)
+                for v in (10.0**k, 2 * 10.0**k, 5 * 10.0**k)
+                if self._in(v)
+            ]
+        rough = (self.high - self.low) / 5
+        power = 10.0 ** math.floor(math.log10(rough))
+        step = next(power * m for m in (1, 2, 2.5, 5, 10) if power * m >= rough * 0.999)
+        step = max(1.0, round(step)) if whole else step
+        first = math.ceil(self.low / step)
+        return [k * step for k in range(first, math.floor(self.high / step) + 1)]
+
+    def _in(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+
+def tick_text(value: float) -> str:
+    """A short number for an axis."""
+    if value == 0:
+        return "0"
+    if 1e-3 <= abs(value) < 1e5:
+        return f"{value:.6g}".replace("-", "−")
+    mantissa, exponent = f"{value:.2g}".split("e") if "e" in f"{value:.2g}" else (f"{value:.2g}", "0")
+    return f"{mantissa}e{int(exponent)}".replace("-", "−")
+
+
+def _shown(point: tuple[float, float], x_log: bool, y_log: bool) -> bool:
+    a, b = point
+    return math.isfinite(a) and math.isfinite(b) and (a > 0 or not x_log) and (b > 0 or not y_log)
+
+
+def _axes(x: Scale, y: Scale, height: int, x_label: str, y_label: str, *, x_whole: bool) -> list[str]:
+    parts = []
+    for value in y.ticks():
+        parts.append(_rule(LEFT, y(value), WIDTH - RIGHT, y(value), FAINT, 1))
+        parts.append(_text(LEFT - 7, y(value) + 4, tick_text(value), anchor="end"))
+    parts += _ticks_below(x, height, x_label, whole=x_whole)
+    middle = (TOP + height - BOTTOM) / 2
+    parts.append(
+        f'<text x="15" y="{middle:.0f}" transform="rotate(-90 15 {middle:.0f})" text-anchor="middle" '
+        f'font-size="12" fill="{INK}">{escape(y_label)}</text>'
+    )
+    return parts
+
+
+def _ticks_below(x: Scale, height: int, label: str, *, whole: bool = False) -> list[str]:
+    base = height - BOTTOM
+    parts = [_rule(x.start, base, x.end, base, INK, 1)]
+    for value in x.ticks(whole=whole):
+        parts.append(_rule(x(value), base, x(value), base + 5, INK, 1))
+        parts.append(_text(x(value), base + 18, tick_text(value), anchor="middle"))
+    parts.append(_text((x.start + x.end) / 2, base + 37, label, anchor="middle", size=12))
+    return parts
+
+
+def _marker(index: int, x: float, y: float, colour: str) -> str:
+    shapes = (
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.6" fill="{colour}"/>',
+        f'<rect x="{x - 3.3:.1f}" y="{y - 3.3:.1f}" width="6.6" height="6.6" fill="{colour}"/>',
+        f'<path d="M{x:.1f} {y - 4.4:.1f}l4.2 7.6h-8.4z" fill="{colour}"/>',
+        f'<path d="M{x:.1f} {y - 4.6:.1f}l4.6 4.6-4.6 4.6-4.6-4.6z" fill="{colour}"/>',
+    )
+    return shapes[index % len(shapes)]
+
+
+def key(index: int) -> str:
+    """The sample of a series for a legend."""
+    colour, dash = style(index)
+    dashes = f' stroke-dasharray="{dash}"' if dash else ""
+    line = f'<line x1="1" y1="7" x2="33" y2="7" stroke="{colour}" stroke-width="2"{dashes}/>'
+    return (
+        '<svg class="key" viewBox="0 0 34 14" width="34" height="14" aria-hidden="true">'
+        f"{line}{_marker(index, 17, 7, colour)}</svg>"
+    )
+
+
+def _rule(x1: float, y1: float, x2: float, y2: float, colour: str, width: float) -> str:
+    ends = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
+    return f'<line {ends} stroke="{colour}" stroke-width="{width}"/>'
+
+
+def _text(
+    x: float, y: float, text: str, *, anchor: str = "start", size: int = 11, weight: str = "400"
+) -> str:
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" font-weight="{weight}" '
+        f'fill="{INK}">{escape(text)}</text>'
+    )
+
+
+def _svg(parts: Sequence[str], height: int, title: str, text: str) -> str:
+    return (
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {height}" role="img" xmlns="http://www.w3.org/2000/svg">'
+        f"<title>{escape(title)}</title><desc>{escape(text)}</desc>{''.join(parts)}</svg>"
+    )

@@ -1,0 +1,313 @@
+"""The report: one HTML page with everything in it, that opens without a network and prints well."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.metadata
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import jinja2
+import numpy as np
+from ruamel.yaml import YAML
+from ruamel.yaml.compat import StringIO
+
+from experiments.effects import lower_is_better
+from service import pictures
+from service.comparison import Comparison, compare_runs, level_of, signed
+from service.lifecycle import Run
+from service.pictures import Bar, Line
+from service.results import diverged, state_of
+from service.settings import Settings
+from service.store import Store, queries
+
+MOST_RUNS_SHOWN = 2000
+_GRADIENT = re.compile(r"layers/(\d+)-(.+)/grad_norm$")
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    loader = jinja2.PackageLoader("service", "templates")
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"signed": signed, "figure": figure}
+    return environment
+
+
+def figure(value: float | None) -> str:
+    """Four significant digits, or a dash."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:.4g}".replace("-", "−")
+
+
+def render(
+    store: Store,
+    experiment_id: str,
+    settings: Settings,
+    *,
+    factor: str | None = None,
+    metric: str | None = None,
+) -> str:
+    """The page of an experiment, for its question or for any other factor and metric. Raises NotFound."""
+    experiment = queries.get_experiment(store, experiment_id)
+    runs = queries.all_runs(store, experiment.id)
+    found = compare_runs(experiment, runs, factor=factor, metric=metric)
+    keys = _curve_keys(found.metric) + _gradient_keys(found.runs)
+    curves = queries.metric_values(store, found.used, keys)
+    return page(found, curves, settings)
+
+
+def page(found: Comparison, curves: Mapping[str, Mapping[str, Any]], settings: Settings) -> str:
+    """The page of a comparison. curves: run id -> metric -> (step, value)."""
+    style = _templates().get_template("report.css").render()
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return (
+        _templates()
+        .get_template("report.html")
+        .render(
+            found=found,
+            style=style,
+            csp=f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'",
+            figures=[one for one in _figures(found, curves) if one["svg"]],
+            rows=[_row(run, found, settings) for run in found.runs[:MOST_RUNS_SHOWN]],
+            left_out=max(0, len(found.runs) - MOST_RUNS_SHOWN),
+            spec=as_yaml(found.spec.document()),
+            versions=_versions(found.runs),
+            sentences=_sentences(found),
+            command=_command(found),
+            links=_links(found, settings),
+            plan=found.to_json()["plan"],
+            now=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            lower=lower_is_better(found.metric),
+        )
+    )
+
+
+def as_yaml(document: object) -> str:
+    """The spec as YAML, as a person would write it."""
+    writer = YAML()
+    writer.default_flow_style = None
+    stream = StringIO()
+    writer.dump(document, stream)
+    return str(stream.getvalue())
+
+
+def _versions(runs: Iterable[Run]) -> dict[str, str]:
+    """Our version, and the versions that the runs were tagged with."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for run in runs:
+        for tag, value in run.tags.items():
+            if tag.startswith("gradus.version.") or tag in (
+                "gradus.device",
+                "gradus.threads",
+                "gradus.width",
+            ):
+                found[tag.removeprefix("gradus.").removeprefix("version.")].add(value)
+    known = {name: ", ".join(sorted(values)) for name, values in sorted(found.items())}
+    return {"gradus": importlib.metadata.version("gradus"), **known}
+
+
+def _command(found: Comparison) -> str:
+    name = re.sub(r"[^a-z0-9]+", "-", found.experiment.name.lower()).strip("-") or "spec"
+    return f"gradus submit {name}.yaml --wait"
+
+
+def _links(found: Comparison, settings: Settings) -> dict[str, str]:
+    base, id = settings.url.rstrip("/"), found.experiment.id
+    path = f"{base}/v1/experiments/{id}"
+    links = {"experiment (API)": path, "comparison (JSON)": f"{path}/comparison"}
+    if found.experiment.mlflow_experiment_id:
+        mlflow = settings.public_mlflow_url.rstrip("/")
+        links["MLflow"] = f"{mlflow}/#/experiments/{found.experiment.mlflow_experiment_id}"
+    return links
+
+
+def _row(run: Run, found: Comparison, settings: Settings) -> dict[str, Any]:
+    link = f"{settings.url.rstrip('/')}/v1/runs/{run.id}"
+    if run.mlflow_run_id and run.mlflow_experiment_id:
+        mlflow = settings.public_mlflow_url.rstrip("/")
+        link = f"{mlflow}/#/experiments/{run.mlflow_experiment_id}/runs/{run.mlflow_run_id}"
+    others = ", ".join(f"{k} = {v}" for k, v in run.levels.items() if k not in (found.factor, "seed"))
+    return {
+        "id": run.id,
+        "link": link,
+        "level": level_of(run, found.factor) or "–",
+        "others": others,
+        "seed": run.spec.get("seed"),
+        "stage": run.stage,
+        "status": run.status.value,
+        "value": "diverged" if diverged(run, found.metric) else figure(run.metrics.get(found.metric)),
+    }
+
+
+def _sentences(found: Comparison) -> list[str]:
+    """What was diagnosed, with the first sentence that a run carries for it."""
+    seen: dict[str, str] = {}
+    for run in found.runs:
+        for tag, value in run.tags.items():
+            if tag.startswith("gradus.diagnosis."):
+                seen.setdefault(
+                    f"{level_of(run, found.factor)}: {tag.removeprefix('gradus.diagnosis.')}", value
+                )
+    return [f"{name} — {text}" for name, text in sorted(seen.items())][:20]
+
+
+def _curve_keys(metric: str) -> list[str]:
+    name = metric.rsplit("/", 1)[-1]
+    return list(dict.fromkeys([metric, f"val/{name}", f"train/{name}", "train/loss", "val/loss"]))
+
+
+def _gradient_keys(runs: Sequence[Run]) -> list[str]:
+    found = {key for run in runs for key in run.metrics if _GRADIENT.match(key)}
+    return sorted(found, key=lambda key: int(_GRADIENT.match(key).group(1)))  # type: ignore[union-attr]
+
+
+def _figures(found: Comparison, curves: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    names = [level.estimate.level for level in found.levels]
+    runs = {run.id: run for run in found.runs}
+    groups: dict[str, list[Run]] = {name: [] for name in names}
+    for id in found.used:
+        label = level_of(runs[id], found.factor)
+        if label in groups:
+            groups[label].append(runs[id])
+    return [
+        _effects_figure(found),
+        _rates_figure(found, names),
+        *(_training_figure(key, groups, curves) for key in _curve_keys(found.metric)[:4]),
+        _gradient_figure(groups),
+    ]
+
+
+def _figure(id: str, heading: str, svg: str, text: str, legend: Sequence[str] = ()) -> dict[str, Any]:
+    entries = [{"name": name, "key": pictures.key(index)} for index, name in enumerate(legend)]
+    return {
+        "id": id,
+        "heading": heading,
+        "svg": svg,
+        "text": text,
+        "legend": entries if len(entries) > 1 else [],
+    }
+
+
+def _effects_figure(found: Comparison) -> dict[str, Any]:
+    bars, words = [], []
+    for effect in found.effects:
+        one = effect.judgement
+        low, high = (v if v is not None and math.isfinite(v) else None for v in (one.low, one.high))
+        if one.effect is None:
+            continue
+        note = f"won {one.won} of {one.seeds} seeds"
+        bars.append(Bar(f"{one.a} − {one.b}", one.effect, low, high, note))
+        between = f", interval {signed(one.low)} to {signed(one.high)}" if low is not None else ""
+        words.append(f"{one.a} over {one.b}: {signed(one.effect)}{between}, {note}.")
+    better = "a lower value" if lower_is_better(found.metric) else "a higher value"
+    delta = found.question.delta if found.question else None
+    lead = f"To the right, the first level is ahead ({better} of {found.metric} is better)."
+    if delta:
+        lead += f" The shaded zone is ±δ = {delta:g}: differences in it do not count."
+    text = " ".join([lead, *words])
+    label = f"difference in {found.metric}, in favour of the first level"
+    title = f"Differences in {found.metric} between levels of {found.factor}"
+    return _figure("effects", "Differences with their intervals",
+                   pictures.intervals(bars, title=title, text=text, x_label=label, delta=delta), text)  # fmt: skip
+
+
+def _rates_figure(found: Comparison, names: Sequence[str]) -> dict[str, Any]:
+    """The tuned metric over the learning rate, every seed a dot: of the tuning, or of a grid with rates."""
+    question = found.question
+    metric = question.validation_metric if question and question.axes else found.metric
+    seeds = set(question.tune_seeds) if question and question.axes else None
+    values: dict[str, dict[float, list[float]]] = {name: defaultdict(list) for name in names}
+    lost = 0
+    for run in found.runs:
+        label, rate = level_of(run, found.factor), run.levels.get("learning_rate")
+        if rate is None or label not in values or (seeds is not None and run.spec.get("seed") not in seeds):
+            continue
+        value = run.metrics.get(metric)
+        if diverged(run, metric):
+            lost += 1
+        elif value is not None and state_of(run) == "finished" and _number(rate) is not None:
+            values[label][float(rate)].append(value)
+    lines, words = [], []
+    for index, name in enumerate(names):
+        by_rate = sorted(values[name].items())
+        points = [(rate, float(np.mean(v))) for rate, v in by_rate]
+        dots = [(rate, one) for rate, v in by_rate for one in v]
+        lines.append(Line(name, points, (), dots, index))
+        if points:
+            top = (min if lower_is_better(metric) else max)(points, key=lambda p: p[1])
+            words.append(f"{name} is best at {top[0]:g} with {figure(top[1])}.")
+    several = {rate for by in values.values() for rate in by}
+    whose = "on the tuning seeds" if seeds else "over all runs with that rate"
+    end = f" {lost} diverged runs have no dot." if lost else ""
+    text = f"Mean {metric} {whose}; every dot is one run. " + " ".join(words) + end
+    svg = ""
+    if len(several) > 1 and found.factor != "learning_rate":
+        svg = pictures.chart(
+            lines, title=f"{metric} over the learning rate", text=text, x_label="learning rate (log scale)",
+            y_label=metric, x_log=min(several) > 0,
+        )  # fmt: skip
+    return _figure("rates", "Learning rate, level by level", svg, text, names)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _training_figure(
+    key: str, groups: Mapping[str, Sequence[Run]], curves: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    lines, words = [], []
+    for index, (name, runs) in enumerate(groups.items()):
+        steps: dict[int, list[float]] = defaultdict(list)
+        for run in runs:
+            for step, value in curves.get(run.id, {}).get(key, ()):
+                if value is not None:
+                    steps[step].append(value)
+        ordered = sorted(steps.items())
+        points = [(float(step), float(np.mean(values))) for step, values in ordered]
+        band = [(float(step), float(np.min(values)), float(np.max(values))) for step, values in ordered]
+        lines.append(Line(name, points, band, (), index))
+        if points:
+            words.append(f"{name} ends at {figure(points[-1][1])} ({len(ordered[-1][1])} runs).")
+    svg = ""
+    if max((len(line.points) for line in lines), default=0) > 1:
+        positive = all(y > 0 for line in lines for _, y in line.points) and lower_is_better(key)
+        spread = [y for line in lines for _, y in line.points]
+        svg = pictures.chart(
+            lines, title=f"{key} during training", text=" ".join(words), x_label="epochs completed", y_label=key,
+            y_log=positive and max(spread) > 20 * min(spread), x_whole=True,
+        )  # fmt: skip
+    text = f"Mean {key} over the compared runs; the band spans the lowest to the highest. " + " ".join(words)
+    return _figure(key.replace("/", "-"), f"{key} during training", svg, text, list(groups))
+
+
+def _gradient_figure(groups: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
+    """Gradient norm of each layer at the end, first layer to last, geometric mean over runs."""
+    lines, words, layers = [], [], set()
+    for index, (name, runs) in enumerate(groups.items()):
+        norms: dict[int, list[float]] = defaultdict(list)
+        for run in runs:
+            for key, value in run.metrics.items():
+                match = _GRADIENT.match(key)
+                if match and value is not None and value > 0:
+                    norms[int(match.group(1))].append(value)
+        points = [(float(i), float(np.exp(np.mean(np.log(v))))) for i, v in sorted(norms.items())]
+        layers |= set(norms)
+        lines.append(Line(name, points, (), (), index))
+        if len(points) > 1:
+            words.append(f"{name}: first layer over last {points[0][1] / points[-1][1]:.2g}.")
+    text = "Norm of the loss's gradient in each layer at the last measurement, geometric mean over the runs. "
+    text += " ".join(words)
+    svg = ""
+    if len(layers) > 1:
+        svg = pictures.chart(lines, title="Gradient norm over depth", text=text, x_label="layer, from the input on",
+                             y_label="gradient norm (log scale)", y_log=True, x_whole=True)  # fmt: skip
+    return _figure("gradients", "Gradient norm over depth", svg, text, list(groups))
