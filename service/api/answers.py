@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 from pydantic import Field
 
-from service import comparison, questions, report
+from service import comparison, questions
 from service.api.auth import Reader, Writer
 from service.api.dependencies import ExperimentId, PlaceDep, SettingsDep, StoreDep
 from service.api.problems import documented
@@ -53,6 +53,8 @@ def read_report(
     metric: Metric = None,
 ) -> HTMLResponse:
     """The same as one self-contained page with pictures."""
+    from service import report  # pictures and templates: only where a report is asked for
+
     experiment = queries.get_experiment(store, id)
     return HTMLResponse(report.render(store, experiment.id, settings, factor=factor, metric=metric))
 

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from service.api import (
+    answers,
     catalog,
     events,
     experiments,
@@ -52,7 +53,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     problems.install(app)
     app.add_middleware(Guard, hosts=hosts_allowed(settings), max_body_bytes=settings.max_body_bytes)
     for resource in (
-        *(experiments, runs, events, requests, catalog, workers, keys),
+        *(experiments, runs, events, answers, requests, catalog, workers, keys),
         *(health, metrics),
     ):
         app.include_router(resource.router)

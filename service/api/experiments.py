@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -12,9 +11,8 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from experiments.preview import preview
-from experiments.runs import Point
 from experiments.spec import ExperimentSpec
-from service import operations
+from service import operations, questions
 from service.api.auth import Reader, Writer
 from service.api.bodies import OPENAPI_BODY, RawBody, SpecDocument
 from service.api.dependencies import ExperimentId, PlaceDep, SettingsDep, StoreDep
@@ -72,7 +70,7 @@ def submit(
     spec = ExperimentSpec.parse(document, settings.limits())
     if dry_run:
         return JSONResponse(preview(spec))
-    points, stage, plan = beginning(spec)
+    points, stage, plan = questions.initial_points(spec)
     key = (
         operations.IdempotencyKey(idempotency_key, hashlib.sha256(body).hexdigest())
         if idempotency_key
@@ -86,15 +84,6 @@ def submit(
     response.headers["Location"] = place.at(f"/v1/experiments/{experiment.id}")
     response.headers["ETag"] = etag(experiment)
     return place.experiment_detail(experiment)
-
-
-def beginning(spec: ExperimentSpec) -> tuple[Sequence[Point], str, dict[str, Any] | None]:
-    """The first runs, the stage they belong to, and the plan of the question where there is one."""
-    if spec.compare is None:
-        return spec.expand(), "grid", None
-    from service import questions
-
-    return questions.initial_points(spec)
 
 
 def as_accepted(

@@ -77,7 +77,7 @@ def filters(request: Request) -> dict[str, list[str]]:
             )
     if problems:
         raise SpecError(problems)
-    plain(given)
+    plain({"query": given})
     return given
 
 

@@ -75,7 +75,8 @@ class Served:
 
 @contextlib.contextmanager
 def serve(folder, **options):
-    with Served(Settings(home=folder, _env_file=None, **options)) as served:
+    away = {"mlflow_url": "http://127.0.0.1:9"}  # nothing listens there
+    with Served(Settings(home=folder, _env_file=None, **{**away, **options})) as served:
         yield served
 
 

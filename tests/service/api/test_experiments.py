@@ -186,9 +186,8 @@ def test_broker_and_mlflow_down_do_not_matter(client, spec):
 
 def test_catalog_workers_and_metrics_answer(client, api):
     api.submit()
-    assert {"activations", "optimizers", "layers", "losses", "datasets"} == client.get(
-        "/v1/catalog"
-    ).json().keys()
+    kinds = {"activations", "optimizers", "layers", "losses", "datasets"}
+    assert client.get("/v1/catalog").json().keys() >= kinds
     assert client.get("/v1/workers").json() == {"items": [], "next": None}
     page = client.get("/metrics")
     assert 'gradus_runs{status="SCHEDULED"} 4.0' in page.text

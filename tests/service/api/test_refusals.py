@@ -1,0 +1,144 @@
+"""What is refused: bad specs of every kind, bodies too large, other types; each with path, finding and allowed
+values, and none leaves a row."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from service.store import queries
+
+MIB = 1024 * 1024
+DENSE = {"type": "dense", "units": 8}
+CONV = {"type": "conv2d", "filters": 4, "kernel_size": 9}
+
+
+def changed(spec, **fields):
+    return {**spec, **fields}
+
+
+BAD = {
+    "unknown activation": (dict(model={"hidden": [8], "activation": "relo"}), "model.activation"),
+    "unknown optimizer": (dict(optimizer={"name": "adma"}), "optimizer.name"),
+    "unknown field": (dict(trainning={"epochs": 1}), "trainning"),
+    "wrong type": (dict(training={"epochs": "two"}), "training.epochs"),
+    "fraction for a count": (dict(training={"batch_size": 1.5}), "training.batch_size"),
+    "negative rate": (dict(optimizer={"name": "sgd", "learning_rate": -1}), "optimizer.learning_rate"),
+    "zero epochs": (dict(training={"epochs": 0}), "training.epochs"),
+    "unknown data set": (dict(dataset={"name": "minst"}), "dataset.name"),
+    "missing model": (dict(model=None), "model"),
+    "a kernel larger than the image": (
+        dict(model={"layers": [CONV, {"type": "flatten"}, {"type": "dense", "units": 10}]}),
+        "model.layers[0]",
+    ),
+    "dense on 10^9 parameters": (dict(model={"hidden": [40_000, 40_000]}), "model"),
+    "a sweep of 10^6 runs": (dict(sweep={"activation": ["relu", "tanh"], "seeds": 500_000}), "sweep"),
+    "an empty axis": (dict(sweep={"activation": []}), "sweep.activation"),
+    "an axis that leads nowhere": (dict(sweep={"training.epoch": [1, 2]}), "sweep"),
+    "a field swept twice": (
+        dict(sweep={"activation": ["relu"], "cases": {"a": {"model.activation": "tanh"}}}),
+        "sweep",
+    ),
+    "output units that do not fit": (dict(model={"layers": [DENSE, {"type": "dense", "units": 7}]}), "model"),
+    "softmax with mse on one unit": (
+        dict(
+            dataset={"name": "linear"},
+            loss="mse",
+            model={"layers": [{"type": "dense", "units": 1, "activation": "softmax"}]},
+        ),
+        "",
+    ),
+    "a question about what is not swept": (dict(compare={"factor": "optimizer"}), "compare.factor"),
+    "NUL in the name": (dict(name="a\0b"), "name"),
+    "half a surrogate pair": (dict(description="\ud800"), "description"),
+    "a number beyond 64 bits": (dict(seed=2**70), "seed"),
+    "priority out of range": (dict(priority=99), "priority"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_spec_is_named_and_leaves_no_row(client, api, spec, kind):
+    fields, path = BAD[kind]
+    text = json.dumps(changed(spec, **fields))
+    answer = client.post("/v1/experiments", content=text, headers={"content-type": "application/json"})
+    body = answer.json()
+    assert answer.status_code == 422, body
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert body["status"] == 422
+    assert body["title"]
+    assert any(item["path"].startswith(path) for item in body["errors"]), body["errors"]
+    assert all(item["message"] for item in body["errors"])
+    assert any(item["allowed"] for item in body["errors"]), body["errors"]
+    assert queries.list_experiments(api.store) == ([], None)
+
+
+TEXTS = {
+    "empty": (b"", "application/json", 422),
+    "blank": (b"  \n", "application/yaml", 422),
+    "YAML that is no mapping": (b"- 1\n- 2\n", "application/yaml", 422),
+    "broken YAML": (b"a: [1,\n", "application/yaml", 422),
+    "a YAML alias": (b"a: &x 1\nb: *x\n", "application/yaml", 422),
+    "broken JSON": (b'{"name": ', "application/json", 422),
+    "a key twice": (b'{"name": "a", "name": "b"}', "application/json", 422),
+    "not UTF-8": (b'{"name": "\xff"}', "application/json", 422),
+    "NaN": (b'{"name": "a", "seed": NaN}', "application/json", 422),
+    "infinity": (b"name: a\nseed: .inf\n", "application/yaml", 422),
+    "nested without end": (b"[" * 100_000, "application/json", 422),
+    "a number of 10,000 digits": (b'{"seed": ' + b"9" * 10_000 + b"}", "application/json", 422),
+    "text": (b"name: a", "text/plain", 415),
+    "a form": (b"name=a", "application/x-www-form-urlencoded", 415),
+    "2 MiB": (b'{"name": "' + b"a" * 2 * MIB + b'"}', "application/json", 413),
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_a_bad_body_is_named_and_leaves_no_row(client, api, kind):
+    content, media, status = TEXTS[kind]
+    answer = client.post("/v1/experiments", content=content, headers={"content-type": media})
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["errors"][0]["message"]
+    assert queries.list_experiments(api.store) == ([], None)
+
+
+def test_a_body_that_hides_its_length_is_counted(client):
+    pieces = (b"x" * 65536 for _ in range(40))
+    answer = client.post("/v1/experiments", content=pieces, headers={"content-type": "application/json"})
+    assert answer.status_code == 413
+    assert answer.json()["title"]
+
+
+def test_a_large_sweep_of_the_limit_is_accepted_quickly(client):
+    spec = {
+        "name": "large",
+        "dataset": {"name": "digits"},
+        "model": {"hidden": [8]},
+        "optimizer": {"name": "sgd"},
+        "sweep": {"activation": ["relu", "tanh"], "seeds": 500},
+    }
+    answer = client.post("/v1/experiments", json=spec)
+    assert answer.status_code == 201
+    assert answer.json()["n_runs"] == 1000
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nowhere", 404),
+        ("GET", "/v1/experiments/none", 404),
+        ("GET", "/v1/runs/none", 404),
+        ("GET", "/v1/runs/none/metrics", 404),
+        ("GET", "/v1/runs/none/events", 404),
+        ("GET", "/v1/requests/none", 404),
+        ("DELETE", "/v1/keys/none", 404),
+        ("PUT", "/v1/experiments", 405),
+        ("GET", "/v1/experiments?cursor=what", 422),
+        ("GET", "/v1/experiments?limit=100000", 422),
+    ],
+)
+def test_every_refusal_is_a_problem(client, method, path, status):
+    answer = client.request(method, path)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["errors"]

@@ -1,0 +1,68 @@
+"""Predictions and pictures: a row that a worker fills in, waited for, or followed."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from service import operations
+from service.store import queries
+
+
+def finished_run(api):
+    run = queries.all_runs(api.store, api.submit().id)[0]
+    return api.finish(run.id)
+
+
+def work_off(api, **outcome):
+    """A worker that answers the first request it sees."""
+
+    def work():
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            for request in operations.due_requests(api.store, resend_seconds=60):
+                mine = operations.claim_request(api.store, request.id, worker="w", lease_seconds=60)
+                operations.finish_request(api.store, mine.id, mine.attempt, **outcome)
+                return
+            time.sleep(0.05)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def test_a_prediction_comes_back(client, api):
+    run = finished_run(api)
+    worker = work_off(api, result={"outputs": [[0.1, 0.9]], "classes": [1]})
+    answer = client.post(f"/v1/runs/{run.id}/predict", json={"inputs": [[0.0] * 64]})
+    worker.join()
+    assert answer.status_code == 200
+    assert answer.json()["result"] == {"outputs": [[0.1, 0.9]], "classes": [1]}
+
+
+def test_without_a_worker_there_is_a_place_to_ask_again(client, api):
+    run = finished_run(api)
+    answer = client.post(f"/v1/runs/{run.id}/predict?wait=0", json={"inputs": [[0.0] * 64]})
+    assert answer.status_code == 202
+    assert answer.json()["status"] == "queued"
+    assert answer.headers["location"] == answer.json()["links"]["self"]
+    worker = work_off(api, result={"outputs": [[1.0]]})
+    done = client.get(answer.json()["links"]["self"] + "?wait=10")
+    worker.join()
+    assert done.json()["result"] == {"outputs": [[1.0]]}
+
+
+def test_what_a_worker_cannot_do_is_said(client, api):
+    run = finished_run(api)
+    worker = work_off(api, error="each input must have the shape (8, 8, 1)")
+    answer = client.post(f"/v1/runs/{run.id}/predict", json={"inputs": [[0.0]]})
+    worker.join()
+    assert answer.status_code == 502
+    assert "shape (8, 8, 1)" in answer.json()["detail"]
+
+
+def test_only_a_finished_run_predicts(client, api):
+    run = queries.all_runs(api.store, api.submit().id)[0]
+    assert client.post(f"/v1/runs/{run.id}/predict", json={"inputs": [[0.0]]}).status_code == 409
+    assert client.post(f"/v1/runs/{run.id}/plot").status_code == 409
+    assert client.post(f"/v1/runs/{run.id}/predict", json={"inputs": []}).status_code == 422

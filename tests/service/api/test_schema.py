@@ -1,0 +1,50 @@
+"""schemathesis over the OpenAPI document: no 5xx, no answer that the document does not know."""
+
+from __future__ import annotations
+
+import hypothesis
+import pytest
+import schemathesis
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from service import operations
+from service.api.app import create_app
+from service.settings import Settings
+from service.store import Store, queries
+
+CHECKS = [
+    schemathesis.checks.not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+LIMITS = hypothesis.settings(
+    max_examples=8,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(hypothesis.HealthCheck),
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+)
+DOCUMENT = create_app(Settings(_env_file=None), Store("sqlite://")).openapi()
+OPERATIONS = [one.ok() for one in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations()]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
+def test_every_answer_is_documented(api, operation):
+    id = api.submit().id
+    run = queries.all_runs(api.store, id)[0].id
+    if operation.label.endswith("/events"):
+        operations.cancel_experiment(api.store, id)  # so that the stream ends
+
+    @LIMITS
+    @hypothesis.given(case=operation.as_strategy())
+    def call(case):
+        if "id" in case.path_parameters and len(str(case.path_parameters["id"])) % 2:
+            case.path_parameters["id"] = run if "/runs/{id}" in case.path else id  # half reach something
+        case.call_and_validate(base_url=api.url, checks=CHECKS, headers={"host": "127.0.0.1"}, timeout=20)
+
+    call()
