@@ -18,7 +18,7 @@ from experiments import backend, programs
 from experiments.backend import Tensor
 from experiments.checkpoints import Checkpoint, Position, dump, load
 from experiments.datasets import Source
-from experiments.lanes import LaneState, Program, State, measures_accuracy
+from experiments.lanes import Batches, LaneState, Program, State, measures_accuracy
 from experiments.layouts import WidthError, place, width_for
 from experiments.progress import START, STATUS_OF, Outcome, Progress, StopAsked
 from experiments.randomness import data_order
@@ -160,14 +160,11 @@ def _introduce(tile: Tile, device: str) -> None:
 
 def _epoch(tile: Tile) -> None:
     """From the tile's position to the end of that epoch."""
-    full = tile.samples // tile.batch
-    orders = _orders(tile)
-    steps, rest = orders[:, : full * tile.batch], orders[:, full * tile.batch :]
-    groups = tile.program.layout.groups
-    if tile.position.update < full:
-        _segments(tile, backend.tensor(steps.reshape(groups, full, tile.batch)), offset=0, stop=full)
-    if tile.running() and rest.shape[1]:
-        _segments(tile, backend.tensor(rest[:, None, :]), offset=full, stop=full + 1)
+    offset = 0
+    for batches in tile.program.batches(_orders(tile)):
+        if tile.running():
+            _segments(tile, batches, offset, offset + batches.updates)
+        offset += batches.updates
     if tile.running():
         _conclude(tile)
 
@@ -181,7 +178,7 @@ def _orders(tile: Tile) -> npt.NDArray[np.int32]:
     return np.stack([drawn[seeds.get(group, some)] for group in range(tile.program.layout.groups)])
 
 
-def _segments(tile: Tile, batches: Tensor, *, offset: int, stop: int) -> None:
+def _segments(tile: Tile, batches: Batches, offset: int, stop: int) -> None:
     """The updates `position.update`..stop-1 of this epoch; batches: those from `offset` on."""
     while tile.position.update < stop:
         _ask(tile)

@@ -48,6 +48,8 @@ class Layer(Strict):
     reference: ClassVar[str] = "Keras"
     lanes: ClassVar[bool] = True
     """False where the vectorised map over lanes has no converter for it."""
+    coupled: ClassVar[bool] = False
+    """True where a sample's output in training depends on the others of its batch."""
     kinked: ClassVar[bool] = False
     """True where the layer itself has kinks (max pooling: where two inputs tie)."""
     wants: ClassVar[Literal["any", "vector", "sequence", "image"]] = "any"

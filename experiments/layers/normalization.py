@@ -34,6 +34,7 @@ class BatchNormalization(Layer):
     formula: ClassVar[str] = "gamma (x - mean) / sqrt(var + epsilon) + beta, over the batch"
     keeps_sign: ClassVar[bool] = False
     reference: ClassVar[str] = "Ioffe & Szegedy 2015, arXiv:1502.03167"
+    coupled: ClassVar[bool] = True
     type: Literal["batch_normalization"] = "batch_normalization"
     axis: Axis | None = None
     """None: the channels of an image, else the features."""
