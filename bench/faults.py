@@ -1,6 +1,6 @@
 """A storm of faults over the real stack, and what became of every run.
 
-    python bench/faults.py [--seed 1] [--runs 200] [--faults 100] [--workers 2]
+    python -m bench.faults [--seed 1] [--runs 200] [--faults 100] [--workers 2]
 
 Submits experiments of short and lasting runs and breaks something every second or two, by a seeded choice: kills
 children, workers, the API, the broker, MLflow and maintenance, freezes processes past the lease, empties the

@@ -1,6 +1,6 @@
 """The whole way, from POST to everything FINISHED in MLflow, against a script of warm `keras.fit`.
 
-    python bench/service.py [--repeats 3] [--script-runs 12] [--workers 2]
+    python -m bench.service [--repeats 3] [--script-runs 12] [--workers 2]
 
 The sweep: 108 runs of MNIST 784-32-10, 2 epochs, batch 32 (3 activations x 3 optimizers x 4 rates x 3 seeds).
 The script is one process, TensorFlow warm, that builds, fits and evaluates run after run with Keras and logs

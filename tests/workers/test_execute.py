@@ -1,0 +1,214 @@
+"""A tile from claim to commit with a real database, a real spool and real training, in this process."""
+
+from __future__ import annotations
+
+import errno
+import json
+import time
+
+import pytest
+
+from experiments.spec import ExperimentSpec
+from service import operations
+from service.settings import load_settings
+from service.spool import Spool
+from service.store import Store, queries
+from service.store.migrate import upgrade
+from workers import execute as module
+from workers.child import Child
+from workers.execute import Tile
+from workers.holder import StoreHolder
+from workers.keeper import Keeper
+from workers.watchdog import Watchdog
+
+LINEAR = {
+    "name": "lines",
+    "dataset": {"name": "linear"},
+    "model": {"layers": [{"type": "dense", "units": 1}]},
+    "optimizer": {"name": "sgd", "learning_rate": 0.05},
+    "training": {"epochs": 4, "batch_size": 8},
+    "gradient_check": "off",
+    "diagnostics": "off",
+    "artifacts": {"plots": "none", "model": "none"},
+}
+
+
+class Bench:
+    """One worker's surroundings, and tiles for it."""
+
+    def __init__(self, folder, **settings):
+        self.settings = load_settings(
+            home=folder, worker_name="w", lease_seconds=5, poll_seconds=0.1, **settings
+        )
+        upgrade(self.settings.sql_url)
+        self.store = Store(self.settings.sql_url)
+        self.spool = Spool.open(self.settings.spool)
+        self.watchdog = Watchdog(memory_limit=2**40)
+
+    def submit(self, **changes):
+        spec = ExperimentSpec.parse({**LINEAR, **changes})
+        self.experiment = operations.submit(self.store, spec, spec.expand(), owner="")
+        return queries.all_runs(self.store, self.experiment.id)
+
+    def train(self, runs, width=None, spool=None, before=None):
+        claimed = operations.claim(
+            self.store, [run.id for run in runs], worker="w", spool=self.spool.id, lease_seconds=5
+        )
+        child = Child(self.settings, self.store, spool or self.spool, self.watchdog, "cpu")
+        claims = {run.id: run.attempt for run in claimed}
+        if before:
+            before(claimed)
+        with Keeper(StoreHolder(self.store, 5), claims, lease=5, poll=0.1) as keeper:
+            if before:
+                keeper.turn()
+            Tile(child, claimed, width or 1, keeper).run()
+        return [queries.get_run(self.store, run.id) for run in runs]
+
+
+@pytest.fixture
+def bench(tmp_path):
+    made = Bench(tmp_path)
+    yield made
+    made.store.close()
+
+
+def test_a_tile_is_trained_drawn_and_committed(bench):
+    runs = bench.train(
+        bench.submit(sweep={"seeds": 3}, artifacts={"plots": "auto", "model": "none"}), width=4
+    )
+    for run in runs:
+        assert (run.status, run.reason) == ("RUNNING", "epochs")  # until it is in MLflow
+        assert run.outcome["status"] == "FINISHED"
+        assert run.outcome["dataset"]["name"] == "linear"
+        assert len(run.outcome["dataset"]["digest"]) == 64
+        assert run.metrics["learned/slope"] == pytest.approx(0.5, abs=0.3)
+        assert {"train/loss", "test/loss", "time/train_s", "time/compile_s"} <= run.metrics.keys()
+        assert run.tags["gradus.worker"] == "w"
+        paths = {path for _, path in bench.spool.artifacts(run.id, 1)}
+        assert {"spec.yaml", "weights/model.weights.h5", "weights/architecture.json"} <= paths
+        assert {"plots/loss_curves.png", "plots/scatter.png", "plots/fit.png"} <= paths
+    history = queries.metric_history(bench.store, runs[0].id, keys=["train/loss"])[0]
+    assert [point.step for point in history] == [1, 2, 3, 4]
+
+
+def test_the_spec_file_gives_the_run_again(bench):
+    (run,) = bench.train(bench.submit())
+    from experiments.documents import parse_yaml
+
+    text = (bench.spool.files(run.id, 1) / "spec.yaml").read_text()
+    (point,) = ExperimentSpec.parse(parse_yaml(text)).expand()
+    assert point.spec.fingerprint() == run.fingerprint
+
+
+def test_the_certificate_is_made_once_per_key(bench, monkeypatch):
+    made = []
+    real = module.check
+    monkeypatch.setattr(module, "check", lambda *a, **k: made.append(1) or real(*a, **k))
+    runs = bench.train(bench.submit(sweep={"seeds": 2}, gradient_check="sampled"), width=4)
+    assert len(made) == 1
+    for run in runs:
+        assert run.tags["gradus.certificate"] == "certified"
+        assert run.metrics["gradcheck/max_rel_err"] < 1e-5
+        report = json.loads((bench.spool.files(run.id, 1) / "gradient_check.json").read_text())
+        assert report["verdict"] == "certified"
+
+
+def test_divergence_is_an_outcome(bench):
+    (run,) = bench.train(bench.submit(optimizer={"name": "sgd", "learning_rate": 1e9}))
+    assert (run.outcome["status"], run.reason) == ("FINISHED", "diverged")
+    assert run.metrics["train/loss"] is None
+    assert run.tags["gradus.not_finite.train/loss"].endswith("at step 1")
+
+
+def test_a_cancelled_lane_leaves_the_others_alone(bench):
+    long = {"epochs": 600, "batch_size": 8}
+    first, second = bench.submit(sweep={"seeds": 2}, training=long)
+    done = bench.train(
+        [first, second], width=4, before=lambda claimed: operations.cancel_run(bench.store, first.id)
+    )
+    assert [run.outcome["status"] for run in done] == ["KILLED", "FINISHED"]
+
+
+def test_a_lost_lane_commits_nothing(bench):
+    (run,) = bench.submit(training={"epochs": 3000, "batch_size": 8})
+
+    def steal(claimed):
+        operations.release(bench.store, {run.id: 1}, reason="test")
+        operations.claim(bench.store, [run.id], worker="thief", spool="x", lease_seconds=60)
+
+    (found,) = bench.train([run], before=lambda claimed: (time.sleep(1.7), steal(claimed)))
+    assert (found.attempt, found.worker, found.committed_at) == (2, "thief", None)
+
+
+class Full(Spool):
+    """A spool whose disk is full."""
+
+    def put(self, run_id, attempt, path, content):
+        raise OSError(errno.ENOSPC, "No space left on device", path)
+
+
+def test_a_full_disk_has_a_name(bench):
+    runs = bench.train(bench.submit(sweep={"seeds": 2}), 4, spool=Full(bench.spool.folder, bench.spool.id))
+    assert {(run.outcome["status"], run.reason) for run in runs} == {("FAILED", "disk_full")}
+
+
+def test_data_that_cannot_be_had_has_a_name(bench, monkeypatch, tmp_path):
+    from experiments.datasets import Source
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(module, "source", lambda settings: Source())
+    spec = {"dataset": {"name": "mnist"}, "model": {"hidden": [4]}, "optimizer": {"name": "sgd"}}
+    (run,) = bench.train(bench.submit(**spec))
+    assert run.outcome["status"] == "FAILED"
+    assert run.reason.startswith("data: ")
+    assert "GRADUS_DATA_DIR" in run.reason
+
+
+def test_an_error_of_a_shared_program_is_tried_lane_by_lane(bench, monkeypatch):
+    def broken(*args, **kwargs):
+        raise RuntimeError("who was it")
+
+    monkeypatch.setattr(module, "train", broken)
+    runs = bench.train(bench.submit(sweep={"seeds": 2}), 4)
+    assert [(run.status, run.alone, run.losses) for run in runs] == [("SCHEDULED", True, 0)] * 2
+    (alone,) = bench.train(runs[:1], 4)
+    assert alone.outcome["status"] == "FAILED"
+    assert alone.reason == "error: RuntimeError: who was it"
+
+
+@pytest.mark.parametrize(
+    ("lanes", "end"), [(1, ("RUNNING", "memory_limit")), (2, ("SCHEDULED", "memory_limit"))]
+)
+def test_a_memory_limit_has_a_name(bench, lanes, end):
+    bench.watchdog._over = False
+    bench.watchdog.asked = lambda: "memory"
+    runs = bench.train(bench.submit(sweep={"seeds": lanes}), 4)
+    assert {(run.status.value, run.reason) for run in runs} == {end}
+
+
+def test_a_time_limit_has_a_name(bench):
+    bench.watchdog.asked = lambda: "time"
+    (run,) = bench.train(bench.submit())
+    assert (run.outcome["status"], run.reason) == ("FAILED", "time_limit")
+
+
+def test_a_drained_run_goes_on_from_its_checkpoint_to_the_same_weights(bench, monkeypatch):
+    long = {"epochs": 60, "batch_size": 8}
+    (whole,) = bench.train(bench.submit(training=long))
+    (run,) = bench.submit(training=long)
+    asked = iter(range(10**9))
+    monkeypatch.setattr(module.drain, "asked", lambda: next(asked) == 3)
+    (half,) = bench.train([run])
+    assert (half.status, half.reason, half.losses) == ("SCHEDULED", "drain", 0)
+    assert half.checkpoint["epoch"] > 0
+    monkeypatch.undo()
+    (done,) = bench.train([run])
+    assert done.attempt == 2
+    same = [
+        (bench.spool.files(one.id, one.attempt) / "weights/model.weights.h5").read_bytes()
+        for one in (whole, done)
+    ]
+    assert same[0] == same[1]
+    keys = ["train/loss", "test/loss"]
+    first, second = (queries.metric_history(bench.store, one.id, keys=keys)[0] for one in (whole, done))
+    assert [(p.key, p.step, p.value) for p in first] == [(p.key, p.step, p.value) for p in second]
