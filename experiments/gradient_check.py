@@ -36,6 +36,8 @@ from experiments.tensor_check import Gate, check_tensor
 
 SAMPLED = 24
 """Coordinates per tensor in the sampled mode: half of them at random, half at random by size of the gradient."""
+SAMPLED_HEAVY = 8
+"""The same where one evaluation takes long (objective.HEAVY)."""
 FULL_LIMIT = 300_000
 """Parameters up to which `full` takes every coordinate; beyond it takes 1,000 of each tensor."""
 HAND_BOUND = 1e-8
@@ -125,7 +127,7 @@ def _tensors(
     gate = Gate.smooth() if objective.smooth else Gate.kinked()
     step = objective.spec.gradient_check.step
     sizes = [g.size for g in gradient]
-    chosen = [_chosen(objective.spec.gradient_check.mode, g, sum(sizes), draw) for g in gradient]
+    chosen = [_chosen(objective, g, sum(sizes), draw) for g in gradient]
     quotients = differences.coordinates(values, chosen, step)
     for place, (name, slopes) in enumerate(zip(objective.names, gradient, strict=True)):
         report = check_tensor(
@@ -140,12 +142,15 @@ def _tensors(
         yield report
 
 
-def _chosen(mode: str, gradient: Array, total: int, draw: np.random.Generator) -> NDArray[np.int64]:
+def _chosen(
+    objective: Objective, gradient: Array, total: int, draw: np.random.Generator
+) -> NDArray[np.int64]:
     """Flat indices, sorted, without repetition."""
-    size = gradient.size
+    size, mode = gradient.size, objective.spec.gradient_check.mode
     if mode == "full" and total <= FULL_LIMIT:
         return np.arange(size)
-    wanted = min(size, 1000 if mode == "full" else SAMPLED)
+    sampled = SAMPLED_HEAVY if objective.heavy else SAMPLED
+    wanted = min(size, 1000 if mode == "full" else sampled)
     if wanted == size:
         return np.arange(size)
     blind = draw.choice(size, wanted // 2, replace=False)

@@ -144,7 +144,7 @@ def _slope(objective: Objective) -> Spoil | None:
         holder = getattr(layer, "cell", layer)
         if getattr(entry, "activation", "linear") != "linear":
             right = holder.activation
-            object.__setattr__(holder, "activation", lambda z: _pretend(right(z), z))
+            object.__setattr__(holder, "activation", lambda z, right=right: _pretend(right(z), z))
             return _unspoilt
     return None
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from experiments import models
 from experiments.certificates import Part
 from experiments.datasets import Data
+from experiments.initializers import Regularizer
 from experiments.kinks import Notes, Watch, sides
 from experiments.runs import RunSpec
 
@@ -26,6 +27,9 @@ Values = Sequence[Any]
 
 SEED = 0
 POINTS = 3
+HEAVY = 5_000_000
+"""FLOPs of one forward pass of one point beyond which fewer points are taken: double precision is slow on images."""
+HEAVY_POINTS = 2
 BURN_IN_STEPS = 100
 BURN_IN_POINTS = 64
 BURN_IN_RATE = 0.1
@@ -37,18 +41,27 @@ class Objective:
     """The program of `spec` at the check's canonical points. Every array of weights is (tensor, ...) in float64."""
 
     def __init__(
-        self, spec: RunSpec, data: Data, *, dtype: str = "float64", points: int = POINTS, seed: int = SEED
+        self,
+        spec: RunSpec,
+        data: Data,
+        *,
+        dtype: str = "float64",
+        points: int | None = None,
+        seed: int = SEED,
     ) -> None:
         self.spec, self.dtype, self.seed = spec, dtype, seed
         self.model = models.build(spec, seed=seed, dtype=dtype)
+        _channels_last_inside(self.model)
         self.watch = Watch(spec, self.model)
         self.loss = models.loss(spec.loss, dtype)
         self.variables = list(self.model.trainable_variables)
         self.names = [f"{self._layer(v)}/{v.name}" for v in self.variables]
         self.frozen = [tf.convert_to_tensor(v.value) for v in self.model.non_trainable_variables]
-        self.x, self.t = self._batch(data, points)
-        self.burn_x, self.burn_t = self._batch(data, BURN_IN_POINTS)
-        self.has_penalty = bool(self._penalties([v.value for v in self.variables])[0])
+        self.heavy = spec.plan.flops > HEAVY
+        few, many = (HEAVY_POINTS, HEAVY_POINTS) if self.heavy else (POINTS, BURN_IN_POINTS)
+        self.x, self.t = self._batch(data, points or few)
+        self.burn_x, self.burn_t = self._batch(data, many)
+        self.has_penalty = bool(self._regularizers())
         self.smooth = not (self.watch.kinked or (self.has_penalty and self._penalty_kinked()))
         signature = [tf.TensorSpec(v.shape, dtype) for v in self.variables]
         self.parts: dict[Part, Any] = {"loss": self._graph(self._loss, signature)}
@@ -119,9 +132,15 @@ class Objective:
         return list(penalties), notes
 
     def _penalty_kinked(self) -> bool:
-        found = [getattr(layer, name) for layer in self.spec.model.layers for name in type(layer).model_fields
-                 if name.endswith("regularizer") and getattr(layer, name) is not None]  # fmt: skip
-        return not all(entry.smooth for entry in found)
+        return not all(entry.smooth for entry in self._regularizers())
+
+    def _regularizers(self) -> list[Regularizer]:
+        return [
+            value
+            for layer in self.spec.model.layers
+            for name in type(layer).model_fields
+            if name.endswith("regularizer") and (value := getattr(layer, name)) is not None
+        ]
 
     def _gradient_of(self, part: Any) -> Any:
         def gradient(values: Values) -> list[Any]:
@@ -170,3 +189,21 @@ class Objective:
             ),
             self.model.name,
         )
+
+
+def _channels_last_inside(model: keras.Model) -> None:
+    """Let convolutions of channels-first images turn them, since TensorFlow's CPU kernels cannot read them.
+
+    The same sums in the same order: only where the numbers lie in memory differs.
+    """
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Conv2D) and layer.data_format == "channels_first":
+
+            def turned(inputs: Any, kernel: Any, layer: Any = layer) -> Any:
+                moved = tf.transpose(inputs, (0, 2, 3, 1))
+                result = keras.ops.conv(
+                    moved, kernel, list(layer.strides), layer.padding, "channels_last", layer.dilation_rate
+                )
+                return tf.transpose(result, (0, 3, 1, 2))
+
+            object.__setattr__(layer, "convolution_op", turned)

@@ -27,7 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     options = _parser().parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    errors = Console(stderr=True)
+    errors, console = Console(stderr=True), Console()
+    if not console.is_terminal:
+        console = Console(width=130)
     try:
         runs = _programs(Path(options.spec), options)
     except (OSError, SpecError) as error:
@@ -45,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.json:
             print(report.model_dump_json(indent=1))
         else:
-            show(run, report, Console())
+            show(run, report, console)
         if options.picture:
             _picture(run, Path(options.picture))
         verdicts.append(report.verdict)
@@ -131,7 +133,9 @@ def _table(state: StateReport) -> Table:
         "by hand",
         "",
     ):
-        table.add_column(name, justify="left" if name in ("tensor", "of", "band", "") else "right")
+        table.add_column(
+            name, justify="left" if name in ("tensor", "of", "band", "") else "right", no_wrap=True
+        )
     for tensor in state.tensors:
         colour = {"passed": "green", "failed": "red", "not assessed": "yellow"}[tensor.status]
         counts = (tensor.checked, tensor.flat, tensor.discarded, tensor.not_assessable)
