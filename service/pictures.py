@@ -164,7 +164,7 @@ class Scale:
                 for v in (10.0**k, 2 * 10.0**k, 5 * 10.0**k)
                 if self._in(v)
             ]
-        rough = (self.high - self.low) / 5
+        rough = (self.high - self.low) / 7
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(power * m for m in (1, 2, 2.5, 5, 10) if power * m >= rough * 0.999)
         step = max(1.0, round(step)) if whole else step

@@ -18,6 +18,7 @@ from service.api import (
     health,
     keys,
     metrics,
+    pages,
     problems,
     requests,
     runs,
@@ -54,7 +55,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.add_middleware(Guard, hosts=hosts_allowed(settings), max_body_bytes=settings.max_body_bytes)
     for resource in (
         *(experiments, runs, events, answers, requests, catalog, workers, keys),
-        *(health, metrics),
+        *(health, metrics, pages),
     ):
         app.include_router(resource.router)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]

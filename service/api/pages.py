@@ -19,8 +19,8 @@ from experiments.errors import GradusError, SpecError
 from experiments.preview import preview
 from experiments.spec import ExperimentSpec
 from service import operations, questions, report
-from service.api.auth import LOCAL, Principal
-from service.api.dependencies import ExperimentId, SettingsDep, StoreDep, limits
+from service.api.auth import SCOPES, Principal
+from service.api.dependencies import ExperimentId, SettingsDep, StoreDep
 from service.lifecycle import Experiment
 from service.settings import Settings
 from service.store import Store, queries
@@ -46,9 +46,12 @@ def _templates() -> jinja2.Environment:
 def visitor(request: Request, settings: SettingsDep, store: StoreDep) -> Principal | None:
     """Who looks at the page; None where a key is needed and none, or a wrong one, was given."""
     if not settings.needs_key:
-        return LOCAL
+        return Principal("", frozenset(SCOPES), settings.quota_queued_runs)
     key = operations.authenticate(store, request.cookies.get(COOKIE, ""))
-    return None if key is None else Principal(key.owner, frozenset(key.scopes), key.quota, keyed=True)
+    if key is None:
+        return None
+    quota = settings.quota_queued_runs if key.quota is None else key.quota
+    return Principal(key.owner, frozenset(key.scopes), quota, keyed=True)
 
 
 Visitor = Annotated[Principal | None, Depends(visitor)]
@@ -97,7 +100,7 @@ def submitted(
         ]
         return _page(who, store, settings, spec=spec, found=found, status=403)
     try:
-        parsed = ExperimentSpec.parse(spec, limits(settings))
+        parsed = ExperimentSpec.parse(spec, settings.limits())
         points, stage, plan = questions.initial_points(parsed)
         made = operations.submit(
             store, parsed, points, owner=who.owner, stage=stage, plan=plan, quota=who.quota
@@ -192,7 +195,7 @@ def _entry(experiment: Experiment, settings: Settings) -> dict[str, Any]:
 
 def _preview(text: str, settings: Settings) -> dict[str, Any]:
     try:
-        spec = ExperimentSpec.parse(text, limits(settings))
+        spec = ExperimentSpec.parse(text, settings.limits())
         points, stage, _ = questions.initial_points(spec)
     except SpecError as error:
         return {"problems": _problems(error), "preview": None, "first": 0, "stage": ""}
