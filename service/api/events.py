@@ -33,10 +33,9 @@ LastEventId = Annotated[
     ),
 ]
 STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"description": "events `status`, `metrics`, `experiment`, and `end` as the last", "content": {
-        "text/event-stream": {"schema": {"type": "string"}}}},
+    200: {"description": "events `status`, `metrics`, `cancel`, `experiment`, and `end` as the last"},
     **documented(404),
-}  # fmt: skip
+}
 
 
 def experiment_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,7 +132,8 @@ class Client:
 
 def parse_events(lines: Iterator[str]) -> Iterator[ServerEvent]:
     """The text of an event stream as events, as the HTML standard reads it."""
-    id, kind, data = "", "message", []
+    id, kind = "", "message"
+    data: list[str] = []
     for line in lines:
         if not line:
             if data:
@@ -154,10 +155,10 @@ def unreachable(url: str, error: Exception) -> CommandError:
     return CommandError(f"the service at {url} cannot be reached ({error}); {remedy}", UNREACHABLE)
 
 
-def _problem(answer: httpx.Response) -> Mapping[str, Any]:
+def _problem(answer: httpx.Response) -> Json:
     try:
         body = answer.json()
     except ValueError:
         body = None
-    plain = {"detail": f"{answer.url} answered with status {answer.status_code}: {answer.text[:200]}"}
+    plain: Json = {"detail": f"{answer.url} answered with status {answer.status_code}: {answer.text[:200]}"}
     return body if isinstance(body, dict) else plain

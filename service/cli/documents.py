@@ -75,8 +75,10 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any], at: str = "") -> dic
     merged = {name: value for name, value in base.items() if name not in dropped}
     for name, value in over.items():
         below = merged.get(name)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        merged[name] = merge(below, value, join(at, name)) if both else value
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            merged[name] = merge(below, value, join(at, name))
+        else:
+            merged[name] = value
     return merged
 
 

@@ -62,8 +62,16 @@ def list_keys(as_json: AsJson = False) -> None:
         return
     columns = ("id", "owner", "scopes", "begins with", "quota", "made", "last used", "state")
     rows = [
-        (key["id"], key["owner"], ",".join(key["scopes"]), key["hint"], key["quota"], ago(key["created_at"]))
-        + (ago(key["last_used_at"]) or "never", "revoked" if key["revoked_at"] else "valid")
+        (
+            key["id"],
+            key["owner"],
+            ",".join(key["scopes"]),
+            key["hint"],
+            key["quota"],
+            ago(key["created_at"]),
+            ago(key["last_used_at"]) or "never",
+            "revoked" if key["revoked_at"] else "valid",
+        )
         for key in keys
     ]
     print_table("", columns, rows, empty="there are no keys; make one: gradus keys create --owner NAME")

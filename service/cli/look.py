@@ -111,7 +111,7 @@ def runs(
 ) -> None:
     """The runs of an experiment with their parameters and latest metrics."""
     client = connect()
-    params: dict[str, list[str]] = {}
+    params: dict[str, Any] = {}
     for text in filters or ():
         name, equals, value = text.partition("=")
         if not equals:

@@ -113,8 +113,14 @@ def explain(found: Mapping[str, Any]) -> None:
 def _network(network: Mapping[str, Any]) -> None:
     rows: list[Sequence[object]] = [("input", _shape(network["input_shape"]), "", "", "", "")]
     rows += [
-        (layer["name"], _shape(layer["output_shape"]), layer["parameters"])
-        + (quantity(layer["flops"]), quantity(layer["memory_bytes"], "B"), layer["formula"])
+        (
+            layer["name"],
+            _shape(layer["output_shape"]),
+            layer["parameters"],
+            quantity(layer["flops"]),
+            quantity(layer["memory_bytes"], "B"),
+            layer["formula"],
+        )
         for layer in network["layers"]
     ]
     title = f"{network['dataset']} → {network['architecture']}"
