@@ -52,7 +52,7 @@ up: setup ## the service on this machine, until Ctrl-C
 	$(BIN)/gradus up
 
 bench: setup ## the measurements that the documentation quotes
-	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for file in bench/*.py; do name=$$(basename $$file .py); echo "== $$name"; $(BIN)/python -m bench.$$name || exit 1; done
 
 compose-test: setup ## build, start, test and remove the compose stack; needs Docker
 	$(BIN)/python tests/e2e/compose.py
