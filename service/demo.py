@@ -27,9 +27,10 @@ from typing import Any
 from experiments.datasets import Source
 from experiments.datasets.mnist import locate
 from experiments.errors import DataError, GradusError
+from service.api.events import ENDED_STAGES
 from service.cli.client import Client
 from service.cli.documents import read_spec
-from service.cli.output import complain, console, print_table, say
+from service.cli.output import complain, console, number, print_table, say
 from service.cli.session import local_address
 from service.ports import http_answers, is_free
 from service.settings import Settings, child_environment, load_settings
@@ -131,12 +132,14 @@ def follow(client: Client, experiment: Json) -> Json:
             experiment = client.get(f"/v1/experiments/{experiment['id']}")
             status = experiment["status"]
             over = sum(status.get(name, 0) for name in DONE)
-            counts = "  ".join(f"{name} {number}" for name, number in status.items() if number)
+            counts = "  ".join(f"{name} {count}" for name, count in status.items() if count)
             bar.update(task, completed=over, total=experiment["n_runs"], counts=counts)
             if not terminal.is_terminal and counts != said:
                 said = counts
                 say(f"{over}/{experiment['n_runs']}  {counts}")
-            if over >= experiment["n_runs"] and experiment["stage"] in ("grid", "done", "decided"):
+            if over >= experiment["n_runs"] and (
+                not experiment["plan"] or experiment["stage"] in ENDED_STAGES
+            ):
                 return experiment
             time.sleep(POLL)
 
@@ -161,8 +164,11 @@ def show(client: Client, experiment: Json) -> None:
     compared = client.get(
         f"/v1/experiments/{experiment['id']}/comparison", factor="activation", metric="test/accuracy"
     )
-    for verdict in compared["verdicts"]:
-        say(f"  {verdict['text']}")
+    rows = [
+        (f"{v['a']} − {v['b']}", number(v["effect"]), number(v["low"]), number(v["high"]), v["text"])
+        for v in compared["verdicts"]
+    ]
+    print_table("Test accuracy, compared", ("difference", "mean", "from", "to", "what may be said"), rows)
 
 
 def spread(values: Sequence[float]) -> str:
