@@ -1,58 +1,136 @@
-"""What must hold of the project as a whole."""
+"""Rules of the house that no linter knows."""
 
 from __future__ import annotations
 
+import importlib.metadata
+import os
 import re
 import subprocess
-import sys
-from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-OURS = ("experiments", "service", "workers", "migrations")
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("experiments", "service", "workers", "migrations")
+LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
+# Split, so that this file does not find itself.
+FOREIGN = re.compile(
+    "|".join(
+        [
+            "/" + r"work/\w",  # folders of somebody's machine
+            "/" + r"root/\w",
+            "/" + r"home/\w+/",
+            "/" + r"Users/\w+/",
+            r"--(?:extra-)?index-" + r"url[ =]\S*://",  # a package index's address
+            "python" + "hosted",
+            r"https?://\S+/" + "simple",
+        ]
+    )
+)
+PIN = re.compile(r"^([a-z0-9._-]+)==(\S+)", re.MULTILINE)
+CONSOLE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+# Which test runs the commands that documents show; `make` targets are checked here.
+RUN_BY = {
+    ".venv/bin/gradus ": "tests/e2e/test_readme.py",
+    "docker compose up --build -d": "tests/e2e/compose.py",
+    "cp .env.example .env": "tests/e2e/compose.py",
+}
 
 
 def tracked() -> list[Path]:
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
-    if listed.returncode:
-        pytest.skip("not a git checkout: there is no list of files to look through")
-    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+    try:
+        listing = subprocess.run(
+            ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout")
+    return [path for name in listing.split("\0") if name and (path := ROOT / name).is_file()]
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_no_dependency_owns_the_name_of_a_package(name: str) -> None:
-    assert set(packages_distributions().get(name, [])) <= {"gradus"}
+def commands() -> list[tuple[str, str]]:
+    """(document, command) for every line of a console block in a document."""
+    documents = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return [
+        (str(document.relative_to(ROOT)), line)
+        for document in documents
+        for block in CONSOLE.findall(document.read_text())
+        for line in block.splitlines()
+    ]
 
 
-def test_pins_name_no_index_and_no_path() -> None:
-    for file in (ROOT / "requirements").glob("*.txt"):
-        assert not re.search(r"https?://|--index-url|--find-links|file:", file.read_text()), file.name
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_dependency_owns_a_name_of_ours(package: str) -> None:
+    owners = set(importlib.metadata.packages_distributions().get(package, []))
+    assert owners <= {"gradus"}, f"{owners} would shadow the package {package}"
 
 
-def test_every_pin_has_a_hash() -> None:
-    for file in (ROOT / "requirements").glob("*.txt"):
-        pins = re.findall(r"^[A-Za-z0-9._-]+(?:\[[^\]]*\])?==.*(?:\n .*)*", file.read_text(), re.MULTILINE)
-        assert pins, file.name
-        for pin in pins:
-            assert "--hash=sha256:" in pin, f"{file.name}: {pin.splitlines()[0]}"
+def test_no_file_names_a_machine_or_a_package_index() -> None:
+    found = []
+    for path in tracked():
+        try:
+            text = path.read_text()
+        except UnicodeDecodeError:
+            continue
+        found += [f"{path.relative_to(ROOT)}: {match.group()}" for match in FOREIGN.finditer(text)]
+    assert not found
 
 
-def test_no_file_names_a_folder_of_one_machine() -> None:
-    private = re.compile(r"(?<![\w.])/(?:work|root|home/\w+|Users/\w+)/")
-    for file in tracked():
-        if file.suffix in {".py", ".md", ".toml", ".yaml", ".yml", ".txt", ".in", ".sh", ""} and file != Path(
-            __file__
-        ):
-            found = private.search(file.read_text(errors="ignore"))
-            assert not found, f"{file.relative_to(ROOT)}: {found.group() if found else ''}"
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
+def test_every_pin_has_hashes(lock: Path) -> None:
+    for entry in re.split(r"\n(?=[a-z0-9])", lock.read_text())[1:]:
+        assert "--hash=sha256:" in entry, entry.splitlines()[0]
 
 
-@pytest.mark.parametrize(
-    "module", ["service.api.app", "service.cli.main", "workers.app", "workers.maintenance"]
-)
-def test_light_processes_never_load_tensorflow(module: str) -> None:
-    code = f"import sys, {module}; bad = {{'tensorflow', 'keras', 'torch', 'jax'}} & set(sys.modules); sys.exit(repr(bad) if bad else 0)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize("lock", [lock for lock in LOCKS if lock.stem != "dev"], ids=lambda path: path.stem)
+def test_every_image_has_the_versions_that_are_tested(lock: Path) -> None:
+    tested = dict(PIN.findall((ROOT / "requirements" / "dev.txt").read_text()))
+    pinned = dict(PIN.findall(lock.read_text()))
+    assert {name: pin for name, pin in pinned.items() if tested.get(name, pin) != pin} == {}
+
+
+@pytest.mark.parametrize(("document", "command"), commands())
+def test_every_command_in_a_document_is_run_by_a_test(document: str, command: str) -> None:
+    if command.startswith("make "):
+        target = command.split()[1]
+        assert re.search(rf"^{re.escape(target)}:", (ROOT / "Makefile").read_text(), re.MULTILINE), command
+        return
+    by = next((test for start, test in RUN_BY.items() if command.startswith(start)), None)
+    assert by is not None, f"{document} shows `{command}`; no test runs it"
+    assert (ROOT / by).exists()
+
+
+def test_every_link_between_documents_leads_somewhere() -> None:
+    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_only_settings_read_the_environment() -> None:
+    """Workers also set it, for the children that import TensorFlow."""
+    reads = re.compile(r"os\.(?:getenv|environ\.get|environ\[[^\]]+\](?!\s*=[^=]))")
+    allowed = {"service/settings.py", "workers/child.py", "workers/execute.py", "workers/answer.py"}
+    found = [
+        str(path.relative_to(ROOT))
+        for package in ("experiments", "service", "workers")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if reads.search(path.read_text())
+    ]
+    assert set(found) <= allowed
+
+
+def test_the_compose_stack_starts_with_no_default_secret() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    for name in ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "GRADUS_API_KEY"):
+        uses = re.findall(r"\$\{" + name + r"[^}]*\}", text)
+        assert uses, name
+        assert all(":?" in use for use in uses), name
+        assert re.search(rf"^{name}=$", (ROOT / ".env.example").read_text(), re.MULTILINE), name
+
+
+def test_ci_runs_what_it_says() -> None:
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
+    lines = [line for line in script.read_text().splitlines() if line.startswith("make ")]
+    assert lines[0] == "make check"
+    assert lines[-1] == "make test"
