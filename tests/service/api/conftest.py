@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import logging
 import socket
 import threading
 import time
 
 import httpx
 import pytest
+import structlog
 import uvicorn
 
 from experiments.spec import ExperimentSpec
@@ -75,9 +77,11 @@ class Served:
 
 @contextlib.contextmanager
 def serve(folder, **options):
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     away = {"mlflow_url": "http://127.0.0.1:9"}  # nothing listens there
     with Served(Settings(home=folder, _env_file=None, **{**away, **options})) as served:
         yield served
+    structlog.reset_defaults()
 
 
 @pytest.fixture
