@@ -2,7 +2,7 @@
 
 Every process runs under a guard (see `service.guard`): none outlives this one, however this one ends. A
 process that ends by itself is started again after a pause that doubles from one second to thirty; one that
-stayed up for a minute begins anew. Stopping goes backwards through the stages, SIGTERM first, SIGKILL after a
+stayed up for ten seconds begins anew. Stopping goes backwards through the stages, SIGTERM first, SIGKILL after a
 grace period.
 """
 
@@ -20,7 +20,7 @@ from pathlib import Path
 from experiments.errors import GradusError
 from service.guard import kill_group
 
-FIRST_PAUSE, LONGEST_PAUSE, STEADY = 1.0, 30.0, 60.0  # seconds
+FIRST_PAUSE, LONGEST_PAUSE, STEADY = 1.0, 30.0, 10.0  # seconds
 LARGE_LOG = 20 * 1024 * 1024  # bytes; a larger log is set aside when its process starts
 TICK = 0.1
 

@@ -17,6 +17,7 @@ from types import FrameType
 
 import structlog
 
+from experiments.errors import GradusError
 from service import keepsakes, logs, operations, planner, questions, queue
 from service.lifecycle import RunStatus, Worker
 from service.settings import Settings, get_settings
@@ -44,9 +45,13 @@ class Chore:
         self.due = now + self.every
         try:
             self.work()
-        except Exception as error:  # broker or database away, say: the other chores go on
+        except GradusError as error:  # broker or database away, say
             if not self.failing:
-                log.exception("chore fails", chore=self.name, error=str(error))
+                log.warning("chore fails", chore=self.name, error=str(error))
+            self.failing = True
+        except Exception:  # the other chores go on, whatever it is
+            if not self.failing:
+                log.exception("chore fails", chore=self.name)
             self.failing = True
         else:
             if self.failing:

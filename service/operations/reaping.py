@@ -22,17 +22,25 @@ class Reaped:
 
 
 def reap(store: Store, *, max_losses: int = MAX_LOSSES) -> Reaped:
-    """Take back every run whose lease ran out. It waits again, to be trained alone at its old width; with its
-    `max_losses`-th loss without progress it fails with the reason `worker_lost`."""
+    """Take back every run whose lease ran out. It waits again; with its `max_losses`-th loss without progress it
+    fails with the reason `worker_lost`.
+
+    The first loss blames nobody, since most are a machine's: the lanes go on together. From the second on, each
+    is trained alone at its old width, so that a run that kills its process takes no other one down for good.
+    """
 
     def work(connection: Connection) -> Reaped:
         rows = run_rows.lock(connection, run_rows.lost(), skip_locked=True)
         edges = {row.id: after_loss(row.losses + 1, max_losses, cancelled=row.cancelled) for row in rows}
         by = {edge: [row for row in rows if edges[row.id] is edge] for edge in set(edges.values())}
         counted = {"losses": run_rows.NEXT_LOSS}
-        again = {**BACK, **counted, "alone": True, "reason": "lost"}
+        again = {**BACK, **counted, "reason": "lost"}
         failed = {**killed("worker_lost"), **counted}
-        run_rows.move(connection, by.get(Edge.LOST, []), Edge.LOST, again, data={"reason": "lost"})
+        waiting = by.get(Edge.LOST, [])
+        once = [row for row in waiting if row.losses == 0]
+        more = [row for row in waiting if row.losses > 0]
+        run_rows.move(connection, once, Edge.LOST, again, data={"reason": "lost"})
+        run_rows.move(connection, more, Edge.LOST, {**again, "alone": True}, data={"reason": "lost"})
         run_rows.move(
             connection, by.get(Edge.WORKER_LOST, []), Edge.WORKER_LOST, failed, data={"reason": "worker_lost"}
         )
