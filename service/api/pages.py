@@ -199,7 +199,11 @@ def _preview(text: str, settings: Settings) -> dict[str, Any]:
         points, stage, _ = questions.initial_points(spec)
     except SpecError as error:
         return {"problems": _problems(error), "preview": None, "first": 0, "stage": ""}
-    return {"problems": [], "preview": preview(spec), "first": len(points), "stage": stage}
+    found = preview(spec)
+    found["networks"] = list(
+        {(one["architecture"], one["parameters"]): one for one in found["networks"]}.values()
+    )
+    return {"problems": [], "preview": found, "first": len(points), "stage": stage}
 
 
 def _problems(error: GradusError) -> list[dict[str, Any]]:
