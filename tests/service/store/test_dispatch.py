@@ -218,7 +218,7 @@ def test_cancelled_runs_are_not_sent(store, submit, broker, go):
     assert go() == []
 
 
-def test_given_back_runs_are_sent_again_and_lost_ones_alone(store, submit, broker, go):
+def test_given_back_runs_are_sent_again_and_those_lost_twice_alone(store, submit, broker, go):
     submit(sweep=FOUR)
     fleet(store, cpu=1)
     (tile,) = go()
@@ -231,8 +231,12 @@ def test_given_back_runs_are_sent_again_and_lost_ones_alone(store, submit, broke
     (tile,) = go()
     assert (len(tile.run_ids), tile.width) == (4, 4)
     broker.pop()
-    ops.claim(store, tile.run_ids, worker="c0", spool="s", lease_seconds=60)
-    ops.abandon(store, "c0")
-    ops.reap(store)
-    sent = go()
+    for lost in (1, 2):
+        ops.claim(store, tile.run_ids, worker="c0", spool="s", lease_seconds=60)
+        ops.abandon(store, "c0")
+        ops.reap(store)
+        sent = go()
+        if lost == 1:  # blames nobody
+            assert [(len(tile.run_ids), tile.width) for tile in sent] == [(4, 4)]
+            broker.pop()
     assert [(len(tile.run_ids), tile.width) for tile in sent] == [(1, 4), (1, 4)]
