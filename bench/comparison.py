@@ -120,7 +120,7 @@ def speed() -> tuple[int, float, float, int]:
     from service import comparison, report
     from service.settings import load_settings
 
-    text = answers.QUESTION.replace("looks: [5, 10]", "looks: [142, 143]").replace(
+    text = answers.QUESTION.replace("looks: [5, 10]", "looks: [160, 161]").replace(
         "delta: 0.01", "delta: 0.00001"
     )
     with tempfile.TemporaryDirectory() as folder:

@@ -1,0 +1,41 @@
+"""The error rates that numerics promise, by simulation with fixed seeds. The figures stand in docs/comparing.md."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.comparison import (
+    coverage,
+    family_wise_error,
+    forecast,
+    naive_error,
+    seeds_to_decision,
+    wrong_equivalence,
+)
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10, 20])
+def test_the_interval_covers_what_it_says(seeds):
+    assert coverage(seeds, 40_000) == pytest.approx(0.95, abs=0.005)
+
+
+def test_the_family_wise_error_is_at_most_five_percent():
+    assert family_wise_error(40_000) <= 0.05
+    assert naive_error(20_000) > 0.2
+
+
+@pytest.mark.parametrize("spread", [0.25, 0.5, 1.0])
+def test_wrong_equivalence_is_rare(spread):
+    assert wrong_equivalence(4000, spread) <= 0.025
+
+
+def test_a_question_takes_about_as_many_seeds_as_theory_says():
+    theory, median, enough = forecast(2000)
+    assert theory == 29
+    assert theory < median < 3 * theory  # the forecast uses an upper bound of the spread
+    assert 0.75 <= enough <= 0.85  # an 80 % bound
+    mean, share, _ = seeds_to_decision(1000, 0.0, 1.0)
+    assert mean <= 40
+    assert share > 0.98
