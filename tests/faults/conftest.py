@@ -244,6 +244,21 @@ def running_stack(tmp_path_factory):
 
 
 @pytest.fixture
+def make_stack(tmp_path):
+    """Stacks of one's own: `make_stack(workers, **settings)`."""
+    made = []
+
+    def make(workers, **settings):
+        made.append(Stack(tmp_path / f"stack-{len(made)}", workers, **settings))
+        made[-1].up()
+        return made[-1]
+
+    yield make
+    for stack in made:
+        stack.down()
+
+
+@pytest.fixture
 def stack(running_stack):
     """The stack, whole again after the test before."""
     running_stack.wait(lambda: all(running_stack.child_of(f"worker-{n}") for n in (1, 2)), 60)

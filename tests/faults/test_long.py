@@ -1,0 +1,71 @@
+"""Faults that take a stack of their own, or minutes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from service.store import queries
+
+pytestmark = pytest.mark.slow
+
+
+def test_supervisor_killed_leaves_nothing_and_the_next_stack_goes_on(make_stack):
+    stack = make_stack(1)
+    experiment = stack.post(stack.lasting(3, epochs=60))
+    stack.wait_running(experiment)
+    members = psutil.Process(stack.process.pid).children(recursive=True)
+    os.kill(stack.process.pid, signal.SIGKILL)
+    stack.process.wait()
+    _, alive = psutil.wait_procs(members, timeout=10)
+    assert alive == []
+    for url in (stack.url, stack.mlflow_url):
+        with pytest.raises(OSError), socket.create_connection(("127.0.0.1", urlsplit(url).port), 1):
+            pass
+    (stack.home / "stack.json").unlink()
+    stack.up()
+    assert {run.status for run in stack.check(experiment)} == {"FINISHED"}
+
+
+def test_a_memory_limit_names_the_run_and_lets_small_ones_through(make_stack):
+    stack = make_stack(1, GRADUS_MAX_WORKER_MEMORY_BYTES=str(1_400_000_000))
+    network = {"hidden": [5000, 5000]}
+    data = {"name": "digits"}
+    large = stack.post(
+        stack.quick(1, model=network, dataset=data, optimizer={"name": "adam"}, training={"epochs": 50})
+    )
+    small = stack.post(stack.quick(2))
+    (run,) = stack.check(large)
+    assert (run.status.value, run.reason) == ("FAILED", "memory_limit")
+    assert {run.status for run in stack.check(small)} == {"FINISHED"}
+
+
+def test_a_broker_flushed_with_500_runs_queued(make_stack):
+    stack = make_stack(2)
+    experiment = stack.post(stack.quick(500))
+    stack.wait(lambda: any(run.status == "RUNNING" for run in stack.runs(experiment)))
+    stack.broker().flushall()
+    assert {run.status for run in stack.check(experiment)} == {"FINISHED"}
+
+
+def test_mlflow_away_for_a_minute_in_the_middle_of_50_runs(make_stack):
+    stack = make_stack(2)
+    experiment = stack.post(stack.lasting(50, epochs=12))
+    stack.wait_running(experiment)
+    go_on = stack.pause("mlflow")
+    began, before = time.monotonic(), trained(stack, experiment)
+    time.sleep(60)
+    during = trained(stack, experiment) - before
+    go_on()
+    assert during > 0 or before == 50, f"training waited {time.monotonic() - began:.0f} s"
+    assert {run.status for run in stack.check(experiment)} == {"FINISHED"}
+
+
+def trained(stack, experiment):
+    return sum(run.committed_at is not None for run in queries.all_runs(stack.store, experiment))
