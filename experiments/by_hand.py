@@ -25,7 +25,8 @@ def by_hand(objective: Objective, values: Values) -> list[Array] | None:
         return None
     x = np.asarray(objective.x, np.float64).reshape(len(objective.x), -1)
     _, gradients = backprop(stack, x, np.asarray(objective.t, np.float64), spec.loss.name)
-    return [part for g in gradients for part in ((g.kernel,) if g.bias is None else (g.kernel, g.bias))]
+    parts = [part for g in gradients for part in ((g.kernel,) if g.bias is None else (g.kernel, g.bias))]
+    return [np.asarray(part, np.float64) for part in parts]
 
 
 def _dense_layers(objective: Objective, values: Values) -> list[Layer] | None:

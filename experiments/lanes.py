@@ -96,6 +96,8 @@ class Program:
         self._seen: set[Any] = set()
         self._template: Template | None = None
         self.compile_seconds = 0.0
+        self.instruments: dict[str, Any] = {}
+        """What else was compiled for this program and is freed with it (the probe of diagnostics)."""
 
     # ------------------------------------------------------------------ state
 

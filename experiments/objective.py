@@ -29,7 +29,7 @@ SEED = 0
 POINTS = 3
 HEAVY = 5_000_000
 """FLOPs of one forward pass of one point beyond which fewer points are taken: double precision is slow on images."""
-HEAVY_POINTS = 2
+HEAVY_POINTS, HEAVY_BURN_IN_POINTS = 2, 6
 BURN_IN_STEPS = 100
 BURN_IN_POINTS = 64
 BURN_IN_RATE = 0.1
@@ -58,9 +58,10 @@ class Objective:
         self.names = [f"{self._layer(v)}/{v.name}" for v in self.variables]
         self.frozen = [tf.convert_to_tensor(v.value) for v in self.model.non_trainable_variables]
         self.heavy = spec.plan.flops > HEAVY
-        few, many = (HEAVY_POINTS, HEAVY_POINTS) if self.heavy else (POINTS, BURN_IN_POINTS)
-        self.x, self.t = self._batch(data, points or few)
-        self.burn_x, self.burn_t = self._batch(data, many)
+        few, many = (HEAVY_POINTS, HEAVY_BURN_IN_POINTS) if self.heavy else (POINTS, BURN_IN_POINTS)
+        self.x, self.t = self._batch(data, 0, points or few)
+        spare = len(data.x_train) >= few + many  # else the points of the check are learned too
+        self.burn_x, self.burn_t = self._batch(data, few if spare else 0, many)
         self.has_penalty = bool(self._regularizers())
         self.smooth = not (self.watch.kinked or (self.has_penalty and self._penalty_kinked()))
         signature = [tf.TensorSpec(v.shape, dtype) for v in self.variables]
@@ -172,10 +173,10 @@ class Objective:
 
     # ------------------------------------------------------------------ the points
 
-    def _batch(self, data: Data, count: int) -> tuple[Any, Any]:
-        """`count` training samples (all, where there are fewer), always the same ones, classes mixed."""
-        n = len(data.x_train)
-        chosen = np.sort(np.random.default_rng(self.seed).permutation(n)[: min(count, n)])
+    def _batch(self, data: Data, first: int, count: int) -> tuple[Any, Any]:
+        """`count` training samples (all, where there are fewer) of a fixed order, classes mixed."""
+        order = np.random.default_rng(self.seed).permutation(len(data.x_train))
+        chosen = np.sort(order[first : first + count])
         t = models.targets(self.spec, data.y_train[chosen])
         kind = tf.int32 if self.spec.encoding == "integer" else self.dtype
         return self.tensor(data.x_train[chosen]), tf.convert_to_tensor(t, dtype=kind)
@@ -187,7 +188,7 @@ class Objective:
                 for layer in self.model.layers
                 if any(v is variable for v in layer.trainable_variables)
             ),
-            self.model.name,
+            str(self.model.name),
         )
 
 

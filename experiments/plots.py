@@ -52,8 +52,8 @@ def _lines(ax: Axes, series: Mapping[str, Series]) -> None:
     for index, (name, points) in enumerate(series.items()):
         steps = sorted(points)
         values = [points[step] if isfinite(points[step]) else np.nan for step in steps]
-        style = {"color": COLOURS[index % 8], "marker": MARKERS[index % 8]}
-        ax.plot(steps, values, label=name, markersize=5 if len(steps) <= 40 else 0, linewidth=1.6, **style)
+        colour, marker, size = COLOURS[index % 8], MARKERS[index % 8], 5 if len(steps) <= 40 else 0
+        ax.plot(steps, values, label=name, color=colour, marker=marker, markersize=size, linewidth=1.6)
 
 
 def loss_curves(history: Mapping[str, Series], loss: str = "loss") -> bytes:

@@ -55,10 +55,16 @@ class Progress:
     train_s: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
     outcome: Outcome | None = None
+    history: dict[str, dict[int, float]] = field(default_factory=dict)
+    """What diagnoses are made of: metric -> epochs completed -> value, of this attempt."""
 
     def active(self, position: Position) -> bool:
         """A lane that was resumed further on waits until the tile has come to where it is."""
         return self.outcome is None and self.starts <= position
+
+    def remember(self, epochs: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self.history.setdefault(name, {})[epochs] = value
 
     def ended(self, metrics: Mapping[str, float], train_errors: int | None, epochs: int) -> str | None:
         """The reason to stop after `epochs` epochs, or None. Counts the epochs without a better loss."""

@@ -114,7 +114,8 @@ def _failed(reason: str) -> dict[str, object]:
 def _unit(shape: tuple[int, ...], draw: np.random.Generator) -> Array:
     """±1 in every coordinate, scaled to length one."""
     signs = draw.choice([-1.0, 1.0], size=shape)
-    return signs / np.sqrt(signs.size)
+    unit: Array = signs / np.sqrt(signs.size)
+    return unit
 
 
 def _alone(values: Values, place: int, direction: Array) -> list[Array | None]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from experiments import backend, programs
+from experiments import backend, diagnostics, probe, programs
 from experiments.backend import Tensor
 from experiments.checkpoints import Checkpoint, Position, dump, load
 from experiments.datasets import Source
@@ -154,8 +154,10 @@ def _introduce(tile: Tile, device: str) -> None:
         tile.recorder.tags(lane.lane, facts)
     if tile.position == START:
         measured = _measure(tile)
+        probed = _probe(tile)
         for lane in tile.active():
-            tile.recorder.metrics(lane.lane, 0, measured[lane.lane])
+            lane.remember(0, {**probed[lane.lane], **measured[lane.lane]})
+            tile.recorder.metrics(lane.lane, 0, {**probe.recorded(probed[lane.lane]), **measured[lane.lane]})
 
 
 def _epoch(tile: Tile) -> None:
@@ -244,6 +246,7 @@ def _conclude(tile: Tile) -> None:
     began = tile.clock()
     compiled = tile.program.compile_seconds
     measured = _measure(tile)
+    probed = _probe(tile)
     seconds = tile.clock() - began - (tile.program.compile_seconds - compiled)
     sums = tile.program.sums(tile.state)
     for lane in active:
@@ -254,11 +257,15 @@ def _conclude(tile: Tile) -> None:
         if measures_accuracy(lane.spec):
             metrics["train/accuracy"] = hits / tile.samples
             errors = tile.samples - hits
-        tile.recorder.metrics(lane.lane, tile.position.epoch, metrics)
+        lane.remember(tile.position.epoch, {**probed[lane.lane], **metrics})
+        shown = {**probe.recorded(probed[lane.lane]), **metrics}
+        tile.recorder.metrics(lane.lane, tile.position.epoch, shown)
         lane.metrics = metrics
         reason = lane.ended(metrics, errors, tile.position.epoch)
         if reason is not None:
             _end(tile, lane, reason)
+            for found in diagnostics.diagnose(lane.spec, lane.history):
+                tile.recorder.tags(lane.lane, found.tag())
     tile.state = tile.program.restarted(tile.state)
     _export(tile, [lane for lane in active if lane.outcome is not None])
     if tile.running():
@@ -277,6 +284,15 @@ def _measure(tile: Tile) -> list[dict[str, float]]:
             if measures_accuracy(lane.spec):
                 values[lane.lane][f"{name}/accuracy"] = float(hits[lane.place]) / samples
     return values
+
+
+def _probe(tile: Tile) -> list[dict[str, float]]:
+    """What diagnostics measure in every layer, per lane of the tile; nothing where they are off."""
+    instrument = probe.probe(tile.program, tile.data)
+    if instrument is None:
+        return [{} for _ in tile.lanes]
+    by_place = instrument.measure(tile.state, tile.settings)
+    return [by_place[lane.place] for lane in tile.lanes]
 
 
 def _export(tile: Tile, done: Sequence[Progress]) -> None:

@@ -1,0 +1,179 @@
+"""What usually goes wrong while a network learns, and the rules that say which of it is happening. No Keras.
+
+Measurements come from `probe`; a rule reads a run's history and returns a diagnosis: what was seen, the number,
+the bound, and what usually helps. Bounds: AUTOTRAINER (Zhang et al., ICSE 2021), Amazon SageMaker Debugger's
+built-in rules, Stanford's CS231n notes (numerics, section 4).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from experiments.runs import RunSpec
+
+History = Mapping[str, Mapping[int, float]]
+"""Metric -> step (epochs completed) -> value."""
+
+VANISHED_RATIO, VANISHED_NORM, EXPLODED_NORM = 1e-3, 1e-4, 70.0
+MOST = 0.5
+SMALLEST_STEP, LARGEST_STEP = 1e-5, 1e-1
+LOSS_MARGIN, LOSS_GROWTH = 0.5, 10.0
+PROBE_LOSS = "probe/loss"
+"""The loss on the probe's points, without penalties; kept for the rules, not recorded."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """name: what it is called; layer: where, "" for the whole network; value beyond bound."""
+
+    name: str
+    sentence: str
+    layer: str
+    value: float
+    bound: float
+
+    def tag(self) -> dict[str, str]:
+        return {f"gradus.diagnosis.{self.name}": self.sentence}
+
+
+def diagnose(spec: RunSpec, history: History) -> list[Diagnosis]:
+    """All that is wrong with a run, by its history so far; at most one diagnosis of each name."""
+    return [found for rule in RULES if (found := rule(spec, history)) is not None]
+
+
+def layers(history: History, what: str) -> dict[str, Mapping[int, float]]:
+    """Layer name -> its series of `what`, in the network's order."""
+    found = {}
+    for key, series in history.items():
+        match = re.fullmatch(rf"layers/((\d+)-.+)/{what}", key)
+        if match and series:
+            found[match[1]] = (int(match[2]), series)
+    return {name: series for name, (_, series) in sorted(found.items(), key=lambda item: item[1][0])}
+
+
+def _ends(series: Mapping[int, float]) -> Iterable[int]:
+    return dict.fromkeys((min(series), max(series)))
+
+
+def _when(step: int) -> str:
+    return "before training" if step == 0 else f"after epoch {step}"
+
+
+def _vanishing(spec: RunSpec, history: History) -> Diagnosis | None:
+    norms = layers(history, "grad_norm")
+    if len(norms) < 2:
+        return None
+    first, last = list(norms)[0], list(norms)[-1]
+    for step in _ends(norms[first]):
+        g, top = norms[first][step], norms[last].get(step, math.nan)
+        if 0 < g < VANISHED_NORM and g < VANISHED_RATIO * top:
+            sentence = (
+                f"The gradient vanishes: {_when(step)} the first layer ({first}) gets {g:.1e}, the last {top:.1e}, a "
+                f"share of {g / top:.0e} (bound {VANISHED_RATIO:g}). The first layers hardly learn. ReLU or tanh in "
+                "place of sigmoid, fewer layers, batch normalisation or a better initialiser usually help."
+            )
+            return Diagnosis("vanishing_gradient", sentence, first, g / top, VANISHED_RATIO)
+    return None
+
+
+def _exploding(spec: RunSpec, history: History) -> Diagnosis | None:
+    for name, series in layers(history, "grad_norm").items():
+        for step, g in sorted(series.items()):
+            if not g <= EXPLODED_NORM:
+                sentence = (
+                    f"The gradient explodes: in layer {name} its norm is {g:.3g} {_when(step)} (bound "
+                    f"{EXPLODED_NORM:g}). A smaller learning rate, gradient clipping (clipnorm), scaled inputs or "
+                    "smaller initial weights usually help."
+                )
+                return Diagnosis("exploding_gradient", sentence, name, g, EXPLODED_NORM)
+    return None
+
+
+def _dead(spec: RunSpec, history: History) -> Diagnosis | None:
+    for name, series in layers(history, "dead").items():
+        step = max(series)
+        if series[step] > MOST:
+            sentence = (
+                f"Dead units: in layer {name}, {series[step]:.0%} of the units are 0 for every point that was looked "
+                f"at {_when(step)} (bound {MOST:.0%}); they pass no gradient and cannot come back. A smaller "
+                "learning rate, a bias that does not start negative, or leaky_relu usually help."
+            )
+            return Diagnosis("dead_relu", sentence, name, series[step], MOST)
+    return None
+
+
+def _saturated(spec: RunSpec, history: History) -> Diagnosis | None:
+    for name, series in layers(history, "saturated").items():
+        for step in _ends(series):
+            if series[step] > MOST:
+                sentence = (
+                    f"Saturation: in layer {name}, {series[step]:.0%} of the activations sit on the flat ends of the "
+                    f"function {_when(step)} (bound {MOST:.0%}), where its slope is nearly 0. Smaller initial "
+                    "weights, scaled inputs, batch normalisation or a smaller learning rate usually help."
+                )
+                return Diagnosis("saturation", sentence, name, series[step], MOST)
+    return None
+
+
+def _step_size(spec: RunSpec, history: History) -> Diagnosis | None:
+    ratios = list(layers(history, "update_ratio").values())
+    steps = sorted({step for series in ratios for step in series})
+    medians = [
+        statistics.median(known)
+        for step in steps
+        if (known := [series[step] for series in ratios if math.isfinite(series.get(step, math.nan))])
+    ]
+    if not medians:
+        return None
+    low, high = all(m < SMALLEST_STEP for m in medians), all(m > LARGEST_STEP for m in medians)
+    if not (low or high):
+        return None
+    bound = SMALLEST_STEP if low else LARGEST_STEP
+    sentence = (
+        f"The steps are too {'small' if low else 'large'}: one update changes a layer's weights by a share of "
+        f"{medians[-1]:.1e} in the median, {'below' if low else 'above'} {bound:g} whenever it was measured; about "
+        f"1e-3 is usual. A {'larger' if low else 'smaller'} learning rate usually helps."
+    )
+    return Diagnosis("step_size", sentence, "", medians[-1], bound)
+
+
+def _initial_loss(spec: RunSpec, history: History) -> Diagnosis | None:
+    classes, start = spec.data_shape.classes, history.get(PROBE_LOSS, {}).get(0)
+    plain = spec.loss.name in ("categorical_crossentropy", "sparse_categorical_crossentropy")
+    if not plain or classes < 2 or start is None or not math.isfinite(start):
+        return None
+    expected = math.log(classes)
+    if abs(start - expected) <= LOSS_MARGIN:
+        return None
+    sentence = (
+        f"The initial loss is off: {start:.3g} before training, while guessing among {classes} classes costs "
+        f"ln {classes} = {expected:.3g} (± {LOSS_MARGIN:g}). The untrained network is already sure of itself: "
+        "smaller initial weights (glorot_uniform, he_normal) or scaled inputs usually help."
+    )
+    return Diagnosis("initial_loss", sentence, "", start, expected)
+
+
+def _diverged(spec: RunSpec, history: History) -> Diagnosis | None:
+    for key in (PROBE_LOSS, "train/loss", "val/loss", "test/loss"):
+        series = history.get(key, {})
+        if not series:
+            continue
+        last = series[max(series)]
+        first = history.get(PROBE_LOSS, {}).get(0, series[min(series)])
+        if not math.isfinite(last) or (max(series) > 0 and first > 0 and last > LOSS_GROWTH * first):
+            sentence = (
+                f"Diverged: the loss is {last:.3g} {_when(max(series))}, at the start it was {first:.3g} (bound: "
+                f"{LOSS_GROWTH:g} times that). Each step overshoots. A smaller learning rate, by a factor of ten to "
+                "begin with, usually helps."
+            )
+            return Diagnosis("diverged", sentence, "", last, LOSS_GROWTH * first)
+    return None
+
+
+RULES: tuple[Callable[[RunSpec, History], Diagnosis | None], ...] = (
+    _vanishing, _exploding, _dead, _saturated, _step_size, _initial_loss, _diverged,
+)  # fmt: skip
