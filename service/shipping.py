@@ -39,6 +39,7 @@ UPLOADS = 4  # at once; MLflow's artifact API takes them in parallel, its databa
 SETTLE_SECONDS = 1.5  # what is over sooner is carried once, with its end
 MANY, LONGEST_SETTLE = 15, 5.0  # more than so many at once are carried less often each
 LONGEST_PAUSE = 4.0  # between tries while MLflow is away: statuses agree again well within 10 s
+EXPIRE_SECONDS = 6 * 3600.0  # between looks for artifacts that are old enough to go
 TRIES = 8  # turns after which a run that MLflow refuses is let go
 
 
@@ -102,6 +103,15 @@ class Shipper:
     def _clear(self, run_id: str, what: Shipped | None) -> None:
         """MLflow has the files. A run that did not finish may be retried from its checkpoint."""
         self._spool.forget(run_id, checkpoints=what is not None and what.mlflow_status == RunStatus.FINISHED)
+
+    def expire(self, days: float) -> None:
+        """Remove the artifacts of experiments that were over so many days ago. Raises TrackingUnavailable."""
+        for experiment in queries.experiments_ended_before(self._store, days * 86400.0):
+            if experiment.mlflow_experiment_id is not None:
+                note = f"removed {days:g} days after the last run"
+                runs = self._tracking.expire_artifacts(experiment.mlflow_experiment_id, note)
+                if runs:
+                    log.info("artifacts expired", experiment=experiment.id, runs=runs)
 
     # -- experiments ---------------------------------------------------------------------------------
 
@@ -263,18 +273,22 @@ def run_shipper(settings: Settings, store: Store, spool: Spool, ended: threading
                 continue
             shipper = Shipper(store, spool, connect(settings))
             try:
-                _ship(shipper, ended)
+                _ship(shipper, ended, settings.artifact_retention_days)
             finally:
                 shipper.close()
 
 
-def _ship(shipper: Shipper, ended: threading.Event) -> None:
+def _ship(shipper: Shipper, ended: threading.Event, retention_days: float | None) -> None:
     from service.tracking import TrackingError
 
     pause = TURN_SECONDS
+    expire_at = time.monotonic()
     while not ended.is_set():
         try:
             carried = shipper.turn()
+            if retention_days is not None and time.monotonic() >= expire_at:
+                expire_at = time.monotonic() + EXPIRE_SECONDS
+                shipper.expire(retention_days)
         except (TrackingError, ServiceError) as error:
             log.warning("shipping waits", error=str(error)[:300], seconds=pause)
             pause = min(2 * pause, LONGEST_PAUSE)

@@ -291,6 +291,21 @@ class Tracking:
         else:
             _call(self.client.update_run, mlflow_run_id, status)
 
+    # -- retention -----------------------------------------------------------------------------------
+
+    def expire_artifacts(self, experiment_id: str, note: str) -> int:
+        """Remove the artifacts of all runs of an experiment, once; the number of runs. Numbers and tags stay."""
+        experiment = _call(self.client.get_experiment, experiment_id)
+        if "gradus.artifacts" in experiment.tags or experiment.lifecycle_stage == "deleted":
+            return 0
+        found = self.runs(experiment_id)
+        for run in found.values():
+            repository = get_artifact_repository(run.artifact_uri, tracking_uri=self.url)
+            if _call(repository.list_artifacts):
+                _call(repository.delete_artifacts)
+        _call(self.client.set_experiment_tag, experiment_id, "gradus.artifacts", note)
+        return len(found)
+
     # -- models --------------------------------------------------------------------------------------
 
     def log_model(

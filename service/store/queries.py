@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or
 from service.errors import AmbiguousId, BadCursor, NotFound
 from service.lifecycle import Certificate, Event, Experiment, Request, Run, RunStatus, StoredMetric, Worker
 from service.store import mapper
-from service.store.clock import db_horizon, db_now
+from service.store.clock import db_horizon, db_now, later
 from service.store.engine import Store
 from service.store.ids import ID_LENGTH
 from service.store.tables import certificates, events, experiments, metrics, requests, runs
@@ -459,6 +459,19 @@ def experiments_to_keep(store: Store, *, limit: int = 20) -> list[Experiment]:
         experiments.c.deleted_at.is_(None), experiments.c.keepsakes_due, ~open_
     )
     return _experiments(store, statement.order_by(experiments.c.created_at.desc()).limit(limit))
+
+
+def experiments_ended_before(store: Store, seconds: float, *, limit: int = 1000) -> list[Experiment]:
+    """Experiments in MLflow whose last run was over so many seconds ago."""
+    mine = runs.c.experiment_id == experiments.c.id
+    lately = or_(runs.c.ended_at.is_(None), runs.c.ended_at > later(-seconds))
+    statement = select(experiments).where(
+        experiments.c.deleted_at.is_(None),
+        experiments.c.mlflow_experiment_id.is_not(None),
+        exists().where(mine),
+        ~exists().where(mine, lately),
+    )
+    return _experiments(store, statement.order_by(experiments.c.created_at).limit(limit))
 
 
 def _experiments(store: Store, statement: Select[Any]) -> list[Experiment]:

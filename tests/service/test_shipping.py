@@ -280,6 +280,22 @@ def test_a_deleted_experiment_goes_in_both(world):
     assert queries.get_runs(world.store, [first.id]) == {}
 
 
+def test_artifacts_go_after_their_time_and_the_numbers_stay(world):
+    first, *_ = world.submit(sweep={"seeds": 1})
+    (held,) = world.claim(first)
+    record(world, held, 1, test_loss=1.0)
+    world.finish(held)
+    world.ship()
+    world.shipper.expire(days=1.0)
+    run = world.there(first).info.run_id
+    assert len(world.client.list_artifacts(run)) == 2
+    time.sleep(0.2)
+    for _ in range(2):
+        world.shipper.expire(days=0.1 / 86400)
+    assert world.client.list_artifacts(run) == []
+    assert world.there(first).data.metrics == {"test/loss": 1.0}
+
+
 def test_mlflow_away_and_back(world, mlflow_server, tmp_path):
     """The loop as a process runs it: nothing is lost while MLflow is away, and it catches up in seconds."""
     first, second, third = world.submit()
