@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
+import socket
+import threading
+import time
 from pathlib import Path
 
 import pytest
+import uvicorn
 
 from experiments.spec import ExperimentSpec
 from service import operations, questions
+from service.api.app import create_app
 from service.lifecycle import MetricPoint, RunStatus
+from service.settings import load_settings
 from service.store import Store, migrate, queries
 
 QUESTION = """
@@ -39,11 +46,16 @@ def accuracy(run) -> float:
     """Best at a rate of 0.1; relu ahead of tanh by 0.002 and of sigmoid by 0.06."""
     level = {"sigmoid": 0.88, "tanh": 0.938, "relu": 0.94}[run.params["activation"]]
     rate = float(run.params["learning_rate"])
-    return level - 0.03 * abs(math.log10(rate) + 1) + 0.004 * noise(run.params["activation"], run.params["seed"])
+    return (
+        level - 0.03 * abs(math.log10(rate) + 1) + 0.004 * noise(run.params["activation"], run.params["seed"])
+    )
 
 
 class World:
     """A service without workers: `work` gives every waiting run a result at once."""
+
+    QUESTION = QUESTION
+    accuracy = staticmethod(accuracy)
 
     def __init__(self, folder: Path) -> None:
         url = f"sqlite:///{folder / 'gradus.db'}"
@@ -66,7 +78,10 @@ class World:
                 known = None if value is None else value - 0.05 * (epochs - step)
                 loss = None if known is None else 2 * (1 - known)
                 for part in ("train", "val", "test"):
-                    points += [MetricPoint(f"{part}/accuracy", step, known), MetricPoint(f"{part}/loss", step, loss)]
+                    points += [
+                        MetricPoint(f"{part}/accuracy", step, known),
+                        MetricPoint(f"{part}/loss", step, loss),
+                    ]
             for layer, share in enumerate((0.02, 0.1, 0.4)):
                 points.append(MetricPoint(f"layers/{layer}-dense/grad_norm", epochs, share))
             tags = {"gradus.certificate": "certified", "gradus.version.keras": "3.15.0"}
@@ -92,3 +107,29 @@ def world(tmp_path):
     made = World(tmp_path)
     yield made
     made.store.close()
+
+
+@contextlib.contextmanager
+def serving(store, **settings):
+    """The real application on a free port of this machine; its address."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        app = create_app(load_settings(url=url, **settings), store)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        try:
+            yield url
+        finally:
+            server.should_exit = True
+            thread.join(10)
+
+
+@pytest.fixture
+def serve(world):
+    """A function that starts the application over the world's store with these settings; its address."""
+    with contextlib.ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(serving(world.store, **settings))

@@ -1,0 +1,138 @@
+"""The comparison's data: verdicts for the question, estimates for everything else."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from service import comparison, report
+from service.errors import NotFound
+from service.settings import load_settings
+
+
+def verdicts(found):
+    return {frozenset((one["a"], one["b"])): one for one in found.to_json()["verdicts"]}
+
+
+def test_the_question_gets_verdicts(world):
+    experiment = world.ask(world.QUESTION)
+    body = comparison.compare(world.store, experiment.id).to_json()
+    json.dumps(body, allow_nan=False)
+    assert body["kind"] == "question"
+    first = next(one for one in body["verdicts"] if one["text"] == "relu better than sigmoid")
+    assert first.keys() >= {"a", "b", "verdict", "text", "effect", "low", "high", "seeds", "won", "diverged"}
+    assert (first["a"], first["b"], first["verdict"], first["seeds"], first["won"]) == (
+        "relu",
+        "sigmoid",
+        "better",
+        5,
+        5,
+    )
+    assert 0 < first["low"] < first["effect"] < first["high"]
+    assert first["diverged"] == {"sigmoid": 0, "relu": 0, "of": 5}
+    level = {one["level"]: one for one in body["levels"]}["relu"]
+    assert (level["seeds"], level["tuned"], level["certificates"]) == (
+        5,
+        [{"learning_rate": "0.1"}],
+        {"certified": 5},
+    )
+
+
+def test_the_worked_example_of_the_documentation(world):
+    """The numbers in docs/comparing.md."""
+    experiment = world.ask(world.QUESTION)
+    found = verdicts(comparison.compare(world.store, experiment.id))
+    pair = found[frozenset(("relu", "tanh"))]
+    assert pair["text"] == "relu and tanh equivalent within 0.01"
+    assert [round(pair[key], 5) for key in ("effect", "low", "high")] == [0.00339, -0.0008, 0.00759]
+
+
+@pytest.mark.parametrize(
+    ("factor", "metric"), [("activation", "test/loss"), ("learning_rate", None), ("optimizer", None)]
+)
+def test_anything_else_is_exploratory(world, factor, metric):
+    experiment = world.ask(world.QUESTION)
+    body = comparison.compare(world.store, experiment.id, factor=factor, metric=metric).to_json()
+    assert (body["kind"], body["verdicts"]) == ("exploratory", [])
+    assert body["levels"]
+    assert "verdict" not in (body["effects"][0] if body["effects"] else {})
+
+
+def test_a_factor_that_is_none(world):
+    experiment = world.ask(world.QUESTION)
+    with pytest.raises(NotFound, match="factor"):
+        comparison.compare(world.store, experiment.id, factor="flavour")
+
+
+def test_levels_that_are_truly_alike_are_never_better(world):
+    text = world.QUESTION.replace("delta: 0.01", "delta: 0.005")
+    experiment = world.ask(
+        text, lambda run: 0.9 + 0.004 * ((run.params["seed"] * 7 + len(run.params["activation"])) % 5)
+    )
+    for one in verdicts(comparison.compare(world.store, experiment.id)).values():
+        assert one["verdict"] in ("equivalent within δ", "undecided")
+
+
+CASES = """
+name: confounded
+dataset: {name: digits}
+model: {hidden: [16]}
+sweep:
+  cases:
+    modern: {activation: relu, optimizer: {name: adam}}
+    classic: {activation: sigmoid, optimizer: {name: sgd}}
+  seeds: 5
+"""
+
+
+def test_an_optimizer_that_differs_along_is_named(world):
+    experiment = world.ask(CASES, lambda run: 0.9 if run.params["activation"] == "relu" else 0.5)
+    body = comparison.compare(world.store, experiment.id, factor="activation").to_json()
+    assert body["answer"] == "not attributable: optimizer differs along with activation"
+    assert body["effects"][0]["effect"] is None
+    assert body["verdicts"] == []
+
+
+def test_diverged_runs_score_chance_and_are_counted(world):
+    def score(run):
+        return None if run.params["activation"] == "relu" and run.params["seed"] >= 2 else world.accuracy(run)
+
+    experiment = world.ask(world.QUESTION, score)
+    found = comparison.compare(world.store, experiment.id)
+    pair = verdicts(found)[frozenset(("relu", "tanh"))]
+    assert (pair["a"], pair["verdict"], pair["diverged"]) == (
+        "tanh",
+        "better",
+        {"tanh": 0, "relu": 5, "of": 5},
+    )
+    assert pair["effect"] > 0.8
+    assert "relu: 5 of 5 runs diverged" in found.warnings
+
+
+def test_the_answer_as_markdown(world):
+    experiment = world.ask(world.QUESTION)
+    text = comparison.markdown(comparison.compare(world.store, experiment.id), {"report": "http://x/report"})
+    assert "| relu | sigmoid | relu better than sigmoid | +0.0615 |" in text
+    assert "[report](http://x/report)" in text
+
+
+def test_before_the_first_look_there_is_no_answer(world):
+    experiment = world.submit(world.QUESTION)
+    body = comparison.compare(world.store, experiment.id).to_json()
+    assert body["answer"] == "no answer yet (tune: 0 of 24 runs)"
+    assert {one["verdict"] for one in body["verdicts"]} == {"undecided"}
+    assert report.render(world.store, experiment.id, load_settings())
+
+
+def test_five_hundred_runs_in_a_second(world):
+    text = world.QUESTION.replace("looks: [5, 10]", "looks: [160, 161]")
+    experiment = world.ask(text)
+    assert experiment.n_runs >= 500
+    begun = time.perf_counter()
+    comparison.compare(world.store, experiment.id).to_json()
+    middle = time.perf_counter()
+    report.render(world.store, experiment.id, load_settings())
+    assert middle - begun < 1.0
+    assert time.perf_counter() - middle < 5.0

@@ -1,0 +1,97 @@
+"""A question from submission to its answer through the real store."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from experiments.errors import SpecError
+from service import operations, questions
+from service.errors import Conflict
+from service.store import queries
+
+
+def stages(world, id):
+    return Counter(run.stage for run in queries.all_runs(world.store, id))
+
+
+def test_a_question_is_answered_stage_by_stage(world):
+    experiment = world.submit(world.QUESTION)
+    assert (experiment.stage, experiment.n_runs) == ("tune", 24)
+    assert questions.advance(world.store) == 0  # nothing has ended
+    world.work(experiment.id)
+    assert questions.advance(world.store) == 1
+    assert questions.advance(world.store) == 0  # queued once
+    assert stages(world, experiment.id) == {"tune": 24, "look-1": 15}
+    world.work(experiment.id)
+    assert questions.advance(world.store) == 1
+    found = queries.get_experiment(world.store, experiment.id)
+    assert found.stage == "decided"
+    assert "relu better than sigmoid" in found.plan["answer"]
+    assert [(one["name"], one["state"]) for one in found.plan["stages"]] == [
+        ("tune", "done"), ("look-1", "done"), ("look-2", "not needed"),
+    ]  # fmt: skip
+    assert questions.advance(world.store) == 0
+
+
+def test_two_maintenance_loops_queue_a_stage_once(world):
+    experiment = world.submit(world.QUESTION)
+    world.work(experiment.id)
+    questions.advance(world.store)
+    with pytest.raises(Conflict):  # the second one comes with the stage it saw
+        operations.add_runs(world.store, experiment.id, (), stage="look-1", expected_stage="tune")
+    assert stages(world, experiment.id)["look-1"] == 15
+
+
+def test_extend_queues_the_next_planned_look(world):
+    experiment = world.ask(world.QUESTION)
+    extended = questions.extend(world.store, experiment.id)
+    assert (extended.stage, extended.n_runs) == ("look-2", 24 + 30)
+    with pytest.raises(Conflict, match="still running"):
+        questions.extend(world.store, experiment.id)
+    world.work(experiment.id)
+    assert questions.advance(world.store) == 1
+    with pytest.raises(Conflict, match="last planned look"):
+        questions.extend(world.store, experiment.id)
+
+
+def test_a_planned_question_takes_no_number_of_seeds(world):
+    experiment = world.submit(world.QUESTION)
+    with pytest.raises(Conflict, match="planned looks"):
+        questions.extend(world.store, experiment.id, seeds=3)
+
+
+def test_without_a_question_extend_adds_seeds(world):
+    text = world.QUESTION.split("compare:")[0] + "seed: 4\n"
+    experiment = world.submit(text)
+    with pytest.raises(Conflict, match="how many"):
+        questions.extend(world.store, experiment.id)
+    extended = questions.extend(world.store, experiment.id, seeds=2)
+    assert (extended.stage, extended.n_runs) == ("grid", 3 + 6)
+    assert {run.spec["seed"] for run in queries.all_runs(world.store, experiment.id)} == {4, 5, 6}
+
+
+def test_a_budget_that_pays_for_nothing_is_refused(world):
+    with pytest.raises(SpecError, match="at least 39"):
+        world.submit(world.QUESTION + "  budget: 38\n")
+
+
+def test_a_failed_run_holds_the_question_until_it_is_retried(world):
+    experiment = world.submit(world.QUESTION)
+    world.work(experiment.id, status=lambda run: "FAILED" if run.index == 3 else "FINISHED")
+    questions.advance(world.store)
+    found = queries.get_experiment(world.store, experiment.id)
+    assert found.stage == "tune"
+    assert "incomplete" in found.plan["answer"]
+    operations.retry_experiment(world.store, experiment.id)
+    world.work(experiment.id)
+    assert questions.advance(world.store) == 1
+    assert queries.get_experiment(world.store, experiment.id).stage == "look-1"
+
+
+def test_a_cancelled_question_does_not_grow(world):
+    experiment = world.submit(world.QUESTION)
+    operations.cancel_experiment(world.store, experiment.id)
+    assert questions.advance(world.store) == 0
+    assert stages(world, experiment.id) == {"tune": 24}

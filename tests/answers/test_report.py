@@ -1,0 +1,76 @@
+"""The report is one page that needs nothing else."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from service import report
+from service.settings import load_settings
+
+VOID = {"meta", "link", "img", "br", "input", "hr"}
+
+
+class Balanced(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open, self.attributes, self.tags = [], [], set()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes += [(tag, name, value) for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag, attrs):
+        self.attributes += [(tag, name, value) for name, value in attrs]
+
+
+@pytest.fixture
+def page(world):
+    experiment = world.ask(world.QUESTION.replace("name: activations", "name: '<script>alert(1)</script>'"))
+    return report.render(world.store, experiment.id, load_settings())
+
+
+def test_it_is_well_formed_and_loads_nothing(page):
+    parser = Balanced()
+    parser.feed(page)
+    assert parser.open == []
+    loading = [
+        one for one in parser.attributes if one[1] in ("src", "srcset", "data", "style") or one[0] == "link"
+    ]
+    assert loading == []
+    assert "script" not in parser.tags
+    assert "url(" not in page
+    assert any("default-src 'none'" in value for _, name, value in parser.attributes if name == "content")
+
+
+def test_every_picture_has_its_text(page):
+    pictures = re.findall(r'<svg class="chart".*?</svg>', page, re.S)
+    assert len(pictures) >= 5
+    assert all("<title>" in one and "<desc>" in one for one in pictures)
+    assert page.count("<figcaption>") == len(pictures)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "relu better than sigmoid", "Learning rate, level by level", "test/accuracy during training",
+        "Gradient norm over depth", "certified (5)", "Every run", "gradus submit", "log: [0.001, 1.0]",
+        "This holds for the data set digits", "look-1", "keras",
+    ],
+)  # fmt: skip
+def test_it_says_what_it_must(page, words):
+    assert words in page
+
+
+def test_any_other_factor_is_shown_without_a_verdict(world):
+    experiment = world.ask(world.QUESTION)
+    page = report.render(world.store, experiment.id, load_settings(), factor="learning_rate")
+    assert "Exploratory" in page
+    assert "better than" not in page
