@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,9 +30,8 @@ FOREIGN = re.compile(
 )
 PIN = re.compile(r"^([a-z0-9._-]+)==(\S+)", re.MULTILINE)
 CONSOLE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
-# Which test runs the commands that documents show; `make` targets are checked here.
+# Which test runs the commands in `console` blocks; those in `bash` blocks are run by tests/e2e/test_docs.py.
 RUN_BY = {
-    ".venv/bin/gradus ": "tests/e2e/test_readme.py",
     "docker compose up --build -d": "tests/e2e/compose.py",
     "cp .env.example .env": "tests/e2e/compose.py",
 }
@@ -125,6 +125,18 @@ def test_the_compose_stack_starts_with_no_default_secret() -> None:
         assert uses, name
         assert all(":?" in use for use in uses), name
         assert re.search(rf"^{name}=$", (ROOT / ".env.example").read_text(), re.MULTILINE), name
+
+
+@pytest.mark.parametrize(
+    "module", ["service.api.app", "service.cli.main", "service.local", "workers.app", "workers.maintenance"]
+)
+def test_light_processes_never_load_tensorflow(module: str) -> None:
+    code = (
+        f"import sys, {module}; bad = {{'tensorflow', 'keras', 'torch', 'jax'}} & set(sys.modules);"
+        " sys.exit(repr(bad) if bad else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_ci_runs_what_it_says() -> None:

@@ -34,6 +34,7 @@ def test_commands_of_the_page_work(page: Path, stack: Any, service: Any, tmp_pat
     environment = {
         **os.environ,
         "GRADUS_URL": stack.url,
+        **({"GRADUS_API_KEY": stack.key} if stack.key else {}),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
     for line in commands(page):
