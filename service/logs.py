@@ -50,5 +50,10 @@ def mask(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMa
         if any(secret in name.lower() for secret in SECRET_NAMES):
             event[name] = "***"
         elif isinstance(value, str):
-            event[name] = _IN_ADDRESS.sub(r"\1:***@", value)
+            event[name] = without_password(value)
     return event
+
+
+def without_password(text: str) -> str:
+    """A text with the passwords of addresses in it hidden: `redis://:***@host`."""
+    return _IN_ADDRESS.sub(r"\1:***@", text)

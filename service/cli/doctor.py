@@ -13,6 +13,7 @@ from service.cli.client import Client
 from service.cli.failures import DONE, FAILED, UNREACHABLE, CommandError
 from service.cli.output import print_json, print_table, say
 from service.cli.session import settings
+from service.logs import without_password
 from service.settings import Settings
 
 TRAINING = "pip install 'gradus[local]', or `make setup` in the project's folder"
@@ -34,7 +35,7 @@ def examine(as_json: bool) -> int:
     chosen = settings()
     service = list(_service(chosen))
     findings = [*_installed(), _mnist(chosen), *service]
-    values = chosen.masked()
+    values = {name: without_password(value) for name, value in chosen.masked().items()}
     if as_json:
         print_json({"findings": [asdict(finding) for finding in findings], "settings": values})
     else:

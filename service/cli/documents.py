@@ -33,6 +33,12 @@ def read_spec(path: Path, changes: Sequence[str] | None = None) -> dict[str, Any
     return document
 
 
+def stands_alone(path: Path) -> bool:
+    """Whether a spec file is a whole spec, without a `base:`. Raises CommandError, SpecError."""
+    document = parse_yaml(_text(path))
+    return not (isinstance(document, dict) and "base" in document)
+
+
 def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     document = parse_yaml(_text(path))
     if not isinstance(document, dict):

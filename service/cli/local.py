@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import tempfile
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from service.cli.output import print_json, print_table, say
-from service.cli.session import AsJson, Id, SpecFile, connect
+from service.cli.session import AsJson, Changes, Id, SpecFile, connect
 
 Kind = Literal["activations", "optimizers", "layers", "losses", "datasets"]
 PASSED_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
@@ -38,9 +40,25 @@ def up(
     )
 
 
-def gradcheck(context: typer.Context, spec: SpecFile) -> None:
-    """Check the gradients of a spec's network on this machine; options go to `python -m workers.gradcheck`."""
-    _become("workers.gradcheck", str(spec), *context.args)
+def gradcheck(context: typer.Context, spec: SpecFile, changes: Changes = None) -> None:
+    """Check the gradients of a spec's network on this machine; other options as `python -m workers.gradcheck` has them:
+    --inject FAULT, --first, --json, --picture FILE."""
+    from service.cli.documents import read_spec, stands_alone
+
+    path = str(spec)
+    if changes or path == "-" or not stands_alone(spec):
+        path = _as_standard_input(read_spec(spec, changes))
+    _become("workers.gradcheck", path, *context.args)
+
+
+def _as_standard_input(document: dict[str, Any]) -> str:
+    """Let a document with its bases and changes be the next program's standard input; the path to read it by."""
+    with tempfile.TemporaryFile() as file:
+        file.write(json.dumps(document).encode())
+        file.flush()
+        file.seek(0)
+        os.dup2(file.fileno(), 0)
+    return "/dev/stdin"
 
 
 def _become(module: str, *arguments: str) -> None:

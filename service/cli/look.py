@@ -86,16 +86,16 @@ def _experiment(found: Mapping[str, Any]) -> None:
 def _run(found: Mapping[str, Any]) -> None:
     reason = f" ({found['reason']})" if found["reason"] else ""
     say(f"run {found['id']}: {found['status']}{reason}, attempt {found['attempt']}")
-    for name, value in found["params"].items():
-        say(f"  {name:<24}{number(value)}")
+    facts = {name: number(value) for name, value in found["params"].items()}
     for name, value in sorted(found["metrics"].items()):
-        say(f"  {name:<24}{'not a number' if value is None else number(value, 5)}")
+        facts[name] = "not a number" if value is None else number(value, 5)
     for name, value in sorted(found["tags"].items()):
         if name.startswith("gradus.diagnosis.") or name == "gradus.certificate":
-            say(f"  {name:<24}{value}")
-    for name in ("experiment", "mlflow"):
-        if name in found["links"]:
-            say(f"  {name:<24}{found['links'][name]}")
+            facts[name] = value
+    facts |= {name: found["links"][name] for name in ("experiment", "mlflow") if name in found["links"]}
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        say(f"  {name:<{width}}  {value}")
 
 
 def runs(
