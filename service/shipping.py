@@ -40,6 +40,7 @@ SETTLE_SECONDS = 1.5  # what is over sooner is carried once, with its end
 MANY, LONGEST_SETTLE = 15, 5.0  # more than so many at once are carried less often each
 LONGEST_PAUSE = 4.0  # between tries while MLflow is away: statuses agree again well within 10 s
 EXPIRE_SECONDS = 6 * 3600.0  # between looks for artifacts that are old enough to go
+UNSEEN = 10  # runs that only wait, carried in one turn, less what else there was
 TRIES = 8  # turns after which a run that MLflow refuses is let go
 
 
@@ -83,7 +84,7 @@ class Shipper:
         ended: dict[str, Shipped | None] = {}
         try:
             for run, before in taken:
-                if self._may_wait(run, len(taken)):
+                if self._may_wait(run, len(taken)) or (_unseen(run) and len(done) + len(ended) >= UNSEEN):
                     continue
                 if before not in (None, self._name):
                     self._unsure.add(run.id)
@@ -175,7 +176,9 @@ class Shipper:
             mlflow_experiment_id = str(run.mlflow_experiment_id)
         ref = self._ref(run, mlflow_experiment_id)
         unsure = run.id in self._unsure
-        metric_id = self._log(run, ref, first=run.mlflow_run_id is None, over=status in _OVER)
+        over = status in _OVER
+        first = run.mlflow_status in (None, RunStatus.SCHEDULED.value) and status != RunStatus.SCHEDULED
+        metric_id = self._log(run, ref, first=first, over=over)
         if run.outcome is not None and not run.is_terminal:
             self._deliver(run, ref)
         if unsure or status != (run.mlflow_status or "RUNNING"):
@@ -228,6 +231,11 @@ class Shipper:
             self._tracking.log_dataset(ref.id, DatasetCard(data["name"], data["digest"], source))
         attempt = int(outcome.get("attempt", run.attempt))
         self._tracking.upload(ref, self._spool.artifacts(run.id, attempt), self._pool)
+
+
+def _unseen(run: Run) -> bool:
+    """Whether MLflow has nothing of a run that waits: it comes last, when nothing else is to be carried."""
+    return run.status == RunStatus.SCHEDULED and run.mlflow_run_id is None
 
 
 _OVER = frozenset({RunStatus.FINISHED.value, RunStatus.FAILED.value, RunStatus.KILLED.value})

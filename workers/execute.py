@@ -148,10 +148,14 @@ class Tile:
         refused = self._persistently(set(commits), lambda: operations.commit_many(self.child.store, commits))
         for run_id in refused or ():
             log.warning("refused", run=run_id, attempt=commits[run_id].attempt)
+        for run_id in commits:
+            self.keeper.drop(run_id)
         for reason, claims in returns.items():
             alone = reason in failures.SHARED
             give_back = partial(operations.release, self.child.store, claims, reason=reason, alone=alone)
             self._persistently(set(claims), give_back)
+            for run_id in claims:
+                self.keeper.drop(run_id)
 
     def _last_words(self) -> None:
         """From the watchdog, before it ends this process: what the tile came to has a name."""

@@ -125,7 +125,7 @@ class Keeper:
 
     def drop(self, run_id: str) -> None:
         """The run is no longer ours to keep: its outcome is committed, or it was given back."""
-        with self._turn:
+        with self._turn, self._lock:
             self._claims.pop(run_id, None)
 
     def _run(self) -> None:

@@ -87,6 +87,8 @@ class Parent:
                 operations.beat(self._store, self.report())
             except ServiceError as error:
                 log.warning("database away", error=str(error))
+            except Exception:  # a worker that no longer says that it is alive would be given nothing
+                log.exception("beat failed")
             if self._ended.wait(BEAT_SECONDS):
                 return
 
@@ -94,7 +96,7 @@ class Parent:
         """What `GET /v1/workers` shows of this worker."""
         run_ids: list[str] = []
         width: int | None = None
-        busy = list(celery_state.active_requests)
+        busy = list(celery_state.reserved_requests)  # with those that wait for the child to start
         for request in busy:
             arguments = list(request.args or ())
             if len(arguments) == 2:
