@@ -67,7 +67,7 @@ def _vanishing(spec: RunSpec, history: History) -> Diagnosis | None:
     norms = layers(history, "grad_norm")
     if len(norms) < 2:
         return None
-    first, last = list(norms)[0], list(norms)[-1]
+    first, *_, last = norms
     for step in _ends(norms[first]):
         g, top = norms[first][step], norms[last].get(step, math.nan)
         if 0 < g < VANISHED_NORM and g < VANISHED_RATIO * top:
