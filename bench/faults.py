@@ -14,10 +14,13 @@ fault that took a training away until the run is back in the queue, and until it
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import importlib.util
 import random
+import signal
 import sqlite3
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -73,7 +76,15 @@ class Storm:
         try:
             if fault():
                 self.made[fault.__name__.replace("_", " ")] += 1
-        except (psutil.NoSuchProcess, ProcessLookupError, ConnectionError, AttributeError, TypeError):
+                print(f"  {sum(self.made.values())}: {fault.__name__.replace('_', ' ')}", flush=True)
+        except (
+            psutil.Error,
+            subprocess.SubprocessError,
+            ProcessLookupError,
+            ConnectionError,
+            AttributeError,
+            TypeError,
+        ):
             return  # what was to be broken is down already
         except redis.RedisError as error:  # the broker refuses while it starts
             print(f"  ({fault.__name__}: {type(error).__name__})")
@@ -199,6 +210,8 @@ def main() -> int:
     options.add_argument("--workers", type=int, default=2)
     chosen = options.parse_args()
     choice = random.Random(chosen.seed)
+    faulthandler.register(signal.SIGUSR1)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and take the stack down
     stack = Stack(tempfile.mkdtemp(prefix="gradus-storm-"), chosen.workers, GRADUS_MAX_LOSSES="1000")
     stack.up()
     try:

@@ -195,7 +195,7 @@ class Stack:
 
     def broker(self):
         """A client of the broker."""
-        return redis.Redis.from_url(self.broker_url())
+        return redis.Redis.from_url(self.broker_url(), socket_timeout=5, socket_connect_timeout=5)
 
     def sender(self):
         return Sender(load_settings(home=self.home, broker_url=self.broker_url()))
