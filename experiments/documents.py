@@ -64,13 +64,15 @@ def parse_yaml(text: str) -> object:
 
 
 def parse_json(text: str) -> object:
-    """Plain data from JSON. Raises SpecError; NaN and Infinity, which JSON does not have, are refused."""
+    """Plain data from JSON. Raises SpecError; NaN and Infinity, which JSON does not have, are refused by path."""
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        data = json.loads(text, object_pairs_hook=_unique, parse_constant=float)
     except ValueError as error:
         raise SpecError.one("", f"this is no JSON: {error}", "JSON") from error
     except RecursionError as error:
         raise SpecError.one("", "this is nested too deeply", f"at most {MAX_DEPTH} levels") from error
+    plain(data)
+    return data
 
 
 def plain(data: object) -> None:
@@ -130,10 +132,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         doubled = next(key for key in keys if keys.count(key) > 1)
         raise ValueError(f"the key {short(doubled)} appears twice")
     return result
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is not a finite number")
 
 
 class _Composer:

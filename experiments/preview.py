@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -40,7 +39,9 @@ def preview(spec: ExperimentSpec) -> dict[str, Any]:
         "programs": len({point.spec.program_key() for point in points}),
         "training_flops": sum(costs),
         "memory_bytes": max(point.spec.plan.memory_bytes for point in points),
-        "warnings": _warnings(points, list(groups.values())),
+        "warnings": list(
+            dict.fromkeys(warning for group in groups.values() for warning in group[0].spec.plan.warnings)
+        ),
         "runs": [{"levels": point.levels, "params": point.params()} for point in points[:LISTED]],
     }
 
@@ -86,13 +87,3 @@ def _question(spec: ExperimentSpec, points: Sequence[Point]) -> dict[str, Any] |
     looks = [cells * look for look in spec.compare.looks]
     runs = {"tuning": tuning, "looks": looks}
     return {**spec.compare.model_dump(mode="json"), "runs": runs, "most_runs": tuning + looks[-1]}
-
-
-def _warnings(points: Sequence[Point], groups: Sequence[Sequence[Point]]) -> list[str]:
-    found = dict.fromkeys(warning for group in groups for warning in group[0].spec.plan.warnings)
-    repeated = sum(n - 1 for n in Counter(point.spec.fingerprint() for point in points).values())
-    if repeated:
-        found[
-            f"{repeated} of the {len(points)} runs repeat another one exactly: two levels mean the same"
-        ] = None
-    return list(found)

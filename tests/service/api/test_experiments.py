@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -74,6 +75,19 @@ def test_the_same_key_and_body_give_the_first_answer_again(client, api, spec):
     other = client.post("/v1/experiments", json={**spec, "name": "b"}, headers=headers)
     assert other.status_code == 422
     assert "another body" in other.json()["detail"]
+
+
+def test_one_key_from_many_at_once_makes_one_experiment(client, api, spec):
+    """Whoever comes while the first is at work gets 409 and may ask again; nobody makes a second."""
+
+    def post(_):
+        return client.post("/v1/experiments", json=spec, headers={"Idempotency-Key": "same"})
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(post, range(16)))
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    assert len({answer.json()["id"] for answer in answers if answer.status_code == 201}) == 1
+    assert len(queries.list_experiments(api.store)[0]) == 1
 
 
 def test_lists_have_pages_with_links(client, api):

@@ -102,6 +102,12 @@ def test_a_bad_body_is_named_and_leaves_no_row(client, api, kind):
     assert queries.list_experiments(api.store) == ([], None)
 
 
+def test_nan_is_named_by_its_path(client):
+    body = b'{"name": "a", "optimizer": {"name": "sgd", "learning_rate": NaN}}'
+    answer = client.post("/v1/experiments", content=body, headers={"content-type": "application/json"})
+    assert answer.json()["errors"][0]["path"] == "optimizer.learning_rate"
+
+
 def test_a_body_that_hides_its_length_is_counted(client):
     pieces = (b"x" * 65536 for _ in range(40))
     answer = client.post("/v1/experiments", content=pieces, headers={"content-type": "application/json"})
