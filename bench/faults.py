@@ -213,8 +213,8 @@ def main() -> int:
     faulthandler.register(signal.SIGUSR1)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and take the stack down
     stack = Stack(tempfile.mkdtemp(prefix="gradus-storm-"), chosen.workers, GRADUS_MAX_LOSSES="1000")
-    stack.up()
     try:
+        stack.up()
         stack.wait_over(stack.post(stack.quick(2)))
         started = (time.monotonic(), queries.ping(stack.store))
         storm = Storm(stack, choice)

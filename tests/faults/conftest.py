@@ -82,7 +82,7 @@ class Stack:
             self.process = subprocess.Popen(
                 command, env=self.environment, stdout=log, stderr=log, start_new_session=True, cwd=self.home
             )
-        deadline = time.monotonic() + 180
+        deadline = time.monotonic() + 280
         while not (self.home / "stack.json").exists():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError((self.home / "up.log").read_text()[-4000:])
