@@ -117,17 +117,17 @@ class Stack:
     def statuses(self, experiment):
         return [run.status.value for run in self.runs(experiment)]
 
-    def wait(self, condition, seconds=60):
+    def wait(self, condition, seconds=120):
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "the condition did not come true in time"
             time.sleep(0.05)
 
-    def wait_over(self, experiment, seconds=90):
+    def wait_over(self, experiment, seconds=180):
         self.wait(lambda: all(status in OVER for status in self.statuses(experiment)), seconds)
         return self.runs(experiment)
 
-    def wait_running(self, experiment, seconds=60):
+    def wait_running(self, experiment, seconds=120):
         """Some run of the experiment is being trained, its first epoch done."""
 
         def begun():
@@ -206,7 +206,7 @@ class Stack:
         """The four invariants: accepted = over, at most one result, fences rise, MLflow says the same; and
         every point is in MLflow exactly once."""
         runs = self.wait_over(experiment)
-        self.wait(lambda: all(run.mlflow_status == run.status for run in self.runs(experiment)), 40)
+        self.wait(lambda: all(run.mlflow_status == run.status for run in self.runs(experiment)))
         there = queries.get_experiment(self.store, experiment).mlflow_experiment_id
         found = self.mlflow.search_runs([there], max_results=5000)
         by_id = {run.data.tags["gradus.run_id"]: run for run in found}
@@ -261,7 +261,7 @@ def make_stack(tmp_path):
 @pytest.fixture
 def stack(running_stack):
     """The stack, whole again after the test before."""
-    running_stack.wait(lambda: all(running_stack.child_of(f"worker-{n}") for n in (1, 2)), 60)
+    running_stack.wait(lambda: all(running_stack.child_of(f"worker-{n}") for n in (1, 2)))
     running_stack.wait(
         lambda: alive(running_stack.url + "/livez") and alive(running_stack.mlflow_url + "/health")
     )

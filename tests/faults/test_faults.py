@@ -16,6 +16,9 @@ from service.lifecycle import Committed
 from service.planner import Tile
 from service.store import queries
 
+pytestmark = pytest.mark.timeout(600)
+
+
 # ---- the API
 
 
@@ -94,13 +97,13 @@ def test_a_worker_killed_is_resumed_in_time_and_goes_on_from_its_checkpoint(stac
     else:
         stack.process_of(worker).kill()
         child.wait(10)  # no orphan
-    killed = time.monotonic()
-    stack.wait(lambda: queries.get_run(stack.store, run.id).attempt > run.attempt, 40)
-    assert time.monotonic() - killed < stack.lease + 1 + 10
+    killed = queries.ping(stack.store)
+    stack.wait(lambda: queries.get_run(stack.store, run.id).attempt > run.attempt)
     runs = stack.check(experiment)
     assert {one.status for one in runs} == {"FINISHED"}
-    claims = [e.data for e in queries.events_after(stack.store, run_id=run.id) if e.kind == "status"]
-    assert [c["edge"] for c in claims].count("claimed") >= 2
+    edges = [e for e in queries.events_after(stack.store, run_id=run.id) if e.kind == "status"]
+    assert [e.data["edge"] for e in edges] == ["claimed", "lost", "claimed", "finished"]
+    assert edges[1].at.timestamp() - killed < stack.lease + 1 + 10
 
 
 def test_a_frozen_worker_wakes_up_too_late(stack):
@@ -108,7 +111,7 @@ def test_a_frozen_worker_wakes_up_too_late(stack):
     run = stack.wait_running(experiment)
     child = stack.child_of(run.worker)
     child.suspend()
-    stack.wait(lambda: queries.get_run(stack.store, run.id).attempt > run.attempt, 40)
+    stack.wait(lambda: queries.get_run(stack.store, run.id).attempt > run.attempt)
     child.resume()
     late = Committed(run.attempt, "FINISHED", "epochs", {"epochs": 999})
     assert operations.commit_many(stack.store, {run.id: late}) == {run.id}
@@ -126,7 +129,7 @@ def test_cancelled_while_queued_while_running_and_while_no_worker_is_up(stack):
     asked = time.monotonic()
     stack.cancel("runs", run.id)
     (done,) = stack.wait_over(running)
-    assert time.monotonic() - asked < 6
+    assert time.monotonic() - asked < 10
     assert done.status == "KILLED"
     resume = [stack.pause("worker-1"), stack.pause("worker-2")]
     try:
@@ -206,7 +209,7 @@ def test_told_to_end_a_worker_gives_its_runs_back_and_no_loss_counts(stack):
     experiment = stack.post(stack.lasting(2, epochs=40))
     run = stack.wait_running(experiment)
     stack.process_of(run.worker).send_signal(signal.SIGTERM)
-    stack.wait(lambda: queries.get_run(stack.store, run.id).attempt > run.attempt, 30)
+    stack.wait(lambda: queries.get_run(stack.store, run.id).attempt > run.attempt)
     runs = stack.check(experiment)
     assert {(one.status.value, one.losses) for one in runs} == {("FINISHED", 0)}
     edges = [e.data["edge"] for e in queries.events_after(stack.store, run_id=run.id) if e.kind == "status"]

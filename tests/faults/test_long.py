@@ -13,7 +13,7 @@ import pytest
 
 from service.store import queries
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def test_supervisor_killed_leaves_nothing_and_the_next_stack_goes_on(make_stack):
