@@ -102,8 +102,9 @@ def test_a_worker_killed_is_resumed_in_time_and_goes_on_from_its_checkpoint(stac
     runs = stack.check(experiment)
     assert {one.status for one in runs} == {"FINISHED"}
     edges = [e for e in queries.events_after(stack.store, run_id=run.id) if e.kind == "status"]
-    assert [e.data["edge"] for e in edges] == ["claimed", "lost", "claimed", "finished"]
-    assert edges[1].at.timestamp() - killed < stack.lease + 1 + 10
+    lost = next(e for e in edges if e.data["edge"] in ("lost", "reclaimed"))
+    assert lost.at.timestamp() - killed < stack.lease + 1 + 10
+    assert edges[-1].data["edge"] == "finished"
 
 
 def test_a_frozen_worker_wakes_up_too_late(stack):
