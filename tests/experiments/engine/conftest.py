@@ -35,12 +35,18 @@ def _forget() -> Iterator[None]:
     programs.forget()
 
 
+def _compute_in(dtype: str) -> None:
+    """Keras makes its dtype policy from floatx the first time one is asked for, and then keeps it: set both."""
+    keras.config.set_floatx(dtype)
+    keras.config.set_dtype_policy(dtype)
+
+
 @pytest.fixture
 def float64() -> Iterator[None]:
     before = keras.config.floatx()
-    keras.config.set_floatx("float64")
+    _compute_in("float64")
     yield
-    keras.config.set_floatx(before)
+    _compute_in(before)
 
 
 @pytest.fixture(scope="session")
