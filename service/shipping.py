@@ -24,9 +24,10 @@ import structlog
 from service import operations
 from service.errors import Conflict, ServiceError
 from service.lifecycle import Experiment, Run, RunStatus, Shipped
-from service.settings import Settings
+from service.settings import Settings, get_settings
 from service.spool import Spool
 from service.store import Store, queries
+from service.summary import BEST, BEST_RUN, summarize
 
 if TYPE_CHECKING:
     from service.tracking import RunRef, Tracking
@@ -119,13 +120,17 @@ class Shipper:
     def _describe(self, experiment: Experiment) -> str:
         from service.tracking import ExperimentCard
 
+        summary = summarize(self._store, experiment, get_settings())
+        best = summary.best.mlflow_run_id if summary.best is not None else None
         card = ExperimentCard(
             experiment.id,
             f"{experiment.name} #{experiment.id[:6]}",
             experiment.name,
-            experiment.description,
-            experiment.tags,
+            summary.description,
+            {**experiment.tags, BEST_RUN: best} if best else experiment.tags,
         )
+        if best:
+            self._tracking.log(best, tags={BEST: "yes"})
         mlflow_id = experiment.mlflow_experiment_id
         if mlflow_id is None:
             mlflow_id = self._tracking.ensure_experiment(card)

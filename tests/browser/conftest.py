@@ -1,0 +1,150 @@
+"""A real stack with a real question that is answered, and Chromium. Screenshots go to
+test-output/browser/.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+
+SPEC = """
+name: activations-on-digits
+description: Three activations, each at its own best learning rate.
+dataset: {name: digits}
+model: {hidden: [32, 32]}
+optimizer: {name: sgd}
+training: {epochs: 5, batch_size: 16}
+sweep: {activation: [sigmoid, tanh, relu]}
+compare:
+  factor: activation
+  delta: 0.02
+  tune: {learning_rate: {log: [1.0e-3, 1.0], points: 4}, seeds: 2}
+  looks: [5]
+"""
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-proxy-server",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+)  # fmt: skip
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+OUTPUT = Path(__file__).resolve().parents[2] / "test-output" / "browser"
+OVER = ("FINISHED", "FAILED", "KILLED")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(item.path).parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.timeout(900))
+
+
+def wait_until(true, seconds=120.0, pause=0.25):
+    """Wait for a condition and return what it gave."""
+    end = time.monotonic() + seconds
+    while not (found := true()):
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(pause)
+    return found
+
+
+class Stack:
+    """`gradus up` on a home of its own, with a question that has been answered and is in MLflow."""
+
+    def __init__(self, home: Path) -> None:
+        command = [sys.executable, "-m", "service.local", "--home", str(home), "--workers", "2"]
+        command += ["--port", "0", "--mlflow-port", "0"]
+        self.log = home / "up.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=dict(os.environ))
+        state = home / "stack.json"
+        try:
+            wait_until(lambda: state.exists() or self.process.poll() is not None, 240)
+            assert self.process.poll() is None, self.log.read_text()
+            found = json.loads(state.read_text())
+            self.url, self.mlflow_url = found["url"], found["mlflow_url"]
+            self.client = httpx.Client(base_url=self.url, trust_env=False, timeout=30)
+            self.id = self.submit(SPEC)
+            wait_until(self._answered, 420, 1.0)
+        except BaseException:
+            self.end()
+            raise
+
+    def submit(self, spec: str) -> str:
+        answer = self.client.post(
+            "/v1/experiments", content=spec, headers={"content-type": "application/yaml"}
+        )
+        assert answer.status_code == 201, answer.text
+        return answer.json()["id"]
+
+    def experiment(self) -> dict:
+        return self.client.get(f"/v1/experiments/{self.id}").json()
+
+    def _answered(self) -> bool:
+        now = self.experiment()
+        return now["stage"] == "decided" and sum(now["status"][s] for s in OVER) == now["n_runs"]
+
+    def end(self) -> None:
+        self.process.terminate()
+        self.process.wait(timeout=120)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory):
+    made = Stack(tmp_path_factory.mktemp("home"))
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def browser(tmp_path):
+    """A fresh Chromium of its own profile; what its console says is checked at the end of each test by
+    `quiet`.
+    """
+    program = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    driver = shutil.which("chromedriver")
+    if program is None or driver is None:
+        pytest.skip("no Chromium with its driver here: apt-get install chromium chromium-driver")
+    options = Options()
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1280,900"):
+        options.add_argument(flag)
+    options.binary_location = program
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    made = webdriver.Chrome(options=options, service=Service(driver))
+    made.implicitly_wait(0)
+    yield made
+    made.quit()
+
+
+@pytest.fixture
+def shoot(browser):
+    """A function that keeps a picture of the whole page under a name."""
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+
+    def keep(name: str, width: int = 1280, *, whole: bool = True) -> Path:
+        browser.set_window_size(width, 900)
+        if whole:
+            height = browser.execute_script("return document.documentElement.scrollHeight")
+            browser.set_window_size(width, min(6000, height + 140))
+        path = OUTPUT / f"{name}.png"
+        browser.save_screenshot(str(path))
+        browser.set_window_size(width, 900)
+        return path
+
+    return keep
+
+
+@pytest.fixture
+def quiet(browser):
+    """Our own pages leave nothing in the console: no error, no refused resource."""
+    yield
+    assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []

@@ -1,0 +1,44 @@
+"""MLflow's own pages over our real runs: the answer in the description, compare view, parallel coordinates,
+groups.
+"""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import quote
+
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+
+def wait(browser, true, seconds=60):
+    return WebDriverWait(browser, seconds).until(true)
+
+
+def body(browser):
+    return browser.find_element(By.TAG_NAME, "body").text
+
+
+@pytest.fixture
+def runs(stack):
+    """(MLflow experiment, MLflow ids of the compared runs)."""
+    items = stack.client.get(f"/v1/experiments/{stack.id}/runs", params={"stage": "look-1"}).json()["items"]
+    return items[0]["mlflow"]["experiment_id"], [item["mlflow"]["run_id"] for item in items]
+
+
+def test_the_run_list_has_our_names(stack, browser, shoot, runs):
+    browser.get(f"{stack.mlflow_url}/#/experiments/{runs[0]}/runs")
+    wait(browser, lambda b: "activations-on-digits" in body(b) and "relu" in body(b))
+    shoot("mlflow-runs", whole=False)
+
+
+def test_compared_runs_show_parallel_coordinates_with_our_params(stack, browser, shoot, runs):
+    experiment, ids = runs
+    query = f"runs={quote(json.dumps(ids))}&experiments={quote(json.dumps([experiment]))}"
+    browser.get(f"{stack.mlflow_url}/#/compare-runs?{query}")
+    wait(browser, lambda b: "Parallel Coordinates" in body(b) and "learning_rate" in body(b))
+    wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, ".parcoords, .js-plotly-plot"))
+    text = body(browser)
+    assert all(name in text for name in ("activation", "learning_rate", "test/accuracy"))
+    shoot("mlflow-compare", whole=False)
