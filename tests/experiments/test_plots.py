@@ -1,0 +1,45 @@
+"""Every picture is a PNG, the same for the same numbers, and survives what is not finite."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments import plots
+
+draw = np.random.default_rng(0)
+X = draw.uniform(-1, 1, 40)
+CORNERS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+PICTURES = {
+    "loss": lambda: plots.loss_curves(
+        {"train/loss": {1: 0.5, 2: float("nan")}, "val/accuracy": {0: 0.1, 1: 0.8}}
+    ),
+    "no loss": lambda: plots.loss_curves({}),
+    "fit": lambda: plots.regression_fit(X, X**2, np.sort(X), np.sort(X), np.sort(X) ** 2),
+    "scatter": lambda: plots.scatter(X, X + 0.1),
+    "confusion": lambda: plots.confusion_matrix(np.array([[5, 1], [0, 0]]), ["0", "1"]),
+    "weights": lambda: plots.first_layer_weights(draw.normal(size=(70, 5, 5))),
+    "zero weights": lambda: plots.first_layer_weights(np.zeros((1, 3, 3))),
+    "line": lambda: plots.decision_line(CORNERS, np.array([0, 0, 0, 1]), np.array([1.0, 1.0]), -1.5),
+    "no line": lambda: plots.decision_line(CORNERS, np.array([0, 1, 1, 0]), np.zeros(2), 0.0),
+    "by layer": lambda: plots.gradient_by_layer(
+        {"before training": [1e-6, 1e-3, 0.1]}, ["a", "b", "c"], 0.25
+    ),
+    "over depth": lambda: plots.gradient_over_depth({"sigmoid": {2: 0.05, 4: 0.002}}),
+    "histograms": lambda: plots.activation_histograms({"1-dense": {"before training": np.histogram(X)}}),
+    "step": lambda: plots.error_over_step(np.array([1e-6, 1e-4]), {"float64": np.array([1e-9, 0.0])}, 1e-4),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_is_a_readable_picture(name):
+    content = PICTURES[name]()
+    image = Image.open(io.BytesIO(content))
+    assert image.format == "PNG"
+    assert min(image.size) > 150
+    assert len(np.unique(np.asarray(image.convert("L")))) > 10
+
+
+def test_the_same_numbers_give_the_same_bytes():
+    assert PICTURES["fit"]() == PICTURES["fit"]()
