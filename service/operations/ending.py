@@ -107,7 +107,13 @@ def forget_stranded(store: Store, seconds: float) -> list[str]:
 
     def work(connection: Connection) -> list[str]:
         rows = run_rows.lock(connection, run_rows.stranded(seconds), skip_locked=True)
-        values: dict[str, Any] = {**BACK, "committed_at": None, "outcome": None, "checkpoint": None, "resume_key": None}
+        values: dict[str, Any] = {
+            **BACK,
+            "committed_at": None,
+            "outcome": None,
+            "checkpoint": None,
+            "resume_key": None,
+        }
         values |= {"spool": None, "reason": "spool_lost"}
         stopped = [row for row in rows if row.cancelled]
         run_rows.move(connection, stopped, Edge.KILLED, {"ended_at": run_rows.COMMITTED_AT})

@@ -122,13 +122,12 @@ def record_many(store: Store, batch: Mapping[str, Measurement]) -> set[str]:
 
     def work(connection: Connection) -> set[str]:
         attempts = {id: measured.attempt for id, measured in batch.items()}
-        rows = run_rows.fenced(run_rows.lock(connection, run_rows.held(batch)), attempts)
-        known = run_rows.latest(connection, [row.id for row in rows])
+        rows = run_rows.fenced(run_rows.lock(connection, run_rows.held(batch), measured=True), attempts)
         points: list[dict[str, Any]] = []
         events: list[dict[str, Any]] = []
         columns: dict[str, dict[str, Any]] = {}
         for row in rows:
-            measured, latest = batch[row.id], known[row.id]["metrics"]
+            measured, latest = batch[row.id], dict(row.metrics)
             steps: dict[int, dict[str, float | None]] = {}
             for point in measured.points:
                 value = finite(point.value)
@@ -145,7 +144,7 @@ def record_many(store: Store, batch: Mapping[str, Measurement]) -> set[str]:
                 if point.key not in latest or latest[point.key][0] < point.step:
                     latest[point.key] = [point.step, value]
                 steps.setdefault(point.step, {})[point.key] = value
-            columns[row.id] = {"metrics": latest, "tags": {**known[row.id]["tags"], **measured.tags}}
+            columns[row.id] = {"metrics": latest, "tags": {**row.tags, **measured.tags}}
             events += [
                 {
                     "experiment_id": row.experiment_id,

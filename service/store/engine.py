@@ -20,9 +20,26 @@ from sqlalchemy import Connection, Engine, create_engine, event, exc, func, make
 from service.errors import NotAlone, StoreUnavailable
 
 T = TypeVar("T")
-TRIES = 8
-BUSY_TIMEOUT_MS = 20_000
+TRIES = {"postgresql": 8, "sqlite": 2}
+BUSY_TIMEOUT_MS = 10_000
 _BEGIN = "gradus_begin"
+# A process that is stopped (SIGSTOP, a paused machine) in the middle of a transaction keeps its row locks; the
+# server ends such a session, so that the run can be taken over.
+_SESSION = " ".join(
+    f"-c {name}={milliseconds}"
+    for name, milliseconds in {
+        "idle_in_transaction_session_timeout": 10_000,
+        "lock_timeout": 15_000,
+        "statement_timeout": 60_000,
+    }.items()
+)
+_PATIENCE = {  # seconds until a server that is gone without a word is noticed
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
 _DEADLOCK = frozenset({"40P01", "40001", "55P03"})  # deadlock, serialisation failure, lock not available
 
 
@@ -48,7 +65,7 @@ class Store:
             options["pool_pre_ping"] = True
             options["pool_size"] = options["max_overflow"] = pool_size
             options["pool_timeout"] = 10
-            options["connect_args"] = {"connect_timeout": 5, "application_name": "gradus"}
+            options["connect_args"] = {"application_name": "gradus", "options": _SESSION, **_PATIENCE}
         self.engine: Engine = create_engine(
             parsed, json_serializer=_dumps, json_deserializer=json.loads, **options
         )
@@ -76,19 +93,20 @@ class Store:
             StoreUnavailable: the database cannot be reached. The transaction may or may not have been committed;
                 every operation may be repeated.
         """
+        tries = TRIES[self.engine.dialect.name]
         with self._reserved(alone if self.is_sqlite else None):
-            for attempt in range(TRIES):
+            for left in reversed(range(tries)):
                 try:
                     with self._connect("IMMEDIATE") as connection, connection.begin():
                         if alone is not None and not self.is_sqlite:
                             _advisory_lock(connection, alone)
                         return work(connection)
                 except exc.DBAPIError as error:
-                    if not _worth_repeating(error) or attempt == TRIES - 1:
+                    if not _worth_repeating(error) or left == 0:
                         raise _translate(error) from error
                 except exc.TimeoutError as error:  # the pool is exhausted
                     raise StoreUnavailable(f"no free database connection: {error}") from error
-                time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311  (jitter, not a secret)
+                time.sleep(random.uniform(0, 0.01 * 2 ** (tries - left)))  # noqa: S311  (jitter, not a secret)
             raise AssertionError("unreachable")
 
     def read(self, work: Callable[[Connection], T]) -> T:
@@ -164,5 +182,7 @@ def _worth_repeating(error: exc.DBAPIError) -> bool:
 
 
 def _translate(error: exc.DBAPIError) -> Exception:
+    if "no such " in str(error.orig):  # SQLite says so of a missing table: no use in trying again
+        return error
     unreachable = isinstance(error, exc.OperationalError | exc.InterfaceError) or error.connection_invalidated
     return StoreUnavailable(f"the database does not answer: {error.orig}") if unreachable else error

@@ -15,7 +15,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from service.settings import load_settings
 from service.store.engine import Store, take_turn
@@ -54,6 +54,8 @@ def _config() -> Config:
 def _run(url: str, work: Callable[[Config], None]) -> None:
     def migrate(connection: Connection) -> None:
         take_turn(connection, "migrations")
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SET LOCAL statement_timeout = 0"))  # a large table takes its time
         config = _config()
         config.attributes["connection"] = connection
         work(config)

@@ -491,7 +491,7 @@ def status_counts(connection: Connection) -> dict[str, int]:
         .where(experiments.c.deleted_at.is_(None))
         .group_by(runs.c.status)
     )
-    found = {status: number for status, number in connection.execute(statement)}
+    found = {row[0]: row[1] for row in connection.execute(statement)}
     return {status.value: found.get(status.value, 0) for status in RunStatus}
 
 

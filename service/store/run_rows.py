@@ -45,6 +45,8 @@ class Locked:
     committed: bool
     outcome: dict[str, Any] | None
     reason: str
+    metrics: dict[str, Any]  # name -> [step, value], the latest of each
+    tags: dict[str, str]
 
 
 _expired = (runs.c.lease_expires_at < db_now()).label("expired")
@@ -60,27 +62,32 @@ _LOCKED = [
     runs.c.outcome,
     runs.c.reason,
 ]
+_EMPTY: dict[str, Any] = {"metrics": {}, "tags": {}}
 
 
 def lock(
     connection: Connection,
     *conditions: ColumnElement[bool],
     skip_locked: bool = False,
-    limit: int | None = None,
+    measured: bool = False,
 ) -> list[Locked]:
     """Lock the runs for which all conditions hold, in the order of their ids (so that no two deadlock).
 
     With `skip_locked`, runs that another transaction holds are left out instead of waited for (PostgreSQL).
+    `metrics` and `tags` are read only where `measured` says so: they can be large.
     """
+    more = (runs.c.metrics, runs.c.tags) if measured else ()
     statement = (
-        select(*_LOCKED).where(*conditions).order_by(runs.c.id).with_for_update(skip_locked=skip_locked)
+        select(*_LOCKED, *more)
+        .where(*conditions)
+        .order_by(runs.c.id)
+        .with_for_update(skip_locked=skip_locked)
     )
-    rows = connection.execute(statement if limit is None else statement.limit(limit))
-    return [_to_locked(row) for row in rows]
+    return [_to_locked(row) for row in connection.execute(statement)]
 
 
 def _to_locked(row: Row[Any]) -> Locked:
-    return Locked(**{**row._mapping, "expired": bool(row.expired)})
+    return Locked(**{**_EMPTY, **row._mapping, "expired": bool(row.expired)})
 
 
 COMMITTED_AT = runs.c.committed_at
@@ -262,12 +269,6 @@ def insert_metrics(connection: Connection, rows: Sequence[Mapping[str, Any]]) ->
     given = [row for row in rows if row["at"] is not None]
     if given:
         connection.execute(statement, given)
-
-
-def latest(connection: Connection, ids: Collection[str]) -> dict[str, dict[str, Any]]:
-    """The columns `metrics` (name -> [step, value]) and `tags` of runs, as they are stored."""
-    rows = connection.execute(select(runs.c.id, runs.c.metrics, runs.c.tags).where(runs.c.id.in_(list(ids))))
-    return {row.id: {"metrics": row.metrics, "tags": row.tags} for row in rows}
 
 
 def take_to_ship(

@@ -144,3 +144,14 @@ def test_a_quota_holds_for_requests_at_once(store, make_spec):
     assert answers == {"ok": 3, "refused": 5}
     waiting = sum(one.counts[RunStatus.SCHEDULED] for one in queries.list_experiments(store)[0])
     assert waiting == 18
+
+
+def test_a_process_that_stops_within_a_transaction_cannot_hold_a_row_for_ever(store):
+    """PostgreSQL ends its session; SQLite has no such thing, and transactions of milliseconds."""
+    if store.is_sqlite:
+        wait = store.read(lambda connection: connection.exec_driver_sql("PRAGMA busy_timeout").scalar())
+        assert wait == 10_000
+        return
+    for name in ("idle_in_transaction_session_timeout", "lock_timeout", "statement_timeout"):
+        shown = store.read(lambda connection, name=name: connection.exec_driver_sql(f"SHOW {name}").scalar())
+        assert shown not in ("0", None)
