@@ -110,7 +110,9 @@ def _advance(store: Store, experiment: Experiment) -> bool:
     return False
 
 
-def extend(store: Store, experiment_id: str, *, seeds: int | None = None) -> Experiment:
+def extend(
+    store: Store, experiment_id: str, *, seeds: int | None = None, quota: int | None = None
+) -> Experiment:
     """Queue the next planned look, also past the budget or where all is decided; without a question `seeds`
     more.
 
@@ -143,7 +145,9 @@ def extend(store: Store, experiment_id: str, *, seeds: int | None = None) -> Exp
                 f"the last planned look ({question.looks[-1]} seeds) is done; ask a new question for more"
             )
         points, stage, plan = _points(spec, next_stage), next_stage.name, plan_of(question, now)
-    operations.add_runs(store, experiment.id, points, stage=stage, expected_stage=experiment.stage, plan=plan)
+    operations.add_runs(
+        store, experiment.id, points, stage=stage, expected_stage=experiment.stage, plan=plan, quota=quota
+    )
     return queries.get_experiment(store, experiment.id)
 
 

@@ -66,5 +66,5 @@ def extend(
     """Queue the next planned look, or `seeds` more where no question is fixed. Equal runs are reused, not repeated."""
     experiment = queries.get_experiment(store, id)
     who.check_owns(experiment.owner)
-    extended = questions.extend(store, experiment.id, seeds=body.seeds if body else None)
+    extended = questions.extend(store, experiment.id, seeds=body.seeds if body else None, quota=who.quota)
     return place.experiment(extended)

@@ -31,6 +31,8 @@ STATUS: dict[type[GradusError], HTTPStatus] = {
     errors.QuotaExceeded: HTTPStatus.TOO_MANY_REQUESTS,
     errors.BadCursor: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.BrokerUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.WeakKey: HTTPStatus.UNPROCESSABLE_ENTITY,
     refusals.Unauthenticated: HTTPStatus.UNAUTHORIZED,
     refusals.Forbidden: HTTPStatus.FORBIDDEN,
     refusals.WrongHost: HTTPStatus.MISDIRECTED_REQUEST,

@@ -95,7 +95,9 @@ def test_a_quota_counts_what_waits(locked):
         second = client.post("/v1/experiments", json=SPEC, headers=ann)
         assert second.status_code == 429
         assert second.headers["retry-after"]
-        client.post(f"/v1/experiments/{first.json()['id']}/cancel", headers=ann)
+        id = first.json()["id"]
+        assert client.post(f"/v1/experiments/{id}/extend", json={"seeds": 2}, headers=ann).status_code == 429
+        client.post(f"/v1/experiments/{id}/cancel", headers=ann)
         assert client.post("/v1/experiments", json=SPEC, headers=ann).status_code == 201
 
 
