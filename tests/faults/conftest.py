@@ -161,11 +161,13 @@ class Stack:
         return None
 
     def child_of(self, worker):
-        """The child that trains, of a worker."""
+        """The child that trains, of a worker; None while it is being replaced."""
         parent = self.process_of(worker)
-        found = [
-            one for one in (parent.children() if parent else []) if "spawn_main" in " ".join(one.cmdline())
-        ]
+        try:
+            children = parent.children() if parent else []
+            found = [one for one in children if "spawn_main" in " ".join(one.cmdline())]
+        except psutil.NoSuchProcess:
+            return None
         return found[0] if found else None
 
     def kill(self, name):
