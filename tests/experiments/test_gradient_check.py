@@ -145,9 +145,9 @@ def test_the_key_is_of_the_program_not_of_the_run():
 
 
 def test_relative_error_by_hand():
-    one = lambda a, n, noise=0.0, scale=0.0: float(
-        relative_error(np.array(a), np.array(n), np.array(noise), scale)
-    )  # noqa: E731
+    def one(a, n, noise=0.0, scale=0.0):
+        return float(relative_error(np.array(a), np.array(n), np.array(noise), scale))
+
     assert one(0.0, 0.0) == 0.0
     assert one(1.0, 3.0) == 0.5
     assert one(1.0, 3.0, noise=1.0) == 0.25
