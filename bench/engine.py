@@ -105,7 +105,7 @@ class Fit(Contestant):
     def __init__(self, specs: list[Any], check: list[Any], **compile_options: Any) -> None:
         super().__init__(specs, check)
         self.options = compile_options
-        self.data = arrays(specs[0])
+        self.data, self.test = arrays(specs[0]), arrays(specs[0], "test")
 
     def one(self, spec: Any, x: Any, y: Any, shuffle: bool) -> Any:
         import keras
@@ -116,7 +116,10 @@ class Fit(Contestant):
         optimizer = getattr(keras.optimizers, spec.optimizer.keras_name)(**spec.optimizer.arguments())
         model.compile(optimizer, models.loss(spec.loss), metrics=metrics(spec), **self.options)
         training = spec.training
-        model.fit(x, y, batch_size=training.batch_size, epochs=training.epochs, shuffle=shuffle, verbose=0)
+        model.fit(
+            x, y, batch_size=training.batch_size, epochs=training.epochs, shuffle=shuffle, verbose=0,
+            validation_data=self.test, validation_batch_size=1024,
+        )  # fmt: skip
         return model
 
     def seconds(self) -> float:
@@ -259,10 +262,10 @@ def source() -> Any:
     return Source(Path(folder) if folder else None)
 
 
-def arrays(spec: Any) -> Any:
+def arrays(spec: Any, part: str = "train") -> Any:
     from experiments import models
 
-    return models.arrays(spec, spec.dataset.load(source(), spec.model.data_format))["train"]
+    return models.arrays(spec, spec.dataset.load(source(), spec.model.data_format))[part]
 
 
 def metrics(spec: Any) -> list[str]:
