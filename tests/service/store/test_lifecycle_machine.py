@@ -12,6 +12,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from sqlalchemy import event
 
 from experiments.spec import ExperimentSpec
 from service import operations as ops
@@ -43,6 +44,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.store = Store(f"sqlite:///{Path(self.folder.name) / 'x.db'}")
+        event.listen(self.store.engine, "connect", lambda dbapi, _: dbapi.execute("PRAGMA synchronous=OFF"))
         metadata.create_all(self.store.engine)
         self.memory: dict[str, list[tuple[str, int]]] = {worker: [] for worker in WORKERS}
         self.attempts: dict[str, int] = {}
@@ -129,13 +131,13 @@ class Machine(RuleBasedStateMachine):
     def statuses_follow_the_edges(self):
         edges = {(a.value, e.value, b.value) for a, e, b in TRANSITIONS}
         batch = queries.events_after(self.store, experiment_id=self.experiment, after=self.cursor)
-        for event in batch:
-            self.cursor = event.id
-            if event.kind == "status":
-                step = (event.data["from"], event.data["edge"], event.data["status"])
+        for happened in batch:
+            self.cursor = happened.id
+            if happened.kind == "status":
+                step = (happened.data["from"], happened.data["edge"], happened.data["status"])
                 assert step in edges
-                assert self.statuses[event.run_id] == event.data["from"]
-                self.statuses[event.run_id] = event.data["status"]
+                assert self.statuses[happened.run_id] == happened.data["from"]
+                self.statuses[happened.run_id] = happened.data["status"]
         now = {run.id: run for run in queries.get_runs(self.store, self.runs).values()}
         assert {id: run.status.value for id, run in now.items()} == self.statuses
 
@@ -170,7 +172,7 @@ class Machine(RuleBasedStateMachine):
 
 
 Machine.TestCase.settings = settings(
-    max_examples=25,
+    max_examples=20,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),
