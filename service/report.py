@@ -28,6 +28,17 @@ from service.settings import Settings
 from service.store import Store, queries
 
 MOST_RUNS_SHOWN = 2000
+_VERSIONS = {
+    "gradus.version": "gradus (runs)",
+    "gradus.python": "Python",
+    "gradus.keras": "Keras",
+    "gradus.tensorflow": "TensorFlow",
+    "gradus.numpy": "NumPy",
+    "gradus.device": "device",
+    "gradus.threads": "threads",
+    "gradus.tile_width": "tile width",
+}
+"""What a run's tags say of how it was made, and what it is called on the page."""
 _GRADIENT = re.compile(r"layers/(\d+)-(.+)/grad_norm$")
 
 
@@ -122,7 +133,7 @@ def _links(found: Comparison, settings: Settings) -> dict[str, str]:
     links = {"experiment (API)": path, "comparison (JSON)": f"{path}/comparison"}
     if found.experiment.mlflow_experiment_id:
         mlflow = settings.public_mlflow_url.rstrip("/")
-        links["MLflow"] = f"{mlflow}/#/experiments/{found.experiment.mlflow_experiment_id}"
+        links["MLflow"] = f"{mlflow}/#/experiments/{found.experiment.mlflow_experiment_id}/runs"
     return links
 
 

@@ -90,6 +90,10 @@ class MetricValue:
     at_ms: int
 
 
+KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""Makes MLflow's UI open an experiment at its training runs; without it, at traces of language models."""
+
+
 @dataclass(frozen=True)
 class ExperimentCard:
     """What MLflow shows of an Experiment. `name` must be unique in MLflow, also among deleted ones."""
@@ -101,7 +105,7 @@ class ExperimentCard:
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def mlflow_tags(self) -> dict[str, str]:
-        own = {"gradus.experiment_id": self.id, "gradus.name": self.plain_name}
+        own = {"gradus.experiment_id": self.id, "gradus.name": self.plain_name, **KIND}
         note = {"mlflow.note.content": self.description} if self.description else {}
         return {**self.tags, **note, **own}
 

@@ -84,7 +84,7 @@ class World:
                     ]
             for layer, share in enumerate((0.02, 0.1, 0.4)):
                 points.append(MetricPoint(f"layers/{layer}-dense/grad_norm", epochs, share))
-            tags = {"gradus.certificate": "certified", "gradus.version.keras": "3.15.0"}
+            tags = {"gradus.certificate": "certified", "gradus.keras": "3.15.0"}
             operations.record(self.store, run.id, run.attempt, points, tags)
             reason = "diverged" if value is None else "epochs"
             ended = status(run)

@@ -62,7 +62,7 @@ def test_every_picture_has_its_text(page):
     [
         "relu better than sigmoid", "Learning rate, level by level", "test/accuracy during training",
         "Gradient norm over depth", "certified (5)", "Every run", "gradus submit", "log: [0.001, 1.0]",
-        "This holds for the data set digits", "look-1", "keras",
+        "This holds for the data set digits", "look-1", "<dt>Keras</dt><dd>3.15.0</dd>",
     ],
 )  # fmt: skip
 def test_it_says_what_it_must(page, words):

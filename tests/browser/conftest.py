@@ -38,6 +38,10 @@ FLAGS = (
 )  # fmt: skip
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 OUTPUT = Path(__file__).resolve().parents[2] / "test-output" / "browser"
+STANDING = os.environ.get("GRADUS_TEST_HOME")
+"""The home of a stack that is up already, with the answered question GRADUS_TEST_EXPERIMENT: for work on
+the pages.
+"""
 OVER = ("FINISHED", "FAILED", "KILLED")
 
 
@@ -61,6 +65,11 @@ class Stack:
     """`gradus up` on a home of its own, with a question that has been answered and is in MLflow."""
 
     def __init__(self, home: Path) -> None:
+        self.process = None
+        if STANDING is not None:
+            self._reach(Path(STANDING))
+            self.id = os.environ["GRADUS_TEST_EXPERIMENT"]
+            return
         command = [sys.executable, "-m", "service.local", "--home", str(home), "--workers", "2"]
         command += ["--port", "0", "--mlflow-port", "0"]
         self.log = home / "up.log"
@@ -70,14 +79,17 @@ class Stack:
         try:
             wait_until(lambda: state.exists() or self.process.poll() is not None, 240)
             assert self.process.poll() is None, self.log.read_text()
-            found = json.loads(state.read_text())
-            self.url, self.mlflow_url = found["url"], found["mlflow_url"]
-            self.client = httpx.Client(base_url=self.url, trust_env=False, timeout=30)
+            self._reach(home)
             self.id = self.submit(SPEC)
             wait_until(self._answered, 420, 1.0)
         except BaseException:
             self.end()
             raise
+
+    def _reach(self, home: Path) -> None:
+        found = json.loads((home / "stack.json").read_text())
+        self.url, self.mlflow_url = found["url"], found["mlflow_url"]
+        self.client = httpx.Client(base_url=self.url, trust_env=False, timeout=30)
 
     def submit(self, spec: str) -> str:
         answer = self.client.post(
@@ -94,8 +106,9 @@ class Stack:
         return now["stage"] == "decided" and sum(now["status"][s] for s in OVER) == now["n_runs"]
 
     def end(self) -> None:
-        self.process.terminate()
-        self.process.wait(timeout=120)
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(timeout=120)
 
 
 @pytest.fixture(scope="session")

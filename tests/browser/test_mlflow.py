@@ -42,3 +42,21 @@ def test_compared_runs_show_parallel_coordinates_with_our_params(stack, browser,
     text = body(browser)
     assert all(name in text for name in ("activation", "learning_rate", "test/accuracy"))
     shoot("mlflow-compare", whole=False)
+
+
+def test_runs_are_grouped_by_activation(stack, browser, shoot, runs):
+    browser.set_window_size(1500, 950)
+    browser.get(f"{stack.mlflow_url}/#/experiments/{runs[0]}/runs?compareRunsMode=CHART")
+    button = wait(
+        browser, lambda b: [one for one in b.find_elements(By.TAG_NAME, "button") if one.text == "Group by"]
+    )
+    button[0].click()
+    named = "//*[normalize-space(text())='activation']"
+    wait(browser, lambda b: b.find_elements(By.XPATH, named))[-1].click()
+    wait(browser, lambda b: all(f"Group: {name}" in body(b) for name in ("sigmoid", "tanh", "relu")))
+    shoot("mlflow-grouped", 1500, whole=False)
+
+
+def test_the_description_holds_the_verdicts(stack, browser, runs):
+    browser.get(f"{stack.mlflow_url}/#/experiments/{runs[0]}/runs")
+    wait(browser, lambda b: stack.experiment()["plan"]["answer"].split(";")[0] in body(b), 90)
