@@ -34,7 +34,7 @@ RUN /tools/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --whee
 # --- what runs: no compiler, no package manager of ours, an own user, nothing written but in /var/lib/gradus ----
 FROM ${PYTHON_IMAGE} AS run
 ENV PATH=/opt/app/bin:/opt/gradus/bin:$PATH PYTHONPATH=/opt/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
-    HOME=/var/lib/gradus MPLCONFIGDIR=/tmp/matplotlib \
+    HOME=/var/lib/gradus \
     GRADUS_HOME=/var/lib/gradus GRADUS_LOG_JSON=true
 RUN groupadd --gid 10001 gradus && useradd --uid 10001 --gid gradus --no-create-home --shell /usr/sbin/nologin gradus \
  && mkdir -p /var/lib/gradus && chown gradus:gradus /var/lib/gradus

@@ -51,7 +51,7 @@ def main() -> int:
         "GRADUS_API_KEY": key,
         "GRADUS_PORT": str(port),
         "MLFLOW_PORT": str(mlflow_port),
-        "GRADUS_LEASE_SECONDS": "6",
+        "GRADUS_LEASE_SECONDS": "12",
     }
     folder = Path(tempfile.mkdtemp(prefix="gradus-e2e-"))
     (folder / "env").write_text("".join(f"{name}={value}\n" for name, value in values.items()))

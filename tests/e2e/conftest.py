@@ -132,6 +132,8 @@ class Service:
 
     def get(self, path: str, **parameters: Any) -> Any:
         answer = self.http.get(path, params=parameters)
+        if answer.status_code == 503:  # the database is away for a moment: the same as no answer
+            raise httpx.TransportError(answer.text)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
