@@ -342,9 +342,9 @@ def _tuning(state: _State) -> tuple[tuple[TuneAxis, ...], dict[Place, Tuned], St
             None,
             "decided",
         )
-    stage, wait = state.stage(
-        "tune-extended", [w for w in _grid(state, axes) if w not in set(_grid(state, question.axes))]
-    )
+    before = {(place, setting, seed) for place, _, setting, seed in _grid(state, question.axes)}
+    new = [one for one in _grid(state, axes) if (one[0], *one[2:]) not in before]
+    stage, wait = state.stage("tune-extended", new)
     if stage is not None or wait != "decided":
         return axes, found, stage, wait
     again = {place: best(state.trials(place, axes), axes, lower=question.lower) for place in state.places}

@@ -93,6 +93,7 @@ def test_an_edge_is_extended_once_for_every_level():
     )
     end = play.play()
     assert play.stages[:2] == [("tune", 24), ("tune-extended", 3 * 2 * 2)]
+    assert [(one.name, one.runs) for one in end.steps[:2]] == play.stages[:2]
     assert end.axes[0].labels == ("1e-05", "0.0001", "0.001", "0.01", "0.1", "1")
     assert end.unfair == {}
 
