@@ -14,6 +14,7 @@ fault that took a training away until the run is back in the queue, and until it
 from __future__ import annotations
 
 import argparse
+import contextlib
 import faulthandler
 import importlib.util
 import random
@@ -175,7 +176,11 @@ class Storm:
         return True
 
     def _later(self, seconds: float, act: Any) -> None:
-        timer = threading.Timer(seconds, act)
+        def go_on() -> None:
+            with contextlib.suppress(psutil.NoSuchProcess):  # killed by another fault meanwhile
+                act()
+
+        timer = threading.Timer(seconds, go_on)
         timer.daemon = True
         timer.start()
 
