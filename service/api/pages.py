@@ -176,7 +176,9 @@ def _entry(experiment: Experiment, settings: Settings) -> dict[str, Any]:
     over = sum(experiment.counts.get(status, 0) for status in ("FINISHED", "FAILED", "KILLED"))
     mlflow = None
     if experiment.mlflow_experiment_id is not None:
-        mlflow = f"{settings.public_mlflow_url.rstrip('/')}/#/experiments/{experiment.mlflow_experiment_id}/runs"
+        mlflow = (
+            f"{settings.public_mlflow_url.rstrip('/')}/#/experiments/{experiment.mlflow_experiment_id}/runs"
+        )
     plan = experiment.plan or {}
     return {
         "id": experiment.id,

@@ -39,8 +39,7 @@ def test_compared_runs_show_parallel_coordinates_with_our_params(stack, browser,
     browser.get(f"{stack.mlflow_url}/#/compare-runs?{query}")
     wait(browser, lambda b: "Parallel Coordinates" in body(b) and "learning_rate" in body(b))
     wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, ".parcoords, .js-plotly-plot"))
-    text = body(browser)
-    assert all(name in text for name in ("activation", "learning_rate", "test/accuracy"))
+    wait(browser, lambda b: all(n in b.page_source for n in ("activation", "learning_rate", "test/accuracy")))
     shoot("mlflow-compare", whole=False)
 
 

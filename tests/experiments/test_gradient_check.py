@@ -116,7 +116,9 @@ def test_single_precision_certifies_nothing():
 
 
 def test_a_vanishing_gradient_is_judged_along_a_direction():
-    report = check(run_of(dataset="digits", model={"hidden": [8] * 16, "activation": "sigmoid"}), engine=False)
+    report = check(
+        run_of(dataset="digits", model={"hidden": [8] * 16, "activation": "sigmoid"}), engine=False
+    )
     first = report.states[0].tensors[0]
     assert first.not_assessable > first.checked / 2
     assert first.direction.step > 1e-4
