@@ -111,13 +111,9 @@ def _versions(runs: Iterable[Run]) -> dict[str, str]:
     """Our version, and the versions that the runs were tagged with."""
     found: dict[str, set[str]] = defaultdict(set)
     for run in runs:
-        for tag, value in run.tags.items():
-            if tag.startswith("gradus.version.") or tag in (
-                "gradus.device",
-                "gradus.threads",
-                "gradus.width",
-            ):
-                found[tag.removeprefix("gradus.").removeprefix("version.")].add(value)
+        for tag, name in _VERSIONS.items():
+            if tag in run.tags:
+                found[name].add(run.tags[tag])
     known = {name: ", ".join(sorted(values)) for name, values in sorted(found.items())}
     return {"gradus": importlib.metadata.version("gradus"), **known}
 
