@@ -179,7 +179,7 @@ def test_not_a_number_is_an_outcome_and_no_failure(stack):
 @pytest.mark.parametrize("when", ["start", "middle", "end"])
 def test_mlflow_away(stack, when):
     go_on = stack.pause("mlflow") if when == "start" else None
-    experiment = stack.post(stack.lasting(2, epochs=6))
+    experiment = stack.post(stack.lasting(2, epochs=40))
     if when == "middle":
         stack.wait_running(experiment)
         stack.kill("mlflow")
