@@ -375,12 +375,12 @@ def scope_of(spec: ExperimentSpec) -> str:
 
 def markdown(comparison: Comparison, links: Mapping[str, str] | None = None) -> str:
     """The answer as MLflow's experiment description: a sentence, a table of verdicts, a table of levels,
-    links.
+    links. The answer comes before a person's own description: MLflow folds all but the first line away.
     """
-    question = comparison.question
-    lines = [comparison.experiment.description, ""] if comparison.experiment.description else []
+    question, own = comparison.question, comparison.experiment.description
+    lines = [f"**{comparison.answer}**", ""] if question is not None else []
+    lines += [own, ""] if own else []
     if question is not None:
-        lines += [f"**{comparison.answer}**", ""]
         lines += ["| A | B | verdict | A − B | interval | seeds won |", "|---|---|---|---|---|---|"]
         for effect in comparison.effects:
             one = effect.judgement

@@ -116,6 +116,10 @@ def test_the_answer_as_markdown(world):
     text = comparison.markdown(comparison.compare(world.store, experiment.id), {"report": "http://x/report"})
     assert "| relu | sigmoid | relu better than sigmoid | +0.0615 |" in text
     assert "[report](http://x/report)" in text
+    assert "relu better than sigmoid" in text.splitlines()[0], (
+        "MLflow shows the first line and folds the rest"
+    )
+    assert experiment.description in text
 
 
 def test_before_the_first_look_there_is_no_answer(world):
