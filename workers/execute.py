@@ -127,7 +127,7 @@ class Tile:
         run, spec = self.runs[lane], self.specs[lane]
         weights = self.recorder.kept[lane].get(illustrate.WEIGHTS)
         if weights is not None:
-            self.recorder.metrics(lane, outcome.epochs, illustrate.learned(spec, weights))
+            self.recorder.metrics(lane, outcome.epochs, illustrate.learned(spec, self.source, weights))
         if illustrate.wanted(self.child.store, run, spec):
             drawn = illustrate.draw(spec, self.source, self.recorder.history[lane], weights)
             for path, content in drawn.items():

@@ -39,13 +39,19 @@ def draw(spec: RunSpec, source: Source, history: History, weights: bytes | None)
     return drawn
 
 
-def learned(spec: RunSpec, weights: bytes) -> dict[str, float]:
-    """Slope and intercept of a network that is one linear neuron over one input; else nothing."""
+def learned(spec: RunSpec, source: Source, weights: bytes) -> dict[str, float]:
+    """Slope and intercept of a network that is one linear neuron over one input, and the true ones where the data
+    set knows them; else nothing.
+    """
     linear = len(spec.model.layers) == 1 and spec.data_shape.input == (1,) == spec.data_shape.target
     if not linear:
         return {}
     at = outputs(trained(spec, weights), np.asarray([[0.0], [1.0]], np.float32))[:, 0]
-    return {"learned/slope": float(at[1] - at[0]), "learned/intercept": float(at[0])}
+    found = {"slope": float(at[1] - at[0]), "intercept": float(at[0])}
+    truth = spec.dataset.load(source).truth
+    return {f"learned/{name}": value for name, value in found.items()} | {
+        f"true/{name}": truth[name] for name in found if name in truth
+    }
 
 
 def _curves(history: History) -> dict[str, dict[int, float]]:

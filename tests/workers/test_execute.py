@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import time
+from pathlib import Path
 
 import pytest
 
+from experiments.documents import parse_yaml
 from experiments.spec import ExperimentSpec
 from service import operations
 from service.settings import load_settings
@@ -72,6 +74,13 @@ def bench(tmp_path):
     made.store.close()
 
 
+def test_the_example_finds_slope_and_intercept_within_five_percent(bench):
+    text = (Path(__file__).resolve().parents[2] / "examples" / "linear-regression.yaml").read_text("utf-8")
+    (run,) = bench.train(bench.submit(**parse_yaml(text)))
+    for name in ("slope", "intercept"):
+        assert run.metrics[f"learned/{name}"] == pytest.approx(run.metrics[f"true/{name}"], rel=0.05)
+
+
 def test_a_tile_is_trained_drawn_and_committed(bench):
     runs = bench.train(
         bench.submit(sweep={"seeds": 3}, artifacts={"plots": "auto", "model": "none"}), width=4
@@ -82,6 +91,7 @@ def test_a_tile_is_trained_drawn_and_committed(bench):
         assert run.outcome["dataset"]["name"] == "linear"
         assert len(run.outcome["dataset"]["digest"]) == 64
         assert run.metrics["learned/slope"] == pytest.approx(0.5, abs=0.3)
+        assert (run.metrics["true/slope"], run.metrics["true/intercept"]) == (0.5, 2.0)
         assert {"train/loss", "test/loss", "time/train_s", "time/compile_s"} <= run.metrics.keys()
         assert run.tags["gradus.worker"] == "w"
         paths = {path for _, path in bench.spool.artifacts(run.id, 1)}
