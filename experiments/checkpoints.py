@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from zipfile import BadZipFile
 
 import numpy as np
@@ -39,7 +39,9 @@ class Position:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """best: the lowest loss that patience has seen; waited: epochs since; train_s: seconds trained so far."""
+    """best: the lowest loss that patience has seen; waited: epochs since; train_s: seconds trained so far;
+    history: what diagnoses are made of, metric -> epochs completed -> value, since the run's first attempt.
+    """
 
     program: str
     layout: Layout
@@ -48,6 +50,7 @@ class Checkpoint:
     waited: int
     train_s: float
     state: LaneState
+    history: dict[str, dict[int, float]] = field(default_factory=dict)
 
 
 def dump(checkpoint: Checkpoint) -> bytes:
@@ -59,6 +62,7 @@ def dump(checkpoint: Checkpoint) -> bytes:
         "best": checkpoint.best,
         "waited": checkpoint.waited,
         "train_s": checkpoint.train_s,
+        "history": checkpoint.history,
         "loss": checkpoint.state.loss,
         "hits": checkpoint.state.hits,
     }
@@ -95,6 +99,10 @@ def load(content: bytes, program: str) -> Checkpoint:
             waited=int(header["waited"]),
             train_s=float(header["train_s"]),
             state=LaneState(**parts, loss=float(header["loss"]), hits=int(header["hits"])),
+            history={
+                name: {int(step): float(value) for step, value in series.items()}
+                for name, series in header.get("history", {}).items()  # older checkpoints have none
+            },
         )
     except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise CheckpointError(f"no readable checkpoint ({error}); start the run again") from error

@@ -59,7 +59,8 @@ def _ends(series: Mapping[int, float]) -> Iterable[int]:
     return dict.fromkeys((min(series), max(series)))
 
 
-def _when(step: int) -> str:
+def when(step: int) -> str:
+    """A number of completed epochs in words."""
     return "before training" if step == 0 else f"after epoch {step}"
 
 
@@ -72,7 +73,7 @@ def _vanishing(spec: RunSpec, history: History) -> Diagnosis | None:
         g, top = norms[first][step], norms[last].get(step, math.nan)
         if 0 < g < VANISHED_NORM and g < VANISHED_RATIO * top:
             sentence = (
-                f"The gradient vanishes: {_when(step)} the first layer ({first}) gets {g:.1e}, the last {top:.1e}, a "
+                f"The gradient vanishes: {when(step)} the first layer ({first}) gets {g:.1e}, the last {top:.1e}, a "
                 f"share of {g / top:.0e} (bound {VANISHED_RATIO:g}). The first layers hardly learn. ReLU or tanh in "
                 "place of sigmoid, fewer layers, batch normalisation or a better initialiser usually help."
             )
@@ -85,7 +86,7 @@ def _exploding(spec: RunSpec, history: History) -> Diagnosis | None:
         for step, g in sorted(series.items()):
             if not g <= EXPLODED_NORM:
                 sentence = (
-                    f"The gradient explodes: in layer {name} its norm is {g:.3g} {_when(step)} (bound "
+                    f"The gradient explodes: in layer {name} its norm is {g:.3g} {when(step)} (bound "
                     f"{EXPLODED_NORM:g}). A smaller learning rate, gradient clipping (clipnorm), scaled inputs or "
                     "smaller initial weights usually help."
                 )
@@ -99,7 +100,7 @@ def _dead(spec: RunSpec, history: History) -> Diagnosis | None:
         if series[step] > MOST:
             sentence = (
                 f"Dead units: in layer {name}, {series[step]:.0%} of the units are 0 for every point that was looked "
-                f"at {_when(step)} (bound {MOST:.0%}); they pass no gradient and cannot come back. A smaller "
+                f"at {when(step)} (bound {MOST:.0%}); they pass no gradient and cannot come back. A smaller "
                 "learning rate, a bias that does not start negative, or leaky_relu usually help."
             )
             return Diagnosis("dead_relu", sentence, name, series[step], MOST)
@@ -112,7 +113,7 @@ def _saturated(spec: RunSpec, history: History) -> Diagnosis | None:
             if series[step] > MOST:
                 sentence = (
                     f"Saturation: in layer {name}, {series[step]:.0%} of the activations sit on the flat ends of the "
-                    f"function {_when(step)} (bound {MOST:.0%}), where its slope is nearly 0. Smaller initial "
+                    f"function {when(step)} (bound {MOST:.0%}), where its slope is nearly 0. Smaller initial "
                     "weights, scaled inputs, batch normalisation or a smaller learning rate usually help."
                 )
                 return Diagnosis("saturation", sentence, name, series[step], MOST)
@@ -166,7 +167,7 @@ def _diverged(spec: RunSpec, history: History) -> Diagnosis | None:
         first = history.get(PROBE_LOSS, {}).get(0, series[min(series)])
         if not math.isfinite(last) or (max(series) > 0 and first > 0 and last > LOSS_GROWTH * first):
             sentence = (
-                f"Diverged: the loss is {last:.3g} {_when(max(series))}, at the start it was {first:.3g} (bound: "
+                f"Diverged: the loss is {last:.3g} {when(max(series))}, at the start it was {first:.3g} (bound: "
                 f"{LOSS_GROWTH:g} times that). Each step overshoots. A smaller learning rate, by a factor of ten to "
                 "begin with, usually helps."
             )

@@ -233,7 +233,7 @@ def gradient_by_layer(
     _dress(
         ax,
         "layer, from the input to the output",
-        "gradient norm ‖∂E/∂W‖",
+        "gradient norm ‖∂E/∂W‖ (loss per weight)",
         "How much gradient each layer gets",
     )
     ax.legend(frameon=False)
@@ -274,7 +274,7 @@ def activation_histograms(layers: Mapping[str, Mapping[str, tuple[Array, Array]]
             total = max(1.0, float(np.sum(counts)))
             style = {"color": COLOURS[index % 8], "linewidth": 1.5, "linestyle": ("-", "--", ":")[index % 3]}
             ax.stairs(100 * counts / total, edges, fill=False, label=label, **style)
-        _dress(ax, "activation a", "share of values (%)", name)
+        _dress(ax, "activation a (no unit)", "share of values (%)", name)
     for ax in grid[len(layers) :]:
         ax.set_axis_off()
     handles, labels = grid[0].get_legend_handles_labels()

@@ -7,14 +7,13 @@ more than it saves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
 from keras import ops
 
-from experiments import backend
+from experiments import activity, backend
 from experiments.activations import ACTIVATIONS
 from experiments.backend import Tensor
 from experiments.diagnostics import PROBE_LOSS
@@ -32,8 +31,7 @@ class Probe:
         self.program = program
         x, y = data.get("val", data["train"])
         self.x, self.y = x[:POINTS], y[:POINTS]
-        layers = program.spec.model.layers
-        self.active = [i for i, entry in enumerate(layers) if hasattr(entry, "activation")]
+        self.active = {i: program.model.layers[i] for i in activity.active(program.spec.model.layers)}
         owner = {id(v): i for i, layer in enumerate(program.model.layers) for v in layer.trainable_variables}
         self.owners = [owner[id(v)] for v in program.model.trainable_variables]
         self.kernels = [len(v.shape) > 1 for v in program.model.trainable_variables]
@@ -64,7 +62,7 @@ class Probe:
     ) -> dict[str, Tensor]:  # fmt: skip
         """One lane's measurements, each a number."""
         program, names = self.program, [layer.name for layer in self.program.model.layers]
-        with self._noted() as sums:
+        with activity.noted(self.active) as sums:
             outputs, _ = program.model.stateless_call(weights, frozen, x, training=False)
         values: dict[str, Tensor] = {PROBE_LOSS: program.loss(y, outputs)}
         for index, (z, a) in sums.items():
@@ -96,30 +94,6 @@ class Probe:
             rest = [axis for axis in range(len(a.shape)) if axis != unit]
             found["dead"] = ops.mean(ops.min(zero, axis=rest))
         return found
-
-    @contextmanager
-    def _noted(self) -> Iterator[dict[int, tuple[Tensor, Tensor]]]:
-        """While traced: layer index -> (weighted sums, activations). Not inside recurrent loops."""
-        seen: dict[int, tuple[Tensor, Tensor]] = {}
-        before: list[tuple[Any, Any]] = []
-        for index in self.active:
-            layer = self.program.model.layers[index]
-            if hasattr(layer, "cell"):
-                continue
-            function = layer.activation
-
-            def noting(z: Tensor, index: int = index, function: Any = function) -> Tensor:
-                a = function(z)
-                seen[index] = (z, a)
-                return a
-
-            before.append((layer, function))
-            object.__setattr__(layer, "activation", noting)
-        try:
-            yield seen
-        finally:
-            for layer, function in before:
-                object.__setattr__(layer, "activation", function)
 
 
 def probe(program: Program, data: Mapping[str, tuple[Tensor, Tensor]]) -> Probe | None:

@@ -56,7 +56,7 @@ class Progress:
     metrics: dict[str, float] = field(default_factory=dict)
     outcome: Outcome | None = None
     history: dict[str, dict[int, float]] = field(default_factory=dict)
-    """What diagnoses are made of: metric -> epochs completed -> value, of this attempt."""
+    """What diagnoses are made of: metric -> epochs completed -> value, of all attempts."""
 
     def active(self, position: Position) -> bool:
         """A lane that was resumed further on waits until the tile has come to where it is."""

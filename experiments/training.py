@@ -129,6 +129,7 @@ def _start(
         if checkpoint:
             lane.starts, lane.best = checkpoint.position, checkpoint.best
             lane.waited, lane.train_s = checkpoint.waited, checkpoint.train_s
+            lane.history = checkpoint.history
         lanes.append(lane)
         states[where] = checkpoint.state if checkpoint else start
     tile = Tile(
@@ -157,7 +158,10 @@ def _introduce(tile: Tile, device: str) -> None:
     for lane in tile.lanes:
         tile.recorder.tags(lane.lane, facts)
     if tile.position == START:
+        fresh = {lane.lane for lane in tile.active()}  # a resumed lane was measured before its first attempt
         for lane, measured in zip(tile.lanes, _probe(tile), strict=True):
+            if lane.lane not in fresh:
+                continue
             lane.remember(0, measured)
             if probed := probe.recorded(measured):
                 tile.recorder.metrics(lane.lane, 0, probed)
@@ -326,5 +330,6 @@ def _save(tile: Tile, lanes: Sequence[Progress]) -> None:
             lane.waited,
             lane.train_s,
             state,
+            lane.history,
         )
         tile.recorder.checkpoint(lane.lane, tile.position.epoch, dump(checkpoint))

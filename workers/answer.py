@@ -112,10 +112,7 @@ def predict(child: Child, run: Run, payload: Mapping[str, Any]) -> Json:
 
 def plot(child: Child, run: Run, payload: Mapping[str, Any]) -> Json:
     """The run's pictures from what is stored: into MLflow, and as base64."""
-    found = queries.metric_history(child.store, run.id, limit=1_000_000)[0]
-    history: dict[str, dict[int, float]] = {}
-    for point in found:
-        history.setdefault(point.key, {})[point.step] = float("nan") if point.value is None else point.value
+    history = illustrate.recorded(child.store, run.id)
     drawn = illustrate.draw(run.run_spec(), source(child.settings), history, stored_weights(child, run))
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(4) as pool:
         files = []

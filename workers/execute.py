@@ -129,10 +129,15 @@ class Tile:
         if weights is not None:
             self.recorder.metrics(lane, outcome.epochs, illustrate.learned(spec, self.source, weights))
         if illustrate.wanted(self.child.store, run, spec):
-            drawn = illustrate.draw(spec, self.source, self.recorder.history[lane], weights)
-            for path, content in drawn.items():
+            for path, content in illustrate.draw(spec, self.source, self._history(lane), weights).items():
                 self.recorder.artifact(lane, path, content)
         return [outcome]
+
+    def _history(self, lane: int) -> dict[str, dict[int, float]]:
+        """The run's metrics of all attempts: earlier ones from the database, this one's from memory."""
+        run, mine = self.runs[lane], self.recorder.history[lane]
+        before = illustrate.recorded(self.child.store, run.id) if run.attempt > 1 else {}
+        return {key: {**before.get(key, {}), **mine.get(key, {})} for key in [*before, *mine]}
 
     def _end(self, outcomes: Sequence[Outcome]) -> None:
         """Commit all lanes in one transaction, or give them back; lost ones are somebody else's."""

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from experiments import plots
+from experiments import activity, diagnostics, models, plots
+from experiments.activations import ACTIVATIONS
 from experiments.datasets import Data, Source
 from experiments.runs import RunSpec
 from service.lifecycle import Run
@@ -28,15 +29,25 @@ def wanted(store: Store, run: Run, spec: RunSpec) -> bool:
 
 
 def draw(spec: RunSpec, source: Source, history: History, weights: bytes | None) -> Pictures:
-    """Path inside the artifacts -> PNG. Without weights (a run that never got that far) the curves alone."""
+    """Path inside the artifacts -> PNG. Without weights (a run that never got that far) what the metrics show."""
     drawn = {"plots/loss_curves.png": plots.loss_curves(_curves(history), spec.loss.name)}
+    drawn |= _gradients(spec, history)
     if weights is not None:
         model = trained(spec, weights)
         data = spec.dataset.load(source, spec.model.data_format)
         if all(np.isfinite(np.asarray(value)).all() for value in model.get_weights()):
             drawn |= _BY_KIND[spec.data_shape.kind](spec, model, data)
             drawn |= _first_layer(spec, model)
+            drawn |= _activations(spec, model, data)
     return drawn
+
+
+def recorded(store: Store, run_id: str) -> dict[str, dict[int, float]]:
+    """A run's metrics as stored, of all its attempts: name -> epochs completed -> value."""
+    found: dict[str, dict[int, float]] = {}
+    for point in queries.metric_history(store, run_id, limit=1_000_000)[0]:
+        found.setdefault(point.key, {})[point.step] = float("nan") if point.value is None else point.value
+    return found
 
 
 def learned(spec: RunSpec, source: Source, weights: bytes) -> dict[str, float]:
@@ -104,6 +115,29 @@ def _binary(spec: RunSpec, model: keras.Model, data: Data) -> Pictures:
 
 
 _BY_KIND = {"regression": _regression, "classification": _classification, "binary": _binary}
+
+
+def _gradients(spec: RunSpec, history: History) -> Pictures:
+    """The gradient's norm in every layer, before training and at the end; nothing where it was not measured."""
+    found = diagnostics.layers(history, "grad_norm")
+    times = sorted({step for series in found.values() for step in series})
+    if not times:
+        return {}
+    norms = {
+        diagnostics.when(step): [series.get(step, float("nan")) for series in found.values()]
+        for step in dict.fromkeys((times[0], times[-1]))
+    }
+    hidden = {ACTIVATIONS[name].derivative_bound for name in spec.model.activations[:-1]}
+    bound = max(hidden, default=None)
+    return {"plots/gradient_by_layer.png": plots.gradient_by_layer(norms, list(found), bound)}
+
+
+def _activations(spec: RunSpec, model: keras.Model, data: Data) -> Pictures:
+    """How each layer's activations are distributed over points that were not trained on, before and after."""
+    points = data.x_validation if len(data.x_validation) else data.x_test
+    networks = {"before training": models.build(spec), "after training": model}
+    found = activity.histograms(spec, networks, points)
+    return {"plots/activations.png": plots.activation_histograms(found)} if found else {}
 
 
 def _first_layer(spec: RunSpec, model: keras.Model) -> Pictures:

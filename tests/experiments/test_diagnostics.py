@@ -113,3 +113,82 @@ def test_rules_at_their_bounds():
     assert found({PROBE_LOSS: {0: math.log(10) + 0.51}}) == {"initial_loss"}
     assert found({PROBE_LOSS: {0: 2.3, 1: 22.0}}) == set()
     assert found({PROBE_LOSS: {0: 2.3, 1: 23.1}}) == {"diverged"}
+
+
+def whole_and_resumed(**document):
+    """A run's tags and metrics: uninterrupted, and given back after every epoch and resumed each time."""
+    whole = trained(**document)
+    spec, recorder = run_of(**document), MemoryRecorder()
+    while True:
+        begun = len(recorder.history[0].get("train/loss", {}))
+
+        def stop(lane, begun=begun):
+            return "drain" if len(recorder.history[0].get("train/loss", {})) > begun else None
+
+        resume = [recorder.checkpoints[0][1] if recorder.checkpoints else None]
+        (outcome,) = train([spec], recorder, stop, source=Source(), resume=resume)
+        if outcome.status == "FINISHED":
+            return whole, recorder
+
+
+RESUMED = {
+    "vanishing_gradient": {**SICK["vanishing_gradient"], "training": {"epochs": 3}},
+    "initial_loss": {**SICK["initial_loss"], "training": {"epochs": 3}},
+    "exploding_gradient": {
+        "dataset": {"name": "diabetes"}, "loss": "half_squared_error", "training": {"epochs": 3},
+        "model": {"hidden": [8], "kernel_initializer": {"name": "random_normal", "stddev": 3.0}},
+        "optimizer": {"name": "sgd", "learning_rate": 1e-9},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RESUMED)
+def test_a_resumed_run_has_the_diagnoses_of_an_uninterrupted_one(name):
+    """What happened before the interruption counts: these three are seen before the first epoch."""
+    whole, resumed = whole_and_resumed(**RESUMED[name])
+    assert name in names(whole)
+    diagnoses = {key: text for key, text in whole.tagged[0].items() if "diagnosis" in key}
+    assert {key: text for key, text in resumed.tagged[0].items() if "diagnosis" in key} == diagnoses
+    measured = {key: value for key, value in whole.history[0].items() if not key.startswith("time/")}
+    assert {
+        key: value for key, value in resumed.history[0].items() if not key.startswith("time/")
+    } == measured
+
+
+def test_a_lane_resumed_beside_a_fresh_one_is_not_measured_as_untrained():
+    specs = [run_of(**HEALTHY["relu"], seed=seed) for seed in (0, 1)]
+    whole, cut = MemoryRecorder(), MemoryRecorder()
+    train(specs, whole, lambda lane: None, source=Source())
+    train(specs, cut, lambda lane: "drain" if cut.history[0].get("train/loss") else None, source=Source())
+    mixed = MemoryRecorder()
+    train(specs, mixed, lambda lane: None, source=Source(), resume=[cut.checkpoints[0][1], None])
+    key = "layers/1-dense/grad_norm"
+    assert set(mixed.history[0][key]) == {2}
+    assert mixed.history[1][key] == whole.history[1][key]
+
+
+RECURRENT = {
+    kind: {"model": {"layers": [{"type": kind, "units": 6}, {"type": "dense", "units": 10}]}}
+    for kind in ("simple_rnn", "lstm", "gru")
+}
+
+
+@pytest.mark.parametrize("kind", RECURRENT)
+def test_recurrent_layers_are_measured_in_every_lane(kind):
+    """A state of tanh lies in (−1, 1): its mean too, and its deviation is below 1; lanes differ by their seed."""
+    recorder = MemoryRecorder()
+    specs = [run_of(**RECURRENT[kind], training={"epochs": 1}, seed=seed) for seed in (0, 1)]
+    train(specs, recorder, lambda lane: None, source=Source())
+    found = [recorder.history[lane][f"layers/1-{kind}/std"][0] for lane in (0, 1)]
+    assert all(0 < value < 1 for value in found)
+    assert found[0] != found[1]
+    assert recorder.history[0][f"layers/1-{kind}/saturated"][0] == 0
+    assert names(recorder) == set()
+
+
+def test_a_saturated_recurrent_layer_is_named():
+    layers = [
+        {"type": "simple_rnn", "units": 8, "kernel_initializer": {"name": "random_normal", "stddev": 50.0}},
+        {"type": "dense", "units": 10},
+    ]
+    assert "saturation" in names(trained(model={"layers": layers}))
