@@ -1,4 +1,4 @@
-"""The activation and the loss that Keras lacks: the perceptron's step and the delta rule's ½Σ(t−y)²."""
+"""What Keras lacks, the perceptron's step and the delta rule's ½Σ(t−y)², and what of Keras cannot be mapped over lanes."""
 
 from __future__ import annotations
 
@@ -24,3 +24,24 @@ class HalfSquaredError(keras.losses.Loss):  # type: ignore[misc]
     def call(self, y_true: Any, y_pred: Any) -> Any:
         y_true = ops.cast(y_true, y_pred.dtype)
         return ops.sum(ops.square(y_true - y_pred), axis=-1) * 0.5  # (batch,)
+
+
+class Hinge(keras.losses.Loss):  # type: ignore[misc]
+    """max(1 − (2t − 1) y, 0), mean over the outputs, t of 0 and 1. Keras' own asks at run time whether its
+    targets are 0 and 1 or already −1 and 1, and that branch cannot be compiled for many lanes.
+    """
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return ops.mean(_missing_margin(y_true, y_pred), axis=-1)  # (batch,)
+
+
+class SquaredHinge(keras.losses.Loss):  # type: ignore[misc]
+    """max(1 − (2t − 1) y, 0)², mean over the outputs; see Hinge."""
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return ops.mean(ops.square(_missing_margin(y_true, y_pred)), axis=-1)  # (batch,)
+
+
+def _missing_margin(y_true: Any, y_pred: Any) -> Any:
+    signs = 2 * ops.cast(y_true, y_pred.dtype) - 1
+    return ops.maximum(1 - signs * y_pred, 0)  # (batch, outputs)

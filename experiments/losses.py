@@ -39,7 +39,7 @@ class Loss(Strict):
     integer_targets: ClassVar[bool] = False
     smoothness: ClassVar[Literal["Cinf", "C1", "C0"]] = "Cinf"
     two_units: ClassVar[bool] = False
-    """True where two classes need two outputs."""
+    """True where a single output says nothing: two classes need two, and one target number is too few."""
     any_units: ClassVar[bool] = False
     """True where the number of outputs is free (embeddings)."""
     lanes: ClassVar[bool] = True
@@ -233,6 +233,7 @@ class LogCosh(Loss):
 
 
 class CosineSimilarity(Loss):
+    two_units: ClassVar[bool] = True
     keras_name: ClassVar[str | None] = "CosineSimilarity"
     formula: ClassVar[str] = "-Σ t y / (|t| |y|)"
     name: Literal["cosine_similarity"] = "cosine_similarity"

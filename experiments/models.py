@@ -28,8 +28,12 @@ OURS: dict[str, type[keras.layers.Layer]] = {
 """Layers that stand for Keras' own, or that Keras lacks."""
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {"step": functions.step}
 """Activations that Keras lacks."""
-LOSSES: dict[str, type[keras.losses.Loss]] = {"half_squared_error": functions.HalfSquaredError}
-"""Losses that Keras lacks."""
+LOSSES: dict[str, type[keras.losses.Loss]] = {
+    "half_squared_error": functions.HalfSquaredError,
+    "hinge": functions.Hinge,
+    "squared_hinge": functions.SquaredHinge,
+}
+"""Losses that stand for Keras' own, or that Keras lacks."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ def activation(name: str) -> Callable[[Any], Any]:
 
 def loss(entry: Loss, dtype: str | None = None) -> keras.losses.Loss:
     """The loss as Keras computes it: the mean over the batch."""
-    cls = LOSSES[entry.name] if entry.keras_name is None else getattr(keras.losses, entry.keras_name)
+    cls = LOSSES.get(entry.name) or getattr(keras.losses, str(entry.keras_name))
     return cls(**entry.arguments(), dtype=dtype)
 
 

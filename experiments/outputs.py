@@ -43,6 +43,15 @@ def _size(loss: Loss, shape: DataShape, output: Shape, path: str) -> list[Proble
     allowed = {shape.outputs}
     if shape.kind == "binary":
         allowed = {2} if loss.two_units else {1, 2}
+    if loss.two_units and shape.kind == "regression" and shape.outputs == 1:
+        return [
+            Problem(
+                "loss",
+                f"{loss.name} compares directions; the data have targets of one number, whose direction is a "
+                "sign: the gradient is 0 everywhere",
+                sorted(n for n, one in LOSSES.items() if shape.kind in one.kinds and not one.two_units),
+            )
+        ]
     if output[0] in allowed or loss.any_units:
         return []
     what = f"{shape.classes} classes" if shape.classes else f"targets of {shape.outputs} numbers"

@@ -116,6 +116,11 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "model.layers[0]",
         "one of them 1",
     ),
+    "a direction of one number": (
+        {"dataset": "diabetes", "model": {"hidden": [4]}, "loss": "cosine_similarity", "optimizer": "sgd"},
+        "loss",
+        "the gradient is 0 everywhere",
+    ),
     "softmax with mse on one unit": (
         {
             "dataset": "linear",

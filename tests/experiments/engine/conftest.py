@@ -101,7 +101,7 @@ def fitted(spec: RunSpec) -> tuple[keras.Model, list[float]]:
         arguments["learning_rate"] = getattr(keras.optimizers.schedules, rate["class_name"])(**rate["config"])
     model.compile(
         optimizer=getattr(keras.optimizers, spec.optimizer.keras_name)(**arguments),
-        loss=models.loss(spec.loss),
+        loss=keras_loss(spec),
         jit_compile=False,
     )
     batches = Batches(spec)
@@ -109,6 +109,13 @@ def fitted(spec: RunSpec) -> tuple[keras.Model, list[float]]:
         batches, epochs=spec.training.epochs, steps_per_epoch=batches.per_epoch, shuffle=False, verbose=0
     )
     return model, [float(loss) for loss in history.history["loss"]]
+
+
+def keras_loss(spec: RunSpec) -> keras.losses.Loss:
+    """Keras' own, where it has one."""
+    if spec.loss.keras_name is None:
+        return models.loss(spec.loss)
+    return getattr(keras.losses, spec.loss.keras_name)(**spec.loss.arguments())
 
 
 class Batches(keras.utils.PyDataset):
