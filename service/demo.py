@@ -1,10 +1,10 @@
-"""`make demo`: a whole comparison on this machine, from a spec file to a table with verdicts.
+"""`make demo`: a whole question on this machine, from a spec file to its verdicts.
 
     python -m service.demo [--exit] [SPEC.yaml]
 
-Starts the embedded stack on the home folder, or uses the one that runs there; submits the spec; shows how
-many runs are in which status; prints the comparison and where to look at it; and stays up until Ctrl-C. Where
-MNIST cannot be had it says so and runs on `digits`, which scikit-learn brings along.
+Starts the embedded stack on the home folder, or uses the one that runs there; submits the spec; shows stage by
+stage how many runs are in which status; prints the comparison, its verdicts and where to look at it; and stays
+up until Ctrl-C. Where MNIST cannot be had it says so and runs on `digits`, which scikit-learn brings along.
 
 Exit status: 0 done, 1 a run failed or the stack does not start.
 """
@@ -21,6 +21,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ SPEC = Path(__file__).resolve().parent.parent / "examples" / "activations.yaml"
 START_WITHIN = 300.0  # seconds
 DOWNLOAD_WITHIN = 180.0  # seconds
 POLL = 0.5  # seconds
+METRIC = "test/accuracy"
 DONE = ("FINISHED", "FAILED", "KILLED")
 Json = dict[str, Any]
 
@@ -114,7 +116,7 @@ def _mnist(settings: Settings) -> Path:
 
 
 def follow(client: Client, experiment: Json) -> Json:
-    """Show the number of runs in each status until all are over."""
+    """Show the number of runs in each status until all are over and the question, if there is one, is too."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
@@ -126,53 +128,70 @@ def follow(client: Client, experiment: Json) -> Json:
     )
     terminal = console()
     with Progress(*columns, console=terminal) as bar:
-        task = bar.add_task("runs", total=experiment["n_runs"], counts="")
+        task = bar.add_task(experiment["stage"], total=experiment["n_runs"], counts="")
         said = ""
         while True:
             experiment = client.get(f"/v1/experiments/{experiment['id']}")
-            status = experiment["status"]
+            status, stage, total = experiment["status"], experiment["stage"], experiment["n_runs"]
             over = sum(status.get(name, 0) for name in DONE)
             counts = "  ".join(f"{name} {count}" for name, count in status.items() if count)
-            bar.update(task, completed=over, total=experiment["n_runs"], counts=counts)
-            if not terminal.is_terminal and counts != said:
-                said = counts
-                say(f"{over}/{experiment['n_runs']}  {counts}")
-            if over >= experiment["n_runs"] and (
-                not experiment["plan"] or experiment["stage"] in ENDED_STAGES
-            ):
+            bar.update(task, description=stage, completed=over, total=total, counts=counts)
+            line = f"{stage}  {over}/{total}  {counts}"
+            if not terminal.is_terminal and line != said:
+                said = line
+                say(line)
+            if over >= total and (not experiment["plan"] or stage in ENDED_STAGES):
                 return experiment
             time.sleep(POLL)
 
 
 def show(client: Client, experiment: Json) -> None:
-    """The comparison as tables: every cell's test accuracy, and what may be claimed."""
-    runs = list(client.items(f"/v1/experiments/{experiment['id']}/runs", limit=200))
-    cells: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for run in runs:
-        value = run["metrics"].get("test/accuracy")
-        if value is not None:
-            levels = run["levels"]
-            cell = cells[levels.get("activation", ""), levels.get("optimizer", "")]
-            cell[levels.get("learning_rate", "")].append(value)
-    rows: list[Sequence[object]] = []
-    for (activation, optimizer), rates in cells.items():
-        best = max(rates, key=lambda rate: statistics.fmean(rates[rate]))
-        everything = [value for values in rates.values() for value in values]
-        rows.append((activation, optimizer, spread(everything), best, spread(rates[best]), len(everything)))
-    columns = ("activation", "optimizer", "over all rates", "best rate", "at the best rate", "runs")
+    """The comparison as tables: every cell's test accuracy, and what may be said of the question."""
+    cells: dict[tuple[str, str], Cell] = defaultdict(Cell)
+    for run in client.items(f"/v1/experiments/{experiment['id']}/runs", limit=200):
+        value, levels = run["metrics"].get(METRIC), run["levels"]
+        if value is None:
+            continue
+        cell = cells[levels.get("activation", ""), levels.get("optimizer", "")]
+        if run["stage"].startswith("tune"):
+            cell.tuning.append(value)
+        else:
+            cell.compared.append(value)
+            cell.rates.add(levels.get("learning_rate", ""))
+    rows: list[Sequence[object]] = [
+        (
+            *names,
+            spread(cell.tuning),
+            ", ".join(sorted(cell.rates)),
+            spread(cell.compared),
+            len(cell.compared),
+        )
+        for names, cell in cells.items()
+    ]
+    columns = ("activation", "optimizer", "over all rates tried", "its best rate", "fresh seeds", "runs")
     print_table("Test accuracy, mean ± standard deviation", columns, rows)
-    compared = client.get(
-        f"/v1/experiments/{experiment['id']}/comparison", factor="activation", metric="test/accuracy"
-    )
+    compared = client.get(f"/v1/experiments/{experiment['id']}/comparison")
     rows = [
         (f"{v['a']} − {v['b']}", number(v["effect"]), number(v["low"]), number(v["high"]), v["text"])
         for v in compared["verdicts"]
     ]
-    print_table("Test accuracy, compared", ("difference", "mean", "from", "to", "what may be said"), rows)
+    title = f"{compared['factor']} by {compared['metric']}: which is better?"
+    print_table(title, ("difference", "mean", "from", "to", "what may be said"), rows)
+
+
+@dataclass
+class Cell:
+    """Test accuracies of one activation under one optimizer: while its rate was tuned, and on fresh seeds."""
+
+    tuning: list[float] = field(default_factory=list)
+    compared: list[float] = field(default_factory=list)
+    rates: set[str] = field(default_factory=set)
 
 
 def spread(values: Sequence[float]) -> str:
-    """`0.941 ± 0.003`; the standard deviation needs two values."""
+    """`0.941 ± 0.003`; the standard deviation needs two values, the mean one."""
+    if not values:
+        return "–"
     deviation = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
     return f"{statistics.fmean(values):.3f}{deviation}"
 
@@ -206,10 +225,10 @@ def demo(spec: Path, *, leave: bool) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m service.demo", description="A whole comparison, here and now."
+        prog="python -m service.demo", description="A whole question, here and now."
     )
     parser.add_argument("spec", nargs="?", type=Path, default=SPEC)
-    parser.add_argument("--exit", action="store_true", help="end after printing the table")
+    parser.add_argument("--exit", action="store_true", help="end after printing the verdicts")
     options = parser.parse_args(arguments)
     try:
         return demo(options.spec, leave=options.exit)

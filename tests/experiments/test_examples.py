@@ -13,6 +13,7 @@ from experiments import programs
 from experiments.datasets import Source
 from experiments.documents import parse_yaml
 from experiments.errors import SpecError
+from experiments.questions import progress, question_of
 from experiments.recording import MemoryRecorder
 from experiments.spec import ExperimentSpec, Point
 from experiments.training import Outcome
@@ -61,7 +62,13 @@ def test_the_two_ways_to_write_the_cnn_are_one_network() -> None:
 
 
 def test_the_demo_is_large_enough() -> None:
-    runs = points("activations")
+    spec = ExperimentSpec.parse((FOLDER / "activations.yaml").read_text())
+    question = question_of(spec)
+    assert question is not None
+    assert question.looks == (5,)
+    stage = progress(question, ()).next
+    assert stage is not None
+    runs = [spec.point(ask.levels, ask.seed) for ask in stage.asks]
     counts = [
         len({point.levels[name] for point in runs})
         for name in ("activation", "optimizer", "learning_rate", "seed")
