@@ -101,7 +101,8 @@ def script(url: str, count: int, seed: int) -> tuple[float, dict[str, float]]:
     from experiments import models
     from experiments.datasets import Source
     from experiments.spec import ExperimentSpec
-    from service.tracking import DatasetCard, ExperimentCard, MetricValue, RunCard, Tracking
+    from service.mlflow_cards import DatasetCard, ExperimentCard, MetricValue, RunCard
+    from service.tracking import Tracking
 
     spec = ExperimentSpec.parse({**SPEC, "sweep": {**SPEC["sweep"], "seeds": [seed, seed + 1, seed + 2]}})
     points = spec.expand()

@@ -199,6 +199,7 @@ def spread(values: Sequence[float]) -> str:
 def addresses(experiment: Json, url: str) -> None:
     say("")
     say(f"  the runs in MLflow   {experiment['links'].get('mlflow') or experiment['mlflow']['url']}")
+    say(f"  side by side         {experiment['links'].get('compare')}")
     say(f"  the report           {experiment['links']['report']}")
     say(f"  the API              {url}/docs")
 

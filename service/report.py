@@ -22,6 +22,7 @@ from experiments.effects import lower_is_better
 from service import pictures
 from service.comparison import Comparison, compare_runs, level_of, signed
 from service.lifecycle import Run
+from service.mlflow_pages import MlflowPages
 from service.pictures import Bar, Line
 from service.results import diverged, state_of
 from service.settings import Settings
@@ -66,7 +67,11 @@ def render(
     """The page of an experiment, for its question or for any other factor and metric. Raises NotFound."""
     experiment = queries.get_experiment(store, experiment_id)
     runs = queries.all_runs(store, experiment.id)
-    found = compare_runs(experiment, runs, factor=factor, metric=metric)
+    return whole(store, compare_runs(experiment, runs, factor=factor, metric=metric), settings)
+
+
+def whole(store: Store, found: Comparison, settings: Settings) -> str:
+    """The page of a comparison, with the curves that the store has of its runs."""
     keys = _curve_keys(found.metric) + _gradient_keys(found.runs)
     curves = queries.metric_values(store, found.used, keys)
     return page(found, curves, settings)
@@ -128,16 +133,15 @@ def _links(found: Comparison, settings: Settings) -> dict[str, str]:
     path = f"{base}/v1/experiments/{id}"
     links = {"experiment (API)": path, "comparison (JSON)": f"{path}/comparison"}
     if found.experiment.mlflow_experiment_id:
-        mlflow = settings.public_mlflow_url.rstrip("/")
-        links["MLflow"] = f"{mlflow}/#/experiments/{found.experiment.mlflow_experiment_id}/runs"
+        pages, there = MlflowPages(settings.public_mlflow_url), found.experiment.mlflow_experiment_id
+        links |= {"MLflow": pages.experiment(there), "compare in MLflow": pages.compare(there)}
     return links
 
 
 def _row(run: Run, found: Comparison, settings: Settings) -> dict[str, Any]:
     link = f"{settings.url.rstrip('/')}/v1/runs/{run.id}"
     if run.mlflow_run_id and run.mlflow_experiment_id:
-        mlflow = settings.public_mlflow_url.rstrip("/")
-        link = f"{mlflow}/#/experiments/{run.mlflow_experiment_id}/runs/{run.mlflow_run_id}"
+        link = MlflowPages(settings.public_mlflow_url).run(run.mlflow_experiment_id, run.mlflow_run_id)
     others = ", ".join(f"{k} = {v}" for k, v in run.levels.items() if k not in (found.factor, "seed"))
     return {
         "id": run.id,

@@ -14,9 +14,11 @@ from __future__ import annotations
 import json
 import os
 import socket
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -24,13 +26,22 @@ import structlog
 from service import operations
 from service.errors import Conflict, ServiceError
 from service.lifecycle import Experiment, Run, RunStatus, Shipped
+from service.mlflow_cards import (
+    DatasetCard,
+    ExperimentCard,
+    MetricValue,
+    RunCard,
+    RunRef,
+    TrackingError,
+    TrackingRefused,
+)
 from service.settings import Settings, get_settings
 from service.spool import Spool
 from service.store import Store, queries
-from service.summary import BEST, BEST_RUN, summarize
+from service.summary import BEST, BEST_RUN, REPORT, summarize
 
 if TYPE_CHECKING:
-    from service.tracking import RunRef, Tracking
+    from service.tracking import Tracking
 
 log = structlog.get_logger(__name__)
 TURN_SECONDS = 0.5
@@ -73,7 +84,7 @@ class Shipper:
             StoreUnavailable: so is the database.
         """
         for experiment in queries.experiments_to_ship(self._store):
-            self._describe(experiment)
+            self._described(experiment)
         taken = operations.claim_shipping(
             self._store,
             shipper=self._name,
@@ -117,9 +128,20 @@ class Shipper:
 
     # -- experiments ---------------------------------------------------------------------------------
 
-    def _describe(self, experiment: Experiment) -> str:
-        from service.tracking import ExperimentCard
+    def _described(self, experiment: Experiment) -> None:
+        """`_describe`; where MLflow refuses it time and again, the runs are carried without it."""
+        try:
+            self._describe(experiment)
+            self._refused.pop(experiment.id, None)
+        except TrackingRefused as error:
+            self._refused[experiment.id] = tries = self._refused.get(experiment.id, 0) + 1
+            log.error(
+                "MLflow refuses the experiment", experiment=experiment.id, error=str(error), tries=tries
+            )
+            if tries >= TRIES:  # deleted in MLflow by a person, say
+                operations.shipped_experiment(self._store, experiment.id, change=experiment.change)
 
+    def _describe(self, experiment: Experiment) -> str:
         summary = summarize(self._store, experiment, get_settings())
         best = summary.best.mlflow_run_id if summary.best is not None else None
         card = ExperimentCard(
@@ -127,19 +149,33 @@ class Shipper:
             f"{experiment.name} #{experiment.id[:6]}",
             experiment.name,
             summary.description,
-            {**experiment.tags, BEST_RUN: best} if best else experiment.tags,
+            {**experiment.tags, **summary.views, **({BEST_RUN: best} if best else {})},
         )
-        if best:
-            self._tracking.log(best, tags={BEST: "yes"})
         mlflow_id = experiment.mlflow_experiment_id
         if mlflow_id is None:
             mlflow_id = self._tracking.ensure_experiment(card)
         else:
             self._tracking.describe_experiment(mlflow_id, card)
+        if best:
+            self._crown(mlflow_id, best, summary.report)
         operations.shipped_experiment(
             self._store, experiment.id, change=experiment.change, mlflow_experiment_id=mlflow_id
         )
         return mlflow_id
+
+    def _crown(self, mlflow_id: str, best: str, report: str) -> None:
+        """The best run, and it alone, bears the tag and the report. Told again, or cut off in between and told
+        again, it comes to the same.
+        """
+        for other in self._tracking.tagged(mlflow_id, BEST, "yes"):
+            if other.id != best:
+                self._tracking.remove(other, REPORT)
+                self._tracking.untag(other.id, BEST)
+        with tempfile.TemporaryDirectory() as folder:
+            page = Path(folder, REPORT)
+            page.write_text(report, "utf-8")
+            self._tracking.upload(self._tracking.get_run(best), [(page, REPORT)], self._pool)
+        self._tracking.log(best, tags={BEST: "yes"})
 
     def _purge(self, experiment: Experiment) -> None:
         if experiment.mlflow_experiment_id is not None:
@@ -160,8 +196,6 @@ class Shipper:
 
     def _carried(self, run: Run) -> Shipped:
         """Bring one run up to date in MLflow; what MLflow then knows of it."""
-        from service.tracking import TrackingRefused
-
         self._seen.pop(run.id, None)
         status = str(run.outcome["status"]) if run.outcome and not run.is_terminal else run.status.value
         try:
@@ -205,8 +239,6 @@ class Shipper:
         return ref
 
     def _create(self, run: Run, mlflow_experiment_id: str) -> RunRef:
-        from service.tracking import RunCard
-
         started = run.started_at or run.created_at
         # Until the answer is here and noted in the row, MLflow may have a run that nobody knows of.
         self._unsure.add(run.id)
@@ -218,8 +250,6 @@ class Shipper:
 
     def _log(self, run: Run, ref: RunRef, *, first: bool, over: bool) -> int | None:
         """Metrics stored since the last time; with the first call parameters, with first and last tags."""
-        from service.tracking import MetricValue
-
         stored = queries.metrics_after(self._store, run.id, run.shipped_metric_id, limit=100_000)
         values = [MetricValue(m.key, m.step, m.value, _ms(m.at.timestamp())) for m in stored]
         params = {name: str(value) for name, value in run.params.items()} if first else {}
@@ -228,8 +258,6 @@ class Shipper:
 
     def _deliver(self, run: Run, ref: RunRef) -> None:
         """The files of the attempt whose outcome counts, and the data that it saw."""
-        from service.tracking import DatasetCard
-
         outcome = run.outcome or {}
         if data := outcome.get("dataset"):
             source = json.dumps(data.get("spec", {}), sort_keys=True)
@@ -292,8 +320,6 @@ def run_shipper(settings: Settings, store: Store, spool: Spool, ended: threading
 
 
 def _ship(shipper: Shipper, ended: threading.Event, retention_days: float | None) -> None:
-    from service.tracking import TrackingError
-
     pause = TURN_SECONDS
     expire_at = time.monotonic()
     while not ended.is_set():

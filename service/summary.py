@@ -1,46 +1,89 @@
-"""What MLflow's page of an experiment says: the answer as markdown, links, and which run is the best."""
+"""What MLflow's page of an experiment says: the answer as markdown, links, views, and which run is the best."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import structlog
 
+from experiments.effects import lower_is_better
 from experiments.errors import GradusError
+from experiments.questions import question_of
+from service import report
 from service.comparison import compare_runs, markdown
 from service.keepsakes import ranking
 from service.lifecycle import Experiment, Run, RunStatus
+from service.mlflow_pages import GROUPED, SHARED, MlflowPages, views
 from service.settings import Settings
 from service.store import Store, queries
 
 log = structlog.get_logger(__name__)
 BEST = "gradus.best"
 BEST_RUN = "gradus.best_run"
+REPORT = "report.html"
+"""The artifact of the best run that is the experiment's report."""
+COMPARED = "tags.`gradus.stage` LIKE 'look-%'"
+"""MLflow's search for the runs that a question compares, without those that only tuned it."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The description in markdown, and the best run once the experiment is over."""
+    """What MLflow shows of an experiment: a description in markdown, tags that make its views, and, once it is
+    over, the best run with the report (a whole HTML page) that goes beside it.
+    """
 
     description: str
-    best: Run | None
+    views: Mapping[str, str] = field(default_factory=dict)
+    best: Run | None = None
+    report: str = ""
 
 
 def summarize(store: Store, experiment: Experiment, settings: Settings) -> Summary:
-    """The experiment as MLflow is to show it: a person's own description, then what is known so far.
+    """The experiment as MLflow is to show it: the answer so far, then a person's own description.
 
     The best run is that with the best validation metric (`keepsakes.ranking`), so that the test data did
     not choose it.
     """
     runs = queries.all_runs(store, experiment.id)
-    if experiment.plan is None and not (runs and experiment.is_over):
-        return Summary(experiment.description, None)
-    base = f"{settings.url.rstrip('/')}"
-    links = {"report": f"{base}/experiments/{experiment.id}/report", "Gradus": f"{base}/#{experiment.id}"}
     try:
-        text = markdown(compare_runs(experiment, runs), links)
+        shown = _views(experiment, runs)
+        if experiment.plan is None and not (runs and experiment.is_over):
+            return Summary(experiment.description, shown)
+        found = compare_runs(experiment, runs)
     except GradusError as error:  # an old spec that is no longer read: its runs are carried all the same
         log.warning("no comparison for MLflow's description", experiment=experiment.id, error=str(error))
-        return Summary(experiment.description, None)
-    ranked = ranking(run for run in runs if run.status == RunStatus.FINISHED)
-    return Summary(text, ranked[0] if ranked and experiment.is_over else None)
+        return Summary(experiment.description)
+    over = experiment.is_over and (experiment.plan is None or experiment.plan["wait"] != "running")
+    ranked = ranking(run for run in runs if run.status == RunStatus.FINISHED) if over else []
+    best = ranked[0] if ranked else None
+    page = report.whole(store, found, settings) if best is not None else ""
+    return Summary(markdown(found, _links(experiment, best, shown, settings)), shown, best, page)
+
+
+def _links(
+    experiment: Experiment, best: Run | None, shown: Mapping[str, str], settings: Settings
+) -> dict[str, str]:
+    base, there = settings.url.rstrip("/"), experiment.mlflow_experiment_id
+    links = {"report": f"{base}/experiments/{experiment.id}/report", "Gradus": f"{base}/#{experiment.id}"}
+    if there is not None:
+        pages = MlflowPages(settings.public_mlflow_url)
+        links["runs side by side"] = pages.compare(there)
+        if SHARED + GROUPED in shown:
+            links["runs by level"] = pages.grouped(there)
+        if best is not None and best.mlflow_run_id is not None:
+            links["report kept here"] = pages.artifact(there, best.mlflow_run_id, REPORT)
+    return links
+
+
+def _views(experiment: Experiment, runs: Sequence[Run]) -> dict[str, str]:
+    """The tags of MLflow's views. Raises SpecError where the spec is no longer read."""
+    if not runs:
+        return {}
+    spec = experiment.experiment_spec()
+    factors, question = [*spec.axes(), *spec.tuned()], question_of(spec)
+    if question is None:
+        metric = "test/accuracy" if runs[0].run_spec().data_shape.classes else "test/loss"
+        return views(factors, metric, lower=lower_is_better(metric))
+    factors = list(dict.fromkeys([question.factor, *factors]))
+    return views(factors, question.metric, chosen=COMPARED, lower=question.lower)

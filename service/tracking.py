@@ -5,8 +5,8 @@ made, metrics carry fixed timestamps (MLflow keeps one row per key, timestamp, s
 and tags are set to the same values. Nothing of MLflow's fluent API is used, so there is no active run and
 no global tracking address.
 
-MLflow's answers become two errors: `TrackingUnavailable` (try again later) and `TrackingRefused` (MLflow
-understood and said no; trying again changes nothing).
+MLflow's answers become two errors of `service.mlflow_cards`: `TrackingUnavailable` (try again later) and
+`TrackingRefused` (MLflow understood and said no; trying again changes nothing).
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -48,7 +47,15 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking import MlflowClient
 
-from experiments.errors import GradusError
+from service.mlflow_cards import (
+    DatasetCard,
+    ExperimentCard,
+    MetricValue,
+    RunCard,
+    RunRef,
+    TrackingRefused,
+    TrackingUnavailable,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -60,83 +67,8 @@ PARAM_LENGTH = 6000
 T = TypeVar("T")
 
 
-class TrackingError(GradusError):
-    """MLflow did not do what was asked."""
-
-
-class TrackingUnavailable(TrackingError):
-    """MLflow cannot be reached, took too long or failed inside: the same call may work later."""
-
-
-class TrackingRefused(TrackingError):
-    """MLflow refused the call. `code` is its own error code, such as RESOURCE_DOES_NOT_EXIST."""
-
-    def __init__(self, message: str, code: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
 # Codes that say "not now"; MLflow gives INTERNAL_ERROR also where the connection itself failed.
 _LATER = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "CANCELLED", "ABORTED"}
-
-
-@dataclass(frozen=True)
-class MetricValue:
-    """One point of one curve. `value` None stands for "not finite"; `at_ms` is Unix time in ms."""
-
-    key: str
-    step: int
-    value: float | None
-    at_ms: int
-
-
-KIND = {"mlflow.experimentKind": "custom_model_development"}
-"""Makes MLflow's UI open an experiment at its training runs; without it, at traces of language models."""
-
-
-@dataclass(frozen=True)
-class ExperimentCard:
-    """What MLflow shows of an Experiment. `name` must be unique in MLflow, also among deleted ones."""
-
-    id: str
-    name: str
-    plain_name: str
-    description: str = ""
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-    def mlflow_tags(self) -> dict[str, str]:
-        own = {"gradus.experiment_id": self.id, "gradus.name": self.plain_name, **KIND}
-        note = {"mlflow.note.content": self.description} if self.description else {}
-        return {**self.tags, **note, **own}
-
-
-@dataclass(frozen=True)
-class RunCard:
-    """What MLflow shows of a Run from its creation on. `start_ms` is Unix time in ms."""
-
-    id: str
-    name: str
-    start_ms: int
-    tags: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class RunRef:
-    """A run in MLflow: its id there, and where its artifacts go."""
-
-    id: str
-    artifact_uri: str
-
-
-@dataclass(frozen=True)
-class DatasetCard:
-    """The data a run saw. `digest` identifies its content (MLflow keeps 36 characters)."""
-
-    name: str
-    digest: str
-    source: str
-    schema: str = ""
-    profile: str = ""
 
 
 class Tracking:
@@ -203,6 +135,12 @@ class Tracking:
             token = page.token
             if not token:
                 return found
+
+    def tagged(self, experiment_id: str, name: str, value: str) -> list[RunRef]:
+        """The runs of an experiment that carry a tag with this value; at most 100."""
+        search = f"tags.`{name}` = '{value}'"
+        page = _call(self.client.search_runs, [experiment_id], filter_string=search, max_results=100)
+        return [_ref(run) for run in page]
 
     def find_run(self, experiment_id: str, run_id: str) -> RunRef | None:
         """The MLflow run that carries the tag `gradus.run_id` = run_id."""
@@ -275,6 +213,20 @@ class Tracking:
 
         for done in [pool.submit(put, local, path) for local, path in files]:
             done.result()
+
+    def remove(self, run: RunRef, path: str) -> None:
+        """Remove one artifact; one that is gone already is fine."""
+        repository = get_artifact_repository(run.artifact_uri, tracking_uri=self.url)
+        if path in {file.path for file in _call(repository.list_artifacts)}:
+            _call(repository.delete_artifacts, path)
+
+    def untag(self, mlflow_run_id: str, name: str) -> None:
+        """Remove a tag from a run; one that is gone already is fine."""
+        try:
+            _call(self.client.delete_tag, mlflow_run_id, name)
+        except TrackingRefused as error:
+            if error.code != "RESOURCE_DOES_NOT_EXIST":
+                raise
 
     def download(self, run: RunRef, path: str, folder: Path) -> Path:
         """Fetch one artifact into a folder; the local file."""

@@ -17,8 +17,9 @@ import structlog
 from experiments.errors import GradusError
 from service import operations
 from service.lifecycle import Request, Run
+from service.mlflow_cards import RunRef
 from service.store import queries
-from service.tracking import RunRef, Tracking, save_keras_model
+from service.tracking import Tracking, save_keras_model
 from workers import illustrate
 from workers.child import Child, surroundings
 from workers.networks import outputs, ready, trained

@@ -22,6 +22,7 @@ from service import operations, questions, report
 from service.api.auth import SCOPES, Principal
 from service.api.dependencies import ExperimentId, SettingsDep, StoreDep
 from service.lifecycle import Experiment
+from service.mlflow_pages import MlflowPages
 from service.settings import Settings
 from service.store import Store, queries
 
@@ -174,11 +175,7 @@ def _experiments(store: Store, settings: Settings) -> list[dict[str, Any]]:
 def _entry(experiment: Experiment, settings: Settings) -> dict[str, Any]:
     total = max(1, experiment.n_runs)
     over = sum(experiment.counts.get(status, 0) for status in ("FINISHED", "FAILED", "KILLED"))
-    mlflow = None
-    if experiment.mlflow_experiment_id is not None:
-        mlflow = (
-            f"{settings.public_mlflow_url.rstrip('/')}/#/experiments/{experiment.mlflow_experiment_id}/runs"
-        )
+    pages, there = MlflowPages(settings.public_mlflow_url), experiment.mlflow_experiment_id
     plan = experiment.plan or {}
     return {
         "id": experiment.id,
@@ -191,7 +188,8 @@ def _entry(experiment: Experiment, settings: Settings) -> dict[str, Any]:
         "over": over,
         "percent": 100 * over // total,
         "counts": [(status.lower(), experiment.counts.get(status, 0)) for status in STATUSES],
-        "mlflow": mlflow,
+        "mlflow": pages.experiment(there) if there else None,
+        "compare": pages.compare(there) if there else None,
     }
 
 

@@ -9,6 +9,7 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.lifecycle import ApiKey, Experiment, Run, StoredMetric, Worker
+from service.mlflow_pages import MlflowPages
 from service.settings import Settings
 
 T = TypeVar("T")
@@ -148,18 +149,17 @@ class Place:
 
     def __init__(self, request: Request, settings: Settings) -> None:
         self.base = str(request.base_url).rstrip("/")
-        self.mlflow = settings.public_mlflow_url.rstrip("/")
+        self.mlflow = MlflowPages(settings.public_mlflow_url)
 
     def at(self, path: str) -> str:
         return self.base + path
 
     def mlflow_place(self, experiment_id: str | None) -> MlflowPlace:
-        url = f"{self.mlflow}/#/experiments/{experiment_id}" if experiment_id is not None else None
+        url = self.mlflow.experiment(experiment_id) if experiment_id is not None else None
         return MlflowPlace(experiment_id=experiment_id, url=url)
 
     def mlflow_run(self, experiment_id: str | None, run_id: str | None) -> MlflowPlace:
-        known = experiment_id is not None and run_id is not None
-        url = f"{self.mlflow}/#/experiments/{experiment_id}/runs/{run_id}" if known else None
+        url = self.mlflow.run(experiment_id, run_id) if experiment_id and run_id else None
         return MlflowPlace(experiment_id=experiment_id, run_id=run_id, url=url)
 
     def _links(self, path: str, mlflow: MlflowPlace, **others: str) -> Links:
@@ -190,11 +190,14 @@ class Place:
             "priority",
             "version",
         )
+        links = self._links(path, mlflow, **parts)
+        if e.mlflow_experiment_id is not None:
+            links["compare"] = self.mlflow.compare(e.mlflow_experiment_id)
         return {
             **{name: getattr(e, name) for name in (*same, "created_at", "updated_at")},
             "status": e.counts,
             "mlflow": mlflow,
-            "links": self._links(path, mlflow, **parts),
+            "links": links,
         }
 
     def run(self, run: Run) -> RunOut:

@@ -88,7 +88,7 @@ def open_(id: Id, as_json: AsJson = False) -> None:
     """Print the addresses of an experiment or a run: API, MLflow, report."""
     client = connect()
     kind, found = client.find(id)
-    shown = ("self", "report", "mlflow", "experiment")
+    shown = ("self", "report", "mlflow", "compare", "experiment")
     links = {name: address for name, address in found["links"].items() if name in shown}
     if kind == "experiments":
         links = {"start page": client.url + "/", **links}

@@ -79,7 +79,7 @@ def _experiment(found: Mapping[str, Any]) -> None:
         for stage in plan["stages"]:
             say(f"    {stage['name']:<10}{stage['ended']} of {stage['runs']} runs, {stage['state']}")
     for name, address in found["links"].items():
-        if name in ("self", "report", "mlflow"):
+        if name in ("self", "report", "mlflow", "compare"):
             say(f"  {name:<10}{address}")
 
 

@@ -62,7 +62,7 @@ def send(document: Mapping[str, Any]) -> dict[str, Any]:
 def announce(experiment: Mapping[str, Any]) -> None:
     say(f"{experiment['name']}: {experiment['n_runs']} runs accepted")
     say(f"  id       {experiment['id']}")
-    for name in ("self", "report", "mlflow"):
+    for name in ("self", "report", "mlflow", "compare"):
         if name in experiment["links"]:
             say(f"  {name:<9}{experiment['links'][name]}")
 

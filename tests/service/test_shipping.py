@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
 
 from experiments.spec import ExperimentSpec
-from service import operations, shipping
+from service import keepsakes, operations, questions, shipping
 from service.lifecycle import MetricPoint
+from service.mlflow_cards import TrackingUnavailable
 from service.shipping import Shipper, run_shipper
 from service.spool import Spool
 from service.store import Store, queries
 from service.store.migrate import upgrade
-from service.tracking import Tracking, TrackingUnavailable
+from service.tracking import Tracking
 
 LINEAR = {
     "name": "lines",
@@ -140,6 +142,64 @@ def test_the_experiment_and_its_changes(world):
     there = world.client.get_experiment(kept.mlflow_experiment_id)
     assert there.name == f"curves #{kept.id[:6]}"
     assert there.tags["mlflow.note.content"] == "one"
+
+
+def all_finish(world, scores):
+    """The waiting runs end with these validation losses, in order, and the experiment's keepsakes are asked for."""
+    waiting = [run for run in queries.all_runs(world.store, world.experiment.id) if run.status == "SCHEDULED"]
+    for run, loss in zip(world.claim(*waiting), scores, strict=True):
+        record(world, run, 1, val_loss=loss, test_loss=loss)
+        world.finish(run)
+    world.ship()
+    keepsakes.keep(world.store)
+
+
+def best_in_mlflow(world):
+    """(the experiment's tag, the runs that bear the tag, those that bear the report)."""
+    runs = world.all_there()
+    there = world.client.get_experiment(runs[0].info.experiment_id)
+    tagged = [run.info.run_id for run in runs if run.data.tags.get("gradus.best") == "yes"]
+    bearing = [
+        run.info.run_id
+        for run in runs
+        if "report.html" in {file.path for file in world.client.list_artifacts(run.info.run_id)}
+    ]
+    return there.tags.get("gradus.best_run"), tagged, bearing
+
+
+@pytest.mark.parametrize("method", [None, "remove", "untag", "upload", "log", "describe_experiment"])
+def test_the_best_run_alone_bears_the_tag_and_the_report(world, method, tmp_path):
+    """Also when it changes, and where the answer of a call is lost while it does."""
+    runs = world.submit()
+    all_finish(world, [0.3, 0.1, 0.2])
+    world.ship()
+    first = world.run(runs[1]).mlflow_run_id
+    assert best_in_mlflow(world) == (first, [first], [first])
+    questions.extend(world.store, world.experiment.id, seeds=1)
+    all_finish(world, [0.05])
+    if method is not None:
+        world.shipper._tracking = Cut(world.shipper._tracking, method)
+        with pytest.raises(TrackingUnavailable):
+            world.shipper.turn()
+    world.ship()
+    last = queries.all_runs(world.store, world.experiment.id)[-1].mlflow_run_id
+    assert best_in_mlflow(world) == (last, [last], [last])
+    assert len(world.all_there()) == 4, "no run of its own for the report"
+    page = Path(world.client.download_artifacts(last, "report.html", str(tmp_path))).read_text("utf-8")
+    assert page.startswith("<!doctype html>")
+    assert all(run.id[:8] in page for run in queries.all_runs(world.store, world.experiment.id))
+
+
+def test_a_best_run_deleted_in_mlflow_does_not_hold_up_the_rest(world):
+    runs = world.submit()
+    all_finish(world, [0.3, 0.1, 0.2])
+    world.client.delete_run(world.run(runs[1]).mlflow_run_id)
+    for _ in range(shipping.TRIES + 2):
+        world.shipper.turn()
+    (other,) = world.submit(name="other", sweep={"seeds": 1})
+    world.ship()
+    assert world.there(other).info.status == "SCHEDULED"
+    assert queries.experiments_to_ship(world.store) == []
 
 
 def test_cancelled_while_queued_then_retried_is_one_mlflow_run(world):

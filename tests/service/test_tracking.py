@@ -13,15 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from mlflow.tracking import MlflowClient
 
-from service.tracking import (
+from service.mlflow_cards import (
     DatasetCard,
     ExperimentCard,
     MetricValue,
     RunCard,
-    Tracking,
     TrackingRefused,
     TrackingUnavailable,
 )
+from service.tracking import Tracking
 
 NOW = 1_790_000_000_000
 
@@ -183,7 +183,8 @@ MODEL = """
 import sys, pathlib, json
 import keras
 import numpy as np
-from service.tracking import Tracking, RunCard, save_keras_model
+from service.mlflow_cards import RunCard
+from service.tracking import Tracking, save_keras_model
 url, experiment, folder = sys.argv[1:]
 dense = keras.layers.Dense
 model = keras.Sequential([keras.Input((784,)), dense(3, "relu"), dense(2, "softmax")])

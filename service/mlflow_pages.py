@@ -1,0 +1,102 @@
+"""MLflow's pages: their addresses, and views of an experiment that open ready to compare.
+
+MLflow keeps a view that somebody shares as a tag of the experiment, `mlflow.sharedViewState.<key>`, and opens it
+at `?viewStateShareKey=<key>`. Ours are such views, so nobody has to pick columns, charts and axes by hand: what
+MLflow shows by itself is the metric that comes first by name. The form is that of MLflow 3.17's own interface
+(`ExperimentPageUIState`); what it does not know it leaves out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+COMPARE, GROUPED = "gradus", "gradus-grouped"
+SHARED = "mlflow.sharedViewState."
+_PRIMARY = "mlflow.experiment.primaryMetric.name"
+_SECTION = "gradus"
+
+
+@dataclass(frozen=True)
+class MlflowPages:
+    """Addresses below that of MLflow's server, as people reach it."""
+
+    base: str
+
+    def _at(self, path: str) -> str:
+        return f"{self.base.rstrip('/')}/#/experiments/{path}"
+
+    def experiment(self, experiment_id: str) -> str:
+        """Its runs. (The address without `/runs` opens an overview of language models.)"""
+        return self._at(f"{experiment_id}/runs")
+
+    def compare(self, experiment_id: str) -> str:
+        """Its runs side by side: parallel coordinates, and the metric over the epochs."""
+        return f"{self.experiment(experiment_id)}?compareRunsMode=CHART&viewStateShareKey={COMPARE}"
+
+    def grouped(self, experiment_id: str) -> str:
+        """The same with runs grouped by the levels of the factor."""
+        return f"{self.experiment(experiment_id)}?compareRunsMode=CHART&viewStateShareKey={GROUPED}"
+
+    def run(self, experiment_id: str, run_id: str) -> str:
+        return self._at(f"{experiment_id}/runs/{run_id}")
+
+    def artifact(self, experiment_id: str, run_id: str, path: str) -> str:
+        return f"{self.run(experiment_id, run_id)}/artifacts/{path}"
+
+
+def views(factors: Sequence[str], metric: str, *, chosen: str = "", lower: bool = False) -> dict[str, str]:
+    """The experiment's tags that make these views.
+
+    factors: names of the parameters that vary, the one asked about first; without one nothing is grouped
+    metric: what runs are sorted by and drawn
+    chosen: a search by which runs are left out, such as those of a tuning stage
+    lower: whether a lower value is better
+    """
+    epochs = _card("LINE", "epochs", metricKey=metric, selectedMetricKeys=[metric], xAxisKey="step",
+                   selectedXAxisMetricKey="", lineSmoothness=0, scaleType="linear", xAxisScaleType="linear",
+                   range={}, yAxisKey="metric", yAxisExpressions=[], ignoreOutliers=False,
+                   useGlobalXaxisKey=True, useGlobalLineSmoothing=True)  # fmt: skip
+    bars = _card("BAR", "bars", metricKey=metric, selectedMetricKeys=[metric])
+    if not factors:
+        alone = _state(f"{metric} of every run", [bars, epochs], [], metric, chosen, lower)
+        return {_PRIMARY: metric, SHARED + COMPARE: json.dumps(alone)}
+    lines = _card("PARALLEL", "parallel", displayName=f"{', '.join(factors)}: {metric}", showAllRuns=True,
+                  selectedParams=list(factors), selectedMetrics=[metric])  # fmt: skip
+    title = f"{metric} by {', '.join(factors)}"
+    side_by_side = _state(title, [lines, epochs], factors, metric, chosen, lower)
+    grouped = _state(f"{metric} by {factors[0]}", [bars, epochs], factors, metric, chosen, lower) | {
+        "groupBy": {
+            "aggregateFunction": "average",
+            "groupByKeys": [{"mode": "param", "groupByData": factors[0]}],
+        }
+    }
+    return {
+        _PRIMARY: metric,
+        SHARED + COMPARE: json.dumps(side_by_side),
+        SHARED + GROUPED: json.dumps(grouped),
+    }
+
+
+def _card(kind: str, name: str, **more: object) -> dict[str, Any]:
+    own = {"type": kind, "uuid": f"{_SECTION}-{name}", "metricSectionId": _SECTION, "runsCountToCompare": 100}
+    return {**own, "deleted": False, "isGenerated": False, **more}
+
+
+def _state(
+    title: str, charts: Sequence[object], factors: Sequence[str], metric: str, chosen: str, lower: bool
+) -> dict[str, Any]:
+    section = {"uuid": _SECTION, "name": title, "display": True, "isReordered": False, "deleted": False,
+               "isGenerated": False, "columns": 1, "cardHeight": 400}  # fmt: skip
+    return {
+        "searchFilter": chosen,
+        "orderByKey": f"metrics.`{metric}`",
+        "orderByAsc": lower,
+        "selectedColumns": [*(f"params.`{name}`" for name in factors), f"metrics.`{metric}`"],
+        "compareRunCharts": list(charts),
+        "compareRunSections": [section],
+        "isAccordionReordered": True,  # ours stays in front of those that MLflow adds
+        "runsHiddenMode": "SHOW_ALL",
+    }
