@@ -1,8 +1,9 @@
 """What a finished experiment keeps beyond numbers: its best run's model, pictures of the best of each level.
 
 Runs of a small experiment are drawn right after training. Of a large one, the best run of each level of each
-factor is drawn once all runs are over; the model is kept of the best run, or of all, as the spec says. The
-work itself is done by a worker, as requests.
+factor is drawn once all runs are over; the model is kept of the best run, or of all, as the spec says. Where the
+runs differ in depth, the best one also gets the picture of all of them. The work itself is done by a worker, as
+requests.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable
 
 import structlog
 
-from service import operations
+from service import depths, operations
 from service.lifecycle import Experiment, Run, RunStatus
 from service.store import Store, queries
 
@@ -51,7 +52,12 @@ def wishes(experiment: Experiment, finished: list[Run]) -> list[tuple[str, str]]
     amount = {"none": 0, "best": 1, "all": len(ranked)}
     modelled = ranked[: amount[artifacts.model]]
     drawn = best_of_levels(ranked) if artifacts.plots == "auto" and experiment.n_runs > PLOTS_UP_TO else []
-    return [("model", run.id) for run in modelled] + [("plot", run.id) for run in drawn]
+    whole = ranked[:1] if artifacts.plots != "none" and depths.several(finished) else []
+    return [
+        *(("model", run.id) for run in modelled),
+        *(("plot", run.id) for run in drawn),
+        *(("overview", run.id) for run in whole),
+    ]
 
 
 def ranking(runs: Iterable[Run]) -> list[Run]:

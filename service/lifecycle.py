@@ -293,7 +293,7 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Request:
-    """Work on a run that a person waits for: kind is predict, plot or model."""
+    """Work on a run that a person waits for: kind is predict, plot, model or overview."""
 
     id: str
     run_id: str

@@ -181,8 +181,8 @@ def tick_text(value: float) -> str:
         return "0"
     if 1e-3 <= abs(value) < 1e5:
         return f"{value:.6g}".replace("-", "−")
-    mantissa, exponent = f"{value:.2g}".split("e") if "e" in f"{value:.2g}" else (f"{value:.2g}", "0")
-    return f"{mantissa}e{int(exponent)}".replace("-", "−")
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}".replace("-", "−")
 
 
 def _shown(point: tuple[float, float], x_log: bool, y_log: bool) -> bool:

@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.compat import StringIO
 
 from experiments.effects import lower_is_better
-from service import pictures
+from service import depths, pictures
 from service.comparison import Comparison, compare_runs, level_of, signed
 from service.lifecycle import Run
 from service.mlflow_pages import MlflowPages
@@ -40,7 +40,6 @@ _VERSIONS = {
     "gradus.tile_width": "tile width",
 }
 """What a run's tags say of how it was made, and what it is called on the page."""
-_GRADIENT = re.compile(r"layers/(\d+)-(.+)/grad_norm$")
 
 
 @cache
@@ -72,7 +71,7 @@ def render(
 
 def whole(store: Store, found: Comparison, settings: Settings) -> str:
     """The page of a comparison, with the curves that the store has of its runs."""
-    keys = _curve_keys(found.metric) + _gradient_keys(found.runs)
+    keys = _curve_keys(found.metric) + depths.gradient_keys(found.runs)
     curves = queries.metric_values(store, found.used, keys)
     return page(found, curves, settings)
 
@@ -172,11 +171,6 @@ def _curve_keys(metric: str) -> list[str]:
     return list(dict.fromkeys([metric, f"val/{name}", f"train/{name}", "train/loss", "val/loss"]))
 
 
-def _gradient_keys(runs: Sequence[Run]) -> list[str]:
-    found = {key for run in runs for key in run.metrics if _GRADIENT.match(key)}
-    return sorted(found, key=lambda key: int(_GRADIENT.match(key).group(1)))  # type: ignore[union-attr]
-
-
 def _figures(found: Comparison, curves: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     names = [level.estimate.level for level in found.levels]
     runs = {run.id: run for run in found.runs}
@@ -190,6 +184,7 @@ def _figures(found: Comparison, curves: Mapping[str, Mapping[str, Any]]) -> list
         _rates_figure(found, names),
         *(_training_figure(key, groups, curves) for key in _curve_keys(found.metric)[:4]),
         _gradient_figure(groups),
+        _depth_figure([runs[id] for id in found.used], curves),
     ]
 
 
@@ -307,7 +302,7 @@ def _gradient_figure(groups: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
         norms: dict[int, list[float]] = defaultdict(list)
         for run in runs:
             for key, value in run.metrics.items():
-                match = _GRADIENT.match(key)
+                match = depths.GRADIENT.match(key)
                 if match and value is not None and value > 0:
                     norms[int(match.group(1))].append(value)
         points = [(float(i), float(np.exp(np.mean(np.log(v))))) for i, v in sorted(norms.items())]
@@ -322,3 +317,29 @@ def _gradient_figure(groups: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
         svg = pictures.chart(lines, title="Gradient norm over depth", text=text, x_label="layer, from the input on",
                              y_label="gradient norm (log scale)", y_log=True, x_whole=True)  # fmt: skip
     return _figure("gradients", "Gradient norm over depth", svg, text, list(groups))
+
+
+def _depth_figure(runs: Sequence[Run], curves: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Of runs that differ in depth: what reaches the first layer, beside the sigmoid's bound to the power L."""
+    measured = depths.ratios(runs, curves)
+    every = sorted({depth for of in measured.values() for depth in of})
+    bound = {depth: depths.SLOPE**depth for depth in every}
+    name = f"{depths.SLOPE:g} to the power L"
+    series = {**measured, name: bound} if measured else {}
+    lines = [
+        Line(label, [(float(depth), value) for depth, value in of.items()], (), (), index)
+        for index, (label, of) in enumerate(series.items())
+    ]
+    words = [
+        f"{label}: {figure(of[max(of)])} at {max(of)} hidden layers." for label, of in series.items() if of
+    ]
+    text = (
+        "Gradient norm of the first layer over that of the last before training, geometric mean over the runs, "
+        f"beside {name}: a sigmoid's slope is at most {depths.SLOPE:g}, and the first layer's gradient passes L of "
+        f"them. {' '.join(words)}"
+    )
+    svg = pictures.chart(
+        lines, title="Vanishing gradient: the price of depth", text=text, x_label="hidden layers L",
+        y_label="gradient norm, first / last layer (log scale)", y_log=True, x_whole=True, height=360,
+    )  # fmt: skip
+    return _figure("depth", "Vanishing gradient: the price of depth", svg, text, list(series))

@@ -1,4 +1,4 @@
-"""What a worker does when asked about a finished run: predict, draw, keep the model. Loads TensorFlow."""
+"""What a worker does when asked about a finished run: predict, draw, keep the model, draw all runs. Loads TensorFlow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 import structlog
 
 from experiments.errors import GradusError
-from service import operations
+from service import depths, operations
 from service.lifecycle import Request, Run
 from service.mlflow_cards import RunRef
 from service.store import queries
@@ -115,6 +115,22 @@ def plot(child: Child, run: Run, payload: Mapping[str, Any]) -> Json:
     """The run's pictures from what is stored: into MLflow, and as base64."""
     history = illustrate.recorded(child.store, run.id)
     drawn = illustrate.draw(run.run_spec(), source(child.settings), history, stored_weights(child, run))
+    return _drawn(child, run, drawn)
+
+
+def overview(child: Child, run: Run, payload: Mapping[str, Any]) -> Json:
+    """The pictures of the run's whole experiment, kept beside the run's own: gradient over depth."""
+    drawn = illustrate.overview(child.store, run.experiment_id)
+    if not drawn:
+        raise Unanswerable(
+            f"there is nothing to draw over all runs: they are of less than {depths.LEAST} depths, or their gradient "
+            "was not measured (diagnostics: off)"
+        )
+    return _drawn(child, run, drawn)
+
+
+def _drawn(child: Child, run: Run, drawn: Mapping[str, bytes]) -> Json:
+    """Pictures, into the run's artifacts in MLflow and as base64 for whoever asked."""
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(4) as pool:
         files = []
         for path, content in drawn.items():
@@ -154,6 +170,7 @@ KINDS: dict[str, Callable[[Child, Run, Mapping[str, Any]], Json]] = {
     "predict": predict,
     "plot": plot,
     "model": model,
+    "overview": overview,
 }
 
 

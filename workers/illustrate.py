@@ -11,6 +11,7 @@ from experiments import activity, diagnostics, models, plots
 from experiments.activations import ACTIVATIONS
 from experiments.datasets import Data, Source
 from experiments.runs import RunSpec
+from service import depths
 from service.lifecycle import Run
 from service.store import Store, queries
 from workers.networks import outputs, trained
@@ -40,6 +41,16 @@ def draw(spec: RunSpec, source: Source, history: History, weights: bytes | None)
             drawn |= _first_layer(spec, model)
             drawn |= _activations(spec, model, data)
     return drawn
+
+
+def overview(store: Store, experiment_id: str) -> Pictures:
+    """What all runs of an experiment show together: the gradient over depth, where they differ in it."""
+    runs = queries.all_runs(store, experiment_id)
+    curves = queries.metric_values(store, [run.id for run in runs], depths.gradient_keys(runs))
+    ratios = depths.ratios(runs, curves)
+    return (
+        {"plots/gradient_over_depth.png": plots.gradient_over_depth(ratios, depths.SLOPE)} if ratios else {}
+    )
 
 
 def recorded(store: Store, run_id: str) -> dict[str, dict[int, float]]:

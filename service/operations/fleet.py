@@ -49,7 +49,7 @@ def put_certificate(store: Store, key: str, verdict: str, report: Mapping[str, A
 
 
 def create_request(store: Store, run_id: str, *, kind: str, payload: Mapping[str, Any]) -> Request:
-    """Ask for work on a run: kind is predict, plot or model. Raises NotFound where there is no such run."""
+    """Ask for work on a run: kind is predict, plot, model or overview. Raises NotFound where there is no such run."""
     id = new_id()
 
     def work(connection: Connection) -> None:

@@ -12,66 +12,9 @@ import pytest
 from experiments.documents import parse_yaml
 from experiments.spec import ExperimentSpec
 from service import operations
-from service.settings import load_settings
 from service.spool import Spool
-from service.store import Store, queries
-from service.store.migrate import upgrade
+from service.store import queries
 from workers import execute as module
-from workers.child import Child
-from workers.execute import Tile
-from workers.holder import StoreHolder
-from workers.keeper import Keeper
-from workers.watchdog import Watchdog
-
-LINEAR = {
-    "name": "lines",
-    "dataset": {"name": "linear"},
-    "model": {"layers": [{"type": "dense", "units": 1}]},
-    "optimizer": {"name": "sgd", "learning_rate": 0.05},
-    "training": {"epochs": 4, "batch_size": 8},
-    "gradient_check": "off",
-    "diagnostics": "off",
-    "artifacts": {"plots": "none", "model": "none"},
-}
-
-
-class Bench:
-    """One worker's surroundings, and tiles for it."""
-
-    def __init__(self, folder, **settings):
-        self.settings = load_settings(
-            home=folder, worker_name="w", lease_seconds=5, poll_seconds=0.1, **settings
-        )
-        upgrade(self.settings.sql_url)
-        self.store = Store(self.settings.sql_url)
-        self.spool = Spool.open(self.settings.spool)
-        self.watchdog = Watchdog(memory_limit=2**40)
-
-    def submit(self, **changes):
-        spec = ExperimentSpec.parse({**LINEAR, **changes})
-        self.experiment = operations.submit(self.store, spec, spec.expand(), owner="")
-        return queries.all_runs(self.store, self.experiment.id)
-
-    def train(self, runs, width=None, spool=None, before=None):
-        claimed = operations.claim(
-            self.store, [run.id for run in runs], worker="w", spool=self.spool.id, lease_seconds=5
-        )
-        child = Child(self.settings, self.store, spool or self.spool, self.watchdog, "cpu")
-        claims = {run.id: run.attempt for run in claimed}
-        if before:
-            before(claimed)
-        with Keeper(StoreHolder(self.store, 5), claims, lease=5, poll=0.1) as keeper:
-            if before:
-                keeper.turn()
-            Tile(child, claimed, width or 1, keeper).run()
-        return [queries.get_run(self.store, run.id) for run in runs]
-
-
-@pytest.fixture
-def bench(tmp_path):
-    made = Bench(tmp_path)
-    yield made
-    made.store.close()
 
 
 def test_the_example_finds_slope_and_intercept_within_five_percent(bench):
