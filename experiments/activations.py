@@ -2,7 +2,7 @@
 
 Left out: `glu` (halves its units) and `threshold` (cannot be built by name). `swish` and `hard_swish` are
 Keras'
-second names for `silu` and `hard_silu`.
+second names for `silu` and `hard_silu`. `sparsemax` is ours, since Keras 3.15's is wrong (docs/errata.md).
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ ACTIVATIONS: dict[str, Activation] = {
                    "glorot_uniform", "Bridle 1990", joint=True),
         Activation("log_softmax", "log_softmax", "z_i - log sum_j exp(z_j)", "Cinf", (), inf, -inf, 0.0,
                    "glorot_uniform", "Bridle 1990", joint=True),
-        Activation("sparsemax", "sparsemax", "projection of z on the simplex", "C0", (), 1.0, 0.0, 1.0,
+        Activation("sparsemax", None, "projection of z on the simplex", "C0", (), 1.0, 0.0, 1.0,
                    "glorot_uniform", "Martins & Astudillo 2016, arXiv:1602.02068", vectorizable=False,
                    joint=True),
     )

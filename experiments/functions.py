@@ -17,6 +17,22 @@ def step(z: Any) -> Any:
     return ops.stop_gradient(value) + (z - ops.stop_gradient(z))
 
 
+@keras.saving.register_keras_serializable(package="gradus")  # type: ignore[untyped-decorator]
+def sparsemax(z: Any) -> Any:
+    """The point of the simplex nearest to z, over the last axis: max(z − τ, 0), with τ such that it sums to 1.
+
+    Martins & Astudillo 2016, arXiv:1602.02068, algorithm 1: with z sorted downwards, k is the largest number for
+    which 1 + k z₍ₖ₎ exceeds the sum of the first k, and τ = (that sum − 1) / k. Keras 3.15's own adds up the *running*
+    sums instead, so that its outputs do not sum to 1: docs/errata.md.
+    """
+    falling = ops.flip(ops.sort(z, axis=-1), axis=-1)
+    rank = ops.arange(1, z.shape[-1] + 1, dtype=z.dtype)
+    support = ops.cast(1 + rank * falling > ops.cumsum(falling, axis=-1), z.dtype)
+    k = ops.sum(support, axis=-1, keepdims=True)
+    tau = (ops.sum(support * falling, axis=-1, keepdims=True) - 1) / k
+    return ops.maximum(z - tau, 0.0)
+
+
 @keras.saving.register_keras_serializable(package="gradus")
 class HalfSquaredError(keras.losses.Loss):  # type: ignore[misc]
     """½ Σ_k (t_k − y_k)², mean over the batch. Its gradient in y is y − t; Keras' mse has 2/K times that."""

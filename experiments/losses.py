@@ -47,6 +47,10 @@ class Loss(Strict):
     """True where a sample's share depends on the others of its batch, so that the batch size decides the
     value.
     """
+    reads_sums_of: ClassVar[str | None] = None
+    """The output activation that Keras' loss undoes: where it finds weighted sums kept by a softmax or a sigmoid, it
+    computes from them what follows for this activation, whatever the network's outputs are.
+    """
     margin_at_zero: ClassVar[bool] = False
     """True where the sign of a single output names the class."""
 
@@ -104,6 +108,7 @@ class CategoricalCrossentropy(_Distribution):
     keras_name: ClassVar[str | None] = "CategoricalCrossentropy"
     formula: ClassVar[str] = "-Σ t log y"
     reference: ClassVar[str] = "Bridle 1990"
+    reads_sums_of: ClassVar[str | None] = "softmax"
     name: Literal["categorical_crossentropy"] = "categorical_crossentropy"
     from_logits: Flag = False
     label_smoothing: UnitInterval = 0.0
@@ -114,6 +119,7 @@ class SparseCategoricalCrossentropy(_Distribution):
     formula: ClassVar[str] = "-log y[class]"
     reference: ClassVar[str] = "Bridle 1990"
     integer_targets: ClassVar[bool] = True
+    reads_sums_of: ClassVar[str | None] = "softmax"
     name: Literal["sparse_categorical_crossentropy"] = "sparse_categorical_crossentropy"
     from_logits: Flag = False
     ignore_class: Annotated[int, Field(strict=True, ge=0, le=10**6)] | None = None
@@ -123,6 +129,7 @@ class BinaryCrossentropy(_Probability):
     keras_name: ClassVar[str | None] = "BinaryCrossentropy"
     formula: ClassVar[str] = "-mean(t log y + (1 - t) log(1 - y))"
     reference: ClassVar[str] = "Bishop 1995"
+    reads_sums_of: ClassVar[str | None] = "sigmoid"
     name: Literal["binary_crossentropy"] = "binary_crossentropy"
     from_logits: Flag = False
     label_smoothing: UnitInterval = 0.0
@@ -132,6 +139,7 @@ class BinaryFocalCrossentropy(_Probability):
     keras_name: ClassVar[str | None] = "BinaryFocalCrossentropy"
     formula: ClassVar[str] = "binary cross-entropy · (1 - p)^gamma, p the probability given to the truth"
     reference: ClassVar[str] = "Lin et al. 2017, arXiv:1708.02002"
+    reads_sums_of: ClassVar[str | None] = "sigmoid"
     name: Literal["binary_focal_crossentropy"] = "binary_focal_crossentropy"
     apply_class_balancing: Flag = False
     alpha: UnitInterval = 0.25

@@ -26,8 +26,8 @@ OURS: dict[str, type[keras.layers.Layer]] = {
     "StochasticPool2D": pooling.StochasticPool2D,
 }
 """Layers that stand for Keras' own, or that Keras lacks."""
-FUNCTIONS: dict[str, Callable[[Any], Any]] = {"step": functions.step}
-"""Activations that Keras lacks."""
+FUNCTIONS: dict[str, Callable[[Any], Any]] = {"step": functions.step, "sparsemax": functions.sparsemax}
+"""Activations that Keras lacks or gets wrong."""
 LOSSES: dict[str, type[keras.losses.Loss]] = {
     "half_squared_error": functions.HalfSquaredError,
     "hinge": functions.Hinge,

@@ -87,6 +87,16 @@ def _range(loss: Loss, output: Shape, activation: str, path: str) -> list[Proble
                 )
             ]
         return []
+    undone = {other.reads_sums_of for other in LOSSES.values()} - {None, loss.reads_sums_of}
+    if loss.reads_sums_of and activation in undone:
+        return [
+            Problem(
+                where,
+                f"{loss.name} after {activation}: Keras takes the weighted sums from before the {activation} and "
+                f"computes the loss of a {loss.reads_sums_of}, so that what is trained is not what the network says",
+                f"{loss.reads_sums_of}, or a loss for {activation}",
+            )
+        ]
     if loss.wants in ("distribution", "probabilities") and not probability:
         names = sorted(
             n for n, a in ACTIVATIONS.items() if a.low >= 0 and a.high <= 1 and a.smoothness != "jump"

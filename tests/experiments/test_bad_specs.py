@@ -140,6 +140,26 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "model.layers[0].activation",
         "[0, 1]",
     ),
+    "binary cross-entropy after a softmax": (
+        {"model": {"layers": [DENSE | {"activation": "softmax"}]}, "loss": "binary_crossentropy"},
+        "model.layers[0].activation",
+        "computes the loss of a sigmoid",
+    ),
+    "binary focal cross-entropy after a softmax": (
+        {"model": {"layers": [DENSE | {"activation": "softmax"}]}, "loss": "binary_focal_crossentropy"},
+        "model.layers[0].activation",
+        "computes the loss of a sigmoid",
+    ),
+    "categorical cross-entropy after a sigmoid": (
+        {"model": {"layers": [DENSE | {"activation": "sigmoid"}]}, "loss": "categorical_crossentropy"},
+        "model.layers[0].activation",
+        "computes the loss of a softmax",
+    ),
+    "sparse categorical cross-entropy after a sigmoid": (
+        {"model": {"layers": [DENSE | {"activation": "sigmoid"}]}, "loss": "sparse_categorical_crossentropy"},
+        "model.layers[0].activation",
+        "computes the loss of a softmax",
+    ),
     "logits that are probabilities": (
         {
             "model": {"layers": [DENSE | {"activation": "softmax"}]},

@@ -17,6 +17,7 @@ from experiments.catalog import catalog
 from experiments.initializers import INITIALIZERS, REGULARIZERS
 from experiments.layers import LAYERS
 from experiments.losses import LOSSES
+from experiments.models import FUNCTIONS
 from experiments.optimizers import OPTIMIZERS, REFUSED_FIELDS, OptimizerSpec
 from experiments.schedules import SCHEDULES
 
@@ -44,7 +45,47 @@ def test_every_activation_of_keras_is_there() -> None:
         "deserialize",
     }
     left_out = {"glu", "threshold", "swish", "hard_swish"}
-    assert functions - left_out == {row.keras_name for row in ACTIVATIONS.values() if row.keras_name}
+    assert functions - left_out - set(FUNCTIONS) == {
+        row.keras_name for row in ACTIVATIONS.values() if row.keras_name
+    }
+    assert functions - left_out <= set(ACTIVATIONS)
+    assert {row.name for row in ACTIVATIONS.values() if row.keras_name is None} == set(FUNCTIONS)
+
+
+SIMPLEX = {
+    "two, by hand: τ = (0.8 − 1)/2": ([0.5, 0.3], [0.6, 0.4]),
+    "one alone": ([2.0, 0.0], [1.0, 0.0]),
+    "the third is cut off: τ = (0.9 − 1)/2": ([-1.0, 0.4, 0.5], [0.0, 0.45, 0.55]),
+    "all equal": ([7.0, 7.0, 7.0, 7.0], [0.25, 0.25, 0.25, 0.25]),
+    "on the simplex already": ([0.2, 0.5, 0.3], [0.2, 0.5, 0.3]),
+}
+
+
+@pytest.mark.parametrize("name", SIMPLEX)
+def test_sparsemax_by_hand(name: str) -> None:
+    z, expected = SIMPLEX[name]
+    found = FUNCTIONS["sparsemax"](keras.ops.convert_to_tensor([z, z], "float64"))
+    np.testing.assert_allclose(np.asarray(found), [expected, expected], atol=1e-15)
+
+
+def test_kerass_sparsemax_is_no_distribution() -> None:
+    """Why there is our own (docs/errata.md). Where this fails, Keras has been mended and ours can go."""
+    found = np.asarray(keras.activations.sparsemax(keras.ops.convert_to_tensor([[0.5, 0.3]], "float64")))
+    np.testing.assert_allclose(found, [[0.35, 0.15]], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("activation", "loss", "fused"),
+    [("softmax", "BinaryCrossentropy", "sigmoid"), ("sigmoid", "CategoricalCrossentropy", "softmax")],
+)
+def test_kerass_losses_look_behind_the_outputs(activation: str, loss: str, fused: str) -> None:
+    """Why these pairs are refused: Keras' loss of the outputs is not the loss of their values."""
+    z, t = keras.ops.convert_to_tensor([[1.0, -0.5, 0.3]], "float64"), np.array([[0.0, 1.0, 0.0]])
+    y = getattr(keras.activations, activation)(z)
+    function = getattr(keras.losses, loss)(dtype="float64")
+    behind = function(t, getattr(keras.activations, fused)(z))
+    assert float(function(t, y)) == pytest.approx(float(behind), rel=1e-12)
+    assert abs(float(function(t, y)) - float(function(t, np.asarray(y)))) > 0.01
 
 
 @pytest.mark.parametrize("row", ELEMENTWISE, ids=lambda row: row.name)
