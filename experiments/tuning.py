@@ -9,7 +9,7 @@ best there is: the range is extended once; what is still at the edge is not fair
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -123,28 +123,3 @@ def best(trials: Sequence[Trial], axes: Sequence[TuneAxis], *, lower: bool) -> T
         elif label == axis.labels[-1]:
             edges.append((axis.name, "high"))
     return Tuned(chosen.setting, None if math.isnan(chosen.mean) else chosen.mean, tuple(edges))
-
-
-def leave_one_out(
-    values: Mapping[Setting, Mapping[int, float | None]],
-    axes: Sequence[TuneAxis],
-    seeds: Sequence[int],
-    *,
-    lower: bool,
-) -> dict[int, Setting]:
-    """For each seed the setting that is best on the other seeds: for runs in which tuning and measuring
-    share seeds.
-
-    What follows from it is exploratory. A single seed has no others and gets none.
-    """
-    chosen: dict[int, Setting] = {}
-    for seed in seeds:
-        others = [s for s in seeds if s != seed]
-        trials = [
-            Trial(setting, tuple(by_seed.get(s) for s in others))
-            for setting, by_seed in values.items()
-            if others
-        ]
-        if trials:
-            chosen[seed] = best(trials, axes, lower=lower).setting
-    return chosen

@@ -59,6 +59,7 @@ def chart(
     x_log: bool = False,
     y_log: bool = False,
     x_whole: bool = False,
+    x_ticks: Sequence[float] = (),
     height: int = 300,
 ) -> str:
     """Lines with bands and dots over common axes; the empty string where there is nothing finite to draw."""
@@ -70,7 +71,7 @@ def chart(
     if not xs or not ys:
         return ""
     x, y = Scale.over(xs, LEFT, WIDTH - RIGHT, log=x_log), Scale.over(ys, height - BOTTOM, TOP, log=y_log)
-    parts = _axes(x, y, height, x_label, y_label, x_whole=x_whole)
+    parts = _axes(x, y, height, x_label, y_label, x_whole=x_whole, x_ticks=x_ticks)
     for line in lines:
         colour, dash = style(line.colour)
         band = [p for p in line.band if all(math.isfinite(v) for v in p) and (p[1] > 0 or not y_log)]
@@ -190,12 +191,14 @@ def _shown(point: tuple[float, float], x_log: bool, y_log: bool) -> bool:
     return math.isfinite(a) and math.isfinite(b) and (a > 0 or not x_log) and (b > 0 or not y_log)
 
 
-def _axes(x: Scale, y: Scale, height: int, x_label: str, y_label: str, *, x_whole: bool) -> list[str]:
+def _axes(
+    x: Scale, y: Scale, height: int, x_label: str, y_label: str, *, x_whole: bool, x_ticks: Sequence[float]
+) -> list[str]:
     parts = []
     for value in y.ticks():
         parts.append(_rule(LEFT, y(value), WIDTH - RIGHT, y(value), FAINT, 1))
         parts.append(_text(LEFT - 7, y(value) + 4, tick_text(value), anchor="end"))
-    parts += _ticks_below(x, height, x_label, whole=x_whole)
+    parts += _ticks_below(x, height, x_label, whole=x_whole, ticks=x_ticks)
     middle = (TOP + height - BOTTOM) / 2
     parts.append(
         f'<text x="15" y="{middle:.0f}" transform="rotate(-90 15 {middle:.0f})" text-anchor="middle" '
@@ -204,10 +207,12 @@ def _axes(x: Scale, y: Scale, height: int, x_label: str, y_label: str, *, x_whol
     return parts
 
 
-def _ticks_below(x: Scale, height: int, label: str, *, whole: bool = False) -> list[str]:
+def _ticks_below(
+    x: Scale, height: int, label: str, *, whole: bool = False, ticks: Sequence[float] = ()
+) -> list[str]:
     base = height - BOTTOM
     parts = [_rule(x.start, base, x.end, base, INK, 1)]
-    for value in x.ticks(whole=whole):
+    for value in ticks or x.ticks(whole=whole):
         parts.append(_rule(x(value), base, x(value), base + 5, INK, 1))
         parts.append(_text(x(value), base + 18, tick_text(value), anchor="middle"))
     parts.append(_text((x.start + x.end) / 2, base + 37, label, anchor="middle", size=12))

@@ -207,15 +207,20 @@ def plan_of(question: Question, now: Progress) -> dict[str, Any]:
 
 def answer(question: Question, now: Progress) -> str:
     """The present answer in a line."""
+    return "; ".join(answers(question, now))
+
+
+def answers(question: Question, now: Progress) -> list[str]:
+    """The same, a sentence for every pair of levels."""
     if not any(one.seeds for one in now.judgements) and not question.confounded:
         step = now.steps[-1] if now.steps else None
         if now.wait == "incomplete":
-            return "incomplete: a tuning run failed or was cancelled; retry it"
+            return ["incomplete: a tuning run failed or was cancelled; retry it"]
         where = f" ({step.name}: {step.ended} of {step.runs} runs)" if step else ""
-        return f"no answer yet{where}"
-    return "; ".join(
+        return [f"no answer yet{where}"]
+    return [
         one.text if one.verdict not in _BARE else f"{one.a} / {one.b} {one.text}" for one in now.judgements
-    )
+    ]
 
 
 _BARE = frozenset({"undecided", "incomplete", "not attributable", "not fairly tuned"})

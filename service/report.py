@@ -20,15 +20,17 @@ from ruamel.yaml.compat import StringIO
 
 from experiments.effects import lower_is_better
 from service import depths, pictures
-from service.comparison import Comparison, compare_runs, level_of, signed
+from service.comparison import DIAGNOSIS, Comparison, Level, compare_runs, level_of, signed
 from service.lifecycle import Run
 from service.mlflow_pages import MlflowPages
 from service.pictures import Bar, Line
+from service.questions import answers
 from service.results import diverged, state_of
 from service.settings import Settings
 from service.store import Store, queries
 
 MOST_RUNS_SHOWN = 2000
+MOST_CELLS = 4  # of other factors with a picture of their own
 _VERSIONS = {
     "gradus.version": "gradus (runs)",
     "gradus.python": "Python",
@@ -87,12 +89,16 @@ def page(found: Comparison, curves: Mapping[str, Mapping[str, Any]], settings: S
             found=found,
             style=style,
             csp=f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'",
+            answers=answers(found.question, found.progress)
+            if found.question and found.progress
+            else [found.answer],
             figures=[one for one in _figures(found, curves) if one["svg"]],
             rows=[_row(run, found, settings) for run in found.runs[:MOST_RUNS_SHOWN]],
             left_out=max(0, len(found.runs) - MOST_RUNS_SHOWN),
             spec=as_yaml(found.spec.document()),
             versions=_versions(found.runs),
             sentences=_sentences(found),
+            settings={level.estimate.level: _settings(level, found) for level in found.levels},
             command=_command(found),
             links=_links(found, settings),
             plan=found.to_json()["plan"],
@@ -154,16 +160,34 @@ def _row(run: Run, found: Comparison, settings: Settings) -> dict[str, Any]:
     }
 
 
+def _settings(level: Level, found: Comparison) -> list[str]:
+    """What a level is compared at: a line for each setting, led by the cells of the other factors that share it."""
+    others = list(found.question.others) if found.question else []
+    cells: dict[str, list[str]] = {}
+    for one in level.tuned:
+        setting = ", ".join(f"{name} {value}" for name, value in one.items() if name not in others)
+        cells.setdefault(setting, []).append(" ".join(one[name] for name in others))
+    return [f"{', '.join(names)}: {setting}" if others else setting for setting, names in cells.items()]
+
+
 def _sentences(found: Comparison) -> list[str]:
-    """What was diagnosed, with the first sentence that a run carries for it."""
-    seen: dict[str, str] = {}
+    """What was diagnosed and in how many runs, with the first sentence that a run carries for it."""
+    used = set(found.used)
+    seen: dict[str, list[tuple[str, bool]]] = defaultdict(list)
     for run in found.runs:
         for tag, value in run.tags.items():
-            if tag.startswith("gradus.diagnosis."):
-                seen.setdefault(
-                    f"{level_of(run, found.factor)}: {tag.removeprefix('gradus.diagnosis.')}", value
-                )
-    return [f"{name} — {text}" for name, text in sorted(seen.items())][:20]
+            if tag.startswith(DIAGNOSIS):
+                name = f"{level_of(run, found.factor)}: {tag.removeprefix(DIAGNOSIS)}"
+                seen[name].append((value, run.id in used))
+    return [_sentence(name, texts) for name, texts in sorted(seen.items())][:20]
+
+
+def _sentence(name: str, texts: Sequence[tuple[str, bool]]) -> str:
+    compared = sum(used for _, used in texts)
+    where = f"{compared} of the compared runs" if compared else "none of the compared runs"
+    if other := len(texts) - compared:
+        where += f", {other} other{'s' if other > 1 else ''}"
+    return f"{name} ({where}) — {texts[0][0]}"
 
 
 def _curve_keys(metric: str) -> list[str]:
@@ -181,7 +205,7 @@ def _figures(found: Comparison, curves: Mapping[str, Mapping[str, Any]]) -> list
             groups[label].append(runs[id])
     return [
         _effects_figure(found),
-        _rates_figure(found, names),
+        *_rates_figures(found, names),
         *(_training_figure(key, groups, curves) for key in _curve_keys(found.metric)[:4]),
         _gradient_figure(groups),
         _depth_figure([runs[id] for id in found.used], curves),
@@ -222,22 +246,38 @@ def _effects_figure(found: Comparison) -> dict[str, Any]:
                    pictures.intervals(bars, title=title, text=text, x_label=label, delta=delta), text)  # fmt: skip
 
 
-def _rates_figure(found: Comparison, names: Sequence[str]) -> dict[str, Any]:
-    """The tuned metric over the learning rate, every seed a dot: of the tuning, or of a grid with rates."""
+def _rates_figures(found: Comparison, names: Sequence[str]) -> list[dict[str, Any]]:
+    """The tuned metric over the learning rate, of the tuning or of a grid with rates: a picture for each cell of
+    the other factors, or one over all of them where they are many.
+    """
+    seeds = set(found.question.tune_seeds) if found.question and found.question.axes else None
+    cells: dict[str, list[Run]] = defaultdict(list)
+    for run in found.runs:
+        if "learning_rate" in run.levels and (seeds is None or run.spec.get("seed") in seeds):
+            own = (found.factor, "learning_rate", "seed")
+            cells[", ".join(f"{k} {v}" for k, v in run.levels.items() if k not in own)].append(run)
+    if found.factor == "learning_rate" or not cells:
+        return []
+    if len(cells) > MOST_CELLS:
+        cells = {"": [run for runs in cells.values() for run in runs]}
+    return [_rates_figure(found, names, runs, cell) for cell, runs in cells.items()]
+
+
+def _rates_figure(found: Comparison, names: Sequence[str], runs: Sequence[Run], cell: str) -> dict[str, Any]:
+    """One line a level through the mean at each rate, every run a dot."""
     question = found.question
     metric = question.validation_metric if question and question.axes else found.metric
-    seeds = set(question.tune_seeds) if question and question.axes else None
     values: dict[str, dict[float, list[float]]] = {name: defaultdict(list) for name in names}
     lost = 0
-    for run in found.runs:
-        label, rate = level_of(run, found.factor), run.levels.get("learning_rate")
-        if rate is None or label not in values or (seeds is not None and run.spec.get("seed") not in seeds):
+    for run in runs:
+        label, rate = level_of(run, found.factor), _number(run.levels["learning_rate"])
+        if rate is None or label not in values:
             continue
         value = run.metrics.get(metric)
         if diverged(run, metric):
             lost += 1
-        elif value is not None and state_of(run) == "finished" and _number(rate) is not None:
-            values[label][float(rate)].append(value)
+        elif value is not None and state_of(run) == "finished":
+            values[label][rate].append(value)
     lines, words = [], []
     for index, name in enumerate(names):
         by_rate = sorted(values[name].items())
@@ -247,17 +287,18 @@ def _rates_figure(found: Comparison, names: Sequence[str]) -> dict[str, Any]:
         if points:
             top = (min if lower_is_better(metric) else max)(points, key=lambda p: p[1])
             words.append(f"{name} is best at {top[0]:g} with {figure(top[1])}.")
-    several = {rate for by in values.values() for rate in by}
-    whose = "on the tuning seeds" if seeds else "over all runs with that rate"
+    rates = sorted({rate for by in values.values() for rate in by})
+    whose = "on the tuning seeds" if question and question.axes else "over all runs with that rate"
     end = f" {lost} diverged runs have no dot." if lost else ""
     text = f"Mean {metric} {whose}; every dot is one run. " + " ".join(words) + end
     svg = ""
-    if len(several) > 1 and found.factor != "learning_rate":
+    if len(rates) > 1:
         svg = pictures.chart(
             lines, title=f"{metric} over the learning rate", text=text, x_label="learning rate (log scale)",
-            y_label=metric, x_log=min(several) > 0,
+            y_label=metric, x_log=rates[0] > 0, x_ticks=rates if len(rates) < 10 else (),
         )  # fmt: skip
-    return _figure("rates", "Learning rate, level by level", svg, text, names)
+    heading = "Learning rate, level by level" + (f": {cell}" if cell else "")
+    return _figure("-".join(["rates", *cell.split()]), heading, svg, text, names)
 
 
 def _number(text: str) -> float | None:

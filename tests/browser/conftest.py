@@ -101,6 +101,11 @@ class Stack:
     def experiment(self) -> dict:
         return self.client.get(f"/v1/experiments/{self.id}").json()
 
+    def mlflow(self, path: str, **parameters: str) -> dict:
+        """What MLflow itself answers."""
+        url = f"{self.mlflow_url}/api/2.0/mlflow/{path}"
+        return httpx.get(url, params=parameters, trust_env=False, timeout=30).json()
+
     def _answered(self) -> bool:
         now = self.experiment()
         return now["stage"] == "decided" and sum(now["status"][s] for s in OVER) == now["n_runs"]

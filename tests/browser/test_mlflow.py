@@ -12,6 +12,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from service.mlflow_pages import MlflowPages
+
 
 def wait(browser, true, seconds=60):
     return WebDriverWait(browser, seconds).until(true)
@@ -44,11 +46,51 @@ def test_compared_runs_show_parallel_coordinates_with_our_params(stack, browser,
     metrics = browser.find_elements(By.CSS_SELECTOR, "input[role=combobox]")[1]
     metrics.send_keys("test/accuracy")
     metrics.send_keys(Keys.ENTER)
-    axes = "//*[name()='text' and contains(@class, 'axis-title')]"
-    wait(browser, lambda b: "test/accuracy" in [one.text for one in b.find_elements(By.XPATH, axes)])
+    wait(browser, lambda b: "test/accuracy" in [one.text for one in b.find_elements(By.XPATH, AXES)])
     text = body(browser)
     assert all(name in text for name in ("activation", "learning_rate", "test/accuracy"))
     shoot("mlflow-compare", whole=False)
+
+
+AXES = "//*[name()='text' and contains(@class, 'axis-title')]"
+
+
+def charts(browser):
+    """The names of the sections and charts of MLflow's chart view."""
+    return browser.find_element(By.CSS_SELECTOR, "[data-testid=experiment-view-compare-runs-chart-area]").text
+
+
+def test_our_link_opens_parallel_coordinates_of_what_was_swept(stack, browser, shoot):
+    """Nothing is clicked: the view is a tag of the experiment, and MLflow opens it."""
+    browser.set_window_size(1600, 1000)
+    browser.get(stack.experiment()["links"]["compare"])
+    wait(browser, lambda b: "test/accuracy by activation, learning_rate" in charts(b))
+    axes = {"activation", "learning_rate", "test/accuracy"}
+    wait(browser, lambda b: axes <= set(charts(b).splitlines()))
+    assert "15 matching runs" in body(browser), "the compared runs, without those that only tuned"
+    shoot("mlflow-side-by-side", 1600, whole=False)
+
+
+def test_our_link_opens_runs_grouped_by_level(stack, browser, shoot, runs):
+    browser.set_window_size(1600, 1000)
+    browser.get(MlflowPages(stack.mlflow_url).grouped(runs[0]))
+    wait(browser, lambda b: all(f"Group: {name}" in body(b) for name in ("sigmoid", "tanh", "relu")))
+    wait(browser, lambda b: "test/accuracy by activation" in charts(b))
+    shoot("mlflow-by-level", 1600, whole=False)
+
+
+def test_the_report_is_an_artifact_of_the_best_run(stack, browser, shoot, runs):
+    """MLflow shows it in a frame of its own, without a network of ours."""
+    answer = stack.experiment()["plan"]["answer"]
+    experiment = stack.mlflow("experiments/get", experiment_id=runs[0])["experiment"]
+    best = {tag["key"]: tag["value"] for tag in experiment["tags"]}["gradus.best_run"]
+    browser.get(MlflowPages(stack.mlflow_url).artifact(runs[0], best, "report.html"))
+    frame = wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, "iframe"))[0]
+    browser.switch_to.frame(frame)
+    verdicts = wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, ".verdict"))
+    assert "; ".join(one.text for one in verdicts) == answer
+    browser.switch_to.default_content()
+    shoot("mlflow-report", whole=False)
 
 
 def test_runs_are_grouped_by_activation(stack, browser, shoot, runs):

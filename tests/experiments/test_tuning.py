@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.tuning import Trial, TuneAxis, best, leave_one_out, spacing_of
+from experiments.tuning import Trial, TuneAxis, best, spacing_of
 
 RATES = TuneAxis("learning_rate", (0.001, 0.01, 0.1, 1.0), "log")
 
@@ -50,13 +50,6 @@ def test_names_have_no_edge():
     axis = TuneAxis("kernel_initializer", ("a", "b"), spacing_of(("a", "b")))
     assert axis.beyond("low") == ()
     assert best([Trial(("a",), (1.0,)), Trial(("b",), (0.5,))], [axis], lower=False).edges == ()
-
-
-def test_leave_one_out_never_looks_at_the_seed_it_chooses_for():
-    values = {("0.001",): {0: 0.9, 1: 0.1}, ("0.01",): {0: 0.2, 1: 0.8}}
-    axis = TuneAxis("learning_rate", (0.001, 0.01), "log")
-    assert leave_one_out(values, [axis], [0, 1], lower=False) == {0: ("0.01",), 1: ("0.001",)}
-    assert leave_one_out(values, [axis], [0], lower=False) == {}
 
 
 def test_nothing_to_choose_from():
