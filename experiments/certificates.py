@@ -80,6 +80,8 @@ class TensorReport(_Frozen):
     by_hand: float | None = None
     """max |by hand − autodiff| over the tensor's largest |autodiff|; None where there is no formula by hand."""
     reason: str = ""
+    extrapolated: bool = False
+    """Judged by quotients extrapolated to h = 0, since those of h itself failed."""
 
     @property
     def band(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -49,7 +49,41 @@ def check_tensor(
     name: str, part: Part, place: int, gradient: Array, found: Quotients, differences: Differences, values: Values,
     loss: float, step: float, gate: Gate, draw: np.random.Generator,
 ) -> TensorReport:  # fmt: skip
-    """gradient: autodiff's, of the tensor's shape; found: its quotients at the chosen coordinates."""
+    """gradient: autodiff's, of the tensor's shape; found: its quotients at the chosen coordinates.
+
+    A tensor that fails is looked at once more with the quotients of h and 2h extrapolated to h = 0. Where the loss
+    bends sharply (a bias that acts at every step of a recurrent layer), the quotient's own error h² f‴/6 can pass the
+    gates; this takes it away, and a wrong gradient stays as wrong as it was.
+    """
+    report = _checked(name, part, place, gradient, found, differences, values, loss, step, gate, draw)
+    if report.status != "failed":
+        return report
+    nothing = np.zeros(0, np.int64)
+    indices = [found.index if index == place else nothing for index in range(len(values))]
+    wider = differences.coordinates(values, indices, 2 * step)[place]
+    again = _checked(
+        name, part, place, gradient, extrapolated(found, wider), differences, values, loss, step, gate, draw
+    )
+    return again.model_copy(update={"extrapolated": True})
+
+
+def extrapolated(near: Quotients, far: Quotients) -> Quotients:
+    """(4 n(h) − n(2h)) / 3, right to O(h⁴), where both steps are without a kink; else n(h).
+
+    Its rounding is one and a half times that of n(h), so its step is given as h / 1.5.
+    """
+    both = ~near.crossed & ~far.crossed & np.isclose(far.step, 2 * near.step)
+    return replace(
+        near,
+        slope=np.where(both, (4 * near.slope - far.slope) / 3, near.slope),
+        step=np.where(both, near.step / 1.5, near.step),
+    )
+
+
+def _checked(
+    name: str, part: Part, place: int, gradient: Array, found: Quotients, differences: Differences, values: Values,
+    loss: float, step: float, gate: Gate, draw: np.random.Generator,
+) -> TensorReport:  # fmt: skip
     a, n = gradient.ravel()[found.index], found.slope
     noise = rounding(loss, found.step)
     flat = found.flat & (a == 0) & ~found.crossed
@@ -138,6 +172,11 @@ def _near(
     n = (plus - minus) / (2 * h)
     noise = float(rounding(loss, h))
     error = float(relative_error(np.asarray(a), np.asarray(n), np.asarray(noise), scale))
+    if error > gate.largest:  # as in check_tensor: the quotient's own h² is taken away before it counts
+        finer = _five_point(differences, values, _alone(values, place, d), h)
+        if finer is not None:
+            n, noise = finer, 1.5 * noise
+            error = float(relative_error(np.asarray(a), np.asarray(n), np.asarray(noise), scale))
     status: Status = "passed" if error <= gate.largest else "failed"
     if crossed or max(abs(a), abs(n)) < 25 * noise:
         status = "not assessed"
