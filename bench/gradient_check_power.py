@@ -12,8 +12,9 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from experiments.certificates import GradientReport
 from experiments.datasets import Source
-from experiments.gradient_check import check
+from experiments.gradient_check import HAND_BOUND, check
 from experiments.injected_faults import FAULTS, places
 from experiments.objective import Objective
 from experiments.runs import RunSpec
@@ -59,12 +60,25 @@ def detection(specs: dict[str, RunSpec], data: Any) -> int:
             if fault not in possible[name]:
                 row.append("—")
                 continue
-            verdict = check(spec, data=data, inject_fault=fault).verdict
-            row.append("caught" if verdict == "failed" else f"**{verdict}**")
-            missed += verdict != "failed"
+            report = check(spec, data=data, inject_fault=fault)
+            row.append(caught_by(report) if report.verdict == "failed" else f"**{report.verdict}**")
+            missed += report.verdict != "failed"
         print(f"| {fault} | {' | '.join(row)} |", flush=True)
-    print(f"\nmissed: {missed}\n")
+    print("\nq: a coordinate's quotient, d: a direction, h: backprop by hand, t: the Taylor test's slope")
+    print(f"missed: {missed}\n")
     return missed
+
+
+def caught_by(report: GradientReport) -> str:
+    """What objects: q a coordinate's quotient, d a direction, h backprop by hand, t the Taylor test's slope."""
+    tensors = [tensor for state in report.states for tensor in state.tensors]
+    ways = {
+        "q": any(t.status == "failed" and (t.max is not None and not t.max <= 1e-4) for t in tensors),
+        "d": any(t.direction is not None and t.direction.status == "failed" for t in tensors),
+        "h": any(t.by_hand is not None and not t.by_hand <= HAND_BOUND for t in tensors),
+        "t": any(s.slope is not None and not 1.9 <= s.slope <= 2.1 for s in report.states),
+    }
+    return " ".join(way for way, objects in ways.items() if objects) or "failed"
 
 
 def alarms(specs: dict[str, RunSpec], data: Any, seeds: Iterable[int]) -> int:
