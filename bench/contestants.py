@@ -269,7 +269,9 @@ class RayTune(Fit):
             tune.with_resources(Trial, {"cpu": 1}),
             param_space={"run": tune.grid_search(list(range(len(self.specs))))},
             tune_config=tune.TuneConfig(reuse_actors=True, metric="weights", mode="max"),
-            run_config=tune.RunConfig(verbose=0),
+            run_config=tune.RunConfig(
+                verbose=0, checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False)
+            ),
         ).fit()
         if results.num_errors:
             raise SystemExit(str(results.errors[0]))
