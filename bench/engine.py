@@ -3,6 +3,7 @@
     GRADUS_DATA_DIR=... python bench/engine.py mlp --runs 32 --batch 32 --repeats 5
     python bench/engine.py regression --runs 128
     python bench/engine.py cnn --runs 1
+    python bench/engine.py mlp --jax PYTHON --ray PYTHON   # of environments with jax, and with requirements/worker.txt and ray[tune]
 
 Every contestant is a process of its own that stays warm; they take turns in alternating order. Before a figure is
 printed, each contestant trains 20 updates from the same weights in the same order and must agree with keras.fit.
@@ -21,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).resolve().parent
+FOLDER = Path(__file__).resolve().parent / "contestants"
 TASKS = ("mlp", "regression", "cnn")
 WITHIN = {"mlp": 2e-5, "regression": 2e-5, "cnn": 5e-4}
 """Largest difference of a float32 weight from keras.fit's after the check; Adam divides small gradients by small
@@ -44,7 +45,7 @@ class Player:
 
     def __init__(self, command: list[str], threads: int) -> None:
         environment = os.environ | {
-            "TF_CPP_MIN_LOG_LEVEL": "2", "TF_NUM_INTRAOP_THREADS": str(threads), "PYTHONPATH": str(FOLDER.parent),
+            "TF_CPP_MIN_LOG_LEVEL": "2", "TF_NUM_INTRAOP_THREADS": str(threads), "PYTHONPATH": str(FOLDER.parents[1]),
         }  # fmt: skip
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
@@ -53,13 +54,13 @@ class Player:
 
     @classmethod
     def of(cls, name: str, request: dict[str, Any], threads: int, python: str = sys.executable) -> Player:
-        return cls([python, str(FOLDER / "contestants.py"), name, json.dumps(request)], threads)
+        return cls([python, str(FOLDER / "in_keras.py"), name, json.dumps(request)], threads)
 
     @classmethod
     def jax(cls, request: dict[str, Any], threads: int, python: str, folder: str) -> Player:
         """The script in JAX, given the same data, weights and orders as a file."""
         cls.of("work", request | {"folder": folder}, threads).close()
-        return cls([python, str(FOLDER / "floor_jax.py"), folder], threads)
+        return cls([python, str(FOLDER / "in_jax.py"), folder], threads)
 
     def send(self, command: str) -> None:
         assert self.process.stdin is not None
@@ -126,7 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("task", choices=TASKS)
+    parser.add_argument("task", nargs="?", choices=TASKS, default="mlp")
     parser.add_argument("--runs", type=int, default=32)
     parser.add_argument("--batch", type=int, default=None)
     parser.add_argument("--own-order", action="store_true", help="every run has its own data order")
@@ -184,7 +185,7 @@ def referee(
     base = statistics.median(times["fit"]["warm"])
     print(f"{request}, {repeats} repeats, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     print(
-        f"{'':34} {'cold s':>16} {'compile s':>10} {'warm s':>16} {'x (b) cold':>11} {'x (b) warm':>11} {'|Δw|':>8}"
+        f"{'':34} {'cold s':>16} {'compile s':>10} {'warm s':>16} {'x (b) cold':>11} {'x (b) warm':>11} {'cpu s':>8} {'|Δw|':>8}"
     )
     for name, found in times.items():
         cold = found["cold"] or found["warm"]

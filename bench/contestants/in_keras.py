@@ -279,7 +279,7 @@ class RayTune(Fit):
 
 
 def work(folder: Path, specs: list[Any], check: list[Any]) -> None:
-    """Write what bench/floor_jax.py needs: it has none of this project."""
+    """Write what bench/contestants/in_jax.py needs: it has none of this project."""
     import numpy as np
 
     from experiments import models

@@ -1,7 +1,7 @@
 """(d) in JAX: jit(scan(vmap)) of the one network that bench/engine.py's `mlp` trains, RMSprop written out, no metrics.
 
 Speaks the protocol of bench/engine.py's contestants, in an environment of its own that has jax and numpy and nothing
-of this project: `python bench/floor_jax.py FOLDER`. FOLDER holds work.npz, which bench/engine.py writes: data, initial
+of this project: `python in_jax.py FOLDER`. FOLDER holds work.npz, which bench/engine.py writes: data, initial
 weights of every run (`w0`, ...), rates, and the order of every epoch, for the sweep and for the check (`check_`).
 """
 
