@@ -35,7 +35,7 @@ import httpx
 import psutil
 import redis
 
-from service.planner import Tile
+from service.queue import Tile
 from service.store import queries
 
 _source = importlib.util.spec_from_file_location(

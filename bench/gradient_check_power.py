@@ -12,11 +12,11 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from experiments.certificates import GradientReport
+from experiments.checking.certificates import GradientReport
+from experiments.checking.injected_faults import FAULTS, places
+from experiments.checking.objective import Objective
 from experiments.datasets import Source
 from experiments.gradient_check import HAND_BOUND, check
-from experiments.injected_faults import FAULTS, places
-from experiments.objective import Objective
 from experiments.runs import RunSpec
 from experiments.spec import ExperimentSpec
 

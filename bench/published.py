@@ -14,7 +14,7 @@ from typing import Any
 
 from experiments import models
 from experiments.datasets import Source
-from experiments.documents import parse_yaml
+from experiments.grammar.documents import parse_yaml
 from experiments.recording import MemoryRecorder
 from experiments.runs import RunSpec
 from experiments.spec import ExperimentSpec

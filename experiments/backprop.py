@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.slopes import SLOPES, Array
+from experiments.checking.slopes import SLOPES, Array
 
 TINY = 1e-7  # Keras clips probabilities to [1e-7, 1 − 1e-7] before it takes their logarithm
 

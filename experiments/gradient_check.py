@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.activations import ACTIVATIONS
-from experiments.by_hand import by_hand
-from experiments.certificates import (
+from experiments.checking.by_hand import by_hand
+from experiments.checking.certificates import (
     EngineReport,
     GradientReport,
     Part,
@@ -25,14 +25,14 @@ from experiments.certificates import (
     certificate_key,
     versions,
 )
+from experiments.checking.differences import Differences
+from experiments.checking.engine_check import engine_check
+from experiments.checking.injected_faults import Spoil, inject
+from experiments.checking.objective import SEED, Array, Objective, Values
+from experiments.checking.taylor import taylor_slope
+from experiments.checking.tensor_check import Gate, check_tensor
 from experiments.datasets import Data, Source
-from experiments.differences import Differences
-from experiments.engine_check import engine_check
-from experiments.injected_faults import Spoil, inject
-from experiments.objective import SEED, Array, Objective, Values
 from experiments.runs import RunSpec
-from experiments.taylor import taylor_slope
-from experiments.tensor_check import Gate, check_tensor
 
 SAMPLED = 24
 """Coordinates per tensor in the sampled mode: half of them at random, half at random by size of the gradient."""

@@ -21,12 +21,13 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from experiments import backend, models
-from experiments.backend import Tensor
-from experiments.lane_numbers import settings as lane_settings
-from experiments.layouts import Layout
+from experiments import models
+from experiments.engine import backend
+from experiments.engine.backend import Tensor
+from experiments.engine.lane_numbers import settings as lane_settings
+from experiments.engine.layouts import Layout
+from experiments.engine.weights_file import Template, template
 from experiments.runs import RunSpec
-from experiments.weights_file import Template, template
 
 Array = npt.NDArray[Any]
 CHUNK = 1024

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from keras.src.initializers.random_initializers import RandomInitializer
 
-from experiments import functions, noise, pooling
 from experiments.activations import ACTIVATIONS
 from experiments.datasets import Data
+from experiments.engine import functions, noise, pooling
+from experiments.engine.randomness import noise_seed, weight_seed
 from experiments.layers import Layer, Recurrent
 from experiments.losses import Loss
-from experiments.randomness import noise_seed, weight_seed
 from experiments.runs import RunSpec
 
 Array = npt.NDArray[Any]

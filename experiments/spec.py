@@ -7,11 +7,11 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, PrivateAttr, ValidationError
 
-from experiments.compare import Compare
 from experiments.datasets import DatasetSpec, DataShape
-from experiments.documents import parse_json, parse_yaml, plain, short
 from experiments.errors import Problem, SpecError
-from experiments.expansion import (
+from experiments.grammar.compare import Compare
+from experiments.grammar.documents import parse_json, parse_yaml, plain, short
+from experiments.grammar.expansion import (
     Expansion,
     Factor,
     conflicts,
@@ -22,15 +22,12 @@ from experiments.expansion import (
     place,
     sweep_factors,
 )
-from experiments.fields import LongText, Seed, ShortText, Strict
-from experiments.limits import Limits
-from experiments.losses import LossSpec
-from experiments.networks import ModelChoice
-from experiments.optimizers import OptimizerSpec, RMSprop
-from experiments.points import Builder, Write
-from experiments.problems import explain, unknown
-from experiments.runs import Point, RunSpec
-from experiments.sections import (
+from experiments.grammar.fields import LongText, Seed, ShortText, Strict
+from experiments.grammar.limits import Limits
+from experiments.grammar.networks import ModelChoice
+from experiments.grammar.points import Builder, Write
+from experiments.grammar.problems import explain, unknown
+from experiments.grammar.sections import (
     ArtifactsSpec,
     Device,
     DiagnosticsField,
@@ -40,7 +37,10 @@ from experiments.sections import (
     Priority,
     TrainingSpec,
 )
-from experiments.sweeps import SECTIONS, Level, Sweep, text
+from experiments.grammar.sweeps import SECTIONS, Level, Sweep, text
+from experiments.losses import LossSpec
+from experiments.optimizers import OptimizerSpec, RMSprop
+from experiments.runs import Point, RunSpec
 
 Tag = Annotated[str, Field(min_length=1, max_length=200)]
 TagValue = Annotated[str, Field(max_length=2000)]

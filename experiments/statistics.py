@@ -1,7 +1,7 @@
 """How sure a comparison of two choices may be: intervals over seeds, and the verdict that follows from them.
 
 All of it is arithmetic on one number per seed, d_s = the mean of A − B over the other factors' cells at
-seed s, signed so that positive favours A (`experiments.effects` computes it). The intervals are repeated
+seed s, signed so that positive favours A (`experiments.comparing.effects` computes it). The intervals are repeated
 confidence intervals (Jennison & Turnbull 2000, *Group Sequential Methods*, ch. 9) in their simplest form:
 Student's t at level 1 − α/(K·m) for K planned looks and m pairs of levels, so that all of them hold at once
 with probability 1 − α, whichever planned look one stops at.

@@ -14,14 +14,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from experiments import backend, diagnostics, probe, programs
-from experiments.backend import Tensor
-from experiments.checkpoints import Checkpoint, Position, dump, load
+from experiments import diagnostics
 from experiments.datasets import Source
+from experiments.engine import backend, probe, programs
+from experiments.engine.backend import Tensor
+from experiments.engine.checkpoints import Checkpoint, Position, dump, load
+from experiments.engine.layouts import WidthError, place, width_for
+from experiments.engine.progress import START, STATUS_OF, Outcome, Progress, StopAsked
+from experiments.engine.randomness import data_order
 from experiments.lanes import Batches, LaneState, Program, State, measures_accuracy
-from experiments.layouts import WidthError, place, width_for
-from experiments.progress import START, STATUS_OF, Outcome, Progress, StopAsked
-from experiments.randomness import data_order
 from experiments.recording import Recorder
 from experiments.runs import RunSpec
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from experiments.effects import (
+from experiments.comparing.effects import (
     Estimate,
     Score,
     chance_level,
@@ -23,8 +23,8 @@ from experiments.effects import (
     lower_is_better,
     pair,
 )
-from experiments.facets import display, facets, owner
-from experiments.questions import Progress, Question, progress, question_of, reached, scores
+from experiments.comparing.questions import Progress, Question, progress, question_of, reached, scores
+from experiments.grammar.facets import display, facets, owner
 from experiments.spec import ExperimentSpec
 from experiments.statistics import Judgement, number, share_of_error
 from service.errors import NotFound

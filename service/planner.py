@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from service.errors import NotAlone
 from service.lifecycle import Worker
-from service.queue import QUEUE_OF_DEVICE, QUEUES
+from service.queue import QUEUE_OF_DEVICE, QUEUES, Tile
 from service.settings import Settings
 from service.store import dispatch_rows, queries
 from service.store.dispatch_rows import SentTile, Waiting
@@ -28,17 +28,6 @@ LADDER = (1, 4, 8, 16, 32)
 MESSAGES_PER_WORKER = 2
 FRESH_SECONDS = 6.0  # an older report no longer says that a worker has a message in its hands
 FULL_ENOUGH = 0.6  # a width is used from this share of live lanes on; below, the next narrower one is cheaper
-
-
-@dataclass(frozen=True)
-class Tile:
-    """Runs that train together as one program of `width` lanes: one message on `queue`."""
-
-    id: str
-    run_ids: tuple[str, ...]
-    width: int
-    queue: str
-    experiment_id: str = ""
 
 
 @dataclass

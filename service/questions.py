@@ -11,8 +11,8 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
+from experiments.comparing.questions import Progress, Question, Stage, forced_look, progress, question_of
 from experiments.errors import Problem, SpecError
-from experiments.questions import Progress, Question, Stage, forced_look, progress, question_of
 from experiments.spec import ExperimentSpec, Point
 from service import operations
 from service.errors import Conflict, StaleStage

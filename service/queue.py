@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 from celery import Celery
 from kombu import Connection, Queue
@@ -17,9 +18,6 @@ from kombu.exceptions import OperationalError
 
 from service.errors import BrokerUnavailable
 from service.settings import Settings
-
-if TYPE_CHECKING:
-    from service.planner import Tile
 
 TASK_TRAIN = "gradus.train"
 TASK_REQUEST = "gradus.request"
@@ -29,6 +27,17 @@ QUEUES = tuple(QUEUE_OF_DEVICE.values())
 DEFAULT_BROKER = "redis://127.0.0.1:6379/0"
 VISIBILITY_TIMEOUT = 86400  # seconds; the same in every client of the broker, or the shortest one rules
 CONNECT_SECONDS = 4.0
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Runs that train together as one program of `width` lanes: one message on `queue`."""
+
+    id: str
+    run_ids: tuple[str, ...]
+    width: int
+    queue: str
+    experiment_id: str = ""
 
 
 def celery_app(settings: Settings) -> Celery:

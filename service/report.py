@@ -18,7 +18,7 @@ import numpy as np
 from ruamel.yaml import YAML
 from ruamel.yaml.compat import StringIO
 
-from experiments.effects import lower_is_better
+from experiments.comparing.effects import lower_is_better
 from service import depths, pictures
 from service.comparison import DIAGNOSIS, Comparison, Level, compare_runs, level_of, signed
 from service.lifecycle import Run

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from experiments.effects import State
-from experiments.questions import Question, Result
+from experiments.comparing.effects import State
+from experiments.comparing.questions import Question, Result
 from service.lifecycle import Run, RunStatus
 
 _STATES: dict[str, State] = {

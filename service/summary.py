@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from experiments.effects import lower_is_better
+from experiments.comparing.effects import lower_is_better
+from experiments.comparing.questions import question_of
 from experiments.errors import GradusError
-from experiments.questions import question_of
 from service import report
 from service.comparison import compare_runs, markdown
 from service.keepsakes import ranking

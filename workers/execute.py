@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from experiments.certificates import GradientReport, certificate_key
+from experiments.checking.certificates import GradientReport, certificate_key
 from experiments.gradient_check import check
 from experiments.runs import RunSpec
 from experiments.training import Outcome, StopAsked, train

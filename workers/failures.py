@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
+from experiments.engine.progress import Outcome, Status
 from experiments.errors import DataError, GradusError
-from experiments.progress import Outcome, Status
 from service.errors import StoreUnavailable
 
 log = structlog.get_logger(__name__)

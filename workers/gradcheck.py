@@ -14,9 +14,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from experiments.certificates import GradientReport, StateReport, TensorReport
-from experiments.documents import parse_yaml
+from experiments.checking.certificates import GradientReport, StateReport, TensorReport
 from experiments.errors import GradusError, SpecError
+from experiments.grammar.documents import parse_yaml
 from experiments.runs import RunSpec
 from experiments.spec import ExperimentSpec
 
@@ -95,7 +95,7 @@ def _check(run: RunSpec, fault: str | None) -> GradientReport:
 
 
 def _picture(run: RunSpec, path: Path) -> None:
-    from experiments.step_study import picture
+    from experiments.checking.step_study import picture
     from service.settings import get_settings
     from workers.sources import source
 

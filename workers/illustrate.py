@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from experiments import activity, diagnostics, models, plots
+from experiments import diagnostics, models, plots
 from experiments.activations import ACTIVATIONS
 from experiments.datasets import Data, Source
+from experiments.engine import activity
 from experiments.runs import RunSpec
 from service import depths
 from service.lifecycle import Run

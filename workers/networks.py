@@ -10,7 +10,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from experiments import backend, models
+from experiments import models
+from experiments.engine import backend
 from experiments.runs import RunSpec
 
 Array = npt.NDArray[np.float32]

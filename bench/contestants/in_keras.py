@@ -114,7 +114,7 @@ class Fit(Contestant):
         return (time.perf_counter() - began) * len(self.specs) / len(sample)
 
     def weights(self) -> list[list[list[float]]]:
-        from experiments.randomness import data_order
+        from experiments.engine.randomness import data_order
 
         found = []
         for spec in self.checked:
@@ -129,7 +129,7 @@ class Engine(Contestant):
     """This project's engine."""
 
     def cold(self) -> None:
-        from experiments import programs
+        from experiments.engine import programs
 
         programs._programs.clear()
 
@@ -182,7 +182,7 @@ class Bare(Contestant):
         import tensorflow as tf
 
         from experiments import models
-        from experiments.randomness import data_order
+        from experiments.engine.randomness import data_order
 
         x, y = (tf.constant(part) for part in data)
         size, n = specs[0].training.batch_size, len(data[0])
@@ -283,7 +283,7 @@ def work(folder: Path, specs: list[Any], check: list[Any]) -> None:
     import numpy as np
 
     from experiments import models
-    from experiments.randomness import data_order
+    from experiments.engine.randomness import data_order
 
     parts: dict[str, Any] = {"batch": np.asarray(specs[0].training.batch_size)}
     for prefix, chosen in (("", specs), ("check_", check)):

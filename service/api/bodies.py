@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from experiments.documents import parse_json, parse_yaml, plain
 from experiments.errors import SpecError
+from experiments.grammar.documents import parse_json, parse_yaml, plain
 from service.api.refusals import NotAcceptedType
 
 JSON = "application/json"

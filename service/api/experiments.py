@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from experiments.preview import preview
+from experiments.grammar.preview import preview
 from experiments.spec import ExperimentSpec
 from service import operations, questions
 from service.api.auth import Reader, Writer

@@ -16,7 +16,7 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from experiments.errors import GradusError, SpecError
-from experiments.preview import preview
+from experiments.grammar.preview import preview
 from experiments.spec import ExperimentSpec
 from service import operations, questions, report
 from service.api.auth import SCOPES, Principal

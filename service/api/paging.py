@@ -8,8 +8,8 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Query, Request, Response
 
-from experiments.documents import plain
 from experiments.errors import Problem, SpecError
+from experiments.grammar.documents import plain
 from service.api.schemas import Page
 from service.lifecycle import RunStatus
 from service.store import Store, queries

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.documents import parse_yaml
 from experiments.errors import SpecError, join
-from experiments.networks import FORMS
+from experiments.grammar.documents import parse_yaml
+from experiments.grammar.networks import FORMS
+from experiments.grammar.sweeps import SHORT_NAMES, parse_path, patch
 from experiments.spec import ExperimentSpec
-from experiments.sweeps import SHORT_NAMES, parse_path, patch
 from service.cli.failures import USAGE, CommandError
 
 DEEPEST_BASE = 8

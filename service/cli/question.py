@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.documents import parse_yaml
+from experiments.grammar.documents import parse_yaml
 from service.cli.failures import USAGE, CommandError
 
 RANGE = ".."

@@ -69,7 +69,7 @@ def announce(experiment: Mapping[str, Any]) -> None:
 
 def validate(spec: SpecFile, changes: Changes = None, as_json: AsJson = False) -> None:
     """Explain a spec without a server: layer table, parameters, memory, FLOPs, number of runs, warnings."""
-    from experiments.preview import preview
+    from experiments.grammar.preview import preview
     from experiments.spec import ExperimentSpec
     from service.cli.documents import read_spec
 

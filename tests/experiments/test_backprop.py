@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.backprop import LOSSES, Layer, backprop, covers, delta_rule, forward
-from experiments.slopes import SLOPES
+from experiments.checking.slopes import SLOPES
 
 SMOOTH_ENOUGH = sorted(set(SLOPES) - {"step", "hard_shrink"})
 

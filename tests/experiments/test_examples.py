@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from experiments import programs
+from experiments.comparing.questions import progress, question_of
 from experiments.datasets import Source
-from experiments.documents import parse_yaml
+from experiments.engine import programs
 from experiments.errors import SpecError
-from experiments.questions import progress, question_of
+from experiments.grammar.documents import parse_yaml
 from experiments.recording import MemoryRecorder
 from experiments.spec import ExperimentSpec, Point
 from experiments.training import Outcome

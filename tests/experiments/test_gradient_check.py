@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from experiments.activations import ACTIVATIONS
-from experiments.certificates import GradientReport, band, certificate_key
+from experiments.checking.certificates import GradientReport, band, certificate_key
+from experiments.checking.injected_faults import FAULTS, FaultError, places
+from experiments.checking.kinks import BENDS, LOSS_NOTES
+from experiments.checking.objective import Objective
+from experiments.checking.tensor_check import relative_error
 from experiments.datasets import Source
 from experiments.gradient_check import check
-from experiments.injected_faults import FAULTS, FaultError, places
-from experiments.kinks import BENDS, LOSS_NOTES
 from experiments.losses import LOSSES
-from experiments.objective import Objective
 from experiments.spec import ExperimentSpec
-from experiments.tensor_check import relative_error
 
 CNN = {
     "pattern": "INPUT-CONV-POOL-FC*2-OUTPUT",

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from bench.gradient_check_power import NETWORKS, spec_of
+from experiments.checking.differences import Quotients
+from experiments.checking.injected_faults import places
+from experiments.checking.objective import Objective
+from experiments.checking.tensor_check import extrapolated
 from experiments.datasets import Source
-from experiments.differences import Quotients
 from experiments.gradient_check import check
-from experiments.injected_faults import places
-from experiments.objective import Objective
-from experiments.tensor_check import extrapolated
 
 FEW, MANY = range(2), range(100)
 

@@ -11,7 +11,7 @@ import pytest
 
 from experiments import models
 from experiments.datasets import Source
-from experiments.documents import parse_yaml
+from experiments.grammar.documents import parse_yaml
 from experiments.recording import MemoryRecorder
 from experiments.spec import ExperimentSpec
 from experiments.training import Outcome, train

@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiments.datasets import DataShape
+from experiments.engine.pooling import StochasticPool2D
 from experiments.errors import SpecError
+from experiments.grammar.networks import ModelChoice
+from experiments.grammar.resolve import resolve
 from experiments.layers import Layer
 from experiments.layers.base import DataFormat
 from experiments.losses import CategoricalCrossentropy
-from experiments.networks import ModelChoice
-from experiments.pooling import StochasticPool2D
-from experiments.resolve import resolve
 from experiments.theory import plan
 
 Architecture = tuple[list[dict[str, Any]], tuple[int, int, int], DataFormat]

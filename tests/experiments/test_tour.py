@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.documents import parse_yaml
+from experiments.grammar.documents import parse_yaml
 from experiments.spec import ExperimentSpec
 from service.cli.main import app
 from workers.gradcheck import main

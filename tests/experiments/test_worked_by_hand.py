@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
+from experiments.engine.pooling import StochasticPool2D
 from experiments.layers import LAYERS
-from experiments.pooling import StochasticPool2D
 
 IMAGE = [[1, 1, 1, 0, 0], [0, 1, 1, 1, 0], [0, 0, 1, 1, 1], [0, 0, 1, 1, 0], [0, 1, 1, 0, 0]]
 KERNEL = [[1, 0, 1], [0, 1, 0], [1, 0, 1]]

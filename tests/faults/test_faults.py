@@ -13,7 +13,7 @@ import pytest
 
 from service import operations
 from service.lifecycle import Committed
-from service.planner import Tile
+from service.queue import Tile
 from service.store import queries
 
 pytestmark = pytest.mark.timeout(600)

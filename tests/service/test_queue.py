@@ -10,8 +10,7 @@ import pytest
 import redis
 
 from service.errors import BrokerUnavailable
-from service.planner import Tile
-from service.queue import QUEUES, VISIBILITY_TIMEOUT, Sender, configuration
+from service.queue import QUEUES, VISIBILITY_TIMEOUT, Sender, Tile, configuration
 from service.settings import load_settings
 
 

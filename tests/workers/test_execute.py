@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.documents import parse_yaml
+from experiments.grammar.documents import parse_yaml
 from experiments.spec import ExperimentSpec
 from service import operations
 from service.spool import Spool
@@ -46,7 +46,7 @@ def test_a_tile_is_trained_drawn_and_committed(bench):
 
 def test_the_spec_file_gives_the_run_again(bench):
     (run,) = bench.train(bench.submit())
-    from experiments.documents import parse_yaml
+    from experiments.grammar.documents import parse_yaml
 
     text = (bench.spool.files(run.id, 1) / "spec.yaml").read_text()
     (point,) = ExperimentSpec.parse(parse_yaml(text)).expand()

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import activity, models
+from experiments import models
 from experiments.datasets import Source
+from experiments.engine import activity
 from experiments.recording import MemoryRecorder
 from experiments.spec import ExperimentSpec
 from experiments.training import train

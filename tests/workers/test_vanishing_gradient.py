@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from experiments.documents import parse_yaml
+from experiments.grammar.documents import parse_yaml
 from service import depths, report
 from service.store import queries
 from workers import illustrate

@@ -9,9 +9,10 @@ import keras
 import numpy as np
 import pytest
 
-from experiments import models, programs
+from experiments import models
 from experiments.datasets import Source
-from experiments.randomness import data_order
+from experiments.engine import programs
+from experiments.engine.randomness import data_order
 from experiments.recording import MemoryRecorder
 from experiments.runs import RunSpec
 from experiments.spec import ExperimentSpec

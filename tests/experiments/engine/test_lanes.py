@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.checkpoints import CheckpointError
-from experiments.layouts import LAYOUTS, WIDTHS, Layout, WidthError, place, width_for
+from experiments.engine.checkpoints import CheckpointError
+from experiments.engine.layouts import LAYOUTS, WIDTHS, Layout, WidthError, place, width_for
 from experiments.recording import MemoryRecorder
 
 ADAM = {"name": "adam", "learning_rate": 0.01}

@@ -1,0 +1,1 @@
+"""The parts of the gradient check: difference quotients, kinks, the order test, injected faults, certificates."""

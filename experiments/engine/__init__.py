@@ -1,0 +1,1 @@
+"""The parts of the engine: TensorFlow's side, programs, noise, checkpoints, measurements."""

@@ -1,0 +1,108 @@
+"""One lane's state as bytes: enough to go on bit for bit in a program of the same layout.
+
+A NumPy archive (no pickle) of the lane's tensors and a JSON header. Nothing in it is run when it is read.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import asdict, dataclass, field
+from zipfile import BadZipFile
+
+import numpy as np
+
+from experiments.engine.layouts import Layout
+from experiments.errors import GradusError
+from experiments.lanes import LaneState
+
+FORMAT = 1
+
+
+class CheckpointError(GradusError):
+    """Bytes that are no checkpoint, or one of another program: the run has to start again."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a lane is: epochs completed, updates done in the one that follows."""
+
+    epoch: int
+    update: int
+
+    def __lt__(self, other: Position) -> bool:
+        return (self.epoch, self.update) < (other.epoch, other.update)
+
+    def __le__(self, other: Position) -> bool:
+        return (self.epoch, self.update) <= (other.epoch, other.update)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """best: the lowest loss that patience has seen; waited: epochs since; train_s: seconds trained so far;
+    history: what diagnoses are made of, metric -> epochs completed -> value, since the run's first attempt.
+    """
+
+    program: str
+    layout: Layout
+    position: Position
+    best: float
+    waited: int
+    train_s: float
+    state: LaneState
+    history: dict[str, dict[int, float]] = field(default_factory=dict)
+
+
+def dump(checkpoint: Checkpoint) -> bytes:
+    header = {
+        "format": FORMAT,
+        "program": checkpoint.program,
+        "layout": asdict(checkpoint.layout),
+        "position": asdict(checkpoint.position),
+        "best": checkpoint.best,
+        "waited": checkpoint.waited,
+        "train_s": checkpoint.train_s,
+        "history": checkpoint.history,
+        "loss": checkpoint.state.loss,
+        "hits": checkpoint.state.hits,
+    }
+    arrays = {
+        f"{part}-{index}": value
+        for part in ("weights", "frozen", "optimizer")
+        for index, value in enumerate(getattr(checkpoint.state, part))
+    }
+    file = io.BytesIO()
+    np.savez(file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
+    return file.getvalue()
+
+
+def load(content: bytes, program: str) -> Checkpoint:
+    """The checkpoint in `content`. Raises CheckpointError where it is not one of `program` (a RunSpec's
+    key)."""
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            header = json.loads(file["header"].tobytes())
+            parts = {
+                part: [
+                    file[f"{part}-{index}"]
+                    for index in range(len([n for n in file if n.startswith(f"{part}-")]))
+                ]
+                for part in ("weights", "frozen", "optimizer")
+            }
+        if header["format"] != FORMAT or header["program"] != program:
+            raise CheckpointError("the checkpoint belongs to another program or version; start the run again")
+        return Checkpoint(
+            program=program,
+            layout=Layout(**header["layout"]),
+            position=Position(**header["position"]),
+            best=float(header["best"]),
+            waited=int(header["waited"]),
+            train_s=float(header["train_s"]),
+            state=LaneState(**parts, loss=float(header["loss"]), hits=int(header["hits"])),
+            history={
+                name: {int(step): float(value) for step, value in series.items()}
+                for name, series in header.get("history", {}).items()  # older checkpoints have none
+            },
+        )
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
+        raise CheckpointError(f"no readable checkpoint ({error}); start the run again") from error

@@ -1,0 +1,114 @@
+"""Measurements of every layer on a fixed batch, for all lanes of a program at once.
+
+Measured before training and at the ends of epochs, on the first points of the validation data (training data
+where nothing is set aside). A plain graph, not compiled by XLA: it runs once an epoch, and compiling would cost
+more than it saves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+from keras import ops
+
+from experiments.activations import ACTIVATIONS
+from experiments.diagnostics import PROBE_LOSS
+from experiments.engine import activity, backend
+from experiments.engine.backend import Tensor
+from experiments.lanes import Program, State
+
+POINTS, GRADIENT_POINTS = 512, 128
+SATURATED: dict[str, tuple[float, float]] = {"tanh": (-9.5, 9.5), "sigmoid": (-23.0, 17.0)}
+"""Weighted sums outside these give outputs that single precision can hardly tell from the ends."""
+
+
+class Probe:
+    """The measuring program of a training program."""
+
+    def __init__(self, program: Program, data: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+        self.program = program
+        x, y = data.get("val", data["train"])
+        self.x, self.y = x[:POINTS], y[:POINTS]
+        self.active = {i: program.model.layers[i] for i in activity.active(program.spec.model.layers)}
+        owner = {id(v): i for i, layer in enumerate(program.model.layers) for v in layer.trainable_variables}
+        self.owners = [owner[id(v)] for v in program.model.trainable_variables]
+        self.kernels = [len(v.shape) > 1 for v in program.model.trainable_variables]
+        self._run = backend.compiled(self._measure_all, fused=False)
+
+    def measure(self, state: State, numbers: Mapping[str, Tensor]) -> list[dict[str, float]]:
+        """Per place of the tile: `layers/<i>-<type>/…` and the probe's loss."""
+        with backend.on(self.program.device):
+            result = self._run(state.parts()[:3], dict(numbers), self.x, self.y)
+        found = {name: np.atleast_1d(backend.array(value)) for name, value in result.items()}
+        return [
+            {name: float(values[place]) for name, values in found.items()}
+            for place in range(self.program.layout.width)
+        ]
+
+    def _measure_all(self, parts: Any, numbers: dict[str, Tensor], x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        program = self.program
+        lanes = [program._flat(program._inward(part)) for part in parts]
+        if program.layout.width == 1:
+            return self._one(*lanes, numbers=numbers, x=x, y=y)
+        flat = {name: ops.reshape(value, (program.layout.width,)) for name, value in numbers.items()}
+        each = lambda w, f, o, n: self._one(w, f, o, numbers=n, x=x, y=y)  # noqa: E731
+        return dict(backend.over_lanes(each, *lanes, flat))
+
+    def _one(
+        self, weights: list[Tensor], frozen: list[Tensor], optimizer: list[Tensor], *,
+        numbers: dict[str, Tensor], x: Tensor, y: Tensor,
+    ) -> dict[str, Tensor]:  # fmt: skip
+        """One lane's measurements, each a number."""
+        program, names = self.program, [layer.name for layer in self.program.model.layers]
+        with activity.noted(self.active) as sums:
+            outputs, _ = program.model.stateless_call(weights, frozen, x, training=False)
+        values: dict[str, Tensor] = {PROBE_LOSS: program.loss(y, outputs)}
+        for index, (z, a) in sums.items():
+            values |= {f"layers/{names[index]}/{k}": v for k, v in self._activations(index, z, a).items()}
+        _, slopes = program.gradients(weights, frozen, x[:GRADIENT_POINTS], y[:GRADIENT_POINTS])
+        moved, _ = program._update_lane(optimizer, slopes, weights, numbers)
+        for index in dict.fromkeys(self.owners):
+            mine = [place for place, owner in enumerate(self.owners) if owner == index]
+            values[f"layers/{names[index]}/grad_norm"] = _norm([slopes[place] for place in mine])
+            wide = [place for place in mine if self.kernels[place]]
+            if wide:
+                size = _norm([weights[place] for place in wide])
+                change = _norm([moved[place] - weights[place] for place in wide])
+                values[f"layers/{names[index]}/update_ratio"] = change / size
+        return values
+
+    def _activations(self, index: int, z: Tensor, a: Tensor) -> dict[str, Tensor]:
+        """Mean, standard deviation, share of zeros, of saturated values and of units that are always 0."""
+        entry = self.program.spec.model.layers[index]
+        name = str(getattr(entry, "activation"))  # noqa: B009
+        zero = ops.cast(ops.equal(a, 0.0), a.dtype)
+        found = {"mean": ops.mean(a), "std": ops.std(a), "zeros": ops.mean(zero)}
+        if name in SATURATED:
+            low, high = SATURATED[name]
+            found["saturated"] = ops.mean(ops.cast(ops.logical_or(z < low, z > high), a.dtype))
+        if ACTIVATIONS[name].low == 0 and ACTIVATIONS[name].smoothness == "C0":
+            image = len(a.shape) == 4 and self.program.spec.model.data_format == "channels_first"
+            unit = 1 if image else len(a.shape) - 1
+            rest = [axis for axis in range(len(a.shape)) if axis != unit]
+            found["dead"] = ops.mean(ops.min(zero, axis=rest))
+        return found
+
+
+def probe(program: Program, data: Mapping[str, tuple[Tensor, Tensor]]) -> Probe | None:
+    """The program's probe, made at the first call; None where the spec wants no diagnostics."""
+    if program.spec.diagnostics.every == "off":
+        return None
+    if "probe" not in program.instruments:
+        program.instruments["probe"] = Probe(program, data)
+    return cast(Probe, program.instruments["probe"])
+
+
+def recorded(values: Mapping[str, float]) -> dict[str, float]:
+    """What of a lane's measurements is recorded as metrics."""
+    return {name: value for name, value in values.items() if name.startswith("layers/")}
+
+
+def _norm(parts: list[Tensor]) -> Tensor:
+    return ops.sqrt(sum(ops.sum(ops.square(part)) for part in parts))

@@ -1,0 +1,98 @@
+"""From scores to effects per seed, by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from experiments.comparing.effects import (
+    Score,
+    chance_level,
+    differing,
+    estimate,
+    judge_pair,
+    lower_is_better,
+    pair,
+)
+
+
+def both(a, b, *, metric="test/accuracy", chance=0.1, seeds=None):
+    """Pair two lists of (cell, seed, value); value None diverged, a word is a state."""
+    scores = []
+    for level, rows in (("A", a), ("B", b)):
+        for cell, seed, value in rows:
+            state = value if isinstance(value, str) else "finished"
+            scores.append(
+                Score(level, cell, seed, None if state != "finished" else value, state, value is None)
+            )
+    return pair(scores, "A", "B", metric=metric, chance=chance, seeds=seeds)
+
+
+def test_an_effect_is_the_mean_over_the_cells_of_one_seed():
+    found = both([("x", 0, 0.9), ("y", 0, 0.8), ("x", 1, 0.7), ("y", 1, 0.7)],
+                 [("x", 0, 0.8), ("y", 0, 0.4), ("x", 1, 0.8), ("y", 1, 0.8)])  # fmt: skip
+    assert found.seeds == (0, 1)
+    assert found.effects == pytest.approx((0.25, -0.1))
+    assert found.signs == (1, -1)
+
+
+@pytest.mark.parametrize(("metric", "sign"), [("test/accuracy", 1), ("test/loss", -1), ("val/loss", -1)])
+def test_positive_favours_a(metric, sign):
+    found = both([("x", 0, 0.5)], [("x", 0, 0.2)], metric=metric)
+    assert found.effects == pytest.approx((sign * 0.3,))
+    assert lower_is_better(metric) == (sign < 0)
+
+
+def test_a_failed_or_cancelled_cell_makes_its_seed_incomplete():
+    found = both(
+        [("x", 0, 0.5), ("x", 1, "failed"), ("x", 2, 0.5)], [("x", 0, 0.5), ("x", 1, 0.5), ("x", 2, "killed")]
+    )
+    assert (found.seeds, found.incomplete) == ((0,), (1, 2))
+
+
+def test_a_missing_or_open_cell_is_waited_for():
+    found = both([("x", 0, 0.5), ("x", 1, "waiting")], [("x", 1, 0.5)])
+    assert (found.seeds, found.waiting) == ((), (0, 1))
+
+
+def test_a_diverged_accuracy_scores_chance():
+    found = both([("x", 0, 0.9)], [("x", 0, None)], chance=chance_level("test/accuracy", 10))
+    assert found.effects == pytest.approx((0.8,))
+    assert (found.diverged_a, found.diverged_b, found.runs) == (0, 1, 1)
+
+
+def test_a_diverged_loss_has_a_sign_and_no_effect():
+    found = both([("x", s, None if s == 2 else 0.5) for s in range(10)], [("x", s, None) for s in range(10)],
+                 metric="test/loss", chance=chance_level("test/loss", 10))  # fmt: skip
+    assert found.effects == (None,) * 10
+    assert found.signs == (1, 1, 0, 1, 1, 1, 1, 1, 1, 1)  # both diverged: a tie
+    judged = judge_pair(found, delta=0.1, level=0.05)
+    assert (judged.verdict, judged.effect, judged.won) == ("better", None, 9)
+
+
+def test_fewer_diverged_cells_win_a_seed():
+    found = both(
+        [("x", 0, None), ("y", 0, 0.9)], [("x", 0, None), ("y", 0, None)], metric="test/loss", chance=None
+    )
+    assert found.signs == (1,)
+
+
+def test_an_estimate_is_over_seeds():
+    scores = [Score("A", cell, seed, value) for cell, seed, value in
+              (("x", 0, 0.8), ("y", 0, 0.6), ("x", 1, 0.9), ("y", 1, 0.7))]  # fmt: skip
+    found = estimate(scores, "A", chance=0.1)
+    assert (found.mean, found.seeds, found.runs) == (pytest.approx(0.75), 2, 4)
+    assert found.sd == pytest.approx(math.sqrt(0.005))
+
+
+def test_the_fields_that_differ_are_named():
+    relu, sigmoid = [{"optimizer": "sgd", "rate": "1"}], [{"optimizer": "adam", "rate": "1"}]
+    assert differing(relu, sigmoid) == ("optimizer",)
+    assert differing(relu, relu * 2) == ()
+
+
+def test_the_same_values_in_other_combinations_are_named_too():
+    a = [{"o": "sgd", "r": "1"}, {"o": "adam", "r": "2"}]
+    b = [{"o": "sgd", "r": "2"}, {"o": "adam", "r": "1"}]
+    assert differing(a, b) == ("o", "r")
