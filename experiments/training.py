@@ -19,10 +19,12 @@ from experiments.datasets import Source
 from experiments.engine import backend, probe, programs
 from experiments.engine.backend import Tensor
 from experiments.engine.checkpoints import Checkpoint, Position, dump, load
+from experiments.engine.evaluation import measures_accuracy
 from experiments.engine.layouts import WidthError, place, width_for
 from experiments.engine.progress import START, STATUS_OF, Outcome, Progress, StopAsked
 from experiments.engine.randomness import data_order
-from experiments.lanes import Batches, LaneState, Program, State, measures_accuracy
+from experiments.engine.states import Batches, LaneState, State
+from experiments.lanes import Program
 from experiments.recording import Recorder
 from experiments.runs import RunSpec
 
@@ -197,7 +199,7 @@ def _segments(tile: Tile, batches: Batches, offset: int, stop: int) -> None:
             return
         start, end = tile.position.update, _segment_end(tile, stop)
         if active:
-            mask = tile.program.per_lane({lane.place: 1 for lane in active}, "bool")
+            mask = tile.program.axis.per_lane({lane.place: 1 for lane in active}, "bool")
             compiled, began = tile.program.compile_seconds, tile.clock()
             args = (tile.settings, mask, batches, start - offset, end - offset, tile.data["train"])
             tile.state = tile.program.train(tile.state, *args)
@@ -256,7 +258,7 @@ def _conclude(tile: Tile) -> None:
     measured = _measure(tile)
     probed = _probe(tile)
     seconds = tile.clock() - began - (tile.program.compile_seconds - compiled)
-    sums = tile.program.sums(tile.state)
+    sums = tile.state.sums()
     for lane in active:
         lane.train_s += seconds / len(active)
         loss, hits = sums[lane.place]
@@ -274,7 +276,7 @@ def _conclude(tile: Tile) -> None:
             _end(tile, lane, reason)
             for found in diagnostics.diagnose(lane.spec, lane.history):
                 tile.recorder.tags(lane.lane, found.tag())
-    tile.state = tile.program.restarted(tile.state)
+    tile.state = tile.state.restarted()
     _export(tile, [lane for lane in active if lane.outcome is not None])
     if tile.running():
         _save_if_due(tile)

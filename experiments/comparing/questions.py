@@ -342,21 +342,32 @@ def _tuning(state: _State) -> tuple[tuple[TuneAxis, ...], dict[Place, Tuned], St
         place: best(state.trials(place, question.axes), question.axes, lower=question.lower)
         for place in state.places
     }
-    axes = _extend(state, found)
-    if axes == question.axes:
-        return (
-            axes,
-            {place: _settled(one, question.axes, axes) for place, one in found.items()},
-            None,
-            "decided",
-        )
-    before = {(place, setting, seed) for place, _, setting, seed in _grid(state, question.axes)}
-    new = [one for one in _grid(state, axes) if (one[0], *one[2:]) not in before]
-    stage, wait = state.stage("tune-extended", new)
-    if stage is not None or wait != "decided":
-        return axes, found, stage, wait
-    again = {place: best(state.trials(place, axes), axes, lower=question.lower) for place in state.places}
-    return axes, {place: _settled(one, question.axes, axes) for place, one in again.items()}, None, "decided"
+    whole = _extend(state, found)
+    axes = _affordable(state, found, whole)
+    if axes != question.axes:
+        before = {(place, setting, seed) for place, _, setting, seed in _grid(state, question.axes)}
+        new = [one for one in _grid(state, axes) if (one[0], *one[2:]) not in before]
+        stage, wait = state.stage("tune-extended", new)
+        if stage is not None or wait != "decided":
+            return axes, found, stage, wait
+        found = {place: best(state.trials(place, axes), axes, lower=question.lower) for place in state.places}
+    settled = {place: _settled(one, question.axes, whole) for place, one in found.items()}
+    return axes, settled, None, "decided"
+
+
+def _affordable(
+    state: _State, found: Mapping[Place, Tuned], whole: tuple[TuneAxis, ...]
+) -> tuple[TuneAxis, ...]:
+    """The axes extended as far as the budget also pays for the first look: an extension that leaves none would
+    be tuning without an answer.
+    """
+    question, axes = state.question, whole
+    most = max(len(axis.values) for axis in question.axes)
+    look = len(state.places) * question.looks[0]
+    while question.budget is not None and most > 0 and len(_grid(state, axes)) + look > question.budget:
+        most -= 1
+        axes = _extend(state, found, most)
+    return axes
 
 
 def _grid(state: _State, axes: Sequence[TuneAxis]) -> list[tuple[Place, Sequence[TuneAxis], Setting, int]]:
@@ -369,8 +380,10 @@ def _grid(state: _State, axes: Sequence[TuneAxis]) -> list[tuple[Place, Sequence
     ]
 
 
-def _extend(state: _State, found: Mapping[Place, Tuned]) -> tuple[TuneAxis, ...]:
-    """The axes with further values wherever some level was best at an edge; for all levels alike."""
+def _extend(state: _State, found: Mapping[Place, Tuned], most: int | None = None) -> tuple[TuneAxis, ...]:
+    """The axes with further values wherever some level was best at an edge; for all levels alike. most: so many
+    values at an edge and no more.
+    """
     extended = []
     for position, axis in enumerate(state.question.axes):
         sides: set[Literal["low", "high"]] = {
@@ -379,7 +392,7 @@ def _extend(state: _State, found: Mapping[Place, Tuned]) -> tuple[TuneAxis, ...]
         new = [
             value
             for side in sorted(sides)
-            for value in axis.beyond(side)
+            for value in axis.beyond(side, most)
             if _possible(state, position, value)
         ]
         extended.append(axis.extended(new) if new else axis)

@@ -34,9 +34,9 @@ class TuneAxis:
     def value(self, label: str) -> object:
         return self.values[self.labels.index(label)]
 
-    def beyond(self, side: Literal["low", "high"]) -> tuple[object, ...]:
-        """Half as many new values as there are, rounded up, past one end in the same spacing; none for a
-        list of names."""
+    def beyond(self, side: Literal["low", "high"], most: int | None = None) -> tuple[object, ...]:
+        """Half as many new values as there are, rounded up, but at most `most`, past one end in the same spacing;
+        none for a list of names."""
         numbers = [
             value for value in self.values if isinstance(value, int | float) and not isinstance(value, bool)
         ]
@@ -44,7 +44,7 @@ class TuneAxis:
             return ()
         end, inner = (numbers[0], numbers[1]) if side == "low" else (numbers[-1], numbers[-2])
         more = math.ceil(len(numbers) / 2)
-        steps = range(1, more + 1)
+        steps = range(1, (more if most is None else min(most, more)) + 1)
         if self.spacing == "log":
             new = [end * (end / inner) ** k for k in steps]
         else:

@@ -13,8 +13,8 @@ from zipfile import BadZipFile
 import numpy as np
 
 from experiments.engine.layouts import Layout
+from experiments.engine.states import LaneState
 from experiments.errors import GradusError
-from experiments.lanes import LaneState
 
 FORMAT = 1
 

@@ -17,7 +17,8 @@ from experiments.activations import ACTIVATIONS
 from experiments.diagnostics import PROBE_LOSS
 from experiments.engine import activity, backend
 from experiments.engine.backend import Tensor
-from experiments.lanes import Program, State
+from experiments.engine.states import State
+from experiments.lanes import Program
 
 POINTS, GRADIENT_POINTS = 512, 128
 SATURATED: dict[str, tuple[float, float]] = {"tanh": (-9.5, 9.5), "sigmoid": (-23.0, 17.0)}
@@ -49,12 +50,10 @@ class Probe:
 
     def _measure_all(self, parts: Any, numbers: dict[str, Tensor], x: Tensor, y: Tensor) -> dict[str, Tensor]:
         program = self.program
-        lanes = [program._flat(program._inward(part)) for part in parts]
-        if program.layout.width == 1:
-            return self._one(*lanes, numbers=numbers, x=x, y=y)
-        flat = {name: ops.reshape(value, (program.layout.width,)) for name, value in numbers.items()}
+        lanes = [program.axis.flat(part) for part in parts]
+        settings = dict(zip(numbers, program.axis.flat(list(numbers.values())), strict=True))
         each = lambda w, f, o, n: self._one(w, f, o, numbers=n, x=x, y=y)  # noqa: E731
-        return dict(backend.over_lanes(each, *lanes, flat))
+        return dict(program.axis.over(each, *lanes, settings))
 
     def _one(
         self, weights: list[Tensor], frozen: list[Tensor], optimizer: list[Tensor], *,
@@ -68,7 +67,7 @@ class Probe:
         for index, (z, a) in sums.items():
             values |= {f"layers/{names[index]}/{k}": v for k, v in self._activations(index, z, a).items()}
         _, slopes = program.gradients(weights, frozen, x[:GRADIENT_POINTS], y[:GRADIENT_POINTS])
-        moved, _ = program._update_lane(optimizer, slopes, weights, numbers)
+        moved, _ = program.optimizer.updated(optimizer, slopes, weights, numbers)
         for index in dict.fromkeys(self.owners):
             mine = [place for place, owner in enumerate(self.owners) if owner == index]
             values[f"layers/{names[index]}/grad_norm"] = _norm([slopes[place] for place in mine])

@@ -1,0 +1,138 @@
+"""Loss and accuracy of every lane on data it does not train on, in chunks, inside one program."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from experiments.engine import backend
+from experiments.engine.backend import Tensor
+from experiments.engine.lane_axis import LaneAxis
+from experiments.runs import RunSpec
+
+CHUNK = 1024
+"""Samples evaluated at a time; more would not be faster and take more memory."""
+
+
+def measures_accuracy(spec: RunSpec) -> bool:
+    """True where outputs name a class."""
+    return spec.data_shape.kind != "regression" and not spec.loss.any_units
+
+
+def right(spec: RunSpec, y: Tensor, outputs: Tensor, share: Tensor | None = None) -> Tensor:
+    """How many of the samples that count are classified rightly; 0 where nothing is classified. int32
+
+    share: (batch,), 0 for a sample that does not count; None: all count
+    """
+    ops = keras.ops
+    if not measures_accuracy(spec):
+        return ops.zeros((), "int32")
+    if spec.encoding == "value":
+        said, truth = outputs[:, 0] > spec.loss.threshold, y[:, 0] > 0.5
+    else:
+        said = backend.largest(outputs)
+        truth = ops.cast(y, said.dtype) if spec.encoding == "integer" else backend.largest(y)
+    hits = ops.equal(said, truth)
+    return ops.sum(ops.cast(hits if share is None else ops.logical_and(hits, share > 0), "int32"))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The evaluating half of a program. Final."""
+
+    spec: RunSpec
+    axis: LaneAxis
+    model: keras.Model
+    loss: Callable[..., Tensor]
+
+    def run(
+        self, weights: list[Tensor], frozen: list[Tensor], data: Mapping[str, tuple[Tensor, Tensor]]
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """Per part of the data: (mean loss, samples classified rightly), each (width,), in inference mode.
+
+        weights, frozen: carried
+        """
+        lanes = (self.axis.flat(weights), self.axis.flat(frozen))
+        sizes = {name: x.shape[0] for name, (x, _) in data.items()}
+        common = self._chunk(math.gcd(*sizes.values()))
+        if len(data) == 1 or common < CHUNK // 4 or any(size % common for size in sizes.values()):
+            return {name: self._part(lanes, *part) for name, part in data.items()}
+        return self._joined(lanes, data, common)
+
+    def _joined(
+        self, lanes: Any, data: Mapping[str, tuple[Tensor, Tensor]], size: int
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """All parts in one loop over chunks of one size: half the program to compile."""
+        ops = keras.ops
+        parts = [
+            ops.reshape(
+                ops.concatenate([one[i] for one in data.values()]), (-1, size, *any_part[i].shape[1:])
+            )
+            for any_part in [next(iter(data.values()))]
+            for i in (0, 1)
+        ]
+        counts = [x.shape[0] // size for x, _ in data.values()]
+        part_of = backend.tensor(np.repeat(np.arange(len(counts), dtype=np.int32), counts))
+        shape = (len(counts), *self._lanes)
+
+        def body(i: Tensor, carry: Any) -> Any:
+            loss, hits = self._measured(lanes, *(backend.take(v, i) for v in parts))
+            here = ops.equal(ops.arange(len(counts), dtype="int32"), backend.take(part_of, i))
+            here = ops.reshape(here, (-1, *(1,) * (len(shape) - 1)))
+            return tuple(
+                old + backend.where(here, new, ops.zeros_like(new))
+                for old, new in zip(carry, (loss, hits), strict=True)
+            )
+
+        start = (ops.zeros(shape, keras.config.floatx()), ops.zeros(shape, "int32"))
+        loss, hits = backend.loop(backend.tensor(0), backend.tensor(sum(counts)), body, start)
+        return {
+            name: (ops.reshape(loss[i] / counts[i], (-1,)), ops.reshape(hits[i], (-1,)))
+            for i, name in enumerate(data)
+        }
+
+    def _part(self, lanes: Any, x: Tensor, y: Tensor) -> Any:
+        samples = x.shape[0]
+        size = self._chunk(samples)
+        whole = samples // size
+        split = [keras.ops.reshape(v[: whole * size], (whole, size, *v.shape[1:])) for v in (x, y)]
+        sums = (keras.ops.zeros(self._lanes, keras.config.floatx()), keras.ops.zeros(self._lanes, "int32"))
+
+        def add(carry: Any, x: Tensor, y: Tensor) -> Any:
+            loss, hits = self._measured(lanes, x, y)
+            return carry[0] + loss * x.shape[0], carry[1] + hits
+
+        body = lambda i, carry: add(carry, *(backend.take(v, i) for v in split))  # noqa: E731
+        sums = backend.loop(backend.tensor(0), backend.tensor(whole), body, sums)
+        if samples % size:
+            sums = add(sums, x[whole * size :], y[whole * size :])
+        return keras.ops.reshape(sums[0] / samples, (-1,)), keras.ops.reshape(sums[1], (-1,))
+
+    @property
+    def _lanes(self) -> tuple[int, ...]:
+        return () if self.axis.absent else (self.axis.layout.width,)
+
+    def _measured(self, lanes: Any, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """(mean loss, samples classified rightly) of every lane on the same samples."""
+
+        def one(weights: list[Tensor], frozen: list[Tensor]) -> tuple[Tensor, Tensor]:
+            outputs, _, penalties = self.model.stateless_call(
+                weights, frozen, x, training=False, return_losses=True
+            )
+            return sum(penalties, self.loss(y, outputs)), right(self.spec, y, outputs)
+
+        loss, hits = self.axis.over(one, *lanes)
+        return loss, hits
+
+    def _chunk(self, samples: int) -> int:
+        """Samples at a time: the largest divisor near CHUNK; a batch where the loss couples its samples."""
+        if self.spec.loss.coupled:
+            return min(samples, self.spec.training.batch_size)
+        if samples <= CHUNK:
+            return samples
+        return next((size for size in range(CHUNK, CHUNK // 4, -1) if samples % size == 0), CHUNK)

@@ -1,0 +1,115 @@
+"""Where the lanes are in a tensor, and how a function of one lane becomes one of all.
+
+State is carried as (groups, ..., lanes, last): the lane axis stands beside the last axis of matrices, so the
+wide matrix product of a group and the update read memory in order (measured: 0.071 instead of 0.089 s per lane
+and epoch at width 32). A program of width 1 has no lane axis at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from experiments.engine import backend
+from experiments.engine.backend import Tensor
+from experiments.engine.layouts import Layout
+from experiments.engine.states import Array
+
+
+@dataclass(frozen=True)
+class LaneAxis:
+    """The lane axis of the programs of one layout."""
+
+    layout: Layout
+
+    @property
+    def absent(self) -> bool:
+        return self.layout.width == 1
+
+    # --------------------------------------------------------- on the host
+
+    def carry(self, values: Sequence[Array]) -> Tensor:
+        """Arrays of one shape, one per place, as one carried tensor."""
+        if self.absent:
+            return backend.tensor(values[0])
+        stacked = np.stack(values).reshape(self.layout.groups, self.layout.lanes, *values[0].shape)
+        return backend.tensor(
+            np.ascontiguousarray(np.moveaxis(stacked, 1, -2) if stacked.ndim > 3 else stacked)
+        )
+
+    def slice(self, value: Array, place: int) -> Array:
+        """The lane at `place` of a carried tensor's values."""
+        if self.absent:
+            return value
+        group, lane = divmod(place, self.layout.lanes)
+        return np.ascontiguousarray(value[group][..., lane, :]) if value.ndim > 3 else value[group, lane]
+
+    def per_lane(self, values: Mapping[int, float], dtype: str) -> Tensor:
+        """place -> number, as the tensor that a program takes; 0 where there is no lane."""
+        row = np.zeros(self.layout.width, dtype)
+        row[list(values)] = list(values.values())
+        shape = () if self.absent else (self.layout.groups, self.layout.lanes)
+        return backend.tensor(row.reshape(shape))
+
+    # ------------------------------------------------------ inside the graph
+
+    def inward(self, values: list[Tensor]) -> list[Tensor]:
+        """Carried tensors as (groups, lanes, ...)."""
+        return [self._moved(value, to_front=True) for value in values]
+
+    def outward(self, values: list[Tensor]) -> list[Tensor]:
+        """(groups, lanes, ...) as carried tensors."""
+        return [self._moved(value, to_front=False) for value in values]
+
+    def flat(self, values: list[Tensor]) -> list[Tensor]:
+        """Carried tensors as (width, ...); as they are where there is no lane axis."""
+        if self.absent:
+            return values
+        return [
+            keras.ops.reshape(value, (self.layout.width, *value.shape[2:])) for value in self.inward(values)
+        ]
+
+    def kept(self, active: Tensor, new: Tensor, old: Tensor) -> Tensor:
+        """Carried tensors: `new` in the active lanes, `old` in the others. active: bool (groups, lanes)"""
+        return new if self.absent else backend.where(self._mask(active, new), new, old)
+
+    def over(self, function: Callable[..., Any], *lanes: Any) -> Any:
+        """`function` of each lane's slice of flat tensors; results (width, ...)."""
+        return function(*lanes) if self.absent else backend.over_lanes(function, *lanes)
+
+    def mapped(self, function: Callable[..., Any], lanes: tuple[Any, ...], groups: tuple[Any, ...]) -> Any:
+        """`function(*lane's slices, *group's slices)` for every lane; results (groups, lanes, ...)."""
+        tree = backend.map_tree
+        if self.absent:
+            return function(*lanes, *tree(lambda v: v[0], groups))
+        if self.layout.groups == 1:
+            shared = tree(lambda v: v[0], groups)
+            result = backend.over_lanes(lambda *a: function(*a, *shared), *tree(lambda v: v[0], lanes))
+            return tree(lambda v: v[None], result)
+        if self.layout.lanes == 1:
+            result = backend.over_lanes(function, *tree(lambda v: v[:, 0], lanes), *groups)
+            return tree(lambda v: v[:, None], result)
+
+        def group(*slices: Any) -> Any:
+            own, shared = slices[: len(lanes)], slices[len(lanes) :]
+            return backend.over_lanes(lambda *a: function(*a, *shared), *own)
+
+        return backend.over_lanes(group, *lanes, *groups)
+
+    def _mask(self, active: Tensor, value: Tensor) -> Tensor:
+        """`active` (groups, lanes) in the shape of a carried tensor."""
+        groups, lanes, rank = self.layout.groups, self.layout.lanes, len(value.shape)
+        if rank > 3:
+            return keras.ops.reshape(active, (groups, *(1,) * (rank - 3), lanes, 1))
+        return keras.ops.reshape(active, (groups, lanes, *(1,) * (rank - 2)))
+
+    def _moved(self, value: Tensor, *, to_front: bool) -> Tensor:
+        rank = len(value.shape)
+        if self.absent or rank <= 3:
+            return value
+        source, target = (rank - 2, 1) if to_front else (1, rank - 2)
+        return keras.ops.moveaxis(value, source, target)
