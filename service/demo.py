@@ -28,11 +28,11 @@ from typing import Any
 from experiments.datasets import Source
 from experiments.datasets.mnist import locate
 from experiments.errors import DataError, GradusError
-from service.api.events import ENDED_STAGES
 from service.cli.client import Client
 from service.cli.documents import read_spec
 from service.cli.output import complain, console, number, print_table, say
 from service.cli.session import local_address
+from service.lifecycle import ENDED_STAGES
 from service.ports import http_answers, is_free
 from service.settings import Settings, child_environment, load_settings
 from service.supervisor import Guarded, Program, StackError
@@ -140,7 +140,8 @@ def follow(client: Client, experiment: Json) -> Json:
             if not terminal.is_terminal and line != said:
                 said = line
                 say(line)
-            if over >= total and (not experiment["plan"] or stage in ENDED_STAGES):
+            plan = experiment["plan"]
+            if over >= total and (not plan or stage in ENDED_STAGES or plan["wait"] == "incomplete"):
                 return experiment
             time.sleep(POLL)
 

@@ -158,6 +158,17 @@ class Run:
         return is_terminal(self.status)
 
 
+QUESTION_OVER = {
+    "decided": "decided",
+    "last look": "last look reached",
+    "budget": "budget spent",
+    "nothing to decide": "nothing to decide",
+}
+"""Why nothing more is queued for a question (`Progress.wait`), as the name of the stage that it then has."""
+ENDED_STAGES = ("grid", "done", *QUESTION_OVER.values())
+"""Stages after which nothing follows by itself."""
+
+
 @dataclass(frozen=True)
 class Experiment:
     """A group of comparable runs. `counts` has every status, also those with no run."""
@@ -192,6 +203,17 @@ class Experiment:
     def is_over(self) -> bool:
         """Whether every run is over."""
         return sum(self.counts.get(s, 0) for s in TERMINAL) == self.n_runs
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing more happens by itself: all runs over, and no question that goes on. A question with a
+        failed run waits for a person.
+        """
+        if not self.is_over:
+            return False
+        goes_on = self.plan is not None and self.stage not in ENDED_STAGES and not self.cancel_requested_at
+        lost = any(self.counts.get(s, 0) for s in (RunStatus.FAILED, RunStatus.KILLED))
+        return not goes_on or (lost and (self.plan or {}).get("wait") == "incomplete")
 
 
 @dataclass(frozen=True)

@@ -11,18 +11,24 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
-from experiments.comparing.questions import Progress, Question, Stage, forced_look, progress, question_of
+from experiments.comparing.questions import (
+    Progress,
+    Question,
+    Stage,
+    Wait,
+    forced_look,
+    progress,
+    question_of,
+)
 from experiments.errors import Problem, SpecError
 from experiments.spec import ExperimentSpec, Point
 from service import operations
 from service.errors import Conflict, StaleStage
-from service.lifecycle import Experiment, Json, Run
+from service.lifecycle import QUESTION_OVER, Experiment, Json, Run
 from service.results import results, seed_of
 from service.store import Store, queries
 
 log = structlog.get_logger(__name__)
-OVER = "decided"
-"""The stage of a question that nothing more is queued for by itself."""
 _seen: WeakKeyDictionary[Store, dict[str, tuple[object, ...]]] = WeakKeyDictionary()
 """What each open experiment looked like when nothing could be queued for it, so that it is not worked out
 again.
@@ -97,8 +103,9 @@ def _advance(store: Store, experiment: Experiment) -> bool:
             )
             log.info("next stage", experiment=experiment.id, stage=now.next.name, runs=len(points))
             return True
-        if now.over and now.wait != "incomplete":
-            operations.set_plan(store, experiment.id, plan, stage=OVER, expected_stage=experiment.stage)
+        if now.over and now.wait in QUESTION_OVER:
+            stage = QUESTION_OVER[now.wait]
+            operations.set_plan(store, experiment.id, plan, stage=stage, expected_stage=experiment.stage)
             log.info("question over", experiment=experiment.id, why=now.wait, answer=plan["answer"])
             return True
         if plan != experiment.plan:
@@ -172,17 +179,23 @@ def _points(spec: ExperimentSpec, stage: Stage) -> tuple[Point, ...]:
 
 def plan_of(question: Question, now: Progress) -> dict[str, Any]:
     """The plan as people see it: the question, its stages so far and to come, and the present answer."""
-    known = {step.name: step for step in now.steps}
+    known = {step.name for step in now.steps}
+    planned = _LEFT.get(now.wait, "planned") if now.over else "planned"
     stages: list[dict[str, Any]] = [
-        {"name": step.name, "runs": step.runs, "ended": step.ended, "state": step.state} for step in now.steps
+        {
+            "name": step.name,
+            "runs": step.runs,
+            "ended": step.ended,
+            "state": planned if step.state == "planned" else step.state,
+        }
+        for step in now.steps
     ]
     for look in range(len(question.looks)):
         name = f"look-{look + 1}"
         if name not in known:
-            state = "not needed" if now.over and now.wait == "decided" else "planned"
             places = len(question.levels) * len(question.cells)
             runs = places * question.looks[look]
-            stages.append({"name": name, "runs": runs, "ended": 0, "state": state})
+            stages.append({"name": name, "runs": runs, "ended": 0, "state": planned})
     return {
         "factor": question.factor,
         "metric": question.metric,
@@ -192,6 +205,7 @@ def plan_of(question: Question, now: Progress) -> dict[str, Any]:
         "budget": question.budget,
         "stages": stages,
         "wait": now.wait,
+        "standing": _STANDING[now.wait].format(budget=question.budget),
         "tuned": [
             {
                 "level": level,
@@ -223,5 +237,15 @@ def answers(question: Question, now: Progress) -> list[str]:
     ]
 
 
+_LEFT = {"decided": "not needed", "nothing to decide": "not needed", "budget": "not paid for"}
+"""What becomes of the stages that were planned still, by why the question is over."""
+_STANDING: dict[Wait, str] = {
+    "running": "The question goes on by itself.",
+    "decided": "Every pair of levels that can be decided is, so no further look is needed.",
+    "last look": "The last planned look is done; what is undecided stays so.",
+    "budget": "The budget of {budget} runs does not pay for the next stage; `gradus extend` queues it all the same.",
+    "incomplete": "A run failed or was cancelled; `gradus retry` lets the question go on.",
+    "nothing to decide": "No pair of levels can be claimed about.",
+}
 _BARE = frozenset({"undecided", "incomplete", "not attributable", "not fairly tuned"})
 """Verdicts whose sentence does not name the levels."""

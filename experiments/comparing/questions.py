@@ -241,20 +241,16 @@ class _State:
             if result is None
         )
         ended = sum(result is not None and result.state != "waiting" for result in found)
+        budget = self.question.budget
+        unpaid = bool(missing) and budget is not None and len(self.results) + len(missing) > budget
         state: Literal["done", "running", "planned"] = "running"
-        if len(missing) == len(wanted):
+        if len(missing) == len(wanted) or unpaid:  # a look has the runs of the look before, begun or not
             state = "planned"
         elif ended == len(wanted):
             state = "done"
         self.steps.append(Step(name, len(wanted), ended, state))
         if missing:
-            budget = self.question.budget
-            spent = len(self.results) + len(missing)
-            return (
-                (None, "budget")
-                if budget is not None and spent > budget
-                else (Stage(name, missing), "running")
-            )
+            return (None, "budget") if unpaid else (Stage(name, missing), "running")
         if any(result is not None and result.state in ("failed", "killed") for result in found):
             return None, "incomplete"
         return None, "running" if ended < len(wanted) else "decided"

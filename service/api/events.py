@@ -23,7 +23,6 @@ from service.store import queries
 router = APIRouter(prefix="/v1", tags=["events"])
 POLL_SECONDS = 0.4
 BATCH = 500
-ENDED_STAGES = ("grid", "decided", "done")
 LastEventId = Annotated[
     str | None,
     Header(
@@ -65,7 +64,7 @@ async def experiment_events(
         return queries.events_after(store, experiment_id=experiment.id, after=after, limit=BATCH)
 
     def over() -> bool:
-        return settled(queries.get_experiment(store, experiment.id))
+        return queries.get_experiment(store, experiment.id).is_settled
 
     async for event in follow(read, over, last_event_id):
         yield event
@@ -85,12 +84,6 @@ async def run_events(
 
     async for event in follow(read, over, last_event_id):
         yield event
-
-
-def settled(experiment: Experiment) -> bool:
-    """Whether nothing more happens by itself: all runs over, and no question that goes on."""
-    asks = experiment.plan is not None and experiment.stage not in ENDED_STAGES
-    return experiment.is_over and (not asks or experiment.cancel_requested_at is not None)
 
 
 async def follow(

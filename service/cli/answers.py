@@ -83,7 +83,10 @@ def ask(
             help="Tuned per level on a log scale; also NAME=V1,V2,…; may be given again.",
         ),
     ] = None,
-    points: Annotated[int, typer.Option(min=2, help="Points of a tuned range.")] = 4,
+    points: Annotated[
+        int | None,
+        typer.Option(min=2, help="Points of a tuned range; default: two per decade, and one."),
+    ] = None,
     tune_seeds: Annotated[int, typer.Option(min=1, help="Tuning seeds per point.")] = 2,
     metric: Annotated[str, typer.Option(help="By what.")] = "test/accuracy",
     delta: Annotated[float | None, typer.Option(help="The smallest difference that counts.")] = None,

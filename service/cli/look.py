@@ -77,7 +77,8 @@ def _experiment(found: Mapping[str, Any]) -> None:
     if plan:
         say(f"  question  {plan['factor']} by {plan['metric']}: {plan['answer']}")
         for stage in plan["stages"]:
-            say(f"    {stage['name']:<10}{stage['ended']} of {stage['runs']} runs, {stage['state']}")
+            say(f"    {stage['name']:<14}{stage['ended']} of {stage['runs']} runs, {stage['state']}")
+        say(f"    {plan.get('standing', '')}")  # a plan of an earlier version has none
     for name, address in found["links"].items():
         if name in ("self", "report", "mlflow", "compare"):
             say(f"  {name:<10}{address}")

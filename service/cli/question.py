@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ from experiments.grammar.documents import parse_yaml
 from service.cli.failures import USAGE, CommandError
 
 RANGE = ".."
+PER_DECADE = 2
+"""Points of a tuned range in every factor of ten, where nobody says how many."""
 
 
 def with_question(
@@ -17,7 +20,7 @@ def with_question(
     factor: str,
     levels: str,
     tune: Sequence[str],
-    points: int,
+    points: int | None,
     tune_seeds: int,
     question: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -53,7 +56,12 @@ def split(text: str) -> list[str]:
     return [part.strip() for part in (*parts, text[start:]) if part.strip()]
 
 
-def tuned(text: str, points: int) -> tuple[str, object]:
+def points_of(low: float, high: float) -> int:
+    """Points of a range on a log scale: two per decade and one, so that 1e-4..1 has nine."""
+    return math.ceil(PER_DECADE * math.log10(high / low) - 1e-9) + 1
+
+
+def tuned(text: str, points: int | None = None) -> tuple[str, object]:
     """`learning_rate=1e-4..1` as an axis on a log scale; `momentum=0,0.9` as a list.
 
     Raises:
@@ -70,4 +78,4 @@ def tuned(text: str, points: int) -> tuple[str, object]:
         raise CommandError(f"--tune {text!r}: {values!r} is no range such as 1e-4..1", USAGE) from error
     if not 0 < low < high:
         raise CommandError(f"--tune {text!r}: a range on a log scale rises from above 0", USAGE)
-    return name.strip(), {"log": [low, high], "points": points}
+    return name.strip(), {"log": [low, high], "points": points or points_of(low, high)}

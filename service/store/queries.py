@@ -12,7 +12,17 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select
 
 from service.errors import AmbiguousId, BadCursor, NotFound
-from service.lifecycle import Certificate, Event, Experiment, Request, Run, RunStatus, StoredMetric, Worker
+from service.lifecycle import (
+    ENDED_STAGES,
+    Certificate,
+    Event,
+    Experiment,
+    Request,
+    Run,
+    RunStatus,
+    StoredMetric,
+    Worker,
+)
 from service.store import mapper
 from service.store.clock import db_horizon, db_now, later
 from service.store.engine import Store
@@ -444,7 +454,7 @@ def staged_experiments(store: Store, *, limit: int = 200) -> list[Experiment]:
         experiments.c.deleted_at.is_(None),
         experiments.c.cancel_requested_at.is_(None),
         experiments.c.plan.is_not(None),
-        experiments.c.stage.not_in(["grid", "decided", "done"]),
+        experiments.c.stage.not_in(ENDED_STAGES),
         ~open_,
     )
     return _experiments(store, statement.order_by(experiments.c.created_at).limit(limit))

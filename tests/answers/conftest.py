@@ -56,6 +56,7 @@ class World:
 
     QUESTION = QUESTION
     accuracy = staticmethod(accuracy)
+    noise = staticmethod(noise)
 
     def __init__(self, folder: Path) -> None:
         url = f"sqlite:///{folder / 'gradus.db'}"

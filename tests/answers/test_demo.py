@@ -39,7 +39,7 @@ def test_it_follows_the_stages_and_ends_with_the_verdicts(world, serve, capsys):
     client = Client(load_settings(url=serve()))
     with answering(world, made.id):
         experiment = demo.follow(client, client.get(f"/v1/experiments/{made.id}"))
-    assert (experiment["stage"], experiment["n_runs"]) == ("decided", 36 + 30)
+    assert (experiment["stage"], experiment["n_runs"]) == ("last look reached", 36 + 30)
     followed = capsys.readouterr().out
     assert "0/36  SCHEDULED 36" in followed
     assert "66/66  FINISHED 66" in followed

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
+import math
 from collections import Counter
 
+import httpx
 import pytest
 
 from experiments.errors import SpecError
@@ -88,6 +91,49 @@ def test_a_failed_run_holds_the_question_until_it_is_retried(world):
     world.work(experiment.id)
     assert questions.advance(world.store) == 1
     assert queries.get_experiment(world.store, experiment.id).stage == "look-1"
+
+
+@pytest.mark.parametrize(
+    ("budget", "stage", "wait", "states"),
+    [
+        ("", "last look reached", "last look", ["done", "done", "done"]),
+        ("  budget: 40\n", "budget spent", "budget", ["done", "done", "not paid for"]),
+    ],
+)
+def test_a_question_that_ends_undecided_says_why(world, serve, budget, stage, wait, states):
+    """The same word in the API and on the start page, the same sentence in the report."""
+
+    def alike(run):  # no activation is ahead, but the seeds differ by more than δ
+        own = world.noise(run.params["activation"], run.params["seed"])
+        return 0.9 - 0.03 * abs(math.log10(float(run.params["learning_rate"])) + 1) + 0.03 * own
+
+    experiment = world.ask(world.QUESTION + budget, alike)
+    assert "undecided" in experiment.plan["answer"]
+    with httpx.Client(base_url=serve(), trust_env=False) as client:
+        found = client.get(f"/v1/experiments/{experiment.id}").json()
+        listed = client.get("/").text
+        report = client.get(f"/v1/experiments/{experiment.id}/report").text
+        compared = client.get(f"/v1/experiments/{experiment.id}/comparison").json()
+        ended = client.get(f"/v1/experiments/{experiment.id}/events").text
+    assert (found["stage"], found["plan"]["wait"]) == (stage, wait)
+    assert [one["state"] for one in found["plan"]["stages"]] == states
+    assert f"stage {stage}" in listed
+    assert "decided</" not in listed
+    assert compared["plan"] == found["plan"]
+    assert html.escape(found["plan"]["standing"]) in report
+    assert "event: end" in ended
+
+
+def test_a_question_with_a_failed_run_waits_for_a_person(world):
+    """Whoever watches is told, instead of waiting for ever; a retry lets it go on."""
+    experiment = world.submit(world.QUESTION)
+    world.work(experiment.id, status=lambda run: "FAILED" if run.index == 3 else "FINISHED")
+    assert not queries.get_experiment(world.store, experiment.id).is_settled
+    questions.advance(world.store)
+    assert queries.get_experiment(world.store, experiment.id).is_settled
+    operations.retry_experiment(world.store, experiment.id)
+    world.work(experiment.id)
+    assert not queries.get_experiment(world.store, experiment.id).is_settled
 
 
 def test_a_cancelled_question_does_not_grow(world):

@@ -18,6 +18,8 @@ from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 
+from service.lifecycle import ENDED_STAGES
+
 SPEC = """
 name: activations-on-digits
 description: Three activations, each at its own best learning rate.
@@ -108,7 +110,7 @@ class Stack:
 
     def _answered(self) -> bool:
         now = self.experiment()
-        return now["stage"] == "decided" and sum(now["status"][s] for s in OVER) == now["n_runs"]
+        return now["stage"] in ENDED_STAGES and sum(now["status"][s] for s in OVER) == now["n_runs"]
 
     def end(self) -> None:
         if self.process is not None:

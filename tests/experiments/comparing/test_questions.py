@@ -143,6 +143,28 @@ def test_a_look_that_the_budget_does_not_pay_for_is_not_begun():
     assert end.wait == "budget"
 
 
+def at_an_edge(level, rate, seed):
+    """relu is best at 1e-4, below the range; the others at 0.1."""
+    return 0.9 - abs(math.log10(rate) + (4 if level == "relu" else 1)) / 50
+
+
+@pytest.mark.parametrize(
+    ("budget", "stages", "unfair"),
+    [
+        (24 + 12 + 15, [("tune", 24), ("tune-extended", 12), ("look-1", 15)], set()),
+        # one point beyond the edge is paid for (6 runs), and it is the best and at the edge itself
+        (24 + 6 + 15, [("tune", 24), ("tune-extended", 6), ("look-1", 15)], {"relu"}),
+        (24 + 15, [("tune", 24), ("look-1", 15)], {"relu"}),
+    ],
+)
+def test_an_extension_leaves_the_first_look_its_budget(budget, stages, unfair):
+    play = Play(question(budget=budget, looks=[5]), at_an_edge)
+    end = play.play()
+    assert play.stages == stages
+    assert set(end.unfair) == unfair
+    assert {one.seeds for one in end.judgements} == {5}
+
+
 def test_a_failed_run_stops_the_question_until_it_is_retried():
     play = Play(
         question(),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from experiments.comparing.questions import question_of
 from experiments.spec import ExperimentSpec
 from service.cli.failures import CommandError
-from service.cli.question import split, tuned, with_question
+from service.cli.question import points_of, split, tuned, with_question
+from service.questions import least_runs
 
 BASE = {
     "name": "a",
@@ -32,6 +34,32 @@ def test_a_question_is_written():
     assert spec.compare.looks == (5, 10)
     assert spec.compare.tune.seeds == 2
     assert len(spec.tuned()["learning_rate"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "points"),
+    [(1e-4, 1.0, 9), (1e-3, 1.0, 7), (1e-3, 1e-2, 3), (0.01, 0.03, 2), (1e-4, 5e-4, 3), (0.3, 300.0, 7)],
+)
+def test_a_range_has_two_points_per_decade_and_one(low, high, points):
+    assert points_of(low, high) == points
+    assert tuned(f"learning_rate={low}..{high}") == ("learning_rate", {"log": [low, high], "points": points})
+    assert tuned(f"learning_rate={low}..{high}", 4)[1] == {"log": [low, high], "points": 4}
+
+
+def test_a_budget_of_sixty_pays_for_tuning_and_two_looks():
+    """2 levels x 9 points x 2 seeds, then 2 x 5 fresh seeds, then 2 x 5 more."""
+    document = with_question(
+        BASE,
+        factor="activation",
+        levels="sigmoid,relu",
+        tune=["learning_rate=1e-4..1"],
+        points=None,
+        tune_seeds=2,
+        question={"budget": 60},
+    )
+    asked = question_of(ExperimentSpec.parse(document))
+    assert least_runs(asked) == 2 * 9 * 2 + 2 * 5
+    assert (asked.budget, asked.looks[:2]) == (60, (5, 10))
 
 
 def test_levels_may_be_mappings():
