@@ -10,7 +10,7 @@ with probability 1 − α, whichever planned look one stops at.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -58,6 +58,7 @@ def share_of_error(alpha: float, looks: int, pairs: int) -> float:
     return alpha / (looks * pairs)
 
 
+@cache
 def t_quantile(level: float, seeds: int) -> float:
     """The two-sided t quantile: P(|T| ≤ t) = 1 − level at seeds − 1 degrees of freedom. Infinite for one
     seed.
@@ -66,21 +67,28 @@ def t_quantile(level: float, seeds: int) -> float:
         return math.inf
     freedom = seeds - 1
 
-    def too_little(t: float) -> float:  # P(|T| > t) − level; A&S 26.7.1
-        tail = mp.betainc(freedom / 2, 0.5, 0, freedom / (freedom + t * t), regularized=True)
-        return float(tail) - level
+    def beyond(t: float) -> float:  # P(|T| > t); Abramowitz & Stegun 26.7.1
+        return float(mp.betainc(freedom / 2, 0.5, 0, freedom / (freedom + t * t), regularized=True))
 
-    return _root(too_little)
+    return _where(beyond, level)
 
 
-def _root(falling: Callable[[float], float]) -> float:
-    """Where a function that falls on (0, ∞) is zero, to the last bits: bracketed by doubling, then Anderson and
-    Björck's regula falsi."""
-    high = 1.0
-    while falling(high) > 0:
-        high *= 2.0
-    low = high / 2.0 if high > 1.0 else 0.0
-    return float(mp.findroot(falling, (low, high), solver="anderson", tol=1e-28))
+def _where(beyond: Callable[[float], float], probability: float, near: float = 1.0) -> float:
+    """The x > 0 with beyond(x) = probability, for a function that falls from 1 to 0. Looked for from `near` on, in
+    logarithms, in which a tail is nearly straight."""
+
+    def off(u: float) -> float:
+        return math.log(max(beyond(math.exp(u)), 1e-300) / probability)
+
+    high = math.log(near)
+    while off(high) > 0.0:
+        high += 0.5
+    low = high - 0.5
+    while off(low) < 0.0:
+        low -= 0.5
+    return math.exp(
+        float(mp.findroot(off, (low, low + 0.5), solver="anderson", tol=1e-14, maxsteps=200, verify=False))
+    )
 
 
 def repeated_interval(effects: Sequence[float], level: float) -> Interval:
@@ -109,7 +117,17 @@ def upper_sd(sd: float, seeds: int, confidence: float = 0.8) -> float:
     """
     if seeds < 2:
         return math.inf
-    return sd * math.sqrt((seeds - 1) / float(special.chdtri(seeds - 1, confidence)))
+    return sd * math.sqrt((seeds - 1) / _chi_square(seeds - 1, confidence))
+
+
+@cache
+def _chi_square(freedom: int, above: float) -> float:
+    """What χ² of so many degrees of freedom exceeds with probability `above`."""
+
+    def beyond(x: float) -> float:  # Abramowitz & Stegun 26.4.19
+        return float(mp.gammainc(freedom / 2, x / 2, regularized=True))
+
+    return _where(beyond, above, near=freedom)
 
 
 def seeds_needed(sd: float, seeds: int, delta: float, level: float) -> int | None:
@@ -141,7 +159,11 @@ def sign_test(wins: int, losses: int) -> float:
     n = wins + losses
     if n == 0:
         return 1.0
-    return min(1.0, 2.0 * float(special.bdtr(min(wins, losses), n, 0.5)))
+    k = np.arange(min(wins, losses), 0, -1)  # C(n, k−1) / C(n, k) = k / (n − k + 1)
+    at = math.exp(
+        math.lgamma(n + 1) - math.lgamma(k.size + 1) - math.lgamma(n - k.size + 1) - n * math.log(2)
+    )
+    return min(1.0, 2.0 * at * (1.0 + float(np.cumprod(k / (n - k + 1)).sum())))
 
 
 def sign_test_seeds(wins: int, losses: int, ties: int, level: float) -> int | None:

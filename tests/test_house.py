@@ -139,6 +139,26 @@ def test_light_processes_never_load_tensorflow(module: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_api_image_has_what_the_api_imports() -> None:
+    """Here everything is installed; what api.txt does not pin is made to look as if it were not."""
+
+    def plain(name: str) -> str:
+        return re.sub(r"[-_.]+", "-", name).lower()
+
+    pinned = {plain(name) for name, _ in PIN.findall((ROOT / "requirements" / "api.txt").read_text())}
+    owners = importlib.metadata.packages_distributions()
+    absent = {name for name, owned in owners.items() if not pinned & {plain(one) for one in owned}} - {
+        *PACKAGES
+    }
+    assert {"tensorflow", "scipy"} <= absent
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({sorted(absent)}));"
+        " import service.api.__main__, service.cli.main, service.prepare, service.alive, workers.maintenance"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_ci_runs_what_it_says() -> None:
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)

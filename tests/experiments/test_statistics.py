@@ -21,10 +21,10 @@ from experiments.statistics import (
 )
 
 
-@pytest.mark.parametrize("seeds", [2, 3, 5, 10, 40])
-@pytest.mark.parametrize("level", [0.05, 0.05 / 12, 0.001])
+@pytest.mark.parametrize("seeds", [2, 3, 5, 10, 40, 41, 5000, 1_000_001])
+@pytest.mark.parametrize("level", [0.5, 0.05, 0.05 / 12, 0.001, 1e-8])
 def test_the_t_quantile_is_scipys(seeds, level):
-    assert t_quantile(level, seeds) == pytest.approx(stats.t.ppf(1 - level / 2, seeds - 1), rel=1e-9)
+    assert t_quantile(level, seeds) == pytest.approx(-stats.t.ppf(level / 2, seeds - 1), rel=1e-9)
 
 
 def test_the_interval_is_students_at_the_shared_error():
@@ -55,8 +55,13 @@ def test_effects_that_are_not_finite_are_refused(effects):
         repeated_interval(effects, 0.05)
 
 
-def test_the_upper_bound_of_a_spread_is_scipys():
-    assert upper_sd(2.0, 5) == pytest.approx(2.0 * math.sqrt(4 / stats.chi2.ppf(0.2, 4)))
+@pytest.mark.parametrize("seeds", [2, 3, 5, 40, 1001, 100_001])
+@pytest.mark.parametrize("confidence", [0.01, 0.5, 0.8, 0.95])
+def test_the_upper_bound_of_a_spread_is_scipys(seeds, confidence):
+    chi_square = stats.chi2.ppf(1 - confidence, seeds - 1)
+    assert upper_sd(2.0, seeds, confidence) == pytest.approx(
+        2.0 * math.sqrt((seeds - 1) / chi_square), rel=1e-9
+    )
 
 
 @pytest.mark.parametrize(("sd", "delta"), [(1.0, 1.0), (0.3, 1.0), (2.0, 0.5)])
@@ -75,7 +80,7 @@ def test_no_forecast_where_it_would_be_absurd():
     assert seeds_needed(math.nan, 1, 0.1, 0.05) is None
 
 
-@pytest.mark.parametrize(("wins", "losses"), [(5, 0), (0, 5), (9, 1), (4, 4), (12, 3)])
+@pytest.mark.parametrize(("wins", "losses"), [(5, 0), (0, 5), (9, 1), (4, 4), (12, 3), (5100, 4900)])
 def test_the_sign_test_is_the_exact_binomial_test(wins, losses):
     assert sign_test(wins, losses) == pytest.approx(stats.binomtest(wins, wins + losses).pvalue)
 
