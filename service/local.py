@@ -120,22 +120,9 @@ def programs(
         "GRADUS_SPOOL_DIR": str(home / "spool"),
     }
     environment = child_environment(settings, shared)
-    mlflow_folder = home / "mlflow"
-    mlflow_folder.mkdir(exist_ok=True)
-    mlflow = [
-        python,
-        "-m",
-        "mlflow",
-        "server",
-        "--workers",
-        "1",
-        "--host",
-        LOOPBACK,
-        "--port",
-        str(mlflow_port),
-    ]
-    mlflow += ["--backend-store-uri", f"sqlite:///{mlflow_folder / 'mlflow.db'}"]
-    mlflow += ["--artifacts-destination", str(mlflow_folder / "artifacts"), "--serve-artifacts"]
+    mlflow = [python, "-m", "service.mlflow_server", str(home / "mlflow" / "mlflow.db")]
+    mlflow += [str(home / "mlflow" / "artifacts"), "--workers", "1"]
+    mlflow += ["--host", LOOPBACK, "--port", str(mlflow_port)]
     mlflow += ["--allowed-hosts", f"{LOOPBACK}:{mlflow_port},localhost:{mlflow_port}"]
     # *Measured*: without these two, the server is 15 processes and 3 GB.
     mlflow_environment = child_environment(
