@@ -49,8 +49,8 @@ def plan(
     owners: Mapping[str, int] | None = None,
     total: int | None = None,
 ) -> list[Tile]:
-    """Tiles for the free slots: the highest priority first; within it the owner, then the experiment, that has the
-    least at work; then the oldest.
+    """Tiles for the free slots: the highest priority first; within it what had begun and was taken from a worker;
+    then the owner, then the experiment, that has the least at work; then the oldest.
 
     Args:
         slots: queue -> messages it may still take; `total` bounds their sum.
@@ -65,11 +65,15 @@ def plan(
     caps = {queue: _width_cap(piles.values(), queue, workers.get(queue, 0)) for queue in QUEUES}
     tiles: list[Tile] = []
     while rest > 0:
-        ready = [c for c in candidates if any(pile.runs and left[pile.queue] > 0 for pile in piles[c.id])]
+        open_ = {c.id: [p for p in piles[c.id] if p.runs and left[p.queue] > 0] for c in candidates}
+        ready = [c for c in candidates if open_[c.id]]
         if not ready:
             break
-        best = min(ready, key=lambda c: (-c.priority, busy[c.owner], active[c.id], c.created_at, c.id))
-        pile = next(pile for pile in piles[best.id] if pile.runs and left[pile.queue] > 0)
+        fresh = {c.id: not any(pile.begun for pile in open_[c.id]) for c in ready}
+        best = min(
+            ready, key=lambda c: (-c.priority, fresh[c.id], busy[c.owner], active[c.id], c.created_at, c.id)
+        )
+        pile = min(open_[best.id], key=lambda pile: not pile.begun)
         lanes, width = pile.take(caps[pile.queue])
         tiles.append(Tile(new_id(), tuple(run.id for run in lanes), width, pile.queue, best.id))
         left[pile.queue] -= 1
@@ -88,6 +92,11 @@ class _Pile:
     width: int | None
     most: int | None
     runs: list[Waiting]
+
+    @property
+    def begun(self) -> bool:
+        """Whether one of the runs was taken from a worker."""
+        return any(run.begun for run in self.runs)
 
     def take(self, cap: int) -> tuple[list[Waiting], int]:
         """The next tile's lanes and its width."""
@@ -134,7 +143,7 @@ def _pile(kind: str, group: list[Waiting]) -> _Pile:
     queue, most = QUEUE_OF_DEVICE[first.device], min(run.max_width for run in group)
     if kind == "fresh":
         # Lanes of one length waste nothing on lanes that are done; lanes of one seed share their batches.
-        ordered = sorted(group, key=lambda run: (run.epochs, run.seed, run.index))
+        ordered = sorted(group, key=lambda run: (not run.begun, run.epochs, run.seed, run.index))
         return _Pile(queue, most, None, None, ordered)
     old = first.resume_width or first.width or 1
     return _Pile(queue, most, old, 1 if kind == "alone" else None, group)
@@ -196,12 +205,14 @@ def _mark(connection: Connection, lengths: Mapping[str, int], patience: float) -
     for row in dispatch_rows.active(connection):
         by_owner[row.owner] += row.number
         by_experiment[row.experiment_id] += row.number
+    waiting = dispatch_rows.waiting_experiments(connection)
+    waiting.sort(
+        key=lambda e: (-e.priority, not e.begun, by_owner[e.owner], by_experiment[e.id], e.created_at)
+    )
     candidates = [
-        Candidate(row.id, row.owner, row.priority, row.created_at, by_experiment[row.id])
-        for row in dispatch_rows.waiting_experiments(connection)
+        Candidate(row.id, row.owner, row.priority, row.created_at, by_experiment[row.id]) for row in waiting
     ]
     # Enough to fill every slot from any one of them; nobody needs to read a queue of ten thousand to its end.
-    candidates.sort(key=lambda c: (-c.priority, by_owner[c.owner], c.active, c.created_at))
     for candidate in candidates[: max(total, 1) * 4]:
         candidate.runs = dispatch_rows.waiting_runs(connection, candidate.id, total * LADDER[-1])
     tiles = plan(candidates, slots, workers, by_owner, total)

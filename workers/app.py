@@ -70,7 +70,7 @@ def gone(**_: object) -> None:
 
 
 @task_failure.connect(weak=False)  # type: ignore[untyped-decorator]
-def failed(exception: BaseException, **_: object) -> None:
+def failed(exception: BaseException, args: Any = (), **_: object) -> None:
     """In the parent this means one thing only: the child died. Children report their own failures."""
     if _parent:
-        _parent[0].child_died(exception)
+        _parent[0].child_died(exception, args)

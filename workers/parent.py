@@ -8,6 +8,7 @@ import platform
 import signal
 import socket
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import psutil
@@ -73,12 +74,13 @@ class Parent:
         with contextlib.suppress(ServiceError):
             operations.retire(self._store, self._settings.worker)
 
-    def child_died(self, exception: BaseException) -> None:
-        """Its leases can run out now: nobody is there to renew them."""
+    def child_died(self, exception: BaseException, arguments: Sequence[Any] = ()) -> None:
+        """Its leases can run out now: nobody is there to renew them. The message that it died with is gone."""
         worn = f"exitcode {EXIT_WORN}" in str(exception)  # it ended itself, between tiles
         if isinstance(exception, WorkerLostError) and not worn:
+            message = _tile(arguments)[0]
             with contextlib.suppress(ServiceError):
-                lost = operations.abandon(self._store, self._settings.worker)
+                lost = operations.abandon(self._store, self._settings.worker, message=message)
                 log.warning("child died", error=str(exception), runs=lost)
 
     def _beat(self) -> None:
@@ -98,9 +100,7 @@ class Parent:
         width: int | None = None
         busy = list(celery_state.reserved_requests)  # with those that wait for the child to start
         for request in busy:
-            arguments = list(request.args or ())
-            if len(arguments) == 2:
-                run_ids, width = list(arguments[0]), int(arguments[1])
+            run_ids, width = _tile(request.args or ())
         if busy:  # a child that has to be replaced from now on is wanted at once
             os.environ["GRADUS_WARM"] = "true"
         state = "draining" if self._draining.is_set() else "busy" if busy else "idle"
@@ -141,3 +141,8 @@ class Parent:
         for pid in self._children():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+
+def _tile(arguments: Sequence[Any]) -> tuple[list[str], int | None]:
+    """Runs and width of a tile's message; none where it is a request's."""
+    return (list(arguments[0]), int(arguments[1])) if len(arguments) == 2 else ([], None)

@@ -13,6 +13,7 @@ from service.store.tables import experiments, runs
 
 _waits = (runs.c.status == "SCHEDULED") & runs.c.dispatched_at.is_(None)
 _sent = (runs.c.status == "SCHEDULED") & runs.c.dispatched_at.is_not(None)
+_begun = runs.c.attempt > 0
 _training = (runs.c.status == "RUNNING") & runs.c.committed_at.is_(None)
 
 
@@ -31,6 +32,7 @@ class Waiting:
     resume_width: int | None
     alone: bool
     width: int | None
+    begun: bool = False  # an attempt was taken from it: it goes on before anything new begins
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,15 @@ class SentTile:
 
 
 def waiting_experiments(connection: Connection) -> list[Row[Any]]:
-    """Experiments with runs to be sent: id, owner, priority, created_at."""
+    """Experiments with runs to be sent: id, owner, priority, created_at, and whether one of them had begun."""
     some = exists().where(runs.c.experiment_id == experiments.c.id, _waits)
-    columns = (experiments.c.id, experiments.c.owner, experiments.c.priority, experiments.c.created_at)
+    begun = some.where(_begun).label("begun")
+    columns = (experiments.c.id, experiments.c.owner, experiments.c.priority, experiments.c.created_at, begun)
     return list(connection.execute(select(*columns).where(experiments.c.deleted_at.is_(None), some)))
 
 
 def waiting_runs(connection: Connection, experiment_id: str, limit: int) -> list[Waiting]:
-    """The first runs of an experiment that wait to be sent, in the order of the sweep."""
+    """The first runs of an experiment that wait to be sent: those that had begun, then in the order of the sweep."""
     names = (
         "id",
         "index",
@@ -65,14 +68,14 @@ def waiting_runs(connection: Connection, experiment_id: str, limit: int) -> list
         "width",
     )
     statement = (
-        select(*(runs.c[name] for name in names), runs.c.checkpoint)
+        select(*(runs.c[name] for name in names), runs.c.checkpoint, _begun.label("begun"))
         .where(runs.c.experiment_id == experiment_id, _waits)
-        .order_by(runs.c.index)
+        .order_by(_begun.desc(), runs.c.index)
         .limit(limit)
     )
     found = []
     for row in connection.execute(statement):
-        fields = dict(row._mapping)
+        fields = {**row._mapping, "begun": bool(row.begun)}
         checkpoint = fields.pop("checkpoint")
         found.append(Waiting(**fields, resume_width=checkpoint.get("width") if checkpoint else None))
     return found
@@ -124,3 +127,9 @@ def unmark(connection: Connection, tiles: Collection[str]) -> None:
     """The messages of these tiles are lost: what still waits of them is to be planned again."""
     if tiles:
         connection.execute(update(runs).where(_sent, runs.c.tile.in_(list(tiles))).values(dispatched_at=None))
+
+
+def unmark_runs(connection: Connection, run_ids: Collection[str]) -> None:
+    """The message that held these runs is lost: those that still wait are to be planned again."""
+    if run_ids:
+        connection.execute(update(runs).where(_sent, runs.c.id.in_(list(run_ids))).values(dispatched_at=None))

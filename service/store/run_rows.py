@@ -14,6 +14,7 @@ from sqlalchemy import (
     Row,
     Text,
     bindparam,
+    exists,
     func,
     insert,
     or_,
@@ -28,7 +29,7 @@ from service.lifecycle import Edge, Shipped, check_transition
 from service.store.clock import db_now, db_transaction, later
 from service.store.mapper import finite
 from service.store.queries import SHIP_ORDER
-from service.store.tables import events, experiments, metrics, runs
+from service.store.tables import events, experiments, metrics, runs, workers
 
 
 @dataclass(frozen=True)
@@ -133,8 +134,10 @@ def held(ids: Collection[str] | None = None, *, worker: str | None = None) -> Co
 
 
 def stranded(seconds: float) -> ColumnElement[bool]:
-    """The runs whose outcome was committed longer ago than that and is still not in MLflow."""
-    return (runs.c.status == "RUNNING") & (runs.c.committed_at < later(-seconds))
+    """The runs whose outcome was committed longer ago than that, is still not in MLflow, and lies in a spool that
+    nobody has served for as long. While somebody does, it is MLflow that is away, and waiting loses nothing."""
+    served = exists().where(workers.c.spool == runs.c.spool, workers.c.last_seen >= later(-seconds))
+    return (runs.c.status == "RUNNING") & (runs.c.committed_at < later(-seconds)) & ~served
 
 
 def resume_key(checkpoint: Mapping[str, Any]) -> ColumnElement[str]:

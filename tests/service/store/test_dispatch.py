@@ -121,6 +121,43 @@ def test_priority_first_then_whoever_has_least_at_work():
     assert [tile.experiment_id for tile in found] == ["u", "u", "u", "b", "c", "a", "b"]
 
 
+def test_what_was_taken_from_a_worker_goes_on_before_anything_new(store, submit, broker, go):
+    first = submit(
+        seeds=1, sweep={"activation": ["relu"], "training.batch_size": [8, 16, 32, 64], "seeds": 1}
+    )
+    fleet(store, cpu=1)
+    sent = go()
+    broker.flush()
+    last = sent[-1].run_ids
+    ops.claim(store, last, worker="c0", spool="s", lease_seconds=60)
+    second = submit(seeds=1, name="second")
+    ops.abandon(store, "c0")
+    ops.reap(store)
+    again = go(1e-9)
+    assert again[0].run_ids == last
+    assert again[0].experiment_id == first.id
+    assert {tile.experiment_id for tile in again[1:]} == {second.id}  # then whoever has least at work
+    broker.flush()
+    ops.patch_experiment(store, second.id, priority=5)
+    assert {tile.experiment_id for tile in go(1e-9)} == {second.id}, "a priority counts for more"
+
+
+def test_a_message_that_died_with_its_child_is_sent_again_at_once(store, submit, broker, go):
+    submit(seeds=4, sweep={"activation": ["relu"], "training.batch_size": [8, 16], "seeds": 1})
+    fleet(store, cpu=1)
+    (first, other) = go()
+    broker.pop()  # a worker took it and died before it claimed anything
+    ops.beat(store, Worker("c0", queues=("gradus.cpu", "gradus.any"), run_ids=first.run_ids, state="busy"))
+    assert go() == []
+    ops.abandon(store, "c0", message=first.run_ids)
+    (again,) = go()
+    assert (again.run_ids, again.id != first.id) == (first.run_ids, True)
+    (run,) = ops.claim(store, other.run_ids, worker="c1", spool="s", lease_seconds=60)
+    ops.abandon(store, "c0", message=other.run_ids)
+    assert queries.get_run(store, run.id).worker == "c1", "somebody else's by then"
+    assert go() == []
+
+
 def test_widths_are_of_the_ladder():
     for number in range(1, 70):
         for workers in (1, 2, 5):

@@ -411,6 +411,20 @@ def test_a_lost_spool_makes_its_runs_wait_again(store, submit):
     assert (run.attempt, run.outcome, run.spool) == (2, None, "here")
 
 
+def test_a_spool_that_is_served_is_waited_for_however_long_mlflow_is_away(store, submit):
+    run_id = ids(store, submit())[0]
+    claim(store, [run_id])
+    ops.commit(store, run_id, 1, status="FINISHED", reason="epochs", outcome={})
+    ops.beat(store, Worker("w1", spool="here"))
+    ops.beat(store, Worker("w2", spool="elsewhere"))
+    time.sleep(0.2)
+    ops.beat(store, Worker("w1", spool="here"))
+    assert ops.forget_stranded(store, 0.15) == []
+    assert queries.get_run(store, run_id).committed_at is not None
+    time.sleep(0.2)
+    assert ops.forget_stranded(store, 0.15) == [run_id]
+
+
 # ---- reading
 
 
