@@ -12,12 +12,14 @@ import structlog
 
 from service.settings import Settings
 
+LIBRARIES = ("celery", "multiprocessing")
 SECRET_NAMES = ("password", "secret", "api_key", "token", "authorization")
 _IN_ADDRESS = re.compile(r"(?<=://)([^/\s:@]*):[^/\s@]+@")
 
 
 def configure(settings: Settings, **bound: str) -> None:
-    """Send structlog's events to stderr, as JSON or for reading; `bound` goes into every line of this process."""
+    """Send structlog's events, and what libraries log, to stderr, as JSON or for reading; `bound` goes into every
+    line of this process."""
     render: Any = (
         structlog.processors.JSONRenderer()
         if settings.log_json
@@ -27,21 +29,31 @@ def configure(settings: Settings, **bound: str) -> None:
     def add_bound(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         return {**bound, **event}
 
+    chain: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        add_bound,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        mask,
+    ]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            add_bound,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            mask,
-            render,
-        ],
+        processors=[*chain, render],
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[settings.log_level]
         ),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    handler = logging.StreamHandler(sys.stderr)
+    leave = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=chain, processors=[leave, render])
+    )
+    logging.getLogger().handlers = [handler]
+    for name in LIBRARIES:  # they bring handlers of their own
+        logging.getLogger(name).handlers = []
+        logging.getLogger(name).propagate = True
+        logging.getLogger(name).setLevel(settings.log_level)
 
 
 def mask(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

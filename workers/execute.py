@@ -5,6 +5,7 @@ Read it from `execute` down. What goes wrong with a lane is in `failures`.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -43,6 +44,7 @@ def execute(run_ids: Sequence[str], width: int) -> None:
         worker=settings.worker,
         spool=child.spool.id,
         lease_seconds=settings.lease_seconds,
+        max_losses=settings.max_losses,
     )
     if not runs:
         log.info("nothing to claim", runs=list(run_ids))
@@ -98,15 +100,20 @@ class Tile:
             self.child.watchdog.end()
 
     def _certify(self, lane: int, spec: RunSpec) -> None:
-        """The gradient's certificate: looked up by its key, or made now. Once per key, not once per run."""
+        """The gradient's certificate: looked up by its key, or made now. Once per key, not once per run.
+
+        Two workers that meet a new program at the same moment both check it: to wait for the other would take as
+        long as to check. The one that was stored first is what every run of that key bears.
+        """
         key = certificate_key(spec, self.child.device)
-        known = operations.get_certificate(self.child.store, key)
-        if known is not None:
-            report = GradientReport.model_validate(known.report)
-        else:
-            report = check(spec, self.source, device=self.child.device)
-            log.info("gradient checked", verdict=report.verdict, seconds=round(report.seconds, 2))
-            operations.put_certificate(self.child.store, key, report.verdict, report.model_dump(mode="json"))
+        kept = operations.get_certificate(self.child.store, key)
+        if kept is None:
+            made = check(spec, self.source, device=self.child.device)
+            log.info("gradient checked", verdict=made.verdict, seconds=round(made.seconds, 2))
+            kept = operations.put_certificate(
+                self.child.store, key, made.verdict, json.loads(made.model_dump_json())
+            )
+        report = GradientReport.model_validate(kept.report)
         self.recorder.metrics(lane, 0, report.metrics())
         self.recorder.tags(lane, report.tags())
         self.recorder.artifact(lane, "gradient_check.json", report.model_dump_json(indent=1).encode())

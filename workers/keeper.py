@@ -7,6 +7,7 @@ asked for as long as a lease lasts: by then somebody else may hold the run.
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -78,7 +79,8 @@ class Keeper:
         self._turn = threading.Lock()
         self._sending = threading.Lock()
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+        here = contextvars.copy_context()  # what is bound here stands in the thread's log lines too
+        self._thread = threading.Thread(target=here.run, args=(self._run,), name="keeper", daemon=True)
 
     def __enter__(self) -> Keeper:
         self._thread.start()

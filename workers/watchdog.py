@@ -8,6 +8,7 @@ each.
 
 from __future__ import annotations
 
+import contextvars
 import os
 import threading
 import time
@@ -51,6 +52,7 @@ class Watchdog:
         self._deadline: float | None = None
         self._last_words: Callable[[], None] | None = None
         self._over = False
+        self._context = contextvars.Context()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
@@ -68,11 +70,13 @@ class Watchdog:
             outcome with a name and is not just lost.
         """
         self._over = False
+        self._context = contextvars.copy_context()  # the tile that this thread's log lines are about
         self._last_words = last_words
         self._deadline = self._clock() + max_seconds
 
     def end(self) -> None:
         self._deadline = self._last_words = None
+        self._context = contextvars.Context()
 
     def asked(self) -> Literal["memory", "time"] | None:
         """Why the tile must stop, if it must."""
@@ -98,4 +102,4 @@ class Watchdog:
 
     def _watch(self) -> None:
         while not self._stop.wait(self._every):
-            self.look()
+            self._context.run(self.look)

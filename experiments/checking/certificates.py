@@ -31,7 +31,7 @@ def band(error: float) -> str:
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
 
 
 class Coordinate(_Frozen):

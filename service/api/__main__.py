@@ -46,6 +46,7 @@ def main() -> int:
         host=settings.api_host,
         port=settings.api_port,
         access_log=False,
+        log_config=None,
         log_level=settings.log_level.lower(),
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,

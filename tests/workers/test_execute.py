@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import time
 from pathlib import Path
 
 import pytest
+import structlog
 
 from experiments.grammar.documents import parse_yaml
 from experiments.spec import ExperimentSpec
-from service import operations
+from service import logs, operations
+from service.errors import StoreUnavailable
+from service.settings import load_settings
 from service.spool import Spool
 from service.store import queries
+from tests.workers.conftest import Bench
 from workers import execute as module
+from workers.child import Child
 
 
 def test_the_example_finds_slope_and_intercept_within_five_percent(bench):
@@ -64,6 +70,66 @@ def test_the_certificate_is_made_once_per_key(bench, monkeypatch):
         assert run.metrics["gradcheck/max_rel_err"] < 1e-5
         report = json.loads((bench.spool.files(run.id, 1) / "gradient_check.json").read_text())
         assert report["verdict"] == "certified"
+
+
+def test_of_two_workers_that_check_at_once_the_first_certificate_counts(bench, monkeypatch):
+    real = module.check
+
+    def late(*args, **kwargs):
+        report = real(*args, **kwargs)
+        first = report.model_copy(update={"seed": 4242})
+        operations.put_certificate(
+            bench.store, report.key, first.verdict, json.loads(first.model_dump_json())
+        )
+        return report
+
+    monkeypatch.setattr(module, "check", late)
+    runs = bench.train(bench.submit(sweep={"seeds": 2}, gradient_check="sampled"), width=4)
+    for run in runs:
+        report = json.loads((bench.spool.files(run.id, 1) / "gradient_check.json").read_text())
+        assert report["seed"] == 4242
+
+
+def test_a_certificate_with_numbers_that_are_none_is_read_again(bench, monkeypatch):
+    real = module.check
+    odd = {"verdict": "failed", "step": float("nan"), "discarded": float("inf")}
+    monkeypatch.setattr(module, "check", lambda *a, **k: real(*a, **k).model_copy(update=odd))
+    runs = bench.train(bench.submit(sweep={"seeds": 2}, gradient_check="sampled"), width=4)
+    assert {run.outcome["status"] for run in runs} == {"FINISHED"}
+    assert {run.tags["gradus.certificate"] for run in runs} == {"failed"}
+    report = json.loads((bench.spool.files(runs[0].id, 1) / "gradient_check.json").read_text())
+    assert (report["step"], report["discarded"]) == ("NaN", "Infinity")
+
+
+def test_every_line_of_a_tile_names_run_attempt_and_worker(bench, monkeypatch, capsys):
+    """Also those of the thread that keeps its leases, here while the database is away for a moment."""
+    (run,) = bench.submit(training={"epochs": 600, "batch_size": 8})
+    monkeypatch.setattr(
+        module, "surroundings", lambda: Child(bench.settings, bench.store, bench.spool, bench.watchdog, "cpu")
+    )
+    monkeypatch.setattr(module, "ready", lambda threads: None)
+    real, asked = operations.stop_requests, []
+
+    def away(*args):
+        asked.append(1)
+        if len(asked) == 1:
+            raise StoreUnavailable("away")
+        return real(*args)
+
+    monkeypatch.setattr(operations, "stop_requests", away)
+    handlers = logging.getLogger().handlers
+    logs.configure(load_settings(log_json=True), worker="w")
+    try:
+        module.execute([run.id], 1)
+    finally:
+        logging.getLogger().handlers = handlers
+        structlog.reset_defaults()
+    found = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
+    assert {"tile claimed", "database away", "ended", "tile ended"} <= {line["event"] for line in found}
+    for line in found:
+        assert line["run"] in (run.id, [run.id]), line
+        assert line["attempt"] in (1, [1]), line
+        assert line["worker"] == "w", line
 
 
 def test_divergence_is_an_outcome(bench):
@@ -139,10 +205,11 @@ def test_a_memory_limit_has_a_name(bench, lanes, end):
     assert {(run.status.value, run.reason) for run in runs} == {end}
 
 
-def test_a_time_limit_has_a_name(bench):
-    bench.watchdog.asked = lambda: "time"
-    (run,) = bench.train(bench.submit())
-    assert (run.outcome["status"], run.reason) == ("FAILED", "time_limit")
+def test_a_time_limit_has_a_name(tmp_path):
+    bench = Bench(tmp_path, max_run_seconds=0.3)
+    (long,) = bench.train(bench.submit(training={"epochs": 10_000, "batch_size": 8}))
+    assert (long.outcome["status"], long.reason) == ("FAILED", "time_limit")
+    assert 0 < long.outcome["epochs"] < 10_000
 
 
 def test_a_drained_run_goes_on_from_its_checkpoint_to_the_same_weights(bench, monkeypatch):
