@@ -20,6 +20,7 @@ COPY requirements/uv.txt requirements/build.txt requirements/
 RUN python -m venv /tools \
  && /tools/bin/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements/uv.txt -r requirements/build.txt \
  && /tools/bin/uv venv --quiet --no-python-downloads --python "$(python -c 'import sys; print(sys.executable)')" /opt/gradus
+COPY deploy/slim /tools/bin/slim
 
 # The project itself, apart from its dependencies: a change of ours copies kilobytes into an image, not gigabytes.
 FROM build AS app
@@ -59,7 +60,7 @@ CMD ["mlflow", "server", "--host", "0.0.0.0", "--port", "5642", "--workers", "1"
 FROM build AS build-api
 COPY requirements/api.txt requirements/
 RUN /tools/bin/uv pip sync --quiet --python /opt/gradus/bin/python --require-hashes requirements/api.txt \
- && find /opt/gradus -type d -name tests -prune -exec rm -rf {} +
+ && /tools/bin/slim /opt/gradus
 
 FROM run AS api
 COPY --from=build-api /opt/gradus /opt/gradus
@@ -74,7 +75,7 @@ CMD ["python", "-m", "service.api"]
 FROM build AS build-worker
 COPY requirements/worker.txt requirements/
 RUN /tools/bin/uv pip sync --quiet --python /opt/gradus/bin/python --require-hashes requirements/worker.txt \
- && find /opt/gradus -type d -name tests -prune -exec rm -rf {} +
+ && /tools/bin/slim /opt/gradus
 
 FROM run AS worker
 COPY --from=build-worker /opt/gradus /opt/gradus
@@ -85,7 +86,7 @@ CMD ["celery", "-A", "workers.app", "worker", "-P", "prefork", "-c", "1", "--log
 FROM build AS build-worker-gpu
 COPY requirements/worker-gpu.txt requirements/
 RUN /tools/bin/uv pip sync --quiet --python /opt/gradus/bin/python --require-hashes requirements/worker-gpu.txt \
- && find /opt/gradus -type d -name tests -prune -exec rm -rf {} +
+ && /tools/bin/slim /opt/gradus
 
 FROM run AS worker-gpu
 COPY --from=build-worker-gpu /opt/gradus /opt/gradus
