@@ -24,6 +24,8 @@ SMALLEST_STEP, LARGEST_STEP = 1e-5, 1e-1
 LOSS_MARGIN, LOSS_GROWTH = 0.5, 10.0
 PROBE_LOSS = "probe/loss"
 """The loss on the probe's points, without penalties; kept for the rules, not recorded."""
+TRAIN_ERRORS = "train/errors"
+"""Training points classified wrongly; kept for the rules, not recorded."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,32 @@ def _diverged(spec: RunSpec, history: History) -> Diagnosis | None:
     return None
 
 
+def _unconverged(spec: RunSpec, history: History) -> Diagnosis | None:
+    stop = spec.training.stop
+    asked = (("train/loss", stop.error, "error"), (TRAIN_ERRORS, stop.train_errors, "train_errors"))
+    missed = []
+    for key, bound, name in asked:
+        series = history.get(key, {})
+        if bound is None or not series:
+            continue
+        last = series[max(series)]
+        if last <= bound:
+            return None
+        missed.append((name, last, bound))
+    if not missed or not math.isfinite(missed[0][1]):
+        return None
+    name, last, bound = missed[0]
+    epochs = max(history["train/loss"])
+    found = f"the training loss is {last:.3g}" if name == "error" else f"{last:.0f} training points are wrong"
+    sentence = (
+        f"Never converged: after {epochs} epochs {found} (asked for by training.stop.{name}: at most {bound:g}). More "
+        "epochs or another learning rate usually help. Where they do not, the network cannot do it: a single neuron "
+        "separates only what a straight line separates, and needs a hidden layer before it for the rest."
+    )
+    return Diagnosis("not_converged", sentence, "", last, bound)
+
+
 RULES: tuple[Callable[[RunSpec, History], Diagnosis | None], ...] = (
     _vanishing, _exploding, _dead, _saturated, _step_size, _initial_loss, _diverged,
+    _unconverged,
 )  # fmt: skip

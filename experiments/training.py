@@ -267,7 +267,8 @@ def _conclude(tile: Tile) -> None:
         if measures_accuracy(lane.spec):
             metrics["train/accuracy"] = hits / tile.samples
             errors = tile.samples - hits
-        lane.remember(tile.position.epoch, {**probed[lane.lane], **metrics})
+        counted = {} if errors is None else {diagnostics.TRAIN_ERRORS: float(errors)}
+        lane.remember(tile.position.epoch, {**probed[lane.lane], **metrics, **counted})
         shown = {**probe.recorded(probed[lane.lane]), **metrics}
         tile.recorder.metrics(lane.lane, tile.position.epoch, shown)
         lane.metrics = metrics

@@ -6,9 +6,11 @@ Exit status: 0 certified; 1 failed, refused or not assessed, with the reason; 2 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -54,6 +56,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if all(verdict == "certified" for verdict in verdicts) else 1
 
 
+@contextlib.contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep back what libraries print on standard error while they load, which no setting of TensorFlow 2.21 silences
+    whole; shown where loading fails."""
+    sys.stderr.flush()
+    before = os.dup(2)
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            kept.seek(0)
+            os.write(before, kept.read())
+            raise
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gradus gradcheck", description="Check a network's gradient.")
     parser.add_argument("spec", metavar="SPEC", help="a spec file, YAML or JSON")
@@ -87,7 +108,8 @@ def _key(run: RunSpec) -> str:
 
 
 def _check(run: RunSpec, fault: str | None) -> GradientReport:
-    from experiments.gradient_check import check  # TensorFlow only once the spec is known to be right
+    with _hushed():
+        from experiments.gradient_check import check  # TensorFlow only once the spec is known to be right
     from service.settings import get_settings
     from workers.sources import source
 

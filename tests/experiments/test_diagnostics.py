@@ -28,6 +28,7 @@ SICK = {
     },
     "step_size": {"model": {"hidden": [8]}, "optimizer": {"name": "sgd", "learning_rate": 1e-9}},
     "initial_loss": {"model": {"hidden": [8], "kernel_initializer": {"name": "random_normal", "stddev": 3.0}}},
+    "not_converged": {"model": {"hidden": [8]}, "training": {"epochs": 2, "stop": {"train_errors": 0}}},
 }  # fmt: skip
 HEALTHY = {
     "relu": {"model": {"hidden": [8]}},
@@ -106,6 +107,13 @@ def test_rules_at_their_bounds():
     assert found({first: {0: 70.0}, last: {0: 1.0}}) == set()
     assert found({first: {0: 1.0}, last: {0: 70.1}}) == {"exploding_gradient"}
     assert found({first: {0: 1.0, 1: math.nan}, last: {0: 1.0, 1: 1.0}}) == {"exploding_gradient"}
+    assert found({"train/loss": {2: 0.5}, "train/errors": {2: 7}}) == set(), "nothing was asked for"
+    stop = {"error": 0.1, "train_errors": 3}
+    asked = run_of(**HEALTHY["relu"] | {"training": {"epochs": 2, "stop": stop}})
+    missed = {"train/loss": {1: 0.1, 2: 0.2}, "train/errors": {1: 3, 2: 4}}
+    assert [one.name for one in diagnose(asked, missed)] == ["not_converged"]
+    assert "after 2 epochs the training loss is 0.2" in diagnose(asked, missed)[0].sentence
+    assert diagnose(asked, missed | {"train/errors": {2: 3}}) == [], "one of the two is enough"
     assert found({"layers/1-dense/dead": {0: 0.6, 1: 0.5}}) == set()
     assert found({"layers/1-dense/update_ratio": {0: 0.2, 1: 0.05}}) == set()
     assert found({"layers/1-dense/update_ratio": {0: 0.2, 1: 0.11}}) == {"step_size"}

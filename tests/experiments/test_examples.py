@@ -174,6 +174,14 @@ def test_the_perceptron_never_converges_on_xor(train: Train) -> None:
         assert outcome.metrics["test/accuracy"] <= 0.75
 
 
+def test_the_perceptron_on_xor_says_that_it_never_converged() -> None:
+    recorder, tile = MemoryRecorder(), [point.spec for point in points("perceptron-xor")]
+    train_tile(tile, recorder, lambda lane: None, source=SOURCE)
+    for lane in range(len(tile)):
+        said = recorder.tagged[lane]["gradus.diagnosis.not_converged"]
+        assert said.startswith("Never converged: after 100 epochs ")
+
+
 def test_a_hidden_layer_solves_xor(train: Train) -> None:
     for _, outcome in outcomes("xor-mlp", train):
         assert outcome.reason == "error"

@@ -1,10 +1,11 @@
 """`python -m workers.gradcheck`: tables, JSON and exit status."""
 
 import json
+import os
 
 import pytest
 
-from workers.gradcheck import main
+from workers.gradcheck import _hushed, main
 
 GOOD = "name: good\ndataset: linear\nmodel: {hidden: []}\n"
 STEP = (
@@ -60,3 +61,19 @@ def test_the_step_study_draws_its_picture(write, tmp_path):
     picture = tmp_path / "h.png"
     assert main([write(GOOD), "--picture", str(picture)]) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_loading_is_hushed_unless_it_fails(capfd):
+    with _hushed():
+        os.write(2, b"a library talks")
+    assert capfd.readouterr().err == ""
+
+    def broken():
+        with _hushed():
+            os.write(2, b"why it does not load")
+            raise ImportError
+
+    with pytest.raises(ImportError):
+        broken()
+    os.write(2, b", and on")
+    assert capfd.readouterr().err == "why it does not load, and on"
