@@ -20,7 +20,8 @@ from ruamel.yaml.compat import StringIO
 
 from experiments.comparing.effects import lower_is_better
 from service import depths, pictures
-from service.comparison import DIAGNOSIS, Comparison, Level, compare_runs, level_of, signed
+from service.comparison import compare_runs
+from service.findings import DIAGNOSIS, SEEDS, Comparison, Level, level_of, signed
 from service.lifecycle import Run
 from service.mlflow_pages import MlflowPages
 from service.pictures import Bar, Line
@@ -162,12 +163,15 @@ def _row(run: Run, found: Comparison, settings: Settings) -> dict[str, Any]:
 
 def _settings(level: Level, found: Comparison) -> list[str]:
     """What a level is compared at: a line for each setting, led by the cells of the other factors that share it."""
-    others = list(found.question.others) if found.question else []
+    fields = found.tuning.fields if found.tuning else ()
     cells: dict[str, list[str]] = {}
     for one in level.tuned:
-        setting = ", ".join(f"{name} {value}" for name, value in one.items() if name not in others)
-        cells.setdefault(setting, []).append(" ".join(one[name] for name in others))
-    return [f"{', '.join(names)}: {setting}" if others else setting for setting, names in cells.items()]
+        setting = ", ".join(f"{name} {one[name]}" for name in fields)
+        if SEEDS in one:
+            setting += f" (seeds {one[SEEDS]})"
+        others = (value for name, value in one.items() if name not in (*fields, SEEDS))
+        cells.setdefault(setting, []).append(" ".join(others))
+    return [f"{', '.join(names)}: {setting}" if any(names) else setting for setting, names in cells.items()]
 
 
 def _sentences(found: Comparison) -> list[str]:
@@ -266,7 +270,7 @@ def _rates_figures(found: Comparison, names: Sequence[str]) -> list[dict[str, An
 def _rates_figure(found: Comparison, names: Sequence[str], runs: Sequence[Run], cell: str) -> dict[str, Any]:
     """One line a level through the mean at each rate, every run a dot."""
     question = found.question
-    metric = question.validation_metric if question and question.axes else found.metric
+    metric = found.tuning.metric if found.tuning else found.metric
     values: dict[str, dict[float, list[float]]] = {name: defaultdict(list) for name in names}
     lost = 0
     for run in runs:

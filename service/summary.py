@@ -10,8 +10,10 @@ import structlog
 from experiments.comparing.effects import lower_is_better
 from experiments.comparing.questions import question_of
 from experiments.errors import GradusError
+from experiments.statistics import number
 from service import report
-from service.comparison import compare_runs, markdown
+from service.comparison import compare_runs
+from service.findings import Comparison, finite, signed
 from service.keepsakes import ranking
 from service.lifecycle import Experiment, Run, RunStatus
 from service.mlflow_pages import GROUPED, SHARED, MlflowPages, views
@@ -87,3 +89,38 @@ def _views(experiment: Experiment, runs: Sequence[Run]) -> dict[str, str]:
         return views(factors, metric, lower=lower_is_better(metric))
     factors = list(dict.fromkeys([question.factor, *factors]))
     return views(factors, question.metric, chosen=COMPARED, lower=question.lower)
+
+
+def markdown(comparison: Comparison, links: Mapping[str, str] | None = None) -> str:
+    """The answer as MLflow's experiment description: a sentence, a table of verdicts, a table of levels,
+    links. The answer comes before a person's own description: MLflow folds all but the first line away.
+    """
+    question, own = comparison.question, comparison.experiment.description
+    lines = [f"**{comparison.answer}**", ""] if question is not None else []
+    lines += [own, ""] if own else []
+    if question is not None:
+        lines += ["| A | B | verdict | A − B | interval | seeds won |", "|---|---|---|---|---|---|"]
+        for effect in comparison.effects:
+            one = effect.judgement
+            interval = f"{signed(one.low)} to {signed(one.high)}" if finite(one.low) is not None else "–"
+            lines.append(
+                f"| {_cell(one.a)} | {_cell(one.b)} | {_cell(one.text)} | {signed(one.effect)} | {interval} "
+                f"| {one.won} of {one.seeds} |"
+            )
+        together = f"Intervals hold together with probability {1 - question.alpha:.0%}."
+        lines += ["", f"{together} {comparison.scope}", ""]
+    lines += [f"| {_cell(comparison.factor)} | {comparison.metric} | seeds | diverged |", "|---|---|---|---|"]
+    for level in comparison.levels:
+        e = level.estimate
+        spread = f" ± {number(e.sd)}" if e.sd is not None else ""
+        mean = f"{e.mean:.4g}{spread}" if e.mean is not None else "–"
+        lines.append(f"| {_cell(e.level)} | {mean} | {e.seeds} | {e.diverged} of {e.runs} |")
+    if question is None:
+        lines += ["", f"*{comparison.answer}*"]
+    if links:
+        lines += ["", " · ".join(f"[{name}]({url})" for name, url in links.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")

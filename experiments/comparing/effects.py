@@ -49,6 +49,11 @@ def lower_is_better(metric: str) -> bool:
     return metric.rsplit("/", 1)[-1].endswith(_LOWER_IS_BETTER)
 
 
+def validation_of(metric: str) -> str:
+    """The same on validation data, by which settings are chosen."""
+    return "val/" + metric.rsplit("/", 1)[-1]
+
+
 def chance_level(metric: str, classes: int | None) -> float | None:
     """What a diverged run scores: 1/C for an accuracy, and nothing (None) for a loss."""
     return 1.0 / classes if metric.rsplit("/", 1)[-1] == "accuracy" and classes else None

@@ -24,8 +24,9 @@ from experiments.comparing.effects import (
     judge_pair,
     lower_is_better,
     pair,
+    validation_of,
 )
-from experiments.comparing.tuning import Setting, Trial, TuneAxis, Tuned, best, spacing_of
+from experiments.comparing.tuning import Setting, Trial, TuneAxis, Tuned, best
 from experiments.errors import SpecError
 from experiments.grammar.facets import display, facets, owner
 from experiments.spec import ExperimentSpec
@@ -103,7 +104,7 @@ class Question:
 
     @property
     def validation_metric(self) -> str:
-        return "val/" + self.metric.rsplit("/", 1)[-1]
+        return validation_of(self.metric)
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -141,10 +142,7 @@ def question_of(spec: ExperimentSpec) -> Question | None:
     start = spec.seeds()[0]
     axes: list[TuneAxis] = []
     for axis_name, levels in spec.tuned().items():
-        values = tuple(level.value for level in levels)
-        spacing = spacing_of(values)
-        ordered = values if spacing == "none" else tuple(sorted(values, key=float))  # type: ignore[arg-type]
-        axes.append(TuneAxis(axis_name, ordered, spacing))
+        axes.append(TuneAxis.of(axis_name, [level.value for level in levels]))
     seeds = compare.tune.seeds if compare.tune is not None else 0
 
     def allows(ask: Ask) -> bool:

@@ -27,6 +27,13 @@ class TuneAxis:
     values: tuple[object, ...]
     spacing: Literal["log", "linear", "none"]
 
+    @classmethod
+    def of(cls, name: str, values: Sequence[object]) -> TuneAxis:
+        """An axis of these levels, in their spacing."""
+        spacing = spacing_of(values)
+        ordered = values if spacing == "none" else sorted(values, key=float)  # type: ignore[arg-type]
+        return cls(name, tuple(ordered), spacing)
+
     @property
     def labels(self) -> tuple[str, ...]:
         return tuple(labels(list(self.values)))

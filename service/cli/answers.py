@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -37,18 +37,28 @@ def compare(
 
 def show(found: Mapping[str, Any]) -> None:
     """A comparison as tables."""
-    rows = [
-        (level["level"], number(level["mean"]), number(level["sd"]), level["seeds"], level["diverged"])
-        for level in found["levels"]
+    tuned = [_settings(level["tuned"]) for level in found["levels"]]
+    rows: list[tuple[object, ...]] = [
+        (one["level"], number(one["mean"]), number(one["sd"]), one["seeds"], one["diverged"])
+        for one in found["levels"]
     ]
+    columns: tuple[str, ...] = (found["factor"], "mean", "sd over seeds", "seeds", "diverged")
+    if any(tuned):
+        rows = [(*row, at) for row, at in zip(rows, tuned, strict=True)]
+        columns = (*columns, "compared at")
     title = f"{found['factor']} by {found['metric']} ({found['kind']})"
-    print_table(title, (found["factor"], "mean", "sd over seeds", "seeds", "diverged"), rows)
+    print_table(title, columns, rows)
     pairs = found["verdicts"] or found.get("effects", [])
     columns = ("a", "b", "a − b", "interval", "seeds", "a won", "verdict")
     print_table("", columns, [_pair(one) for one in pairs])
-    for sentence in (*found.get("warnings", ()), found.get("scope")):
-        if sentence:
-            say(sentence)
+    standing = found["plan"]["standing"] if found["plan"] else found["answer"]
+    for sentence in (standing, *found["warnings"], found["scope"]):
+        say(sentence)
+
+
+def _settings(tuned: Sequence[Mapping[str, str]]) -> str:
+    """What a level is compared at, a setting after the other."""
+    return "; ".join(", ".join(f"{name} {value}" for name, value in one.items()) for one in tuned)
 
 
 def _pair(one: Mapping[str, Any]) -> tuple[object, ...]:

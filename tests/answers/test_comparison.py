@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from service import comparison, report
+from service import comparison, report, summary
 from service.errors import NotFound
 from service.settings import load_settings
 
@@ -113,7 +113,7 @@ def test_diverged_runs_score_chance_and_are_counted(world):
 
 def test_the_answer_as_markdown(world):
     experiment = world.ask(world.QUESTION)
-    text = comparison.markdown(comparison.compare(world.store, experiment.id), {"report": "http://x/report"})
+    text = summary.markdown(comparison.compare(world.store, experiment.id), {"report": "http://x/report"})
     assert "| relu | sigmoid | relu better than sigmoid | +0.0615 |" in text
     assert "[report](http://x/report)" in text
     assert "relu better than sigmoid" in text.splitlines()[0], (
