@@ -130,6 +130,7 @@ def programs(
     )
     beats = Beats(settings.home)
     celery = [python, "-m", "celery", "-A", "workers.app", "worker", "-P", "prefork", "-c", "1"]
+    celery += ["--without-mingle", "--without-gossip"]  # a second at each start, for neighbours it never asks
 
     return [
         Program(

@@ -198,6 +198,13 @@ def upgrade() -> None:
             postgresql_where=sa.text("status = 'SCHEDULED' AND dispatched_at IS NOT NULL"),
         )
         batch_op.create_index(
+            "ix_runs_begun",
+            ["experiment_id", "index"],
+            unique=False,
+            sqlite_where=sa.text("status = 'SCHEDULED' AND dispatched_at IS NULL AND attempt > 0"),
+            postgresql_where=sa.text("status = 'SCHEDULED' AND dispatched_at IS NULL AND attempt > 0"),
+        )
+        batch_op.create_index(
             "ix_runs_waiting",
             ["experiment_id", "index"],
             unique=False,
@@ -269,6 +276,11 @@ def downgrade() -> None:
     op.drop_table("requests")
     op.drop_table("metrics")
     with op.batch_alter_table("runs", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_runs_begun",
+            sqlite_where=sa.text("status = 'SCHEDULED' AND dispatched_at IS NULL AND attempt > 0"),
+            postgresql_where=sa.text("status = 'SCHEDULED' AND dispatched_at IS NULL AND attempt > 0"),
+        )
         batch_op.drop_index(
             "ix_runs_waiting",
             sqlite_where=sa.text("status = 'SCHEDULED' AND dispatched_at IS NULL"),

@@ -6,14 +6,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, exists, func, select, update
+from sqlalchemy import Connection, Row, bindparam, exists, func, literal_column, not_, select, update
 
 from service.store.clock import db_now
 from service.store.tables import experiments, runs
 
-_waits = (runs.c.status == "SCHEDULED") & runs.c.dispatched_at.is_(None)
-_sent = (runs.c.status == "SCHEDULED") & runs.c.dispatched_at.is_not(None)
-_begun = runs.c.attempt > 0
+# Written out: a partial index is of no use to a statement whose values come later.
+_scheduled = runs.c.status == literal_column("'SCHEDULED'")
+_begun = runs.c.attempt > literal_column("0")
+_waits = _scheduled & runs.c.dispatched_at.is_(None)
+_sent = _scheduled & runs.c.dispatched_at.is_not(None)
 _training = (runs.c.status == "RUNNING") & runs.c.committed_at.is_(None)
 
 
@@ -48,7 +50,7 @@ class SentTile:
 def waiting_experiments(connection: Connection) -> list[Row[Any]]:
     """Experiments with runs to be sent: id, owner, priority, created_at, and whether one of them had begun."""
     some = exists().where(runs.c.experiment_id == experiments.c.id, _waits)
-    begun = some.where(_begun).label("begun")
+    begun = experiments.c.id.in_(select(runs.c.experiment_id).where(_waits, _begun)).label("begun")
     columns = (experiments.c.id, experiments.c.owner, experiments.c.priority, experiments.c.created_at, begun)
     return list(connection.execute(select(*columns).where(experiments.c.deleted_at.is_(None), some)))
 
@@ -67,17 +69,19 @@ def waiting_runs(connection: Connection, experiment_id: str, limit: int) -> list
         "alone",
         "width",
     )
-    statement = (
-        select(*(runs.c[name] for name in names), runs.c.checkpoint, _begun.label("begun"))
-        .where(runs.c.experiment_id == experiment_id, _waits)
-        .order_by(_begun.desc(), runs.c.index)
-        .limit(limit)
-    )
-    found = []
-    for row in connection.execute(statement):
-        fields = {**row._mapping, "begun": bool(row.begun)}
-        checkpoint = fields.pop("checkpoint")
-        found.append(Waiting(**fields, resume_width=checkpoint.get("width") if checkpoint else None))
+    found: list[Waiting] = []
+    for condition in (_begun, not_(_begun)):
+        statement = (
+            select(*(runs.c[name] for name in names), runs.c.checkpoint)
+            .where(runs.c.experiment_id == experiment_id, _waits, condition)
+            .order_by(runs.c.index)
+            .limit(limit - len(found))
+        )
+        for row in connection.execute(statement):
+            fields = dict(row._mapping)
+            checkpoint = fields.pop("checkpoint")
+            width = checkpoint.get("width") if checkpoint else None
+            found.append(Waiting(**fields, resume_width=width, begun=condition is _begun))
     return found
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from service.lifecycle import TERMINAL
 from service.store import queries
 from service.store.clock import db_now
 from service.store.engine import Store
-from service.store.tables import experiments, metrics, requests, runs
+from service.store.tables import events, experiments, metrics, requests, runs
 
 RECENT_SECONDS = 3600.0
 
@@ -61,7 +62,15 @@ def _read(connection: Connection) -> Figures:
     now = float(connection.scalar(select(db_now())) or 0.0)
     recent = (runs.c.ended_at > now - RECENT_SECONDS) & committed
     trained = _count_and_mean(connection, runs.c.committed_at - runs.c.started_at, recent)
-    tracked = _count_and_mean(connection, runs.c.ended_at - runs.c.committed_at, recent)
+    # A run ends when its outcome is committed; that it is in MLflow says its last status event.
+    there = (
+        select(func.max(events.c.at))
+        .where(events.c.run_id == runs.c.id, events.c.kind == "status")
+        .scalar_subquery()
+    )
+    tracked = _count_and_mean(
+        connection, there - runs.c.committed_at, recent & runs.c.status.in_(list(TERMINAL))
+    )
     lease = connection.scalar(select(func.min(runs.c.lease_expires_at)).where(training))
     open_ = requests.c.status.in_(["queued", "running"])
     oldest = min((row[3] for row in queued), default=now)

@@ -127,8 +127,10 @@ runs = Table(
 )
 _waiting = (runs.c.status == "SCHEDULED") & runs.c.dispatched_at.is_(None)
 _sent = (runs.c.status == "SCHEDULED") & runs.c.dispatched_at.is_not(None)
+_begun = _waiting & (runs.c.attempt > 0)
 _held = runs.c.status == "RUNNING"
 Index("ix_runs_waiting", runs.c.experiment_id, runs.c.index, sqlite_where=_waiting, postgresql_where=_waiting)
+Index("ix_runs_begun", runs.c.experiment_id, runs.c.index, sqlite_where=_begun, postgresql_where=_begun)
 Index("ix_runs_sent", runs.c.queue, runs.c.dispatched_at, sqlite_where=_sent, postgresql_where=_sent)
 Index("ix_runs_held", runs.c.lease_expires_at, sqlite_where=_held, postgresql_where=_held)
 Index("ix_runs_dirty", runs.c.spool, sqlite_where=text("dirty = 1"), postgresql_where=text("dirty"))

@@ -67,7 +67,9 @@ class Stack:
     quick = staticmethod(quick)
     lasting = staticmethod(lasting)
 
-    def __init__(self, home, workers=2, **settings):
+    def __init__(self, home, workers=2, *, spool_size=None, **settings):
+        """spool_size: where given, the spool lies on a file system of that size."""
+        self.spool_size = spool_size
         self.home = Path(home)
         self.workers = workers
         self.environment = {**os.environ, **SETTINGS, **settings}
@@ -77,7 +79,10 @@ class Stack:
     def up(self):
         command = [sys.executable, "-m", "service.local", "--workers", str(self.workers)]
         command += ["--port", "0", "--mlflow-port", "0", "--home", str(self.home)]
-        self.home.mkdir(parents=True, exist_ok=True)
+        (self.home / "spool").mkdir(parents=True, exist_ok=True)
+        if self.spool_size:
+            mount = f'mount -t tmpfs -o size={self.spool_size} tmpfs "$0" && exec "$@"'
+            command = ["unshare", "-rm", "sh", "-c", mount, str(self.home / "spool"), *command]
         with (self.home / "up.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command, env=self.environment, stdout=log, stderr=log, start_new_session=True, cwd=self.home
@@ -171,14 +176,19 @@ class Stack:
         return found[0] if found else None
 
     def kill(self, name):
+        """SIGKILL to a program and all its children; False where it is down already."""
         one = self.process_of(name)
-        if one is not None:
-            os.killpg(one.pid, signal.SIGKILL)
-            one.wait(10)
+        if one is None:
+            return False
+        os.killpg(one.pid, signal.SIGKILL)
+        one.wait(10)
+        return True
 
     def pause(self, name):
-        """SIGSTOP to a program with all its children; gives what lets it go on."""
+        """SIGSTOP to a program with all its children; gives what lets it go on, None where it is down."""
         one = self.process_of(name)
+        if one is None:
+            return None
         group = [one, *one.children(recursive=True)]
         for member in group:
             member.suspend()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import time
 from urllib.parse import urlsplit
 
@@ -46,6 +47,18 @@ def test_a_memory_limit_names_the_run_and_lets_small_ones_through(make_stack):
     assert {run.status for run in stack.check(small)} == {"FINISHED"}
 
 
+def test_a_full_disk_names_the_run_and_lets_small_ones_through(make_stack):
+    """A spool of 256 KiB, on a file system that only this stack sees."""
+    if subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
+        pytest.skip("this machine allows no user namespaces")
+    stack = make_stack(1, spool_size="256k")
+    large = stack.post(stack.quick(1, dataset={"name": "digits"}, model={"hidden": [1000]}))
+    small = stack.post(stack.quick(2))
+    (run,) = stack.check(large)
+    assert (run.status.value, run.reason, run.attempt) == ("FAILED", "disk_full", 1)
+    assert {run.status for run in stack.check(small)} == {"FINISHED"}
+
+
 def test_a_broker_flushed_with_500_runs_queued(make_stack):
     stack = make_stack(2)
     experiment = stack.post(stack.quick(500))
@@ -59,11 +72,12 @@ def test_mlflow_away_for_a_minute_in_the_middle_of_50_runs(make_stack):
     experiment = stack.post(stack.lasting(50, epochs=12))
     stack.wait_running(experiment)
     go_on = stack.pause("mlflow")
-    began, before = time.monotonic(), trained(stack, experiment)
+    before = trained(stack, experiment)
+    assert before < 50, "MLflow is to go away in the middle"
     time.sleep(60)
     during = trained(stack, experiment) - before
     go_on()
-    assert during > 0 or before == 50, f"training waited {time.monotonic() - began:.0f} s"
+    assert during > 0, "training waited"
     assert {run.status for run in stack.check(experiment)} == {"FINISHED"}
 
 

@@ -356,6 +356,29 @@ def test_artifacts_go_after_their_time_and_the_numbers_stay(world):
     assert world.there(first).data.metrics == {"test/loss": 1.0}
 
 
+def test_the_loop_removes_artifacts_of_the_age_that_is_set(world, mlflow_server, tmp_path):
+    first, *_ = world.submit(sweep={"seeds": 1})
+    (held,) = world.claim(first)
+    world.finish(held)
+    world.ship()
+    assert len(world.client.list_artifacts(world.run(first).mlflow_run_id)) == 2
+    time.sleep(0.2)
+    settings = shipping.Settings(
+        home=tmp_path, mlflow_url=mlflow_server.url, artifact_retention_days=0.1 / 86400
+    )
+    ended = threading.Event()
+    loop = threading.Thread(target=run_shipper, args=(settings, world.store, world.spool, ended))
+    loop.start()
+    try:
+        until = time.monotonic() + 20
+        while world.client.list_artifacts(world.run(first).mlflow_run_id):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+    finally:
+        ended.set()
+        loop.join()
+
+
 def test_mlflow_away_and_back(world, mlflow_server, tmp_path):
     """The loop as a process runs it: nothing is lost while MLflow is away, and it catches up in seconds."""
     first, second, third = world.submit()

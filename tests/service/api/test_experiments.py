@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from service import operations
+from service.lifecycle import Worker
 from service.store import queries
 
 
@@ -206,6 +209,35 @@ def test_catalog_workers_and_metrics_answer(client, api):
     page = client.get("/metrics")
     assert 'gradus_runs{status="SCHEDULED"} 4.0' in page.text
     assert 'gradus_queued_runs{device="auto",priority="0"} 4.0' in page.text
+
+
+def test_metrics_tell_what_waits_runs_and_lags(client, api):
+    waiting, training, committed, finished = (run.id for run in queries.all_runs(api.store, api.submit().id))
+    operations.claim(api.store, [training, committed], worker="w", spool="s", lease_seconds=60)
+    operations.commit(api.store, committed, 1, status="FINISHED", reason="epochs", outcome={})
+    api.finish(finished, metrics=[("train/loss", 1, 0.5), ("train/loss", 2, 0.4)])
+    operations.beat(api.store, Worker("w", queues=("gradus.any",), state="busy"))
+    time.sleep(0.05)
+    text = client.get("/metrics").text
+    found = {
+        line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
+        for line in text.splitlines()
+        if line and not line.startswith("#")
+    }
+    for status, number in {"SCHEDULED": 1, "RUNNING": 2, "FINISHED": 1}.items():
+        assert found[f'gradus_runs{{status="{status}"}}'] == number
+    assert found['gradus_queued_runs{device="auto",priority="0"}'] == 1
+    assert found['gradus_training_runs{width="1"}'] == 1
+    assert 55 < found["gradus_lease_left_seconds"] < 60
+    assert found["gradus_unshipped_runs"] == 1
+    assert 0.05 <= found["gradus_mlflow_lag_seconds"] < 10
+    assert found["gradus_ended_runs_last_hour"] == 1
+    assert 0 < found["gradus_training_seconds_mean"] < 10
+    assert 0 < found["gradus_tracking_seconds_mean"] < 10
+    assert 0.05 <= found["gradus_queue_age_seconds"] < 30
+    assert found["gradus_metric_points_total"] == 2
+    assert found['gradus_workers{device="cpu",kind="train",state="busy"}'] == 1
+    assert waiting not in text
 
 
 def test_problems_are_documented(client):
