@@ -3,7 +3,7 @@
 Runs of a small experiment are drawn right after training. Of a large one, the best run of each level of each
 factor is drawn once all runs are over; the model is kept of the best run, or of all, as the spec says. Where the
 runs differ in depth, the best one also gets the picture of all of them. The work itself is done by a worker, as
-requests.
+requests that give way to training (`operations.due_requests`).
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ def keep(store: Store) -> int:
     """Ask for the keepsakes of experiments that are over; how many requests that made."""
     asked = 0
     for experiment in queries.experiments_to_keep(store):
+        if not experiment.is_settled:  # a question between two stages: the best run is not known yet
+            continue
         finished = [run for run in queries.all_runs(store, experiment.id) if run.status == RunStatus.FINISHED]
         wanted = wishes(experiment, finished)
         for kind, run_id in wanted:
@@ -55,7 +57,7 @@ def wishes(experiment: Experiment, finished: list[Run]) -> list[tuple[str, str]]
     whole = ranked[:1] if artifacts.plots != "none" and depths.several(finished) else []
     return [
         *(("model", run.id) for run in modelled),
-        *(("plot", run.id) for run in drawn),
+        *(("picture", run.id) for run in drawn),
         *(("overview", run.id) for run in whole),
     ]
 

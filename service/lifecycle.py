@@ -313,9 +313,13 @@ class Certificate:
     created_at: datetime
 
 
+UNHURRIED = ("model", "picture", "overview")
+"""Kinds of request that no person waits for (`service.keepsakes`): they give way to training."""
+
+
 @dataclass(frozen=True)
 class Request:
-    """Work on a run that a person waits for: kind is predict, plot, model or overview."""
+    """Work on a finished run: kind is predict or plot, which a person waits for, or one of UNHURRIED."""
 
     id: str
     run_id: str

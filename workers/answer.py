@@ -169,6 +169,7 @@ def model(child: Child, run: Run, payload: Mapping[str, Any]) -> Json:
 KINDS: dict[str, Callable[[Child, Run, Mapping[str, Any]], Json]] = {
     "predict": predict,
     "plot": plot,
+    "picture": plot,
     "model": model,
     "overview": overview,
 }

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from service.lifecycle import Worker
+from service.lifecycle import UNHURRIED, RunStatus, Worker
 from service.store.clock import db_now, later
-from service.store.tables import api_keys, certificates, requests, workers
+from service.store.tables import api_keys, certificates, requests, runs, workers
 
 FORGET_WORKER_SECONDS = 86400.0
+UNHURRIED_WITHIN_SECONDS = 600.0
+"""So long may training hold back what no person waits for."""
 
 
 def _insert(connection: Connection, table: Any) -> Any:
@@ -117,17 +119,32 @@ def fail_worn_requests(connection: Connection, max_attempts: int) -> int:
     return connection.execute(update(requests).where(worn).values(**values)).rowcount
 
 
-def requests_to_send(connection: Connection, resend_seconds: float, limit: int) -> list[Row[Any]]:
-    """Mark requests as sent that were not yet, or so long ago that their message is lost."""
+def requests_to_send(
+    connection: Connection, resend_seconds: float, limit: int, *, unhurried: int
+) -> list[Row[Any]]:
+    """Mark requests as sent that were not yet, or so long ago that their message is lost.
+
+    Of those that no person waits for at most `unhurried` are out at once, and none while a run waits for a worker.
+    """
     due = or_(requests.c.dispatched_at.is_(None), requests.c.dispatched_at < later(-resend_seconds))
-    chosen = (
-        select(requests.c.id)
-        .where(requests.c.status.in_(["queued", "running"]), _free, due)
-        .order_by(requests.c.created_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    ids = list(connection.scalars(chosen))
+    open_, patient = requests.c.status.in_(["queued", "running"]), requests.c.kind.in_(UNHURRIED)
+
+    def chosen(*which: ColumnElement[bool], most: int) -> list[str]:
+        statement = (
+            select(requests.c.id)
+            .where(open_, _free, due, *which)
+            .order_by(requests.c.created_at)
+            .limit(most)
+            .with_for_update(skip_locked=True)
+        )
+        return list(connection.scalars(statement))
+
+    ids = chosen(~patient, most=limit)
+    out = select(func.count()).select_from(requests).where(open_, patient, ~and_(_free, due))
+    training = exists().where(runs.c.status == RunStatus.SCHEDULED.value)
+    long_ago = requests.c.created_at < later(-UNHURRIED_WITHIN_SECONDS)
+    if (room := unhurried - int(connection.scalar(out) or 0)) > 0:
+        ids += chosen(patient, or_(~training, long_ago), most=room)
     connection.execute(update(requests).where(requests.c.id.in_(ids)).values(dispatched_at=db_now()))
     return list(
         connection.execute(select(requests).where(requests.c.id.in_(ids)).order_by(requests.c.created_at))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from experiments.spec import ExperimentSpec
-from service import keepsakes, operations
-from service.lifecycle import MetricPoint, Shipped
-from service.store import Store, queries
+from service import keepsakes, operations, questions
+from service.lifecycle import MetricPoint, RunStatus, Shipped, Worker
+from service.store import Store, other_rows, queries
 from service.store.migrate import upgrade
 
 SPEC = {
@@ -32,19 +32,39 @@ def finished(store, accuracy, **changes):
     """An experiment whose runs are FINISHED; accuracy: run -> its validation accuracy (None: it diverged)."""
     spec = ExperimentSpec.parse({**SPEC, **changes})
     experiment = operations.submit(store, spec, spec.expand(), owner="")
-    for run in queries.all_runs(store, experiment.id):
+    finish(store, experiment.id, accuracy)
+    return queries.get_experiment(store, experiment.id)
+
+
+def finish(store, experiment_id, accuracy):
+    """What waits of an experiment ends with this accuracy."""
+    for run in queries.all_runs(store, experiment_id):
+        if run.status != RunStatus.SCHEDULED:
+            continue
         operations.claim(store, [run.id], worker="w", spool="s", lease_seconds=60)
         value = accuracy(run)
         operations.record(store, run.id, 1, [MetricPoint("val/accuracy", 1, value)])
         reason = "diverged" if value is None else "epochs"
         operations.commit(store, run.id, 1, status="FINISHED", reason=reason, outcome={})
         operations.finish(store, run.id, Shipped(run.change, "m", "FINISHED"))
-    return queries.get_experiment(store, experiment.id)
+
+
+def beat(store, name):
+    """A worker that trains says that it is alive."""
+    operations.beat(
+        store, Worker(name=name, kind="train", host="h", pid=1, spool="s", versions={}, state="idle")
+    )
 
 
 def requests(store):
-    due = operations.due_requests(store, resend_seconds=60)
-    return [(request.kind, queries.get_run(store, request.run_id).index) for request in due]
+    """What is asked for, one after the other, each answered at once."""
+    asked = []
+    while due := operations.due_requests(store, resend_seconds=60):
+        for request in due:
+            asked.append((request.kind, queries.get_run(store, request.run_id).index))
+            operations.claim_request(store, request.id, worker="w", lease_seconds=60)
+            operations.finish_request(store, request.id, 1, result={})
+    return asked
 
 
 def test_a_large_experiment_keeps_the_best_model_and_draws_the_best_of_each_level(store):
@@ -54,10 +74,71 @@ def test_a_large_experiment_keeps_the_best_model_and_draws_the_best_of_each_leve
     runs = {run.index: run for run in queries.all_runs(store, experiment.id)}
     asked = requests(store)
     assert asked[0] == ("model", 23)
-    drawn = [runs[index].levels for kind, index in asked if kind == "plot"]
+    drawn = [runs[index].levels for kind, index in asked if kind == "picture"]
     assert {levels["activation"] for levels in drawn} == {"tanh", "relu"}
     assert len({levels["learning_rate"] for levels in drawn}) == 2
     assert keepsakes.keep(store) == 0
+
+
+def test_they_give_way_to_training(store):
+    """Nothing is sent while a run waits; then one at a time with fewer than four workers, and two with four."""
+    finished(store, lambda run: run.index / 24)
+    keepsakes.keep(store)
+    spec = ExperimentSpec.parse({**SPEC, "name": "next", "sweep": {"seeds": 1}})
+    waiting = operations.submit(store, spec, spec.expand(), owner="")
+    assert operations.due_requests(store, resend_seconds=60) == []
+    operations.cancel_experiment(store, waiting.id)
+    assert len(operations.due_requests(store, resend_seconds=60)) == 1
+    assert operations.due_requests(store, resend_seconds=60) == [], "one is out"
+    for number in range(4):
+        beat(store, f"w{number}")
+    assert len(operations.due_requests(store, resend_seconds=60)) == 1, "one more for four workers"
+
+
+def test_what_a_person_asks_for_never_waits(store):
+    experiment = finished(store, lambda run: run.index / 24)
+    keepsakes.keep(store)
+    spec = ExperimentSpec.parse({**SPEC, "name": "next", "sweep": {"seeds": 1}})
+    operations.submit(store, spec, spec.expand(), owner="")
+    run = queries.all_runs(store, experiment.id)[0]
+    made = [
+        operations.create_request(store, run.id, kind=kind, payload={}).id for kind in ("plot", "predict")
+    ]
+    assert [one.id for one in operations.due_requests(store, resend_seconds=60)] == made
+
+
+def test_training_does_not_hold_them_back_for_ever(store, monkeypatch):
+    finished(store, lambda run: run.index / 24)
+    keepsakes.keep(store)
+    spec = ExperimentSpec.parse({**SPEC, "name": "next", "sweep": {"seeds": 1}})
+    operations.submit(store, spec, spec.expand(), owner="")
+    monkeypatch.setattr(other_rows, "UNHURRIED_WITHIN_SECONDS", -1.0)
+    assert len(operations.due_requests(store, resend_seconds=60)) == 1
+
+
+QUESTION = {
+    **SPEC,
+    "sweep": {"activation": ["tanh", "relu"]},
+    "compare": {
+        "factor": "activation",
+        "tune": {"learning_rate": [0.001, 0.01, 0.1], "seeds": 2},
+        "looks": [2],
+    },
+}
+
+
+def test_nothing_is_kept_between_two_stages_of_a_question(store):
+    """After tuning the best run is not known yet, and what is drawn then would be drawn again."""
+    spec = ExperimentSpec.parse(QUESTION)
+    points, stage, plan = questions.initial_points(spec)
+    experiment = operations.submit(store, spec, points, owner="", stage=stage, plan=plan)
+    finish(store, experiment.id, lambda run: 0.5)
+    assert keepsakes.keep(store) == 0
+    assert questions.advance(store) == 1
+    finish(store, experiment.id, lambda run: 0.5)
+    assert keepsakes.keep(store) == 0
+    assert questions.advance(store) == 1
+    assert keepsakes.keep(store) > 0
 
 
 def test_a_small_one_is_drawn_already(store):
