@@ -229,7 +229,9 @@ def test_database_away_for_less_and_for_more_than_the_lease(stack, seconds, atte
 def test_told_to_end_a_worker_gives_its_runs_back_and_no_loss_counts(stack):
     experiment = stack.post(stack.lasting(2, epochs=40))
     run = stack.wait_running(experiment)
-    stack.process_of(run.worker).send_signal(signal.SIGTERM)
+    worker = stack.process_of(run.worker)
+    worker.send_signal(signal.SIGTERM)
+    worker.wait(8 + 5)  # what GRADUS_DRAIN_SECONDS allows for safety, and Celery's own end
     stack.wait(lambda: queries.get_run(stack.store, run.id).attempt > run.attempt)
     runs = stack.check(experiment)
     assert {(one.status.value, one.losses) for one in runs} == {("FINISHED", 0)}

@@ -35,8 +35,9 @@ SPEC = {
 class Served:
     """An API that runs: its address, its store, its settings."""
 
-    def __init__(self, settings):
-        upgrade(settings.sql_url)
+    def __init__(self, settings, *, empty=False):
+        if not empty:
+            upgrade(settings.sql_url)
         self.settings = settings
         self.store = Store(settings.sql_url)
         self.socket = socket.create_server(("127.0.0.1", 0))
@@ -76,10 +77,11 @@ class Served:
 
 
 @contextlib.contextmanager
-def serve(folder, **options):
+def serve(folder, *, empty=False, **options):
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     away = {"mlflow_url": "http://127.0.0.1:9"}  # nothing listens there
-    with Served(Settings(home=folder, _env_file=None, **{**away, **options})) as served:
+    settings = Settings(home=folder, _env_file=None, **{**away, **options})
+    with Served(settings, empty=empty) as served:
         yield served
     structlog.reset_defaults()
 
