@@ -1,4 +1,4 @@
-"""Commands of this machine: up, gradcheck, catalog, open, doctor."""
+"""Commands of this machine: up, backup, gradcheck, catalog, open, doctor."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ PASSED_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 def register(app: typer.Typer) -> None:
     app.command()(up)
+    app.command()(backup)
     app.command(context_settings=PASSED_ON)(gradcheck)
     app.command()(catalog)
     app.command("open")(open_)
@@ -38,6 +39,14 @@ def up(
         "service.local",
         *(str(x) for name, value in options.items() if value is not None for x in (name, value)),
     )
+
+
+def backup(
+    folder: Annotated[Path, typer.Argument(help="A new folder, for the copy.")],
+    home: Annotated[Path | None, typer.Option(help="Folder of all state; default: ~/.gradus.")] = None,
+) -> None:
+    """Copy all state of the embedded stack, also while it runs; `gradus up --home FOLDER` continues from the copy."""
+    _become("service.backup", str(folder), *(["--home", str(home)] if home is not None else []))
 
 
 def gradcheck(context: typer.Context, spec: SpecFile, changes: Changes = None) -> None:

@@ -15,6 +15,7 @@ from service.operations.control import (
 )
 from service.operations.ending import (
     claim_shipping,
+    doubt_shipped,
     finish,
     finish_many,
     forget_stranded,
@@ -73,6 +74,7 @@ __all__ = [
     "create_key",
     "create_request",
     "delete_experiment",
+    "doubt_shipped",
     "due_requests",
     "finish",
     "finish_many",

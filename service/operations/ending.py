@@ -102,6 +102,13 @@ def kept(store: Store, experiment_id: str, *, finished: int) -> None:
     store.write(lambda connection: experiment_rows.keepsakes_asked(connection, experiment_id, finished))
 
 
+def doubt_shipped(store: Store) -> None:
+    """In a copy of the database: MLflow may know more of the runs that were still to be carried. A shipper then
+    looks for a run's MLflow run before it makes one.
+    """
+    store.write(run_rows.doubt_shippers)
+
+
 def forget_stranded(store: Store, seconds: float) -> list[str]:
     """Let runs run again whose outcome waits for a spool that nobody has served for so long; their ids."""
 

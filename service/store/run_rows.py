@@ -294,6 +294,12 @@ def take_to_ship(
     return taken
 
 
+def doubt_shippers(connection: Connection) -> None:
+    """Every run that MLflow is still to learn of looks as if a shipper had taken it and never said what came of it."""
+    statement = update(runs).where(runs.c.dirty, runs.c.shipper.is_(None))
+    connection.execute(statement.values(shipper="unknown", ship_lease_expires_at=db_now() - 1.0))
+
+
 def note_shipped(connection: Connection, what: Mapping[str, Shipped]) -> None:
     """Note what MLflow knows of runs, and end their shipper's lease. `dirty` stays where more happened since, or
     where MLflow has another status than the run."""

@@ -1,0 +1,96 @@
+"""`gradus backup FOLDER`: a copy of an embedded stack's state, taken while it runs or while it is down.
+
+The copy is a home folder: `gradus up --home FOLDER` continues from it. What is copied first refers to what is
+copied later: the database names spool files and MLflow runs, and a file leaves the spool only once MLflow has it.
+So the copy has all that its database speaks of, and MLflow may be a moment ahead of it.
+
+Exit status: 0 done, 2 used wrongly (nothing to copy, or something in the way).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from experiments.errors import GradusError
+from service import operations
+from service.settings import load_settings
+from service.store import Store
+
+
+class BackupRefused(GradusError):
+    """There is nothing to copy, or something where the copy is to be."""
+
+
+def backup(home: Path, target: Path) -> None:
+    """Copy the state of `home` to the new folder `target`, which is there whole or not at all.
+
+    Raises:
+        BackupRefused: see there.
+    """
+    if not (home / "gradus.db").exists():
+        raise BackupRefused(f"{home} has no gradus.db: name the folder with --home, or in GRADUS_HOME")
+    if target.exists() or target.resolve().is_relative_to(home.resolve()):
+        raise BackupRefused(f"{target} is there already, or lies in the home itself: name a new folder")
+    scratch = target.with_name(f".{target.name}.{os.getpid()}")
+    scratch.mkdir(mode=0o700, parents=True)
+    try:
+        _database(home / "gradus.db", scratch / "gradus.db")
+        _files(home / "spool", scratch / "spool")
+        (scratch / "mlflow").mkdir()
+        if (home / "mlflow" / "mlflow.db").exists():
+            _database(home / "mlflow" / "mlflow.db", scratch / "mlflow" / "mlflow.db")
+        _files(home / "mlflow" / "artifacts", scratch / "mlflow" / "artifacts")
+        with closing(Store(f"sqlite:///{scratch / 'gradus.db'}")) as store:
+            operations.doubt_shipped(store)
+        os.sync()
+        scratch.rename(target)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+
+
+def _database(source: Path, copy: Path) -> None:
+    """SQLite's online backup, in one step: other processes go on reading and writing, and the copy is one moment."""
+    with closing(sqlite3.connect(source, timeout=60)) as here, closing(sqlite3.connect(copy)) as there:
+        here.backup(there)
+
+
+def _files(source: Path, copy: Path) -> None:
+    """All files below a folder, less those that go while it is read; locks and half-written ones stay behind."""
+    copy.mkdir()
+    for folder, _, names in os.walk(source):
+        place = copy / Path(folder).relative_to(source)
+        place.mkdir(exist_ok=True)
+        for name in names:
+            if name != "lock" and not name.startswith("."):
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.copy2(Path(folder, name), place / name)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    settings = load_settings()
+    parser = argparse.ArgumentParser(prog="gradus backup", description=__doc__)
+    parser.add_argument("folder", type=Path, help="a new folder, for the copy")
+    parser.add_argument("--home", type=Path, default=settings.home, help="folder of all state")
+    options = parser.parse_args(arguments)
+    try:
+        backup(options.home.expanduser().absolute(), options.folder.expanduser().absolute())
+    except BackupRefused as refused:
+        print(f"gradus backup: {refused}", file=sys.stderr)
+        return 2
+    print(
+        f"{options.folder} holds all of {options.home}; `gradus up --home {options.folder}` continues from it"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""Two API processes on one database behind Caddy, as docs/operations.md sets them up: whoever answers, it is one API."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.cli.client import parse_events
+from service.ports import free_port
+from service.store.migrate import upgrade
+
+ROOT = Path(__file__).resolve().parents[3]
+SPEC = {
+    "name": "shared",
+    "dataset": {"name": "linear"},
+    "model": {"layers": [{"type": "dense", "units": 1}]},
+    "optimizer": {"name": "sgd", "learning_rate": 0.01},
+    "sweep": {"seeds": 3},
+}
+WHO = "gradus-replica"
+
+
+class Replicas:
+    """Two of them, and a client that speaks to the proxy alone."""
+
+    def __init__(self, database_url: str, home: Path) -> None:
+        upgrade(database_url)
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("GRADUS_")}
+        self.ports = [free_port(), free_port()]
+        self.processes = [
+            subprocess.Popen(
+                [sys.executable, "-m", "service.api"],
+                env={**kept, "GRADUS_HOME": str(home), "GRADUS_DATABASE_URL": database_url, "GRADUS_API_PORT": str(port)},
+                stderr=subprocess.DEVNULL,
+            )
+            for port in self.ports
+        ]  # fmt: skip
+        proxy = f"http://127.0.0.1:{free_port()}"
+        self.processes.append(
+            subprocess.Popen(
+                [Path(sys.executable).with_name("caddy"), "run", "--config", ROOT / "deploy" / "Caddyfile"],
+                env={
+                    **kept,
+                    "XDG_CONFIG_HOME": str(home),
+                    "XDG_DATA_HOME": str(home),
+                    "GRADUS_ADDRESS": proxy,
+                    "GRADUS_REPLICAS": " ".join(f"127.0.0.1:{port}" for port in self.ports),
+                },
+                stderr=subprocess.DEVNULL,
+            )
+        )
+        self.http = httpx.Client(base_url=proxy, trust_env=False, timeout=30)
+        for address in (proxy, *(f"http://127.0.0.1:{port}" for port in self.ports)):
+            _wait(address)
+
+    def submit(self, **headers: str) -> httpx.Response:
+        return self.http.post("/v1/experiments", json=SPEC, headers=headers)
+
+    def kill(self, who: str) -> None:
+        process = self.processes[self.ports.index(int(who.rpartition(":")[2]))]
+        process.kill()
+        process.wait()
+
+    def close(self) -> None:
+        self.http.close()
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+
+def _wait(address: str) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            if httpx.get(f"{address}/livez", trust_env=False).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        assert time.monotonic() < deadline, address
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def replicas(database_url: str, tmp_path: Path) -> Iterator[Replicas]:
+    made = Replicas(database_url, tmp_path)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def test_they_are_one_api_also_when_one_dies(replicas: Replicas) -> None:
+    _a_key_makes_one_experiment(replicas)
+    _a_tag_counts_with_both(replicas)
+    _a_stream_goes_on_with_the_other(replicas)
+
+
+def _a_key_makes_one_experiment(replicas: Replicas) -> None:
+    first, second = (replicas.submit(**{"Idempotency-Key": "a-key"}) for _ in range(2))
+    assert {first.headers[WHO], second.headers[WHO]} == {f"127.0.0.1:{port}" for port in replicas.ports}
+    assert first.status_code == 201
+    assert second.json()["id"] == first.json()["id"]
+    with ThreadPoolExecutor(8) as pool:
+        same = list(pool.map(lambda _: replicas.submit(**{"Idempotency-Key": "at-once"}), range(8)))
+    assert len({answer.headers[WHO] for answer in same}) == 2
+    in_flight = [answer for answer in same if answer.status_code == 409]
+    assert all("in flight" in answer.text for answer in in_flight)
+    assert len({answer.json()["id"] for answer in same if answer not in in_flight}) == 1
+    assert len(replicas.http.get("/v1/experiments").json()["items"]) == 2
+
+
+def _a_tag_counts_with_both(replicas: Replicas) -> None:
+    """And is stale for both after a change."""
+    path = f"/v1/experiments/{replicas.submit().json()['id']}"
+    shown = replicas.http.get(path)
+    tag = {"If-Match": shown.headers["etag"]}
+    changed = replicas.http.patch(path, json={"priority": 3}, headers=tag)
+    assert changed.status_code == 200
+    assert changed.headers[WHO] != shown.headers[WHO]
+    stale = [replicas.http.patch(path, json={"priority": 4}, headers=tag) for _ in range(2)]
+    assert [answer.status_code for answer in stale] == [412, 412]
+    assert stale[0].headers[WHO] != stale[1].headers[WHO]
+    assert replicas.http.get(shown.json()["links"]["self"]).json()["priority"] == 3
+
+
+def _a_stream_goes_on_with_the_other(replicas: Replicas) -> None:
+    id = replicas.submit().json()["id"]
+    with replicas.http.stream("GET", f"/v1/experiments/{id}/events") as stream:
+        who, events = stream.headers[WHO], parse_events(stream.iter_lines())
+        seen = [next(events)]  # it is here while the stream is open: the proxy keeps nothing back
+        replicas.kill(who)
+        with pytest.raises(httpx.TransportError):
+            seen += events
+    while (answer := replicas.http.post(f"/v1/experiments/{id}/cancel")).headers[WHO] == who:
+        pass
+    assert answer.status_code == 202
+    resume = {"Last-Event-ID": seen[-1].id}
+    with replicas.http.stream("GET", f"/v1/experiments/{id}/events", headers=resume) as stream:
+        assert stream.headers[WHO] != who
+        rest = list(parse_events(stream.iter_lines()))
+    assert rest[-1].kind == "end"
+    numbers = [event.id for event in (*seen, *rest[:-1])]
+    assert len(set(numbers)) == len(numbers), "nothing twice"
+    killed = [event.data["run_id"] for event in rest if event.data.get("status") == "KILLED"]
+    assert len(set(killed)) == 3, "nothing missing"
