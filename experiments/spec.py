@@ -121,6 +121,18 @@ class ExperimentSpec(Strict):
         factors, _ = factors_of(self.compare.tune.axes, "compare.tune")
         return {factor.name: factor.levels() for factor in factors}
 
+    def asked(self, factor: str) -> str | None:
+        """The factor of the sweep that a question about `factor` compares: its axis by short or full name, or `case`
+        where every case sets that field. None where nothing varies it.
+        """
+        path = place(factor)
+        for one in self._factors():
+            if one.name == factor or (path and one.path == path):
+                return one.name
+        cases = (self.sweep.cases if self.sweep is not None else None) or {}
+        by_cases = all(path in [place(name) for name in fields] for fields in cases.values())
+        return "case" if cases and path is not None and by_cases else None
+
     def seeds(self) -> tuple[int, ...]:
         """The seeds of the sweep, or the one of the spec."""
         given = self.sweep.seeds if self.sweep is not None else None
@@ -235,10 +247,7 @@ class ExperimentSpec(Strict):
         """Raises SpecError where the question cannot be asked of this experiment."""
         factors = {factor.name: factor for factor in self._factors()}
         problems: list[Problem] = []
-        path = place(question.factor)
-        name = next(
-            (f.name for f in factors.values() if f.name == question.factor or (path and f.path == path)), None
-        )
+        name = self.asked(question.factor)
         if name is None:
             problems.append(
                 Problem(

@@ -81,6 +81,9 @@ class Question:
     """The question in full, with every level's value, ready to be asked."""
 
     factor: str
+    """The axis whose levels are compared, or `case`."""
+    about: str
+    """What the person asked about: the same, or a field that every case sets."""
     metric: str
     delta: float
     alpha: float
@@ -138,7 +141,7 @@ def question_of(spec: ExperimentSpec) -> Question | None:
     if compare is None:
         return None
     factors = spec.axes()
-    name = compare.factor if compare.factor in factors else _same(compare.factor, factors)
+    name = spec.asked(compare.factor) or compare.factor
     start = spec.seeds()[0]
     axes: list[TuneAxis] = []
     for axis_name, levels in spec.tuned().items():
@@ -154,6 +157,7 @@ def question_of(spec: ExperimentSpec) -> Question | None:
 
     question = Question(
         factor=name,
+        about=compare.factor if name == "case" else name,
         metric=compare.metric,
         delta=compare.delta,
         alpha=compare.alpha,
@@ -176,10 +180,10 @@ def question_of(spec: ExperimentSpec) -> Question | None:
 
 def confounded_pairs(spec: ExperimentSpec, question: Question) -> dict[tuple[str, str], tuple[str, ...]]:
     """Pairs of levels whose runs differ in another field than the factor's own, with the names of those
-    fields.
+    fields. A question about a field that cases set is not one about whatever else they set.
     """
     cases = spec.sweep.cases if spec.sweep is not None else None
-    owns = owner([question.factor, *(axis.name for axis in question.axes)], cases)
+    owns = owner([question.about, *(axis.name for axis in question.axes)], cases)
     first = tuple(axis.labels[0] for axis in question.axes)
     sides: dict[str, list[dict[str, str]]] = {}
     for level, cell in itertools.product(question.levels, question.cells):
@@ -188,11 +192,6 @@ def confounded_pairs(spec: ExperimentSpec, question: Question) -> dict[tuple[str
         sides.setdefault(level, []).append(facets(run, owns))
     found = {(a, b): tuple(display(differing(sides[a], sides[b]))) for a, b in question.pairs}
     return {couple: names for couple, names in found.items() if names}
-
-
-def _same(name: str, factors: Iterable[str]) -> str:
-    """The factor that a full path names: `model.activation` for activation."""
-    return next(factor for factor in factors if name.rsplit(".", 1)[-1] == factor)
 
 
 @dataclass(frozen=True)
@@ -484,7 +483,7 @@ def _judge_one(
     paired = pair(own, a, b, metric=question.metric, chance=question.chance, seeds=first)
     if names:
         verb = "differs" if len(names) == 1 else "differ"
-        text = f"not attributable: {', '.join(names)} {verb} along with {question.factor}"
+        text = f"not attributable: {', '.join(names)} {verb} along with {question.about}"
         return Judgement(a, b, "not attributable", text, None, None, None, len(paired.seeds), 0)
     if paired.incomplete:
         words = ", ".join(map(str, paired.incomplete))

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from experiments.errors import SpecError
+from experiments.spec import ExperimentSpec
 from service import operations, questions
 from service.errors import Conflict
 from service.store import queries
@@ -73,6 +74,21 @@ def test_without_a_question_extend_adds_seeds(world):
     extended = questions.extend(world.store, experiment.id, seeds=2)
     assert (extended.stage, extended.n_runs) == ("grid", 3 + 6)
     assert {run.spec["seed"] for run in queries.all_runs(world.store, experiment.id)} == {4, 5, 6}
+
+
+def test_seeds_that_exist_add_no_run(world):
+    """Four seeds of three activations, three of them there already: three runs are new, none is made again."""
+    text = world.QUESTION.split("compare:")[0]
+    experiment = world.submit(text.replace("relu]}", "relu], seeds: 3}"))
+    before = {run.fingerprint: run.id for run in queries.all_runs(world.store, experiment.id)}
+    world.work(experiment.id)
+    for new in (3, 0):
+        points = ExperimentSpec.parse(text.replace("relu]}", "relu], seeds: 4}")).expand()
+        got = operations.add_runs(world.store, experiment.id, points, stage="grid", expected_stage="grid")
+        assert len(got) == 12
+        assert {run.fingerprint: run.id for run in got}.items() >= before.items()
+        assert queries.get_experiment(world.store, experiment.id).n_runs == 12
+        assert world.work(experiment.id) == new
 
 
 def test_a_budget_that_pays_for_nothing_is_refused(world):

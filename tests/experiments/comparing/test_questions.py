@@ -7,6 +7,7 @@ import math
 import pytest
 
 from experiments.comparing.questions import Result, forced_look, progress, question_of
+from experiments.errors import SpecError
 from experiments.spec import ExperimentSpec
 
 BASE = """
@@ -203,6 +204,19 @@ compare: {factor: case, looks: [5]}
 
 def test_cases_are_compared_as_what_they_set_together():
     assert question(CASES).confounded == {}
+
+
+def test_a_question_about_one_field_of_the_cases_names_the_others():
+    asked = question(CASES.replace("factor: case", "factor: activation"))
+    assert (asked.factor, asked.about, list(asked.levels)) == ("case", "activation", ["a", "b"])
+    assert asked.confounded == {("a", "b"): ("optimizer",)}
+    alone = CASES.replace(", optimizer: {name: sgd}", "").replace(", optimizer: {name: adam}", "")
+    assert question(alone.replace("factor: case", "factor: model.activation")).confounded == {}
+
+
+def test_a_field_that_only_one_case_sets_is_no_factor():
+    with pytest.raises(SpecError, match="optimizer is not swept"):
+        question(CASES.replace("factor: case", "factor: optimizer").replace(", optimizer: {name: sgd}", ""))
 
 
 def test_an_initialiser_that_follows_the_activation_is_named():
