@@ -15,8 +15,15 @@ from pathlib import Path
 import httpx
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
+    NoSuchElementException,
+    StaleElementReferenceException,
+)
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.support.ui import WebDriverWait
 
 from service.lifecycle import ENDED_STAGES
 
@@ -39,6 +46,11 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 )  # fmt: skip
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+REDRAWN = (
+    StaleElementReferenceException, ElementClickInterceptedException, ElementNotInteractableException,
+    NoSuchElementException,
+)  # fmt: skip
+"""What a click or a look meets while a page is being drawn: reasons to look again, not failures."""
 OUTPUT = Path(__file__).resolve().parents[2] / "test-output" / "browser"
 STANDING = os.environ.get("GRADUS_TEST_HOME")
 """The home of a stack that is up already, with the answered question GRADUS_TEST_EXPERIMENT: for work on
@@ -143,6 +155,34 @@ def browser(tmp_path):
     made.implicitly_wait(0)
     yield made
     made.quit()
+
+
+@pytest.fixture
+def wait(browser):
+    """A function that asks again until something is true of the page, and gives what it was. A page that is being
+    drawn anew takes elements away between finding and using them: both happen in what is asked again.
+    """
+
+    def until(true, seconds=60):
+        return WebDriverWait(browser, seconds, ignored_exceptions=REDRAWN).until(true)
+
+    return until
+
+
+@pytest.fixture
+def press(wait):
+    """A function that clicks the last of the elements that another finds, once there is one that can be clicked."""
+
+    def click(find):
+        def clicked(browser):
+            found = find(browser)
+            if found:
+                found[-1].click()
+            return bool(found)
+
+        wait(clicked)
+
+    return click
 
 
 @pytest.fixture

@@ -6,29 +6,26 @@ import httpx
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import Select, WebDriverWait
-
-
-def wait(browser, true, seconds=30):
-    return WebDriverWait(browser, seconds).until(true)
+from selenium.webdriver.support.ui import Select
 
 
 @pytest.mark.usefixtures("quiet")
-def test_the_start_page_shows_the_answer(stack, browser, shoot):
+def test_the_start_page_shows_the_answer(stack, browser, wait, shoot):
     browser.get(stack.url)
-    entry = browser.find_element(By.ID, stack.id)
-    assert stack.experiment()["plan"]["answer"] in entry.text
-    assert "runs" in entry.text
-    assert entry.find_element(By.LINK_TEXT, "MLflow").get_attribute("href").startswith(stack.mlflow_url)
+    text = wait(lambda b: b.find_element(By.ID, stack.id).text)
+    assert stack.experiment()["plan"]["answer"] in text
+    assert "runs" in text
+    link = f"//article[@id='{stack.id}']//a[text()='MLflow']"
+    assert wait(lambda b: b.find_element(By.XPATH, link).get_attribute("href")).startswith(stack.mlflow_url)
     shoot("start")
     shoot("start-phone", 500)
 
 
 @pytest.mark.usefixtures("quiet")
-def test_an_example_is_checked_and_submitted_by_keyboard(stack, browser, shoot):
+def test_an_example_is_checked_and_submitted_by_keyboard(stack, browser, wait, shoot):
     browser.get(stack.url)
     Select(browser.find_element(By.ID, "example")).select_by_visible_text("xor-mlp")
-    wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, "#preview .fine"))
+    wait(lambda b: b.find_elements(By.CSS_SELECTOR, "#preview .fine"))
     shoot("start-checked")
     submit = browser.find_element(By.CSS_SELECTOR, "button[value=submit]")
     for _ in range(60):  # reachable with Tab alone
@@ -37,24 +34,23 @@ def test_an_example_is_checked_and_submitted_by_keyboard(stack, browser, shoot):
         browser.switch_to.active_element.send_keys(Keys.TAB)
     assert browser.switch_to.active_element == submit
     submit.send_keys(Keys.ENTER)
-    wait(browser, lambda b: "#" in b.current_url)
-    assert "xor" in browser.find_element(By.ID, browser.current_url.split("#")[1]).text
+    wait(lambda b: "#" in b.current_url)
+    assert "xor" in wait(lambda b: b.find_element(By.ID, b.current_url.split("#")[1]).text)
 
 
 @pytest.mark.usefixtures("quiet")
-def test_progress_moves_without_a_reload(stack, browser):
+def test_progress_moves_without_a_reload(stack, browser, wait):
     browser.get(stack.url)
     text = "name: live\ndataset: {name: digits}\nmodel: {hidden: [8]}\nsweep: {seeds: 4}\n"
     id = stack.submit(text)
-    wait(browser, lambda b: b.find_elements(By.ID, id))
-    wait(browser, lambda b: "4 finished" in b.find_element(By.ID, id).text, 180)
+    wait(lambda b: b.find_elements(By.ID, id))
+    wait(lambda b: "4 finished" in b.find_element(By.ID, id).text, 180)
 
 
-def test_a_mistake_is_explained(stack, browser, shoot):
+def test_a_mistake_is_explained(stack, browser, wait, shoot):
     browser.get(stack.url)
     browser.find_element(By.ID, "spec").send_keys("name: x\ndataset: {name: mnits}\nmodel: {hidden: [3]}")
-    problems = wait(browser, lambda b: b.find_elements(By.CSS_SELECTOR, "#preview .problems"))
-    assert "mnist" in problems[0].text
+    assert "mnist" in wait(lambda b: b.find_element(By.CSS_SELECTOR, "#preview .problems").text)
     shoot("start-mistake")
 
 
