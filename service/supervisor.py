@@ -1,8 +1,8 @@
 """Keeps a set of processes running on this machine: starts, watches, restarts, stops them.
 
 Every process runs under a guard (see `service.guard`): none outlives this one, however this one ends. A
-process that ends by itself is started again after a pause that doubles from one second to thirty; one that
-stayed up for ten seconds begins anew. Stopping goes backwards through the stages, SIGTERM first, SIGKILL after a
+process that ends by itself after ten seconds or more is started again at once; one that ends sooner after a pause
+that doubles from one second to thirty. Stopping goes backwards through the stages, SIGTERM first, SIGKILL after a
 grace period.
 """
 
@@ -182,15 +182,15 @@ class Supervisor:
     def _note_end(self, kept: _Kept, status: int, now: float) -> None:
         assert kept.running is not None
         if now - kept.running.since > STEADY:
-            kept.pause = FIRST_PAUSE
-        elif not kept.is_ready:
-            kept.early_ends += 1
+            pause, kept.pause = 0.0, FIRST_PAUSE
+        else:
+            pause, kept.pause = kept.pause, min(2 * kept.pause, LONGEST_PAUSE)
+            kept.early_ends += not kept.is_ready
         self._say(
-            f"{kept.program.name} ended with status {status}; it starts again in {kept.pause:.0f} s"
+            f"{kept.program.name} ended with status {status}; it starts again in {pause:.0f} s"
             f" (log: {self._log(kept)})"
         )
-        kept.running, kept.start_at = None, now + kept.pause
-        kept.pause = min(2 * kept.pause, LONGEST_PAUSE)
+        kept.running, kept.start_at = None, now + pause
 
     def _log(self, kept: _Kept) -> Path:
         return self._logs / f"{kept.program.name}.log"

@@ -22,6 +22,7 @@ from service.lifecycle import Worker
 from service.settings import Settings
 from service.shipping import run_shipper
 from service.spool import Spool
+from service.store import queries
 from service.store.engine import Store
 from workers import drain
 from workers.devices import Device
@@ -57,20 +58,25 @@ class Parent:
             thread.start()
 
     def drain(self) -> None:
-        """Called where Celery was told to stop: tell the child, and see that it ends in time."""
+        """Called where Celery was told to stop: tell the child, and see that it ends in time. One that only loads
+        TensorFlow for a tile which it has not claimed has nothing to bring to safety."""
         if self._draining.is_set():
             return
         self._draining.set()
+        if self._loading():
+            self._end_children()
+            return
         for pid in self._children():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, drain.SIGNAL)
         threading.Thread(target=self._give_up, name="drain", daemon=True).start()
 
     def stop(self) -> None:
-        """Celery has stopped: nothing is running any more."""
+        """Celery has stopped: nothing is running any more. A shipper that waits for MLflow is not waited for:
+        whatever it was about to do is done again by the next one."""
         self._ended.set()
         for thread in self._threads:
-            thread.join(timeout=5)
+            thread.join(timeout=1)
         with contextlib.suppress(ServiceError):
             operations.retire(self._store, self._settings.worker)
 
@@ -96,11 +102,8 @@ class Parent:
 
     def report(self) -> Worker:
         """What `GET /v1/workers` shows of this worker."""
-        run_ids: list[str] = []
-        width: int | None = None
-        busy = list(celery_state.reserved_requests)  # with those that wait for the child to start
-        for request in busy:
-            run_ids, width = _tile(request.args or ())
+        run_ids, width = self._in_hand()
+        busy = bool(celery_state.reserved_requests)
         if busy:  # a child that has to be replaced from now on is wanted at once
             os.environ["GRADUS_WARM"] = "true"
         state = "draining" if self._draining.is_set() else "busy" if busy else "idle"
@@ -136,11 +139,30 @@ class Parent:
         if self._ended.wait(self._settings.drain_seconds):
             return
         log.error("the training does not stop, giving its runs back without it")
-        with contextlib.suppress(ServiceError):
-            operations.release_worker(self._store, self._settings.worker, reason="drain")
+        self._end_children()
+
+    def _loading(self) -> bool:
+        """Whether the child has a tile's message in its hands, and none of its runs."""
+        run_ids, _ = self._in_hand()
+        try:
+            found = queries.get_runs(self._store, run_ids).values()
+        except ServiceError:
+            return False
+        mine = self._settings.worker
+        return bool(run_ids) and not any(run.status == "RUNNING" and run.worker == mine for run in found)
+
+    def _end_children(self) -> None:
+        """End the child, then give back what it holds, so that nothing it claims meanwhile counts as a loss."""
         for pid in self._children():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ServiceError):
+            operations.release_worker(self._store, self._settings.worker, reason="drain")
+
+    def _in_hand(self) -> tuple[list[str], int | None]:
+        """Runs and width of the message that the child has, or that waits for it to start."""
+        tiles = [_tile(request.args or ()) for request in celery_state.reserved_requests]
+        return next((tile for tile in tiles if tile[0]), ([], None))
 
 
 def _tile(arguments: Sequence[Any]) -> tuple[list[str], int | None]:

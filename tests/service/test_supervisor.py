@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from service import supervisor as supervisor_module
 from service.ports import free_port, is_free
 from service.supervisor import Program, StackError, Supervisor
 
@@ -114,7 +115,15 @@ def test_kill_9_of_the_supervisor_leaves_no_process_and_no_port(tmp_path: Path) 
     supervisor.stdout.close()
 
 
-def test_a_program_that_is_killed_starts_again(supervise: Callable[..., Supervisor], said: list[str]) -> None:
+@pytest.mark.parametrize(("steady", "pause"), [(10.0, 1), (0.0, 0)], ids=["early", "late"])
+def test_a_program_that_is_killed_starts_again(
+    supervise: Callable[..., Supervisor],
+    said: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    steady: float,
+    pause: int,
+) -> None:
+    monkeypatch.setattr(supervisor_module, "STEADY", steady)
     port = free_port()
     supervisor = supervise(listener(port))
     assert supervisor.start(within=30, stopping=lambda: False)
@@ -126,7 +135,7 @@ def test_a_program_that_is_killed_starts_again(supervise: Callable[..., Supervis
         return supervisor.pids().get("listener") not in (None, first) and answers(port)
 
     eventually(again)
-    assert "listener ended with status 137; it starts again in 1 s" in said[0]
+    assert f"listener ended with status 137; it starts again in {pause} s" in said[0]
 
 
 def test_a_killed_guard_takes_its_program_along(supervise: Callable[..., Supervisor]) -> None:

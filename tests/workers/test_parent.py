@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+from types import SimpleNamespace
+
 import pytest
 from billiard.exceptions import WorkerLostError
 from celery.signals import task_failure
+from celery.worker import state as celery_state
 
 from service import operations
 from service.lifecycle import Worker
 from service.planner import dispatch
+from service.store import queries
 from workers import app
+from workers import parent as parent_module
 from workers.devices import Device
 from workers.parent import Parent
 from workers.watchdog import EXIT_WORN
@@ -50,6 +58,49 @@ def test_a_child_that_dies_while_it_trains_is_reaped_at_once(bench, parent):
     operations.claim(bench.store, tile.run_ids, worker="w", spool="s", lease_seconds=3600)
     die(tile)
     assert operations.reap(bench.store).rescheduled == tile.run_ids
+
+
+class Message:
+    """What Celery's state keeps of a task that was received."""
+
+    def __init__(self, tile):
+        self.args = (list(tile.run_ids), tile.width)
+
+
+class Pool:
+    """A worker object whose pool has this one child."""
+
+    def __init__(self, child):
+        self.pool = SimpleNamespace(_pool=SimpleNamespace(_pool=[child]))
+
+
+@pytest.fixture
+def child():
+    made = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    yield made
+    made.kill()
+    made.wait()
+
+
+@pytest.mark.parametrize("claimed", [False, True])
+def test_told_to_stop_only_a_child_that_holds_runs_is_waited_for(bench, parent, child, claimed, monkeypatch):
+    bench.submit()
+    (tile,) = sent(bench)
+    if claimed:
+        operations.claim(bench.store, tile.run_ids, worker="w", spool="s", lease_seconds=3600)
+    asked = []
+    monkeypatch.setattr(parent_module.drain, "SIGNAL", 0)  # asks nothing, and is no end either
+    monkeypatch.setattr(parent_module.Parent, "_give_up", lambda self: asked.append(1))
+    monkeypatch.setattr(celery_state, "reserved_requests", [Message(tile)])
+    parent.worker = Pool(child)
+    parent.drain()
+    if claimed:
+        assert child.poll() is None
+        parent.stop()
+        return
+    assert child.wait(5) == -signal.SIGKILL
+    assert asked == []
+    assert {run.losses for run in queries.get_runs(bench.store, tile.run_ids).values()} == {0}
 
 
 def test_a_child_that_left_for_its_memory_loses_nothing(bench, parent):
