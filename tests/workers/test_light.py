@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -17,3 +19,18 @@ def test_loads_nothing_heavy(module):
     code = f"import sys, {module}; print([name for name in {HEAVY!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr[-2000:]
+
+
+def test_no_worker_reads_a_wall_clock():
+    """It may be wrong by an hour: moments are the database's, spans are monotonic."""
+    wall = re.compile(
+        r"time\.time(_ns)?\(|datetime\.(now|utcnow|today)\(|date\.today\(|from time import .*\btime\b"
+    )
+    root = Path(__file__).parents[2]
+    files = [
+        path
+        for part in ("workers", "service/operations", "service/store")
+        for path in (root / part).glob("*.py")
+    ]
+    assert len(files) > 30
+    assert [str(path) for path in files if wall.search(path.read_text())] == []
