@@ -37,23 +37,38 @@ def compare(
 
 def show(found: Mapping[str, Any]) -> None:
     """A comparison as tables."""
-    tuned = [_settings(level["tuned"]) for level in found["levels"]]
-    rows: list[tuple[object, ...]] = [
-        (one["level"], number(one["mean"]), number(one["sd"]), one["seeds"], one["diverged"])
+    rows = [
+        (
+            one["level"],
+            number(one["mean"]),
+            number(one["sd"]),
+            one["seeds"],
+            f"{one['diverged']} of {one['runs']}",
+        )
         for one in found["levels"]
     ]
-    columns: tuple[str, ...] = (found["factor"], "mean", "sd over seeds", "seeds", "diverged")
-    if any(tuned):
-        rows = [(*row, at) for row, at in zip(rows, tuned, strict=True)]
-        columns = (*columns, "compared at")
     title = f"{found['factor']} by {found['metric']} ({found['kind']})"
-    print_table(title, columns, rows)
+    print_table(title, (found["factor"], "mean", "sd over seeds", "seeds", "diverged"), rows)
+    beside = [
+        (
+            one["level"],
+            _settings(one["tuned"]) or "as in the spec",
+            _counted(one["certificates"]) or "none yet",
+            _counted(one["diagnoses"]) or "none",
+        )
+        for one in found["levels"]
+    ]
+    print_table("", (found["factor"], "compared at", "gradient check", "diagnoses"), beside)
     pairs = found["verdicts"] or found.get("effects", [])
     columns = ("a", "b", "a − b", "interval", "seeds", "a won", "verdict")
     print_table("", columns, [_pair(one) for one in pairs])
     standing = found["plan"]["standing"] if found["plan"] else found["answer"]
     for sentence in (standing, *found["warnings"], found["scope"]):
         say(sentence)
+
+
+def _counted(names: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} ({count})" for name, count in names.items())
 
 
 def _settings(tuned: Sequence[Mapping[str, str]]) -> str:

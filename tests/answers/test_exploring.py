@@ -64,6 +64,8 @@ def test_it_is_said_wherever_people_look(world, client, capsys):
     shown = capsys.readouterr().out
     assert words in " ".join(shown.split())
     assert "compared at" in shown
+    assert "certified (3)" in shown
+    assert "0 of 3" in shown
     report = client.get(f"/v1/experiments/{made.id}/report").text
     assert words in report
     assert "learning_rate 0.01 (seeds 0, 1, 2)" in report

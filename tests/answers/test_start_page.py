@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import httpx
 import pytest
 
@@ -42,6 +44,16 @@ def test_a_spec_is_checked_and_submitted(world, client):
     assert made.status_code == 303
     found, _ = queries.list_experiments(world.store)
     assert made.headers["location"] == f"/#{found[0].id}"
+
+
+@pytest.mark.parametrize(
+    ("model", "memory"),
+    [("dataset: {name: xor}\nmodel: {hidden: [2]}", "less than 0.1 MB"),
+     ("dataset: {name: mnist}\nmodel: {hidden: [512]}", r"about [1-9]\d*\.\d MB")],
+)  # fmt: skip
+def test_memory_is_never_nothing(client, model, memory):
+    checked = client.post("/start/preview", data={"spec": f"name: m\n{model}"})
+    assert re.search(memory, checked.text)
 
 
 def test_what_is_wrong_with_a_spec_is_said(client):
