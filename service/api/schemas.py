@@ -47,7 +47,10 @@ class ExperimentOut(BaseModel):
     owner: str
     n_runs: int
     status: dict[str, int] = Field(description="number of runs in each status")
-    stage: str = Field(description="where the question is: `grid` without one, else `tune`, `look-1`, …")
+    stage: str = Field(
+        description="where the question is: `grid` without one, else `tune`, `look-1`, …; and once nothing more is "
+        "queued, why: `decided`, `last look reached`, `budget spent`, `nothing to decide`"
+    )
     plan: dict[str, Any] | None = Field(
         description="the question's plan and present answer, where one is fixed"
     )
