@@ -95,11 +95,11 @@ class Shipper:
         done: dict[str, Shipped] = {}
         ended: dict[str, Shipped | None] = {}
         try:
-            for run, before in taken:
+            # Noted of all, also of those that wait for a later turn: then they were taken before by this shipper.
+            self._unsure |= {run.id for run, before in taken if before not in (None, self._name)}
+            for run, _ in taken:
                 if self._may_wait(run, len(taken)) or (_unseen(run) and len(done) + len(ended) >= UNSEEN):
                     continue
-                if before not in (None, self._name):
-                    self._unsure.add(run.id)
                 what = self._carried(run)
                 (ended if what.mlflow_status in _OVER else done)[run.id] = what
         finally:

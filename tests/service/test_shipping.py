@@ -289,6 +289,26 @@ def test_a_lost_answer_doubles_nothing(world, mlflow_server, method, crash, monk
     assert len(run.inputs.dataset_inputs) == 1
 
 
+def test_what_another_shipper_left_unsaid_is_remembered_until_the_run_is_carried(
+    world, mlflow_server, monkeypatch
+):
+    """Taken over in one turn, carried in a later one: MLflow may have its run all the same."""
+    monkeypatch.setattr(shipping, "LEASE_SECONDS", 0.05)
+    (first,) = world.submit(sweep={"seeds": 1})
+    world.claim(first)
+    world.shipper._tracking = Cut(world.shipper._tracking, "create_run")
+    with pytest.raises(TrackingUnavailable):
+        world.shipper.turn()
+    time.sleep(0.1)
+    world.shipper = Shipper(world.store, world.spool, Tracking(mlflow_server.url, timeout_s=5), settle=0.3)
+    world.shipper._name = "another"
+    assert world.shipper.turn() == 0, "it changed just now"
+    time.sleep(0.4)
+    world.ship()
+    assert world.run(first).mlflow_status == "RUNNING"
+    assert len(world.all_there()) == 1
+
+
 def test_two_shippers_at_once_make_one_run_each(world, mlflow_server, tmp_path):
     world.submit(sweep={"seeds": 20})
     there = Spool.open(tmp_path / "elsewhere")
