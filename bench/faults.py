@@ -1,8 +1,8 @@
 """A storm of faults over the real stack, and what became of every run.
 
-    python -m bench.faults [--seed 1] [--runs 200] [--faults 100] [--workers 2]
+    python -m bench.faults [--seed 1] [--runs 200] [--faults 100] [--workers 2] [--every 1.25]
 
-Submits experiments of short and lasting runs and breaks something every second or two, by a seeded choice: kills
+Submits experiments of short and lasting runs and breaks something every so many seconds on average, by a seeded choice: kills
 children, workers, the API, the broker, MLflow and maintenance, freezes processes past the lease, empties the
 broker and cuts its connections, doubles messages, blocks the database, stops workers with SIGTERM. Then it waits
 for calm and counts. A run is *lost* when it is not over, *doubled* when it ended more than once or has more than
@@ -307,6 +307,7 @@ def main() -> int:
     options.add_argument("--runs", type=int, default=200)
     options.add_argument("--faults", type=int, default=100)
     options.add_argument("--workers", type=int, default=2)
+    options.add_argument("--every", type=float, default=1.25, help="mean seconds between faults")
     chosen = options.parse_args()
     choice = random.Random(chosen.seed)
     faulthandler.register(signal.SIGUSR1)
@@ -335,7 +336,7 @@ def main() -> int:
                 stack.accepted = [e.id for e in queries.list_experiments(stack.store, limit=1000)[0]]
                 accepted = sum(len(stack.runs(e)) for e in stack.accepted)
             storm.strike()
-            time.sleep(choice.uniform(0.5, 2.0))
+            time.sleep(choice.uniform(0.4, 1.6) * chosen.every)
         while accepted < chosen.runs:
             stack.wait(lambda: _stack.alive(stack.url + "/livez"), 60)
             stack.post(stack.quick(10) | {"seed": accepted})

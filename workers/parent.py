@@ -31,6 +31,7 @@ from workers.watchdog import EXIT_WORN
 
 log = structlog.get_logger(__name__)
 BEAT_SECONDS = 2.0
+LOADING_SECONDS = 0.5  # by then the pool is closed and starts no other child
 
 
 class Parent:
@@ -59,17 +60,15 @@ class Parent:
 
     def drain(self) -> None:
         """Called where Celery was told to stop: tell the child, and see that it ends in time. One that only loads
-        TensorFlow for a tile which it has not claimed has nothing to bring to safety."""
+        TensorFlow for a tile which it has not claimed, and will not, has nothing to bring to safety."""
         if self._draining.is_set():
             return
         self._draining.set()
-        if self._loading():
-            self._end_children()
-            return
+        patience = LOADING_SECONDS if self._loading() else self._settings.drain_seconds
         for pid in self._children():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, drain.SIGNAL)
-        threading.Thread(target=self._give_up, name="drain", daemon=True).start()
+        threading.Thread(target=self._give_up, args=(patience,), name="drain", daemon=True).start()
 
     def stop(self) -> None:
         """Celery has stopped: nothing is running any more. A shipper that waits for MLflow is not waited for:
@@ -134,12 +133,17 @@ class Parent:
                 held += int(psutil.Process(pid).memory_info().rss)
         return held
 
-    def _give_up(self) -> None:
-        """The child did not come to a safe point in time: give its runs back from here, then end it."""
-        if self._ended.wait(self._settings.drain_seconds):
+    def _give_up(self, patience: float) -> None:
+        """The child did not come to a safe point in time: end it, and give its runs back from here. Nothing that
+        it claimed meanwhile counts as a loss."""
+        if self._ended.wait(patience):
             return
-        log.error("the training does not stop, giving its runs back without it")
-        self._end_children()
+        log.warning("the child does not stop, giving its runs back without it", seconds=patience)
+        for pid in self._children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ServiceError):
+            operations.release_worker(self._store, self._settings.worker, reason="drain")
 
     def _loading(self) -> bool:
         """Whether the child has a tile's message in its hands, and none of its runs."""
@@ -150,14 +154,6 @@ class Parent:
             return False
         mine = self._settings.worker
         return bool(run_ids) and not any(run.status == "RUNNING" and run.worker == mine for run in found)
-
-    def _end_children(self) -> None:
-        """End the child, then give back what it holds, so that nothing it claims meanwhile counts as a loss."""
-        for pid in self._children():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        with contextlib.suppress(ServiceError):
-            operations.release_worker(self._store, self._settings.worker, reason="drain")
 
     def _in_hand(self) -> tuple[list[str], int | None]:
         """Runs and width of the message that the child has, or that waits for it to start."""
