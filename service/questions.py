@@ -5,7 +5,6 @@ ends.
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -139,9 +138,8 @@ def extend(
             raise Conflict(
                 f"this question has planned looks ({planned} seeds); extend it without a number of seeds"
             )
-        question = replace(question, budget=None)
         have = results(question, runs)
-        now = progress(question, have)
+        now = progress(question, have, limited=False)
         if now.wait == "running" and now.next is None:
             raise Conflict("the present stage is still running; wait until it has ended")
         if now.wait == "incomplete":

@@ -221,8 +221,9 @@ class Progress:
 class _State:
     """The runs by place, setting and seed, and what is asked of them."""
 
-    def __init__(self, question: Question, results: Iterable[Result]) -> None:
+    def __init__(self, question: Question, results: Iterable[Result], *, limited: bool = True) -> None:
         self.question = question
+        self.limited = limited
         self.results = {(r.level, r.cell, r.setting, r.seed): r for r in results}
         self.places: list[Place] = list(itertools.product(question.levels, question.cells))
         self.steps: list[Step] = []
@@ -238,7 +239,7 @@ class _State:
             if result is None
         )
         ended = sum(result is not None and result.state != "waiting" for result in found)
-        budget = self.question.budget
+        budget = self.question.budget if self.limited else None
         unpaid = bool(missing) and budget is not None and len(self.results) + len(missing) > budget
         state: Literal["done", "running", "planned"] = "running"
         if len(missing) == len(wanted) or unpaid:  # a look has the runs of the look before, begun or not
@@ -262,9 +263,9 @@ class _State:
         return trials
 
 
-def progress(question: Question, results: Iterable[Result]) -> Progress:
-    """Where the question stands, from its runs."""
-    state = _State(question, results)
+def progress(question: Question, results: Iterable[Result], *, limited: bool = True) -> Progress:
+    """Where the question stands, from its runs. limited: a stage that the budget does not pay for is not begun."""
+    state = _State(question, results, limited=limited)
     axes, tuned, stage, wait = _tuning(state)
     unfair = _unfair(tuned) if wait == "decided" else {}
     own = scores(question, tuned, state.results.values())
@@ -298,8 +299,10 @@ def progress(question: Question, results: Iterable[Result]) -> Progress:
 
 
 def forced_look(question: Question, now: Progress, results: Iterable[Result]) -> Stage | None:
-    """The next planned look of every level, also where all is decided already; None after the last one."""
-    state = _State(question, results)
+    """The next planned look of every level, also where all is decided already or the budget is spent; None after the
+    last one.
+    """
+    state = _State(question, results, limited=False)
     for look in range(len(question.looks)):
         wanted = [
             (place, now.axes, now.tuned[place].setting, seed)

@@ -60,6 +60,24 @@ def test_extend_queues_the_next_planned_look(world):
         questions.extend(world.store, experiment.id)
 
 
+def test_extend_goes_past_the_budget_to_the_next_look_and_tunes_no_more(world):
+    """All are best below the range; the budget of 45 pays for one of two further points, and for no second look."""
+
+    def lower_is_better(run):
+        return world.accuracy(run) - 0.1 * abs(math.log10(float(run.params["learning_rate"])) + 6)
+
+    experiment = world.submit(world.QUESTION + "  budget: 45\n")
+    for _ in range(5):
+        world.work(experiment.id, lower_is_better)
+        questions.advance(world.store)
+    assert stages(world, experiment.id) == {"tune": 24, "tune-extended": 6, "look-1": 15}
+    assert queries.get_experiment(world.store, experiment.id).stage == "nothing to decide"
+    assert questions.extend(world.store, experiment.id).stage == "look-2"
+    world.work(experiment.id, lower_is_better)
+    assert questions.advance(world.store) == 1
+    assert stages(world, experiment.id) == {"tune": 24, "tune-extended": 6, "look-1": 15, "look-2": 15}
+
+
 def test_a_planned_question_takes_no_number_of_seeds(world):
     experiment = world.submit(world.QUESTION)
     with pytest.raises(Conflict, match="planned looks"):
