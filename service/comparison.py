@@ -37,7 +37,11 @@ def compare_runs(
     """`compare` on runs that were read before."""
     spec = experiment.experiment_spec()
     question = question_of(spec)
-    if question is not None and factor in (None, question.factor, question.about) and metric in (None, question.metric):
+    if (
+        question is not None
+        and factor in (None, question.factor, question.about)
+        and metric in (None, question.metric)
+    ):
         return _answered(experiment, spec, question, runs)
     return explore(experiment, spec, question, runs, factor, metric)
 
