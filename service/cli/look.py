@@ -50,7 +50,7 @@ def status(
     if as_json:
         print_json(found)
     elif kind == "experiments":
-        _experiment(found)
+        show(found)
     else:
         _run(found)
 
@@ -69,7 +69,8 @@ def _list(experiments: list[dict[str, Any]], as_json: bool) -> None:
     print_table("", columns, table, empty="no experiments yet; submit one: gradus submit SPEC.yaml")
 
 
-def _experiment(found: Mapping[str, Any]) -> None:
+def show(found: Mapping[str, Any]) -> None:
+    """An experiment in detail."""
     say(f"{found['name']}  {found['id']}")
     say(f"  runs      {counts(found['status'])}")
     say(f"  stage     {found['stage']}, priority {found['priority']}, submitted {ago(found['created_at'])}")

@@ -12,6 +12,7 @@ import pytest
 from experiments.errors import SpecError
 from experiments.spec import ExperimentSpec
 from service import operations, questions
+from service.cli import answers, look
 from service.errors import Conflict
 from service.store import queries
 
@@ -134,8 +135,8 @@ def test_a_failed_run_holds_the_question_until_it_is_retried(world):
         ("  budget: 40\n", "budget spent", "budget", ["done", "done", "not paid for"]),
     ],
 )
-def test_a_question_that_ends_undecided_says_why(world, serve, budget, stage, wait, states):
-    """The same word in the API and on the start page, the same sentence in the report."""
+def test_a_question_that_ends_undecided_says_why(world, serve, capsys, budget, stage, wait, states):
+    """The same word in the API, on the start page and in the terminal, the same sentence in the report."""
 
     def alike(run):  # no activation is ahead, but the seeds differ by more than δ
         own = world.noise(run.params["activation"], run.params["seed"])
@@ -156,6 +157,13 @@ def test_a_question_that_ends_undecided_says_why(world, serve, budget, stage, wa
     assert compared["plan"] == found["plan"]
     assert html.escape(found["plan"]["standing"]) in report
     assert "event: end" in ended
+    capsys.readouterr()
+    look.show(found)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"stage {stage}," in shown
+    assert found["plan"]["standing"] in shown
+    answers.show(compared)
+    assert found["plan"]["standing"] in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_question_with_a_failed_run_waits_for_a_person(world):
