@@ -94,17 +94,20 @@ class Shipper:
         )
         done: dict[str, Shipped] = {}
         ended: dict[str, Shipped | None] = {}
+        left: dict[str, str | None] = {}
         try:
             # Noted of all, also of those that wait for a later turn: then they were taken before by this shipper.
             self._unsure |= {run.id for run, before in taken if before not in (None, self._name)}
-            for run, _ in taken:
+            for run, before in taken:
                 if self._may_wait(run, len(taken)) or (_unseen(run) and len(done) + len(ended) >= UNSEEN):
+                    left[run.id] = before
                     continue
                 what = self._carried(run)
                 (ended if what.mlflow_status in _OVER else done)[run.id] = what
         finally:
             operations.shipped_many(self._store, done)
             operations.finish_many(self._store, ended)
+            operations.give_back_shipping(self._store, self._name, left)
             for run_id, what_is_known in ended.items():
                 self._clear(run_id, what_is_known)
                 self._refs.pop(run_id, None)

@@ -33,6 +33,14 @@ def claim_shipping(
     return store.write(work)
 
 
+def give_back_shipping(store: Store, shipper: str, left: Mapping[str, str | None]) -> None:
+    """Runs that a shipper took and left as they were, each with what `claim_shipping` said of it: whoever holds their
+    files by then may take them at once. A run that waits is taken by one host's shipper and trained on another.
+    """
+    if left:
+        store.write(lambda connection: run_rows.give_back_to_ship(connection, shipper, left))
+
+
 def shipped(store: Store, run_id: str, what: Shipped) -> None:
     """Note what MLflow knows of a run now. What changed since it was read stays to be shipped."""
     store.write(lambda connection: run_rows.note_shipped(connection, {run_id: what}))

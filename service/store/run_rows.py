@@ -294,6 +294,18 @@ def take_to_ship(
     return taken
 
 
+def give_back_to_ship(connection: Connection, shipper: str, before: Mapping[str, str | None]) -> None:
+    """End this shipper's lease of runs that it left as they were. `before`: who had taken each before it."""
+    if not before:
+        return
+    statement = (
+        update(runs)
+        .where(runs.c.id == bindparam("b_id"), runs.c.shipper == shipper)
+        .values(shipper=bindparam("b_before", type_=Text), ship_lease_expires_at=None)
+    )
+    connection.execute(statement, [{"b_id": id, "b_before": who} for id, who in before.items()])
+
+
 def doubt_shippers(connection: Connection) -> None:
     """Every run that MLflow is still to learn of looks as if a shipper had taken it and never said what came of it."""
     statement = update(runs).where(runs.c.dirty, runs.c.shipper.is_(None))

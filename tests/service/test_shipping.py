@@ -427,3 +427,18 @@ def test_mlflow_away_and_back(world, mlflow_server, tmp_path):
         loop.join()
         if mlflow_server.process is None:
             mlflow_server.start()
+
+
+def test_a_run_that_one_host_saw_waiting_and_another_trained_is_carried_at_once(
+    world, mlflow_server, tmp_path
+):
+    """The one's shipper takes what waits too; it keeps no lease on what it leaves."""
+    (run,) = world.submit(sweep={"seeds": 1})
+    world.shipper = Shipper(world.store, world.spool, Tracking(mlflow_server.url, timeout_s=5), settle=60.0)
+    assert world.shipper.turn() == 0
+    there = Spool.open(tmp_path / "there")
+    (run,) = operations.claim(world.store, [run.id], worker="w", spool=there.id, lease_seconds=60)
+    there.put(run.id, run.attempt, "spec.yaml", b"name: x")
+    assert operations.commit(world.store, run.id, run.attempt, status="FINISHED", reason="epochs", outcome={})
+    Shipper(world.store, there, Tracking(mlflow_server.url, timeout_s=5), settle=0.0).turn()
+    assert queries.get_run(world.store, run.id).status == "FINISHED"
