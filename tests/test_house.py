@@ -34,6 +34,16 @@ CONSOLE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 RUN_BY = {
     "docker compose up --build -d": "tests/e2e/compose.py",
     "cp .env.example .env": "tests/e2e/compose.py",
+    "docker compose -f docker-compose.yml -f deploy/reachable.yml up -d": "tests/e2e/test_elsewhere.py",
+    "docker compose -f deploy/worker.yml --env-file worker.env up -d": "tests/e2e/test_elsewhere.py",
+    "GRADUS_ADDRESS=": "tests/service/store/test_replicas.py",
+    "gradus backup": "tests/e2e/test_backup.py",
+    "docker compose stop worker maintenance": "tests/e2e/test_backup.py",
+    "docker compose start worker maintenance": "tests/e2e/test_backup.py",
+    "docker compose exec -T postgres": "tests/e2e/test_backup.py",
+    "docker compose exec -T mlflow": "tests/e2e/test_backup.py",
+    "docker compose run --rm -T --no-deps mlflow": "tests/e2e/test_backup.py",
+    "docker compose up -d": "tests/e2e/test_backup.py",
 }
 
 

@@ -23,6 +23,7 @@ import httpx
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "gradus-e2e"
+OUTSIDE = f"{PROJECT}-outside"
 FIRST_RUN_WITHIN = 90.0  # seconds from `up` to the first FINISHED run, images built
 
 
@@ -41,14 +42,30 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def host_address() -> str:
+    """This host as containers see it that share no network with the stack: its end of a network with nobody in it."""
+    docker("network", "create", OUTSIDE)
+    return docker("network", "inspect", OUTSIDE, "--format", "{{(index .IPAM.Config 0).Gateway}}")
+
+
+def docker(*words: str) -> str:
+    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout.strip()
+
+
 def main() -> int:
     keep = "--keep" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--keep"]
     key, port, mlflow_port = secrets.token_hex(32), free_port(), free_port()
+    subprocess.run(["docker", "network", "rm", OUTSIDE], capture_output=True, check=False)
+    host = host_address()
     values = {
         "POSTGRES_PASSWORD": secrets.token_hex(16),
         "REDIS_PASSWORD": secrets.token_hex(16),
         "GRADUS_API_KEY": key,
+        "GRADUS_BIND": host,
+        "MLFLOW_ALLOWED_HOSTS": f"mlflow:5642,{host}:*",
+        "POSTGRES_PORT": str(free_port()),
+        "REDIS_PORT": str(free_port()),
         "GRADUS_PORT": str(port),
         "MLFLOW_PORT": str(mlflow_port),
         "GRADUS_LEASE_SECONDS": "12",
@@ -56,6 +73,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="gradus-e2e-"))
     (folder / "env").write_text("".join(f"{name}={value}\n" for name, value in values.items()))
     compose = [*compose_command(), "-p", PROJECT, "-f", str(ROOT / "docker-compose.yml")]
+    compose += ["-f", str(ROOT / "deploy" / "reachable.yml")]
     compose += ["--project-directory", str(ROOT), "--env-file", str(folder / "env")]
     environment = {name: value for name, value in os.environ.items() if name not in values}
 
@@ -69,14 +87,15 @@ def main() -> int:
     status = do("up", "-d", "--no-build", "--scale", "worker=2")
     try:
         if status == 0:
-            url = f"http://127.0.0.1:{port}"
+            url = f"http://{host}:{port}"
             print(f"compose-test: first run FINISHED after {first_run(url, key, begun):.0f} s", flush=True)
             tests = {
                 **environment,
                 "GRADUS_E2E_COMPOSE": json.dumps(compose),
                 "GRADUS_E2E_URL": url,
-                "GRADUS_E2E_MLFLOW_URL": f"http://127.0.0.1:{mlflow_port}",
+                "GRADUS_E2E_MLFLOW_URL": f"http://{host}:{mlflow_port}",
                 "GRADUS_E2E_KEY": key,
+                "GRADUS_E2E_SECRETS": json.dumps(values),
             }
             pytest = [sys.executable, "-m", "pytest", "tests/e2e", *arguments]
             status = subprocess.run(pytest, env=tests, cwd=ROOT, check=False).returncode
@@ -86,6 +105,7 @@ def main() -> int:
     finally:
         if not keep:
             do("down", "--volumes", "--remove-orphans")
+            docker("network", "rm", OUTSIDE)
             shutil.rmtree(folder)
     return status
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -21,6 +23,10 @@ import httpx
 import psutil
 import pytest
 
+ROOT = Path(__file__).resolve().parents[2]
+ELSEWHERE = (
+    "gradus-e2e-elsewhere"  # the compose project of the workers that are not in the stack's own network
+)
 OVER = ("FINISHED", "FAILED", "KILLED")
 QUICK_SETTINGS = {"GRADUS_LEASE_SECONDS": "6", "GRADUS_REAP_SECONDS": "1", "GRADUS_CHECKPOINT_SECONDS": "2"}
 Json = dict[str, Any]
@@ -51,12 +57,12 @@ class Embedded:
 
     key = None
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, **environment: str) -> None:
         self.home = home
         command = [sys.executable, "-m", "service.local", "--home", str(home), "--workers", "2"]
         command += ["--port", "0", "--mlflow-port", "0"]
         with (home / "up.log").open("wb") as log:
-            environment = {**os.environ, **QUICK_SETTINGS}
+            environment = {**os.environ, **QUICK_SETTINGS, **environment}
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=home)
         wait_until(lambda: (home / "stack.json").exists() or self.process.poll() is not None, within=240)
         assert self.process.poll() is None, (home / "up.log").read_text()
@@ -78,6 +84,14 @@ class Embedded:
     def end(self) -> None:
         self.process.terminate()
         self.process.wait(timeout=90)
+
+    def kill(self) -> None:
+        """`kill -9`, and wait until the last of its processes is gone."""
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        self.process.kill()
+        self.process.wait()
+        _, left = psutil.wait_procs(family, timeout=30)
+        assert not left
 
     def _signal(self, part: str, number: int) -> None:
         mark = {"mlflow": "mlflow", "broker": "valkey-server"}[part]
@@ -117,6 +131,30 @@ class Compose:
     def scale(self, workers: int) -> None:
         self._do("up", "-d", "--no-build", "--no-recreate", "--scale", f"worker={workers}", "worker")
 
+    def hosts(self) -> list[str]:
+        """The containers of the stack."""
+        shown = subprocess.run([*self._compose, "ps", "-q"], capture_output=True, text=True, check=True)
+        return shown.stdout.split()
+
+    def shell(self, lines: Sequence[str], cwd: Path) -> None:
+        """Run commands as the docs show them. Where they say `docker compose`, this stack is meant; with
+        `-f deploy/worker.yml`, a project of its own, as it would be on another host.
+        """
+        ours = shlex.join(self._compose)
+        for line in lines:
+            words = re.sub(
+                r"^docker compose( -f docker-compose\.yml -f deploy/reachable\.yml)?(?! -f)", ours, line
+            )
+            words = re.sub(r"^docker compose -f deploy/worker\.yml", self._elsewhere(), words)
+            done = subprocess.run(
+                ["bash", "-ec", words], cwd=cwd, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, f"{line}\n{done.stdout[-1000:]}{done.stderr[-2000:]}"
+
+    def _elsewhere(self) -> str:
+        plain = self._compose[: self._compose.index("-p")]
+        return shlex.join([*plain, "-p", ELSEWHERE, "-f", str(ROOT / "deploy" / "worker.yml")])
+
     def _do(self, *words: str) -> None:
         done = subprocess.run([*self._compose, *words], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-2000:]
@@ -129,6 +167,10 @@ class Service:
         headers = {"Authorization": f"Bearer {stack.key}"} if stack.key else {}
         self.http = httpx.Client(base_url=stack.url, headers=headers, timeout=30, trust_env=False)
         self.mlflow = httpx.Client(base_url=stack.mlflow_url, timeout=30, trust_env=False)
+
+    def ready(self) -> None:
+        """Wait until all its parts answer."""
+        wait_until(lambda: self.http.get("/readyz").json()["status"] == "ok", within=180)
 
     def get(self, path: str, **parameters: Any) -> Any:
         answer = self.http.get(path, params=parameters)
@@ -246,16 +288,35 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture(scope="session")
 def service(stack: Stack) -> Service:
     made = Service(stack)
-    wait_until(lambda: made.http.get("/readyz").json()["status"] == "ok", within=180)
+    made.ready()
     return made
+
+
+@pytest.fixture
+def embedded() -> type[Embedded]:
+    """To start a stack of its own, on a home of its own."""
+    if "GRADUS_E2E_COMPOSE" in os.environ:
+        pytest.skip("speaks to no compose stack; `make test` runs it")
+    return Embedded
+
+
+@pytest.fixture
+def service_of() -> Callable[[Stack], Service]:
+    """The API of a stack, once it is ready."""
+
+    def service_of(stack: Stack) -> Service:
+        made = Service(stack)
+        made.ready()
+        return made
+
+    return service_of
 
 
 @pytest.fixture(autouse=True)
 def _whole(request: pytest.FixtureRequest) -> None:
     """Every test begins with a stack that is whole again."""
     if "service" in request.fixturenames:
-        service = request.getfixturevalue("service")
-        wait_until(lambda: service.http.get("/readyz").json()["status"] == "ok", within=120)
+        request.getfixturevalue("service").ready()
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:

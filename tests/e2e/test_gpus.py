@@ -1,0 +1,69 @@
+"""A mixed fleet: two workers on a host whose (made-up) driver lists one GPU. TensorFlow sees none and computes on the
+CPU; everything before it, from discovery to routing, is what it would be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+UUID = "GPU-11112222-3333-4444-5555-666677778888"
+DRIVER = f"#!/bin/sh\necho '0, {UUID}, Made-up GPU, 8192'\n"
+
+
+@pytest.fixture
+def mixed(embedded: Any, service_of: Any, tmp_path: Path) -> Iterator[Any]:
+    driver = tmp_path / "bin" / "nvidia-smi"
+    driver.parent.mkdir()
+    driver.write_text(DRIVER)
+    driver.chmod(0o755)
+    (tmp_path / "home").mkdir()
+    kept = os.environ["PATH"]
+    stack = embedded(tmp_path / "home", PATH=f"{driver.parent}{os.pathsep}{kept}", CUDA_VISIBLE_DEVICES="0")
+    try:
+        yield service_of(stack)
+    finally:
+        stack.end()
+
+
+def visible_to_children(worker: Any) -> set[str]:
+    """CUDA_VISIBLE_DEVICES of the processes that a worker has started."""
+    children = psutil.Process(worker["pid"]).children(recursive=True)
+    return {
+        child.environ()["CUDA_VISIBLE_DEVICES"]
+        for child in children
+        if "spawn_main" in " ".join(child.cmdline())
+    }
+
+
+def test_one_worker_takes_the_gpu_and_runs_go_where_they_asked(
+    mixed: Any, small: Any, eventually: Any
+) -> None:
+    eventually(lambda: len(mixed.workers()) == 2, within=120)
+    fleet = {worker["device"]: worker for worker in mixed.workers()}
+    assert set(fleet) == {"gpu", "cpu"}
+    assert fleet["gpu"]["device_name"] == "Made-up GPU"
+    assert (fleet["gpu"]["queues"], fleet["cpu"]["queues"]) == (
+        ["gradus.gpu", "gradus.any"],
+        ["gradus.cpu", "gradus.any"],
+    )
+    sent = {device: mixed.submit(small(name=device, device=device)) for device in fleet}
+    for device, experiment in sent.items():
+        runs = mixed.wait_over(experiment)
+        assert {run["status"] for run in runs} == {"FINISHED"}
+        assert {run["tags"]["gradus.device"] for run in runs} == {device}
+    assert visible_to_children(fleet["gpu"]) == {UUID}
+    assert visible_to_children(fleet["cpu"]) == {"-1"}
+
+    # The GPU is free again the moment its worker is dead, and the next one takes it.
+    os.kill(fleet["gpu"]["pid"], 9)
+
+    def replaced() -> bool:
+        now = [worker for worker in mixed.workers() if worker["device"] == "gpu"]
+        return [worker["pid"] for worker in now] not in ([], [fleet["gpu"]["pid"]])
+
+    eventually(replaced, within=120)
