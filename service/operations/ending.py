@@ -26,7 +26,7 @@ def claim_shipping(
     """
 
     def work(connection: Connection) -> list[tuple[Run, str | None]]:
-        taken = run_rows.take_to_ship(connection, shipper, queries.shippable(spool), lease_seconds, limit)
+        taken = run_rows.take_to_ship(connection, shipper, spool, lease_seconds, limit)
         found = {run.id: run for run in queries.read_runs(connection, list(taken))}
         return [(found[id], before) for id, before in taken.items()]
 

@@ -17,6 +17,7 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    not_,
     or_,
     select,
     true,
@@ -28,7 +29,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from service.lifecycle import Edge, Shipped, check_transition
 from service.store.clock import db_now, db_transaction, later
 from service.store.mapper import finite
-from service.store.queries import SHIP_ORDER
+from service.store.queries import SHIP_ORDER, shippable
 from service.store.tables import events, experiments, metrics, runs, workers
 
 
@@ -275,21 +276,30 @@ def insert_metrics(connection: Connection, rows: Sequence[Mapping[str, Any]]) ->
 
 
 def take_to_ship(
-    connection: Connection, shipper: str, condition: ColumnElement[bool], lease_seconds: float, limit: int
+    connection: Connection, shipper: str, spool: str, lease_seconds: float, limit: int
 ) -> dict[str, str | None]:
     """Lease runs to a shipper; their ids in the order in which they are to be carried, each with the shipper
-    that took it before and never said what came of it."""
-    free = or_(runs.c.ship_lease_expires_at.is_(None), runs.c.ship_lease_expires_at < db_now())
-    chosen = (
-        select(runs.c.id, runs.c.shipper)
-        .join(experiments, experiments.c.id == runs.c.experiment_id)
-        .where(condition, or_(free, runs.c.shipper == shipper))
-        .order_by(*SHIP_ORDER)
-        .limit(limit)
-        .with_for_update(of=runs, skip_locked=True)
-    )
-    taken: dict[str, str | None] = {row.id: row.shipper for row in connection.execute(chosen)}
+    that took it before and never said what came of it.
+
+    Runs whose files lie in this spool come first, by an index: only where there are fewer than `limit` of them are
+    the many looked through that wait.
+    """
+    taken: dict[str, str | None] = {}
     lease = {"shipper": shipper, "ship_lease_expires_at": later(lease_seconds)}
+    free = or_(runs.c.ship_lease_expires_at.is_(None), runs.c.ship_lease_expires_at < db_now())
+    mine = (runs.c.spool == spool) & (runs.c.status != "SCHEDULED")
+    for some in (mine, or_(runs.c.spool.is_(None), not_(mine))):
+        chosen = (
+            select(runs.c.id, runs.c.shipper)
+            .join(experiments, experiments.c.id == runs.c.experiment_id)
+            .where(some, shippable(spool), or_(free, runs.c.shipper == shipper))
+            .order_by(*SHIP_ORDER)
+            .limit(limit - len(taken))
+            .with_for_update(of=runs, skip_locked=True)
+        )
+        taken |= {row.id: row.shipper for row in connection.execute(chosen)}
+        if len(taken) == limit:
+            break
     connection.execute(update(runs).where(runs.c.id.in_(list(taken))).values(**lease))
     return taken
 
