@@ -170,22 +170,6 @@ def wait(browser):
 
 
 @pytest.fixture
-def press(wait):
-    """A function that clicks the last of the elements that another finds, once there is one that can be clicked."""
-
-    def click(find):
-        def clicked(browser):
-            found = find(browser)
-            if found:
-                found[-1].click()
-            return bool(found)
-
-        wait(clicked)
-
-    return click
-
-
-@pytest.fixture
 def shoot(browser):
     """A function that keeps a picture of the whole page under a name."""
     OUTPUT.mkdir(parents=True, exist_ok=True)
