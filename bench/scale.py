@@ -207,7 +207,7 @@ def measure(url: str, options: argparse.Namespace, train: float) -> None:
         pages[-1].append(time.perf_counter() - started)
         while not claims.empty():
             claiming.add(*claims.get())
-        done = queries.counts(store, experiment.id)["FINISHED"]
+        done = queries.get_experiment(store, experiment.id).counts["FINISHED"]
         while len(ends) * step <= done and len(ends) * step <= options.runs:
             ends.append(time.perf_counter())
             pages.append([])

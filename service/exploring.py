@@ -28,6 +28,7 @@ from experiments.spec import ExperimentSpec
 from experiments.statistics import Judgement, share_of_error
 from service.errors import NotFound
 from service.findings import (
+    REPEATED,
     SEEDS,
     Comparison,
     Effect,
@@ -60,7 +61,7 @@ def explore(
     Raises:
         NotFound: no run has a level or parameter of that name.
     """
-    factor = factor or (question.factor if question else next(iter(spec.axes()), "seed"))
+    factor = factor or (question.factor if question else next(iter(spec.axes()), REPEATED))
     ground = _ground(question, spec, runs, factor)
     metric = metric or (question.metric if question else _default_metric(ground.runs))
     if runs and not any(level_of(run, factor) is not None for run in ground.runs):
@@ -247,6 +248,8 @@ def _explored_effect(
 
 def _exploratory(factor: str, ground: _Ground, tuning: Tuning | None) -> str:
     """What an exploration says in place of an answer."""
+    if factor == REPEATED:
+        return "nothing to compare: a seed repeats a choice and is none; this is the mean over the seeds"
     if tuning is None and ground.axes:
         names = " and ".join(axis.name for axis in ground.axes)
         return f"exploratory: the mean over every {names}; tuning needs a full grid with two seeds or more"

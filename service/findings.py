@@ -17,6 +17,8 @@ from service.questions import plan_of
 
 DIAGNOSIS = "gradus.diagnosis."
 CERTIFICATE = "gradus.certificate"
+REPEATED, EVERY_SEED = "seed", "every seed"
+"""A seed repeats a choice and is none: asked about, all of them are one level."""
 SEEDS = "seeds"
 """What `Level.tuned` calls the seeds at which a setting was chosen."""
 
@@ -154,6 +156,8 @@ def not_attributable(names: Sequence[str], factor: str) -> str:
 
 def level_of(run: Run, factor: str) -> str | None:
     """A run's level of a factor, swept or not; None where it has no such level or parameter."""
+    if factor == REPEATED:
+        return EVERY_SEED
     if factor in run.levels:
         return run.levels[factor]
     value = run.params.get(factor)

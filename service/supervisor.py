@@ -1,8 +1,8 @@
 """Keeps a set of processes running on this machine: starts, watches, restarts, stops them.
 
 Every process runs under a guard (see `service.guard`): none outlives this one, however this one ends. A
-process that ends by itself after ten seconds or more is started again at once; one that ends sooner after a pause
-that doubles from one second to thirty. Stopping goes backwards through the stages, SIGTERM first, SIGKILL after a
+process that ends after ten seconds or more is started again at once; one that ends sooner after a pause of a second,
+which doubles up to thirty where it ended by itself: who was killed is not to blame. Stopping goes backwards through the stages, SIGTERM first, SIGKILL after a
 grace period.
 """
 
@@ -23,6 +23,7 @@ from service.guard import kill_group
 FIRST_PAUSE, LONGEST_PAUSE, STEADY = 1.0, 30.0, 10.0  # seconds
 LARGE_LOG = 20 * 1024 * 1024  # bytes; a larger log is set aside when its process starts
 TICK = 0.1
+SIGNALLED = 128  # above it an exit status says which signal ended the process
 
 
 class StackError(GradusError):
@@ -184,7 +185,9 @@ class Supervisor:
         if now - kept.running.since > STEADY:
             pause, kept.pause = 0.0, FIRST_PAUSE
         else:
-            pause, kept.pause = kept.pause, min(2 * kept.pause, LONGEST_PAUSE)
+            pause = kept.pause
+            if 0 <= status <= SIGNALLED:
+                kept.pause = min(2 * kept.pause, LONGEST_PAUSE)
             kept.early_ends += not kept.is_ready
         self._say(
             f"{kept.program.name} ended with status {status}; it starts again in {pause:.0f} s"

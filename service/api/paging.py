@@ -13,6 +13,7 @@ from experiments.grammar.documents import plain
 from service.api.schemas import Page
 from service.lifecycle import RunStatus
 from service.store import Store, queries
+from service.store.queries.filters import OWN
 
 T = TypeVar("T")
 Out = TypeVar("Out")
@@ -21,7 +22,6 @@ LARGEST_PAGE = 1000
 Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="items on a page")]
 Cursor = Annotated[str | None, Query(max_length=500, description="from `next` of the page before")]
 RESERVED = frozenset({"limit", "cursor"})
-OWN = ("status", "stage", "reason", "fingerprint", "worker", "id", "device")
 MOST_FILTERS = 50
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\[\]-]{0,199}")
 _COMMON = (

@@ -41,6 +41,7 @@ def show(found: Mapping[str, Any]) -> None:
         (
             one["level"],
             number(one["mean"]),
+            _interval(one),
             number(one["sd"]),
             one["seeds"],
             f"{one['diverged']} of {one['runs']}",
@@ -48,7 +49,7 @@ def show(found: Mapping[str, Any]) -> None:
         for one in found["levels"]
     ]
     title = f"{found['factor']} by {found['metric']} ({found['kind']})"
-    print_table(title, (found["factor"], "mean", "sd over seeds", "seeds", "diverged"), rows)
+    print_table(title, (found["factor"], "mean", "95 % interval", "sd over seeds", "seeds", "diverged"), rows)
     beside = [
         (
             one["level"],
@@ -61,7 +62,8 @@ def show(found: Mapping[str, Any]) -> None:
     print_table("", (found["factor"], "compared at", "gradient check", "diagnoses"), beside)
     pairs = found["verdicts"] or found.get("effects", [])
     columns = ("a", "b", "a − b", "interval", "seeds", "a won", "verdict")
-    print_table("", columns, [_pair(one) for one in pairs])
+    if pairs:
+        print_table("", columns, [_pair(one) for one in pairs])
     standing = found["plan"]["standing"] if found["plan"] else found["answer"]
     for sentence in (standing, *found["warnings"], found["scope"]):
         say(sentence)
@@ -76,10 +78,21 @@ def _settings(tuned: Sequence[Mapping[str, str]]) -> str:
     return "; ".join(", ".join(f"{name} {value}" for name, value in one.items()) for one in tuned)
 
 
+def _interval(one: Mapping[str, Any]) -> str:
+    return "" if one["low"] is None else f"[{number(one['low'])}, {number(one['high'])}]"
+
+
 def _pair(one: Mapping[str, Any]) -> tuple[object, ...]:
-    interval = "" if one["low"] is None else f"[{number(one['low'])}, {number(one['high'])}]"
     verdict = one.get("text") or one.get("note") or "no verdict: exploratory"
-    return one["a"], one["b"], number(one["effect"]), interval, one["seeds"], number(one["won"]), verdict
+    return (
+        one["a"],
+        one["b"],
+        number(one["effect"]),
+        _interval(one),
+        one["seeds"],
+        number(one["won"]),
+        verdict,
+    )
 
 
 def extend(

@@ -73,6 +73,25 @@ def test_it_is_said_wherever_people_look(world, client, capsys):
     assert words in summary.markdown(comparison.compare(world.store, made.id))
 
 
+def test_seeds_are_repetitions_and_no_levels(world, client, capsys):
+    """Nothing else was swept: one level with its spread, and no pair that compares a seed with another."""
+    made = world.submit("name: again\ndataset: {name: digits}\nmodel: {hidden: [16]}\nsweep: {seeds: 3}\n")
+    world.work(made.id, lambda run: 0.5 + 0.1 * run.params["seed"])
+    body = explored(client, made.id)
+    assert (body["factor"], body["effects"], body["verdicts"]) == ("seed", [], [])
+    assert body["answer"].startswith("nothing to compare: a seed repeats a choice")
+    (level,) = body["levels"]
+    assert (level["level"], level["seeds"]) == ("every seed", 3)
+    assert level["mean"] == pytest.approx(0.6)
+    assert (level["low"], level["high"]) == pytest.approx(
+        (0.6 - 4.3027 * 0.1 / 3**0.5, 0.6 + 4.3027 * 0.1 / 3**0.5), abs=1e-4
+    )
+    answers.show(body)
+    out = capsys.readouterr().out
+    assert "a − b" not in out
+    assert "[0.3516, 0.8484]" in out
+
+
 def test_the_rate_of_a_seed_is_not_chosen_by_it(world, client):
     """relu's 0.1 is far the best at seed 2 alone: seed 2 stands at 0.01 all the same, which the others chose."""
 

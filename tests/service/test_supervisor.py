@@ -138,6 +138,25 @@ def test_a_program_that_is_killed_starts_again(
     assert f"listener ended with status 137; it starts again in {pause} s" in said[0]
 
 
+@pytest.mark.parametrize(
+    ("how", "pauses"),
+    [("sys.exit(3)", "124"), ("os.kill(os.getpid(), 9)", "111")],
+    ids=["fails", "is killed"],
+)
+def test_only_who_ends_by_itself_waits_longer_each_time(
+    supervise: Callable[..., Supervisor], said: list[str], how: str, pauses: str
+) -> None:
+    command = [sys.executable, "-c", f"import os, sys; {how}"]
+    supervisor = supervise(Program("it", command, dict(os.environ), stage=0, ready=lambda: True))
+
+    def ended_three_times() -> bool:
+        supervisor.watch()
+        return len(said) >= 3
+
+    eventually(ended_three_times)
+    assert [message.partition("starts again in ")[2][0] for message in said[:3]] == list(pauses)
+
+
 def test_a_killed_guard_takes_its_program_along(supervise: Callable[..., Supervisor]) -> None:
     port = free_port()
     supervisor = supervise(listener(port))

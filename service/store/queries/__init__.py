@@ -1,0 +1,74 @@
+"""What is read. Functions named `read_…` take a connection and are parts of transactions; the others take the store."""
+
+from service.store.queries.due import (
+    SHIP_ORDER,
+    experiments_ended_before,
+    experiments_to_keep,
+    experiments_to_purge,
+    experiments_to_ship,
+    shippable,
+    staged_experiments,
+    to_ship,
+)
+from service.store.queries.experiments import (
+    get_experiment,
+    list_experiments,
+    read_counts,
+    read_experiment,
+    resolve,
+)
+from service.store.queries.filters import Filters
+from service.store.queries.fleet import (
+    ALIVE_SECONDS,
+    get_certificate,
+    get_request,
+    ping,
+    read_workers,
+    status_counts,
+    workers,
+)
+from service.store.queries.histories import events_after, metric_history, metric_values, metrics_after
+from service.store.queries.runs import (
+    all_runs,
+    explained,
+    get_run,
+    get_runs,
+    list_runs,
+    read_cancelled,
+    read_runs,
+)
+
+__all__ = [
+    "ALIVE_SECONDS",
+    "SHIP_ORDER",
+    "Filters",
+    "all_runs",
+    "events_after",
+    "experiments_ended_before",
+    "experiments_to_keep",
+    "experiments_to_purge",
+    "experiments_to_ship",
+    "explained",
+    "get_certificate",
+    "get_experiment",
+    "get_request",
+    "get_run",
+    "get_runs",
+    "list_experiments",
+    "list_runs",
+    "metric_history",
+    "metric_values",
+    "metrics_after",
+    "ping",
+    "read_cancelled",
+    "read_counts",
+    "read_experiment",
+    "read_runs",
+    "read_workers",
+    "resolve",
+    "shippable",
+    "staged_experiments",
+    "status_counts",
+    "to_ship",
+    "workers",
+]

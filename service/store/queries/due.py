@@ -1,0 +1,102 @@
+"""What waits for somebody to do something: ship, purge, go on, keep, forget."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select
+
+from service.lifecycle import ENDED_STAGES, Experiment, Run
+from service.store import mapper
+from service.store.clock import later
+from service.store.engine import Store
+from service.store.queries.experiments import counted
+from service.store.tables import experiments, runs
+
+
+def to_ship(store: Store, spool: str, *, limit: int = 100) -> list[Run]:
+    """Runs of which MLflow does not know everything and that the shipper of this spool may carry there.
+
+    A RUNNING run's files are in its own spool only. What MLflow does not know of a deleted experiment it never
+    needs to learn.
+    """
+
+    def work(connection: Connection) -> list[Run]:
+        statement = mapper.select_runs().where(shippable(spool)).order_by(*SHIP_ORDER).limit(limit)
+        return [mapper.to_run(row) for row in connection.execute(statement)]
+
+    return store.read(work)
+
+
+def shippable(spool: str) -> ColumnElement[bool]:
+    """See `to_ship`. Needs the join with experiments."""
+    here = or_(runs.c.spool == spool, runs.c.spool.is_(None), runs.c.status != "RUNNING")
+    return and_(
+        runs.c.dirty, here, or_(experiments.c.deleted_at.is_(None), runs.c.mlflow_run_id.is_not(None))
+    )
+
+
+SHIP_ORDER = (
+    (runs.c.committed_at.is_(None) & (runs.c.status == "RUNNING")),
+    (runs.c.status == "SCHEDULED"),
+    runs.c.created_at,
+    runs.c.id,
+)
+
+
+def experiments_to_ship(store: Store, *, limit: int = 50) -> list[Experiment]:
+    """Experiments of which MLflow does not know name, description or tags as they are now."""
+    behind = experiments.c.shipped_change < experiments.c.change
+    statement = select(experiments).where(behind, experiments.c.deleted_at.is_(None))
+    return counted(store, statement.order_by(experiments.c.created_at).limit(limit))
+
+
+def experiments_to_purge(store: Store, *, limit: int = 50) -> list[Experiment]:
+    """Deleted experiments whose runs are over, here and as far as MLflow knows them: ready to be removed there too,
+    and then for good (`operations.purge_experiment`)."""
+    open_ = exists().where(
+        runs.c.experiment_id == experiments.c.id,
+        or_(
+            runs.c.status.in_(["SCHEDULED", "RUNNING"]),
+            and_(runs.c.mlflow_run_id.is_not(None), runs.c.dirty),
+        ),
+    )
+    statement = select(experiments).where(experiments.c.deleted_at.is_not(None), ~open_)
+    return counted(store, statement.order_by(experiments.c.deleted_at).limit(limit))
+
+
+def staged_experiments(store: Store, *, limit: int = 200) -> list[Experiment]:
+    """Experiments with a plan and no open run: perhaps their question can go on."""
+    open_ = exists().where(
+        runs.c.experiment_id == experiments.c.id, runs.c.status.in_(["SCHEDULED", "RUNNING"])
+    )
+    statement = select(experiments).where(
+        experiments.c.deleted_at.is_(None),
+        experiments.c.cancel_requested_at.is_(None),
+        experiments.c.plan.is_not(None),
+        experiments.c.stage.not_in(ENDED_STAGES),
+        ~open_,
+    )
+    return counted(store, statement.order_by(experiments.c.created_at).limit(limit))
+
+
+def experiments_to_keep(store: Store, *, limit: int = 20) -> list[Experiment]:
+    """Experiments whose runs are over, and which were not asked for keepsakes since the last of them finished."""
+    open_ = exists().where(
+        runs.c.experiment_id == experiments.c.id, runs.c.status.in_(["SCHEDULED", "RUNNING"])
+    )
+    statement = select(experiments).where(
+        experiments.c.deleted_at.is_(None), experiments.c.keepsakes_due, ~open_
+    )
+    return counted(store, statement.order_by(experiments.c.created_at.desc()).limit(limit))
+
+
+def experiments_ended_before(store: Store, seconds: float, *, limit: int = 1000) -> list[Experiment]:
+    """Experiments in MLflow whose last run was over so many seconds ago."""
+    mine = runs.c.experiment_id == experiments.c.id
+    lately = or_(runs.c.ended_at.is_(None), runs.c.ended_at > later(-seconds))
+    statement = select(experiments).where(
+        experiments.c.deleted_at.is_(None),
+        experiments.c.mlflow_experiment_id.is_not(None),
+        exists().where(mine),
+        ~exists().where(mine, lately),
+    )
+    return counted(store, statement.order_by(experiments.c.created_at).limit(limit))

@@ -1,0 +1,98 @@
+"""What was measured and what happened: metrics and events."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import Connection, and_, or_, select
+
+from service.lifecycle import Event, StoredMetric
+from service.store import mapper
+from service.store.clock import db_horizon
+from service.store.engine import Store
+from service.store.queries.cursors import event_cursor, whole_number
+from service.store.queries.runs import CHUNK
+from service.store.tables import events, metrics
+
+
+def metric_history(
+    store: Store,
+    run_id: str,
+    *,
+    keys: Sequence[str] | None = None,
+    cursor: str | None = None,
+    limit: int = 10_000,
+) -> tuple[list[StoredMetric], str | None]:
+    """A run's measured values in the order of step and name, and the cursor of the next page."""
+
+    def work(connection: Connection) -> tuple[list[StoredMetric], str | None]:
+        statement = select(metrics).where(metrics.c.run_id == run_id)
+        if keys:
+            statement = statement.where(metrics.c.key.in_(list(keys)))
+        if cursor is not None:
+            step, key = whole_number(cursor.split("_", 1)[0]), cursor.split("_", 1)[-1]
+            later = or_(metrics.c.step > step, and_(metrics.c.step == step, metrics.c.key > key))
+            statement = statement.where(later)
+        rows = connection.execute(statement.order_by(metrics.c.step, metrics.c.key).limit(limit + 1)).all()
+        more = f"{rows[limit - 1].step}_{rows[limit - 1].key}" if len(rows) > limit else None
+        return [mapper.to_metric(row) for row in rows[:limit]], more
+
+    return store.read(work)
+
+
+def metrics_after(store: Store, run_id: str, metric_id: int, limit: int = 10_000) -> list[StoredMetric]:
+    """A run's values that were stored after the one of that id, in that order: what MLflow does not have yet."""
+    statement = (
+        select(metrics)
+        .where(metrics.c.run_id == run_id, metrics.c.id > metric_id)
+        .order_by(metrics.c.id)
+        .limit(limit)
+    )
+    return store.read(lambda connection: [mapper.to_metric(row) for row in connection.execute(statement)])
+
+
+def metric_values(
+    store: Store, run_ids: Collection[str], keys: Sequence[str]
+) -> dict[str, dict[str, list[tuple[int, float | None]]]]:
+    """Run id -> key -> (step, value) in the order of steps, for several runs at once."""
+
+    def work(connection: Connection) -> dict[str, dict[str, list[tuple[int, float | None]]]]:
+        found: dict[str, dict[str, list[tuple[int, float | None]]]] = {}
+        wanted = list(run_ids)
+        for start in range(0, len(wanted), CHUNK):
+            statement = (
+                select(metrics.c.run_id, metrics.c.key, metrics.c.step, metrics.c.value)
+                .where(metrics.c.run_id.in_(wanted[start : start + CHUNK]), metrics.c.key.in_(list(keys)))
+                .order_by(metrics.c.run_id, metrics.c.key, metrics.c.step)
+            )
+            for run_id, key, step, value in connection.execute(statement):
+                found.setdefault(run_id, {}).setdefault(key, []).append((step, value))
+        return found
+
+    return store.read(work)
+
+
+def events_after(
+    store: Store,
+    *,
+    experiment_id: str | None = None,
+    run_id: str | None = None,
+    after: str | None = None,
+    limit: int = 500,
+) -> list[Event]:
+    """Events of an experiment or a run after a cursor (an event's id), in an order in which none appears late.
+
+    Raises:
+        BadCursor: the cursor is not one of ours.
+    """
+    statement = select(events).where(events.c.transaction < db_horizon())
+    if experiment_id is not None:
+        statement = statement.where(events.c.experiment_id == experiment_id)
+    if run_id is not None:
+        statement = statement.where(events.c.run_id == run_id)
+    if after:
+        transaction, id = event_cursor(after)
+        newer = and_(events.c.transaction == transaction, events.c.id > id)
+        statement = statement.where(or_(events.c.transaction > transaction, newer))
+    statement = statement.order_by(events.c.transaction, events.c.id).limit(limit)
+    return store.read(lambda connection: [mapper.to_event(row) for row in connection.execute(statement)])

@@ -1,0 +1,103 @@
+"""Runs, with their parameters and latest metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from sqlalchemy import Connection, select
+
+from service.errors import NotFound
+from service.lifecycle import Run, RunStatus
+from service.store import mapper
+from service.store.engine import Store
+from service.store.queries.cursors import whole_number
+from service.store.queries.experiments import resolve
+from service.store.queries.filters import Filters, matching
+from service.store.queries.fleet import read_workers
+from service.store.tables import runs
+
+CHUNK = 1000
+
+
+def read_runs(connection: Connection, ids: Collection[str]) -> list[Run]:
+    wanted, found = list(ids), []
+    for start in range(0, len(wanted), CHUNK):
+        chosen = mapper.select_runs().where(runs.c.id.in_(wanted[start : start + CHUNK]))
+        found += [mapper.to_run(row) for row in connection.execute(chosen)]
+    return found
+
+
+def read_cancelled(connection: Connection, ids: Collection[str]) -> set[str]:
+    asked = runs.c.cancel_requested_at.is_not(None)
+    return set(connection.scalars(select(runs.c.id).where(runs.c.id.in_(list(ids)), asked)))
+
+
+def get_run(store: Store, id: str) -> Run:
+    """A run by its id or the beginning of it. Raises NotFound, AmbiguousId."""
+
+    def work(connection: Connection) -> Run:
+        found = explained(connection, read_runs(connection, [resolve(connection, "run", id)]))
+        if not found:
+            raise NotFound("run", id)
+        return found[0]
+
+    return store.read(work)
+
+
+def get_runs(store: Store, ids: Collection[str]) -> dict[str, Run]:
+    """Runs by their whole ids, those that exist."""
+    return {run.id: run for run in store.read(lambda connection: read_runs(connection, ids))}
+
+
+def list_runs(
+    store: Store,
+    experiment_id: str,
+    *,
+    filters: Filters | None = None,
+    cursor: str | None = None,
+    limit: int = 100,
+) -> tuple[list[Run], str | None]:
+    """A page of an experiment's runs in the order of the sweep, and the cursor of the next one.
+
+    Args:
+        filters: name -> values, any of which will do. `status`, `stage`, `reason`, `fingerprint`, `worker` are the
+            run's own; any other name is a factor's level or a parameter.
+    """
+
+    def work(connection: Connection) -> tuple[list[Run], str | None]:
+        statement = mapper.select_runs().where(runs.c.experiment_id == experiment_id)
+        for name, values in (filters or {}).items():
+            statement = statement.where(matching(name, values))
+        if cursor is not None:
+            statement = statement.where(runs.c.index > whole_number(cursor))
+        rows = connection.execute(statement.order_by(runs.c.index).limit(limit + 1)).all()
+        more = str(rows[limit - 1].index) if len(rows) > limit else None
+        return explained(connection, [mapper.to_run(row) for row in rows[:limit]]), more
+
+    return store.read(work)
+
+
+def explained(connection: Connection, found: list[Run]) -> list[Run]:
+    """The runs, those that wait for a device that no living worker has with that as their reason."""
+    if not any(run.status == RunStatus.SCHEDULED and not run.reason for run in found):
+        return found
+    hands = [one for one in read_workers(connection) if one.alive and one.kind == "train"]
+    served = {device for one in hands for device in ("auto", one.device)}
+    return [
+        replace(
+            run, reason=f"waits for a {'' if run.device == 'auto' else run.device + ' '}worker: none is up"
+        )
+        if run.status == RunStatus.SCHEDULED and not run.reason and run.device not in served
+        else run
+        for run in found
+    ]
+
+
+def all_runs(store: Store, experiment_id: str, *, filters: Filters | None = None) -> list[Run]:
+    """Every run of an experiment in the order of the sweep."""
+    found, cursor = list_runs(store, experiment_id, filters=filters, limit=CHUNK)
+    while cursor is not None:
+        page, cursor = list_runs(store, experiment_id, filters=filters, cursor=cursor, limit=CHUNK)
+        found += page
+    return found
