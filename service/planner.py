@@ -75,7 +75,8 @@ def plan(
         )
         pile = min(open_[best.id], key=lambda pile: not pile.begun)
         lanes, width = pile.take(caps[pile.queue])
-        tiles.append(Tile(new_id(), tuple(run.id for run in lanes), width, pile.queue, best.id))
+        begun = any(run.begun for run in lanes)
+        tiles.append(Tile(new_id(), tuple(run.id for run in lanes), width, pile.queue, best.id, begun))
         left[pile.queue] -= 1
         rest -= 1
         busy[best.owner] += len(lanes)
@@ -232,7 +233,7 @@ def lost_tiles(
 ) -> list[SentTile]:
     """Tiles whose message is nowhere: sent long enough ago, in no worker's hands, and more than their queue holds.
 
-    Queues are first in, first out, so what is missing are the oldest. A message that is taken for lost and is not
+    What had begun is read first, the rest in turn, so what is missing are the first of these. A message that is taken for lost and is not
     does no harm: whoever comes second finds nothing to claim.
     """
     held = {id for one in fleet if one.age < FRESH_SECONDS for id in one.run_ids}

@@ -25,19 +25,25 @@ ANY = "gradus.any"
 QUEUE_OF_DEVICE = {"cpu": "gradus.cpu", "gpu": "gradus.gpu", "auto": ANY}
 QUEUES = tuple(QUEUE_OF_DEVICE.values())
 DEFAULT_BROKER = "redis://127.0.0.1:6379/0"
+AHEAD, IN_TURN = 0, 3
+"""Priorities of messages within a queue, in kombu's numbers for Redis: the lower is read first."""
 VISIBILITY_TIMEOUT = 86400  # seconds; the same in every client of the broker, or the shortest one rules
 CONNECT_SECONDS = 4.0
 
 
 @dataclass(frozen=True)
 class Tile:
-    """Runs that train together as one program of `width` lanes: one message on `queue`."""
+    """Runs that train together as one program of `width` lanes: one message on `queue`.
+
+    begun: one of them was taken from a worker; the message goes ahead of those that wait
+    """
 
     id: str
     run_ids: tuple[str, ...]
     width: int
     queue: str
     experiment_id: str = ""
+    begun: bool = False
 
 
 def celery_app(settings: Settings) -> Celery:
@@ -109,11 +115,12 @@ class Sender:
 
     def send_tile(self, tile: Tile) -> None:
         """Wake a worker for a tile."""
-        self._send(TASK_TRAIN, [list(tile.run_ids), tile.width], tile.queue)
+        priority = AHEAD if tile.begun else IN_TURN
+        self._send(TASK_TRAIN, [list(tile.run_ids), tile.width], tile.queue, priority)
 
     def send_request(self, request_id: str, queue: str = ANY) -> None:
         """Wake a worker for a request of a person."""
-        self._send(TASK_REQUEST, [request_id], queue)
+        self._send(TASK_REQUEST, [request_id], queue, AHEAD)
 
     def waiting(self, queue: str) -> int:
         """Number of messages of a queue that no worker has taken."""
@@ -127,9 +134,11 @@ class Sender:
             with contextlib.suppress(OSError):
                 connection.release()
 
-    def _send(self, name: str, args: list[Any], queue: str) -> None:
+    def _send(self, name: str, args: list[Any], queue: str, priority: int) -> None:
         with self._talking() as connection:
-            self._app.send_task(name, args=args, queue=queue, connection=connection, retry=False)
+            self._app.send_task(
+                name, args=args, queue=queue, connection=connection, retry=False, priority=priority
+            )
 
     @contextlib.contextmanager
     def _talking(self) -> Iterator[Connection]:

@@ -39,12 +39,13 @@ class Waiting:
 
 @dataclass(frozen=True)
 class SentTile:
-    """A tile whose message was sent and of which a run still waits. `age` in seconds."""
+    """A tile whose message was sent and of which a run still waits. `age` in seconds; `begun` as in Tile."""
 
     tile: str
     queue: str
     age: float
     run_ids: frozenset[str]
+    begun: bool = False
 
 
 def waiting_experiments(connection: Connection) -> list[Row[Any]]:
@@ -100,14 +101,17 @@ def active(connection: Connection) -> list[Row[Any]]:
 
 
 def sent_tiles(connection: Connection) -> list[SentTile]:
-    """Tiles that were sent and not wholly taken, the oldest first."""
-    statement = select(runs.c.tile, runs.c.queue, runs.c.id, (db_now() - runs.c.dispatched_at).label("age"))
+    """Tiles that were sent and not wholly taken, in the order in which their messages are read."""
+    age = (db_now() - runs.c.dispatched_at).label("age")
+    statement = select(runs.c.tile, runs.c.queue, runs.c.id, age, _begun.label("begun"))
     tiles: dict[str, SentTile] = {}
-    for row in connection.execute(statement.where(_sent)):
+    # What was planned in one go has one time; a tile's runs follow the order of the sweep.
+    for row in connection.execute(statement.where(_sent).order_by(runs.c.dispatched_at, runs.c.index)):
         known = tiles.get(row.tile)
         ids = (known.run_ids if known else frozenset()) | {row.id}
-        tiles[row.tile] = SentTile(row.tile, row.queue, max(row.age, known.age if known else 0.0), ids)
-    return sorted(tiles.values(), key=lambda tile: -tile.age)
+        old, begun = (max(row.age, known.age), known.begun) if known else (row.age, False)
+        tiles[row.tile] = SentTile(row.tile, row.queue, old, ids, begun or bool(row.begun))
+    return sorted(tiles.values(), key=lambda tile: (not tile.begun, -tile.age))
 
 
 def mark_sent(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:

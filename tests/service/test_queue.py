@@ -8,9 +8,10 @@ import time
 
 import pytest
 import redis
+from kombu import Queue
 
 from service.errors import BrokerUnavailable
-from service.queue import QUEUES, VISIBILITY_TIMEOUT, Sender, Tile, configuration
+from service.queue import QUEUES, VISIBILITY_TIMEOUT, Sender, Tile, celery_app, configuration
 from service.settings import load_settings
 
 
@@ -92,9 +93,29 @@ def test_a_message_holds_ids_and_a_width(broker):
     import json
 
     sender = Sender(load_settings(broker_url=broker.url))
-    sender.send_tile(Tile("t", ("a", "b"), 4, "gradus.gpu"))
+    sender.send_tile(Tile("t", ("a", "b"), 4, "gradus.gpu", begun=True))
     (raw,) = redis.Redis(port=broker.port, password="pw").lrange("gradus.gpu", 0, -1)
     message = json.loads(raw)
     assert message["headers"]["task"] == "gradus.train"
     assert json.loads(base64.b64decode(message["body"]))[0] == [["a", "b"], 4]
+    sender.close()
+
+
+def test_what_was_taken_from_a_worker_goes_ahead_of_what_waits(broker):
+    settings = load_settings(broker_url=broker.url)
+    sender = Sender(settings)
+    for name in ("first", "second"):
+        sender.send_tile(Tile(name, (name,), 1, "gradus.cpu"))
+    sender.send_tile(Tile("taken", ("taken",), 1, "gradus.cpu", begun=True))
+    assert sender.waiting("gradus.cpu") == 3, "whatever their place"
+    read = []
+    with (
+        celery_app(settings).connection_for_read() as connection,
+        connection.Consumer(
+            [Queue("gradus.cpu")], callbacks=[lambda body, message: (read.append(body[0][0]), message.ack())]
+        ),
+    ):
+        while len(read) < 3:
+            connection.drain_events(timeout=5)
+    assert read == [["taken"], ["first"], ["second"]]
     sender.close()
