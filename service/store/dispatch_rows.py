@@ -111,7 +111,7 @@ def sent_tiles(connection: Connection) -> list[SentTile]:
         ids = (known.run_ids if known else frozenset()) | {row.id}
         old, begun = (max(row.age, known.age), known.begun) if known else (row.age, False)
         tiles[row.tile] = SentTile(row.tile, row.queue, old, ids, begun or bool(row.begun))
-    return sorted(tiles.values(), key=lambda tile: (not tile.begun, -tile.age))
+    return sorted(tiles.values(), key=lambda tile: not tile.begun)
 
 
 def mark_sent(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
