@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from service import operations as ops
@@ -47,7 +49,12 @@ def broker():
 @pytest.fixture
 def go(store, broker):
     """Dispatch with some patience; the tiles that were sent."""
-    return lambda patience=60.0: dispatch(store, broker.send, broker.length, redispatch_seconds=patience)
+
+    def dispatched(patience=60.0):
+        time.sleep(0.002)  # SQLite's clock counts milliseconds: what was sent before has an age
+        return dispatch(store, broker.send, broker.length, redispatch_seconds=patience)
+
+    return dispatched
 
 
 def fleet(store, cpu=0, gpu=0):
