@@ -4,7 +4,7 @@
     python -m bench.scale --database sqlite:////tmp/scale.db --runs 2000
 
 Everything but the training, the broker and MLflow's own server is real: the planner dispatches from the rows as often
-as the maintenance process does, workers claim tiles, record the metrics of two epochs and commit, and a shipper for
+as the maintenance process does, workers claim tiles, record the metrics of two epochs as their keeper does and commit, and a shipper for
 every simulated host takes what is committed, reads its metrics and ends the run. Two parts, each with `--runs` runs:
 workers that sleep `--train` seconds an epoch, and workers that do not sleep at all.
 
@@ -30,6 +30,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import make_url, update
 
+from experiments.grammar.limits import Limits
 from experiments.spec import ExperimentSpec
 from service import operations
 from service.errors import StoreUnavailable
@@ -39,12 +40,14 @@ from service.queue import ANY
 from service.shipping import RUNS_PER_TURN, TURN_SECONDS
 from service.store import Store, queries
 from service.store.tables import metadata, runs
+from workers.keeper import FLUSH_SECONDS
 
 T = TypeVar("T")
 KEYS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
 CONNECTIONS = 20  # of one host, opened before the clock starts; the server's default is 100 in all
 GATE = threading.BoundedSemaphore(CONNECTIONS)
 DISPATCH_SECONDS = 0.5  # as the maintenance process does
+LOOK_SECONDS = 0.5  # between two pages, as somebody reads who does not keep the server busy with it
 FINAL = ("test/loss", "test/accuracy", "time/train_s")
 
 
@@ -58,7 +61,8 @@ def spec(number: int) -> ExperimentSpec:
             "optimizer": {"name": "sgd", "learning_rate": 0.1},
             "training": {"epochs": 2},
             "sweep": {"activation": ["relu", "tanh", "sigmoid", "elu"], "seeds": number // 4},
-        }
+        },
+        Limits(max_runs=number),
     )
 
 
@@ -68,12 +72,17 @@ def worker(store: Store, name: str, spool: str, messages: Any, train: float, cla
         started = time.thread_time()
         got = again(lambda: operations.claim(store, message, worker=name, spool=spool, lease_seconds=60))
         claims.put((len(got), time.thread_time() - started))
+        points: list[MetricPoint] = []
+        flushed = time.monotonic()
         for epoch in (1, 2):
             time.sleep(train)
             names = KEYS + (FINAL if epoch == 2 else ())
-            points = [MetricPoint(key, epoch, random.random()) for key in names]
+            points += [MetricPoint(key, epoch, random.random()) for key in names]
+            if epoch == 1 and time.monotonic() - flushed < FLUSH_SECONDS:
+                continue  # as a worker's keeper does
             batch = {run.id: Measured(run.attempt, points) for run in got}
             again(lambda: operations.record_many(store, batch))  # noqa: B023
+            points, flushed = [], time.monotonic()
         outcomes = {run.id: Committed(run.attempt, "FINISHED", "epochs", {"epochs": 2}) for run in got}
         again(lambda: operations.commit_many(store, outcomes))  # noqa: B023
 
@@ -190,7 +199,7 @@ def measure(url: str, options: argparse.Namespace, train: float) -> None:
     step = min(1000, options.runs)
     sending, claiming = Costs(), Costs()
     ends, pages = [time.perf_counter()], [list[float]()]
-    due = done = 0.0
+    due = look = done = 0.0
     while done < options.runs:
         if (now := time.perf_counter()) >= due:
             due = now + DISPATCH_SECONDS
@@ -201,17 +210,17 @@ def measure(url: str, options: argparse.Namespace, train: float) -> None:
                 lambda queue: messages.qsize() if queue == ANY else 0,
             )
             sending.add(sum(len(tile.run_ids) for tile in tiles), time.thread_time() - started)
-        cursor = str(random.randrange(options.runs))
-        started = time.perf_counter()
-        queries.list_runs(store, experiment.id, cursor=cursor, limit=100)
-        pages[-1].append(time.perf_counter() - started)
+        if (now := time.perf_counter()) >= look:
+            look = now + LOOK_SECONDS
+            queries.list_runs(store, experiment.id, cursor=str(random.randrange(options.runs)), limit=100)
+            pages[-1].append(time.perf_counter() - now)
         while not claims.empty():
             claiming.add(*claims.get())
         done = queries.get_experiment(store, experiment.id).counts["FINISHED"]
         while len(ends) * step <= done and len(ends) * step <= options.runs:
             ends.append(time.perf_counter())
             pages.append([])
-        time.sleep(0.05)
+        time.sleep(0.1)
 
     print("    runs  completions/s  dispatch ms/run  claim ms/run  page ms (median, largest)")
     for last, (begun, ended, took) in enumerate(zip(ends, ends[1:], pages, strict=False), 1):
