@@ -42,7 +42,7 @@ import threading
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,50 +135,37 @@ class Storm:
         for training in held:
             self.hit.setdefault(training, (at, what))
 
-    def kill_child(self) -> bool:
-        worker = self.worker()
-        child = self.stack.child_of(worker)
-        if child is None:
+    def _strike(
+        self, worker: str, process: psutil.Process | None, act: Callable[[psutil.Process], None], what: str
+    ) -> bool:
+        """Do something to a worker's process, and note which trainings it had."""
+        if process is None:
             return False
-        held = self._held(worker)
-        at = queries.ping(self.stack.store)
-        child.kill()
-        self._note(held, at, "kill child")
+        held, at = self._held(worker), queries.ping(self.stack.store)
+        act(process)
+        self._note(held, at, what)
         return True
 
-    def kill_worker(self) -> bool:
+    def kill_child(self) -> bool:
         worker = self.worker()
-        parent = self.stack.process_of(worker)
-        if parent is None:
-            return False
-        held = self._held(worker)
-        at = queries.ping(self.stack.store)
-        parent.kill()
-        self._note(held, at, "kill worker")
-        return True
+        return self._strike(worker, self.stack.child_of(worker), lambda child: child.kill(), "kill child")
 
     def freeze_child(self) -> bool:
         worker = self.worker()
-        child = self.stack.child_of(worker)
-        if child is None:
-            return False
-        held = self._held(worker)
-        at = queries.ping(self.stack.store)
-        child.suspend()
-        self._later(self.choice.uniform(4.0, 7.0), child.resume)
-        self._note(held, at, "freeze child")
-        return True
+
+        def freeze(child: psutil.Process) -> None:
+            child.suspend()
+            self._later(self.choice.uniform(4.0, 7.0), child.resume)
+
+        return self._strike(worker, self.stack.child_of(worker), freeze, "freeze child")
+
+    def kill_worker(self) -> bool:
+        worker = self.worker()
+        return self._strike(worker, self.stack.process_of(worker), lambda it: it.kill(), "kill worker")
 
     def stop_worker(self) -> bool:
         worker = self.worker()
-        parent = self.stack.process_of(worker)
-        if parent is None:
-            return False
-        held = self._held(worker)
-        at = queries.ping(self.stack.store)
-        parent.terminate()
-        self._note(held, at, "stop worker")
-        return True
+        return self._strike(worker, self.stack.process_of(worker), lambda it: it.terminate(), "stop worker")
 
     def kill_broker(self) -> bool:
         return bool(self.stack.kill("broker"))

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from experiments.comparing.effects import pair
-from experiments.comparing.questions import Question, progress, question_of, reached, scores
+from experiments.comparing.judging import reached, scores
+from experiments.comparing.questions import Question, question_of
+from experiments.comparing.standing import progress
 from experiments.spec import ExperimentSpec
 from service.exploring import explore
 from service.findings import Comparison, Effect, Tuning, levels_of, scope_of, warnings_of

@@ -21,7 +21,8 @@ from experiments.comparing.effects import (
     validation_of,
 )
 from experiments.comparing.held_out import HeldOut, leave_one_out
-from experiments.comparing.questions import Place, Question, Result, progress
+from experiments.comparing.questions import Place, Question, Result
+from experiments.comparing.standing import progress
 from experiments.comparing.tuning import Setting, TuneAxis
 from experiments.grammar.facets import display, facets, factor_path, owner
 from experiments.spec import ExperimentSpec

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from experiments.comparing.effects import Estimate, Score, estimate, lower_is_better
-from experiments.comparing.questions import Progress, Question
+from experiments.comparing.questions import Question
+from experiments.comparing.standing import Progress
 from experiments.spec import ExperimentSpec
 from experiments.statistics import Judgement
 from service.lifecycle import Experiment, Run

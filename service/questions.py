@@ -10,15 +10,9 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
-from experiments.comparing.questions import (
-    Progress,
-    Question,
-    Stage,
-    Wait,
-    forced_look,
-    progress,
-    question_of,
-)
+from experiments.comparing.questions import Question, question_of
+from experiments.comparing.stages import Stage, Wait
+from experiments.comparing.standing import Progress, forced_look, progress
 from experiments.errors import Problem, SpecError
 from experiments.spec import ExperimentSpec, Point
 from service import operations

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from experiments.comparing.questions import progress, question_of
+from experiments.comparing.questions import question_of
+from experiments.comparing.standing import progress
 from experiments.datasets import Source
 from experiments.engine import programs
 from experiments.errors import SpecError

@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from experiments.comparing.questions import Result, forced_look, progress, question_of
+from experiments.comparing.questions import Result, question_of
+from experiments.comparing.standing import forced_look, progress
 from experiments.errors import SpecError
 from experiments.spec import ExperimentSpec
 

@@ -1,0 +1,77 @@
+"""The verdicts of a question, from the scores of its fresh runs at the last planned look they have reached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from experiments.comparing.effects import (
+    Score,
+    judge_pair,
+    pair,
+)
+from experiments.comparing.questions import Place, Question, Result
+from experiments.comparing.tuning import Tuned
+from experiments.statistics import Judgement
+
+
+def scores(question: Question, tuned: Mapping[Place, Tuned], results: Iterable[Result]) -> list[Score]:
+    """The fresh runs at each level's best setting, as a comparison takes them."""
+    if not tuned:
+        return []
+    fresh = range(question.first_seed, question.first_seed + question.looks[-1])
+    return [
+        Score(r.level, " / ".join(r.cell), r.seed, r.value, r.state, r.diverged)
+        for r in results
+        if r.seed in fresh and (r.level, r.cell) in tuned and tuned[r.level, r.cell].setting == r.setting
+    ]
+
+
+def reached(question: Question, own: Sequence[Score], a: str, b: str, upto: int | None = None) -> int:
+    """How many seeds the pair's last complete planned look has; 0 before the first."""
+    places = len(question.cells)
+    for look in reversed(range(len(question.looks) if upto is None else upto + 1)):
+        wanted = set(question.seeds(look))
+        there = [s for s in own if s.level in (a, b) and s.seed in wanted and s.state != "waiting"]
+        if len(there) == 2 * places * len(wanted):
+            return len(wanted)
+    return 0
+
+
+def judge_question(
+    question: Question,
+    own: Sequence[Score],
+    pairs: Iterable[tuple[str, str]],
+    unfair: Mapping[str, tuple[str, ...]],
+    upto: int | None = None,
+) -> tuple[Judgement, ...]:
+    """The verdict of each pair at the last planned look it has reached (at most look `upto`, from 0)."""
+    return tuple(_judge_one(question, own, a, b, unfair, upto) for a, b in pairs)
+
+
+def _judge_one(
+    question: Question,
+    own: Sequence[Score],
+    a: str,
+    b: str,
+    unfair: Mapping[str, tuple[str, ...]],
+    upto: int | None,
+) -> Judgement:
+    names = question.confounded.get((a, b))
+    seeds = reached(question, own, a, b, upto)
+    first = tuple(range(question.first_seed, question.first_seed + seeds))
+    paired = pair(own, a, b, metric=question.metric, chance=question.chance, seeds=first)
+    if names:
+        verb = "differs" if len(names) == 1 else "differ"
+        text = f"not attributable: {', '.join(names)} {verb} along with {question.about}"
+        return Judgement(a, b, "not attributable", text, None, None, None, len(paired.seeds), 0)
+    if paired.incomplete:
+        words = ", ".join(map(str, paired.incomplete))
+        text = f"incomplete: a run of seed {words} failed or was cancelled; retry it"
+        return Judgement(a, b, "incomplete", text, None, None, None, len(paired.seeds), 0)
+    judged = judge_pair(paired, delta=question.delta, level=question.error)
+    edges = [f"{level} is best at {' and '.join(unfair[level])}" for level in (a, b) if level in unfair]
+    if edges:
+        text = f"not fairly tuned: {'; '.join(edges)}"
+        return replace(judged, verdict="not fairly tuned", text=text, needed=None)
+    return judged
