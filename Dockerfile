@@ -81,7 +81,7 @@ FROM run AS worker
 COPY --from=build-worker /opt/gradus /opt/gradus
 COPY --from=app /opt/app /opt/app
 USER 10001:10001
-CMD ["celery", "-A", "workers.app", "worker", "-P", "prefork", "-c", "1", "--loglevel", "INFO"]
+CMD ["celery", "-A", "workers.app", "worker", "-P", "prefork", "-c", "1", "--without-mingle", "--without-gossip", "--loglevel", "INFO"]
 
 FROM build AS build-worker-gpu
 COPY requirements/worker-gpu.txt requirements/
@@ -93,4 +93,4 @@ COPY --from=build-worker-gpu /opt/gradus /opt/gradus
 COPY --from=app /opt/app /opt/app
 USER 10001:10001
 ENV GRADUS_DEVICE=gpu TF_FORCE_GPU_ALLOW_GROWTH=true
-CMD ["celery", "-A", "workers.app", "worker", "-P", "prefork", "-c", "1", "--loglevel", "INFO"]
+CMD ["celery", "-A", "workers.app", "worker", "-P", "prefork", "-c", "1", "--without-mingle", "--without-gossip", "--loglevel", "INFO"]

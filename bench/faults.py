@@ -76,6 +76,7 @@ class Storm:
         self.stack, self.choice = stack, choice
         self.began = time.monotonic()
         self.made: Counter[str] = Counter()
+        self.story: list[tuple[float, str]] = []  # when, by the database's clock, and what
         self.hit: dict[tuple[str, int], tuple[float, str]] = {}  # (run, attempt) -> when first, by what
 
     def strike(self) -> None:
@@ -97,10 +98,11 @@ class Storm:
         }
         fault = self.choice.choices(list(kinds), list(kinds.values()))[0]
         name = fault.__name__.replace("_", " ")
-        at = time.monotonic() - self.began
+        at, began = time.monotonic() - self.began, queries.ping(self.stack.store)
         try:
             if fault():
                 self.made[name] += 1
+                self.story.append((began, name))
                 print(f"  {at:6.1f} s  {sum(self.made.values()):3}: {name}", flush=True)
         except (psutil.NoSuchProcess, ProcessLookupError, redis.RedisError) as error:
             # It went down in just this moment by an earlier fault, or the broker still starts: nothing was broken.
@@ -229,6 +231,7 @@ class Recovery:
 
     run: str
     fault: str
+    at: float
     noticed: float
     again: float
     free: float
@@ -263,7 +266,7 @@ def recoveries(stack: Any, storm: Storm, workers: int) -> list[Recovery]:
             continue  # it outlived the fault
         back = again.at.timestamp()
         queued = all_busy(busy, at, back, workers)
-        found.append(Recovery(run_id, fault, gone.at.timestamp() - at, back - at, back - at - queued))
+        found.append(Recovery(run_id, fault, at, gone.at.timestamp() - at, back - at, back - at - queued))
     return found
 
 
@@ -409,15 +412,15 @@ def report(stack: Any, storm: Storm, seed: int) -> int:
     print(
         f"  lost {lost}, doubled {doubled}, statuses that differ {differ}, experiments with other points {points}"
     )
-    kept = told(stack, recoveries(stack, storm, stack.workers), len(storm.hit))
+    kept = told(stack, storm, recoveries(stack, storm, stack.workers))
     return int(bool(lost or doubled or differ or points) or not kept)
 
 
-def told(stack: Any, found: Sequence[Recovery], hit: int) -> bool:
-    """Print the recoveries; whether the promise about them was kept."""
+def told(stack: Any, storm: Storm, found: Sequence[Recovery]) -> bool:
+    """Print the recoveries, and what happened in the slowest; whether the promise about them was kept."""
     load = " ".join(f"{value:.1f}" for value in os.getloadavg())
     print(f"  load average {load} on {os.cpu_count()} cores")
-    print(f"  faults hit {hit} trainings, {len(found)} of them were taken away")
+    print(f"  faults hit {len(storm.hit)} trainings, {len(found)} of them were taken away")
     if not found:
         return True
     for what, times in (
@@ -433,6 +436,13 @@ def told(stack: Any, found: Sequence[Recovery], hit: int) -> bool:
     )
     for one in sorted(found, key=lambda one: -one.free)[:5]:
         print(f"    slowest: {one.free:5.1f} of {one.again:5.1f} s after {one.fault}, run {one.run[:8]}")
+        happened = [(at, what) for at, what in storm.story if one.at < at < one.at + one.again]
+        for event in queries.events_after(stack.store, run_id=one.run, limit=5000):
+            if event.kind == "status" and one.at <= event.at.timestamp() <= one.at + one.again:
+                happened.append(
+                    (event.at.timestamp(), f"run {event.data['edge']} {event.data.get('worker', '')}")
+                )
+        print("      " + ", ".join(f"{at - one.at:.1f} {what}" for at, what in sorted(happened)))
     return kept
 
 

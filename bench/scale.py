@@ -37,7 +37,7 @@ from service.errors import StoreUnavailable
 from service.lifecycle import Committed, Measured, MetricPoint, Shipped, Worker
 from service.planner import dispatch
 from service.queue import ANY
-from service.shipping import RUNS_PER_TURN, TURN_SECONDS
+from service.shipping import POINTS_AT_ONCE, RUNS_PER_TURN, TURN_SECONDS
 from service.store import Store, queries
 from service.store.tables import metadata, runs
 from workers.keeper import FLUSH_SECONDS
@@ -98,7 +98,9 @@ def shipper(url: str, spool: str, over: Any) -> None:
         ready = [run for run, _ in taken if run.committed_at is not None]
         ended: dict[str, Shipped | None] = {}
         for run in ready:
-            stored = again(lambda: queries.metrics_after(store, run.id, run.shipped_metric_id))  # noqa: B023
+            stored = again(
+                lambda: queries.metrics_after(store, run.id, run.shipped_metric_id, POINTS_AT_ONCE)  # noqa: B023
+            )
             assert len(stored) == 2 * len(KEYS) + len(FINAL)
             ended[run.id] = Shipped(run.change, f"mlflow-{run.id}", "FINISHED", stored[-1].id)
         again(lambda: operations.finish_many(store, ended))  # noqa: B023

@@ -217,14 +217,8 @@ def _mark(connection: Connection, lengths: Mapping[str, int], patience: float) -
     for candidate in candidates[: max(total, 1) * 4]:
         candidate.runs = dispatch_rows.waiting_runs(connection, candidate.id, total * LADDER[-1])
     tiles = plan(candidates, slots, workers, by_owner, total)
-    dispatch_rows.mark_sent(
-        connection,
-        [
-            {"b_id": id, "b_tile": tile.id, "b_width": tile.width, "b_queue": tile.queue}
-            for tile in tiles
-            for id in tile.run_ids
-        ],
-    )
+    for tile in tiles:
+        dispatch_rows.mark_sent(connection, tile.run_ids, tile=tile.id, width=tile.width, queue=tile.queue)
     return tiles
 
 

@@ -47,6 +47,7 @@ log = structlog.get_logger(__name__)
 TURN_SECONDS = 0.5
 LEASE_SECONDS = 30.0
 RUNS_PER_TURN = 40
+POINTS_AT_ONCE = 10_000  # of one run in memory; a long run that MLflow missed has a hundred times as many
 UPLOADS = 4  # at once; MLflow's artifact API takes them in parallel, its database does not
 SETTLE_SECONDS = 1.5  # what is over sooner is carried once, with its end
 MANY, LONGEST_SETTLE = 15, 5.0  # more than so many at once are carried less often each
@@ -205,7 +206,8 @@ class Shipper:
             return self._carry(run, status)
         except TrackingRefused as error:
             self._refused[run.id] = tries = self._refused.get(run.id, 0) + 1
-            log.error("MLflow refuses the run", run=run.id, code=error.code, error=str(error), tries=tries)
+            known = {"run": run.id, "attempt": run.attempt, "worker": run.worker}
+            log.error("MLflow refuses the run", **known, code=error.code, error=str(error), tries=tries)
             if tries < TRIES:
                 return Shipped(change=-1)  # stays to be shipped
             # Deleted in MLflow by a person, say. The database is the truth; the run ends here as it ended.
@@ -253,11 +255,17 @@ class Shipper:
 
     def _log(self, run: Run, ref: RunRef, *, first: bool, over: bool) -> int | None:
         """Metrics stored since the last time; with the first call parameters, with first and last tags."""
-        stored = queries.metrics_after(self._store, run.id, run.shipped_metric_id, limit=100_000)
-        values = [MetricValue(m.key, m.step, m.value, _ms(m.at.timestamp())) for m in stored]
         params = {name: str(value) for name, value in run.params.items()} if first else {}
-        self._tracking.log(ref.id, values, params, tags(run) if over or first else {})
-        return stored[-1].id if stored else None
+        labels = tags(run) if over or first else {}
+        last = None
+        while True:
+            stored = queries.metrics_after(self._store, run.id, last or run.shipped_metric_id, POINTS_AT_ONCE)
+            values = [MetricValue(m.key, m.step, m.value, _ms(m.at.timestamp())) for m in stored]
+            self._tracking.log(ref.id, values, params, labels)
+            last = stored[-1].id if stored else last
+            if len(stored) < POINTS_AT_ONCE:
+                return last
+            params, labels = {}, {}
 
     def _deliver(self, run: Run, ref: RunRef) -> None:
         """The files of the attempt whose outcome counts, and the data that it saw."""

@@ -47,7 +47,7 @@ def execute(run_ids: Sequence[str], width: int) -> None:
         max_losses=settings.max_losses,
     )
     if not runs:
-        log.info("nothing to claim", runs=list(run_ids))
+        log.info("nothing to claim", run=list(run_ids))
         return
     claims = {run.id: run.attempt for run in runs}
     holder = StoreHolder(child.store, settings.lease_seconds)

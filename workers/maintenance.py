@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import FrameType
 
 import structlog
@@ -109,10 +109,8 @@ class Maintenance:
             self._sender.send_request(request.id)
 
     def _reap(self) -> None:
-        reaped = operations.reap(self._store, max_losses=self._settings.max_losses)
-        for what, ids in vars(reaped).items():
-            for run_id in ids:
-                log.warning("lease ran out", run=run_id, now=what)
+        for lapsed in operations.reap(self._store, max_losses=self._settings.max_losses):
+            log.warning("lease ran out", **asdict(lapsed))
 
     def _beat(self) -> None:
         worker = Worker(
@@ -127,8 +125,11 @@ class Maintenance:
         operations.beat(self._store, worker)
 
     def _stranded(self) -> None:
-        for run_id in operations.forget_stranded(self._store, self._settings.spool_lost_seconds):
-            log.warning("the spool of a finished training is away, it runs again", run=run_id)
+        stranded = operations.forget_stranded(self._store, self._settings.spool_lost_seconds)
+        for run_id, attempt in stranded.items():
+            log.warning(
+                "the spool of a finished training is away, it runs again", run=run_id, attempt=attempt
+            )
 
     def _sweep_spool(self) -> None:
         """Remove what lies in the spool of runs that are gone or have nothing more to carry."""

@@ -86,7 +86,7 @@ class Parent:
             message = _tile(arguments)[0]
             with contextlib.suppress(ServiceError):
                 lost = operations.abandon(self._store, self._settings.worker, message=message)
-                log.warning("child died", error=str(exception), runs=lost)
+                log.warning("child died", error=str(exception), run=list(lost), attempt=list(lost.values()))
 
     def _beat(self) -> None:
         while True:

@@ -52,13 +52,13 @@ from service.operations.holding import (
     stop_requests,
 )
 from service.operations.keys import SCOPES, adopt_key, authenticate, create_key, list_keys, revoke_key
-from service.operations.reaping import Reaped, reap, tidy
+from service.operations.reaping import Lapsed, reap, tidy
 from service.operations.submission import IdempotencyKey, add_runs, set_plan, submit
 
 __all__ = [
     "SCOPES",
     "IdempotencyKey",
-    "Reaped",
+    "Lapsed",
     "abandon",
     "add_runs",
     "adopt_key",

@@ -72,16 +72,17 @@ def finish(store: Store, run_id: str, what: Shipped | None = None) -> Run:
     Raises:
         NotFound: there is no such run.
     """
-    found = finish_many(store, {run_id: what})
+    finish_many(store, {run_id: what})
+    found = queries.get_runs(store, [run_id])  # also one of a deleted experiment
     if run_id not in found:
         raise NotFound("run", run_id)
     return found[run_id]
 
 
-def finish_many(store: Store, what: Mapping[str, Shipped | None]) -> dict[str, Run]:
-    """`finish` for several runs in one transaction; the runs as they are then."""
+def finish_many(store: Store, what: Mapping[str, Shipped | None]) -> None:
+    """`finish` for several runs in one transaction."""
 
-    def work(connection: Connection) -> dict[str, Run]:
+    def work(connection: Connection) -> None:
         rows = run_rows.lock(connection, run_rows.of(what))
         known = {id: shipped for id, shipped in what.items() if shipped is not None}
         for status, edge in ENDING.items():
@@ -92,17 +93,18 @@ def finish_many(store: Store, what: Mapping[str, Shipped | None]) -> dict[str, R
                 and row.outcome is not None
                 and row.outcome["status"] == status
             ]
-            told = [row for row in ready if row.id in known]
             values = {"ended_at": run_rows.COMMITTED_AT, "worker": None}
-            each = {row.id: {"reason": row.reason} for row in ready}
-            run_rows.move(connection, told, edge, values, each=each, tell=False)
-            run_rows.move(connection, [row for row in ready if row.id not in known], edge, values, each=each)
+            untold = [row for row in ready if row.id not in known]
+            run_rows.move(connection, untold, edge, values)
+            if told := [row for row in ready if row.id in known]:
+                values |= run_rows.known_of({row.id: known.pop(row.id) for row in told}, status.value)
+                run_rows.move(connection, told, edge, values, tell=False)
             if ready and status == RunStatus.FINISHED:
                 experiment_rows.keepsakes_due(connection, {row.experiment_id for row in ready})
         run_rows.note_shipped(connection, {row.id: known[row.id] for row in rows if row.id in known})
-        return {run.id: run for run in queries.read_runs(connection, list(what))}
 
-    return store.write(work) if what else {}
+    if what:
+        store.write(work)
 
 
 def kept(store: Store, experiment_id: str, *, finished: int) -> None:
@@ -117,10 +119,10 @@ def doubt_shipped(store: Store) -> None:
     store.write(run_rows.doubt_shippers)
 
 
-def forget_stranded(store: Store, seconds: float) -> list[str]:
-    """Let runs run again whose outcome waits for a spool that nobody has served for so long; their ids."""
+def forget_stranded(store: Store, seconds: float) -> dict[str, int]:
+    """Let runs run again whose outcome waits for a spool that nobody has served for so long; id -> attempt."""
 
-    def work(connection: Connection) -> list[str]:
+    def work(connection: Connection) -> dict[str, int]:
         rows = run_rows.lock(connection, run_rows.stranded(seconds), skip_locked=True)
         values: dict[str, Any] = {
             **BACK,
@@ -134,6 +136,6 @@ def forget_stranded(store: Store, seconds: float) -> list[str]:
         run_rows.move(connection, stopped, Edge.KILLED, {"ended_at": run_rows.COMMITTED_AT})
         waiting = [row for row in rows if not row.cancelled]
         run_rows.move(connection, waiting, Edge.SPOOL_LOST, values, data={"reason": "spool_lost"})
-        return [row.id for row in rows]
+        return {row.id: row.attempt for row in rows}
 
     return store.write(work)

@@ -243,18 +243,18 @@ def release_all(store: Store, *, reason: str = "restart") -> list[str]:
     return _release_held(store, reason, None)
 
 
-def abandon(store: Store, worker: str, *, message: Collection[str] = ()) -> list[str]:
-    """Let the leases of a worker run out now, because its process is known to be dead; the ids of those runs.
+def abandon(store: Store, worker: str, *, message: Collection[str] = ()) -> dict[str, int]:
+    """Let the leases of a worker run out now, because its process is known to be dead; run -> attempt.
 
     Args:
         message: the runs of the message it died with. What it had not claimed of them is sent again at once.
     """
 
-    def work(connection: Connection) -> list[str]:
+    def work(connection: Connection) -> dict[str, int]:
         dispatch_rows.unmark_runs(connection, message)
         rows = run_rows.lock(connection, run_rows.held(worker=worker))
         run_rows.touch(connection, rows, {"lease_expires_at": db_now() - 1.0}, tell=False)
-        return [row.id for row in rows]
+        return {row.id: row.attempt for row in rows}
 
     return store.write(work)
 

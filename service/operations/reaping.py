@@ -6,22 +6,24 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from service.lifecycle import Edge, after_loss
+from service.lifecycle import Edge, RunStatus, after_loss, check_transition
 from service.operations.holding import BACK, MAX_LOSSES, killed
 from service.store import experiment_rows, run_rows
 from service.store.engine import Store
 
 
 @dataclass(frozen=True)
-class Reaped:
-    """Ids of runs that wait again, that failed for good, and that were to be cancelled anyway."""
+class Lapsed:
+    """An attempt whose lease ran out, and the run's status since: it waits again, failed for good, or was to be
+    cancelled anyway."""
 
-    rescheduled: tuple[str, ...] = ()
-    failed: tuple[str, ...] = ()
-    killed: tuple[str, ...] = ()
+    run: str
+    attempt: int
+    worker: str | None
+    status: RunStatus
 
 
-def reap(store: Store, *, max_losses: int = MAX_LOSSES) -> Reaped:
+def reap(store: Store, *, max_losses: int = MAX_LOSSES) -> list[Lapsed]:
     """Take back every run whose lease ran out. It waits again; with its `max_losses`-th loss without progress it
     fails with the reason `worker_lost`.
 
@@ -29,7 +31,7 @@ def reap(store: Store, *, max_losses: int = MAX_LOSSES) -> Reaped:
     is trained alone at its old width, so that a run that kills its process takes no other one down for good.
     """
 
-    def work(connection: Connection) -> Reaped:
+    def work(connection: Connection) -> list[Lapsed]:
         rows = run_rows.lock(connection, run_rows.lost(), skip_locked=True)
         edges = {row.id: after_loss(row.losses + 1, max_losses, cancelled=row.cancelled) for row in rows}
         by = {edge: [row for row in rows if edges[row.id] is edge] for edge in set(edges.values())}
@@ -51,12 +53,10 @@ def reap(store: Store, *, max_losses: int = MAX_LOSSES) -> Reaped:
             {**killed("cancelled"), **counted},
             data={"reason": "cancelled"},
         )
-        return Reaped(
-            *(
-                tuple(row.id for row in by.get(edge, []))
-                for edge in (Edge.LOST, Edge.WORKER_LOST, Edge.KILLED)
-            )
-        )
+        return [
+            Lapsed(row.id, row.attempt, row.worker, check_transition(row.id, row.status, edges[row.id]))
+            for row in rows
+        ]
 
     return store.write(work)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, exists, func, literal_column, not_, select, update
+from sqlalchemy import Connection, Row, exists, func, literal_column, not_, select, update
 
 from service.store.clock import db_now
 from service.store.tables import experiments, runs
@@ -114,21 +114,10 @@ def sent_tiles(connection: Connection) -> list[SentTile]:
     return sorted(tiles.values(), key=lambda tile: not tile.begun)
 
 
-def mark_sent(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Mark runs as sent: rows of b_id, b_tile, b_width, b_queue."""
-    if not rows:
-        return
-    statement = (
-        update(runs)
-        .where(runs.c.id == bindparam("b_id"), _waits)
-        .values(
-            tile=bindparam("b_tile"),
-            width=bindparam("b_width"),
-            queue=bindparam("b_queue"),
-            dispatched_at=db_now(),
-        )
-    )
-    connection.execute(statement, list(rows))
+def mark_sent(connection: Connection, run_ids: Collection[str], *, tile: str, width: int, queue: str) -> None:
+    """Mark the runs of a tile as sent."""
+    statement = update(runs).where(runs.c.id.in_(list(run_ids)), _waits)
+    connection.execute(statement.values(tile=tile, width=width, queue=queue, dispatched_at=db_now()))
 
 
 def unmark(connection: Connection, tiles: Collection[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import time
@@ -11,7 +12,7 @@ import redis
 from kombu import Queue
 
 from service.errors import BrokerUnavailable
-from service.queue import QUEUES, VISIBILITY_TIMEOUT, Sender, Tile, celery_app, configuration
+from service.queue import ANY, QUEUES, VISIBILITY_TIMEOUT, Sender, Tile, celery_app, configuration
 from service.settings import load_settings
 
 
@@ -119,3 +120,29 @@ def test_what_was_taken_from_a_worker_goes_ahead_of_what_waits(broker):
             connection.drain_events(timeout=5)
     assert read == [["taken"], ["first"], ["second"]]
     sender.close()
+
+
+def test_a_worker_whose_acknowledgement_was_not_heard_takes_the_next_message(broker):
+    """Else it is deaf for good: it takes one message at a time, and would wait to be rid of this one."""
+    settings = load_settings(broker_url=broker.url)
+    sender, got = Sender(settings), []
+    with celery_app(settings).connection_for_read() as connection, connection.channel() as channel:
+        consumer = connection.Consumer(
+            [Queue(ANY, channel=channel)], channel=channel, callbacks=[lambda *both: got.append(both)]
+        )
+        consumer.qos(prefetch_count=1)
+        with consumer:
+            sender.send_tile(Tile("t", ("a",), 1, ANY))
+            connection.drain_events(timeout=5)
+            broker.kill()
+            with pytest.raises(connection.connection_errors):
+                got[0][1].ack()
+            broker.start()
+            assert channel.qos.can_consume()
+            sender.send_tile(Tile("u", ("b",), 1, ANY))
+            deadline = time.monotonic() + 10
+            while len(got) < 2 and time.monotonic() < deadline:
+                with contextlib.suppress(TimeoutError, *connection.connection_errors):
+                    connection.drain_events(timeout=1)
+    sender.close()
+    assert [body[0][0] for body, _ in got] == [["a"], ["b"]]

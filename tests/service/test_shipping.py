@@ -128,6 +128,22 @@ def test_a_run_from_waiting_to_finished(world):
     assert [world.there(run).info.status for run in others] == ["SCHEDULED"] * 2
 
 
+@pytest.mark.parametrize("points", [9, 10, 25])
+def test_a_history_longer_than_what_is_read_at_once_arrives_whole(world, points, monkeypatch):
+    """As of a long run that MLflow missed: page after page, each point once, also with a full last page."""
+    monkeypatch.setattr(shipping, "POINTS_AT_ONCE", 5)
+    first, *_ = world.submit()
+    (held,) = world.claim(first)
+    measured = [MetricPoint("train/loss", step, step / 7) for step in range(1, points + 1)]
+    operations.record(world.store, held.id, held.attempt, measured)
+    world.finish(held)
+    world.ship()
+    history = world.client.get_metric_history(world.run(first).mlflow_run_id, "train/loss")
+    assert sorted((point.step, point.value) for point in history) == [(m.step, m.value) for m in measured]
+    assert world.there(first).data.params["optimizer"] == "sgd"
+    assert world.run(first).status == "FINISHED"
+
+
 def test_the_experiment_and_its_changes(world):
     world.submit()
     world.ship()

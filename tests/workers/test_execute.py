@@ -132,6 +132,23 @@ def test_every_line_of_a_tile_names_run_attempt_and_worker(bench, monkeypatch, c
         assert line["worker"] == "w", line
 
 
+@pytest.mark.parametrize(("allowed", "attempt", "status"), [(1, 1, "FAILED"), (2, 2, "RUNNING")])
+def test_a_worker_does_not_take_up_what_was_lost_too_often(tmp_path, monkeypatch, allowed, attempt, status):
+    """The limit that is set counts for a worker that finds an expired lease before the reaper does."""
+    bench = Bench(tmp_path, max_losses=allowed)
+    child = Child(bench.settings, bench.store, bench.spool, bench.watchdog, "cpu")
+    monkeypatch.setattr(module, "surroundings", lambda: child)
+    monkeypatch.setattr(module, "ready", lambda threads: None)
+    (run,) = bench.submit()
+    operations.claim(bench.store, [run.id], worker="gone", spool="elsewhere", lease_seconds=60)
+    operations.abandon(bench.store, "gone")
+    module.execute([run.id], 1)
+    operations.reap(bench.store, max_losses=allowed)
+    found = queries.get_run(bench.store, run.id)
+    assert (found.attempt, found.status) == (attempt, status)
+    bench.store.close()
+
+
 def test_divergence_is_an_outcome(bench):
     (run,) = bench.train(bench.submit(optimizer={"name": "sgd", "learning_rate": 1e9}))
     assert (run.outcome["status"], run.reason) == ("FINISHED", "diverged")

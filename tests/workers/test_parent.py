@@ -57,7 +57,7 @@ def test_a_child_that_dies_while_it_trains_is_reaped_at_once(bench, parent):
     (tile,) = sent(bench)
     operations.claim(bench.store, tile.run_ids, worker="w", spool="s", lease_seconds=3600)
     die(tile)
-    assert operations.reap(bench.store).rescheduled == tile.run_ids
+    assert sorted(one.run for one in operations.reap(bench.store)) == sorted(tile.run_ids)
 
 
 class Message:
@@ -106,4 +106,4 @@ def test_a_child_that_left_for_its_memory_loses_nothing(bench, parent):
     (tile,) = sent(bench)
     operations.claim(bench.store, tile.run_ids, worker="w", spool="s", lease_seconds=3600)
     die(tile, f"exitcode {EXIT_WORN}")
-    assert operations.reap(bench.store).rescheduled == ()
+    assert operations.reap(bench.store) == []

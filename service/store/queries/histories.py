@@ -40,7 +40,7 @@ def metric_history(
     return store.read(work)
 
 
-def metrics_after(store: Store, run_id: str, metric_id: int, limit: int = 10_000) -> list[StoredMetric]:
+def metrics_after(store: Store, run_id: str, metric_id: int, limit: int) -> list[StoredMetric]:
     """A run's values that were stored after the one of that id, in that order: what MLflow does not have yet."""
     statement = (
         select(metrics)

@@ -148,7 +148,7 @@ def test_a_commit_is_told_twice_and_counts_once(store, submit):
     for _ in range(2):
         assert ops.commit(store, run_id, 1, status="FINISHED", reason="epochs", outcome={"x": math.nan})
     assert claim(store, [run_id]) == []
-    assert ops.reap(store) == ops.Reaped()
+    assert ops.reap(store) == []
     run = ops.finish(store, run_id)
     assert (run.status, run.reason, run.outcome["x"]) == (RunStatus.FINISHED, "epochs", None)
     assert ops.finish(store, run_id) == run
@@ -167,7 +167,7 @@ def test_metrics_are_replayed_without_a_trace(store, submit):
     assert [(m.step, m.value) for m in history] == [(1, 0.5), (2, None)]
     run = queries.get_run(store, run_id)
     assert (run.metrics, run.tags) == ({"train/loss": None}, {"tag": "x"})
-    assert [m.id for m in queries.metrics_after(store, run_id, history[0].id)] == [history[1].id]
+    assert [m.id for m in queries.metrics_after(store, run_id, history[0].id, limit=9)] == [history[1].id]
     page, cursor = queries.metric_history(store, run_id, limit=1)
     assert queries.metric_history(store, run_id, cursor=cursor) == ([history[1]], None)
     assert page == [history[0]]
@@ -188,19 +188,19 @@ def test_three_losses_fail_a_run_and_progress_forgives_them(store, submit):
     for lost in (1, 2):
         claim(store, [first])
         ops.abandon(store, "w1")
-        assert ops.reap(store).rescheduled == (first,)
+        assert [(one.run, one.status) for one in ops.reap(store)] == [(first, "SCHEDULED")]
         run = queries.get_run(store, first)
         assert (run.losses, run.alone, run.status) == (lost, lost > 1, RunStatus.SCHEDULED)
     (run,) = claim(store, [first])
     assert ops.checkpointed(store, first, run.attempt, {"spool": "here", "epoch": 1, "width": 8})
     assert queries.get_run(store, first).losses == 0
     ops.abandon(store, "w1")
-    assert ops.reap(store).rescheduled == (first,)
+    assert [(one.run, one.status) for one in ops.reap(store)] == [(first, "SCHEDULED")]
     for _ in range(3):
         claim(store, [second], worker="w2")
         ops.abandon(store, "w2")
         reaped = ops.reap(store)
-    assert reaped.failed == (second,)
+    assert [(one.run, one.attempt, one.worker, one.status) for one in reaped] == [(second, 3, "w2", "FAILED")]
     failed = queries.get_run(store, second)
     assert (failed.status, failed.reason, failed.attempt) == (RunStatus.FAILED, "worker_lost", 3)
     assert edges(store, second) == ["claimed", "lost", "claimed", "lost", "claimed", "worker_lost"]
@@ -221,7 +221,7 @@ def test_a_workers_clock_does_not_matter(store, submit, monkeypatch):
         monkeypatch.setattr(time, "time", lambda shift=shift: real() + shift)
         (run,) = claim(store, [run_id], lease=60)
         assert ops.renew(store, {run_id: run.attempt}, 60) == {run_id}
-        assert ops.reap(store) == ops.Reaped()
+        assert ops.reap(store) == []
         assert claim(store, [run_id], worker="w2") == []
         monkeypatch.undo()
         left = queries.get_run(store, run_id).lease_expires_at.timestamp() - queries.ping(store)
@@ -286,7 +286,7 @@ def test_cancelled_and_given_back_or_lost(store, submit, how):
     else:
         ops.abandon(store, "w1")
         assert claim(store, [run_id]) == []
-        assert ops.reap(store).killed == (run_id,)
+        assert [(one.run, one.status) for one in ops.reap(store)] == [(run_id, "KILLED")]
     assert queries.get_run(store, run_id).status == RunStatus.KILLED
 
 
@@ -403,7 +403,7 @@ def test_a_lost_spool_makes_its_runs_wait_again(store, submit):
         claim(store, [one])
         ops.commit(store, one, 1, status="FINISHED", reason="epochs", outcome={})
     ops.cancel_run(store, other)
-    assert ops.forget_stranded(store, 60) == []
+    assert ops.forget_stranded(store, 60) == {}
     time.sleep(0.01)
     assert sorted(ops.forget_stranded(store, 0.001)) == sorted([run_id, other])
     assert queries.get_run(store, other).status == RunStatus.KILLED
@@ -419,10 +419,10 @@ def test_a_spool_that_is_served_is_waited_for_however_long_mlflow_is_away(store,
     ops.beat(store, Worker("w2", spool="elsewhere"))
     time.sleep(0.2)
     ops.beat(store, Worker("w1", spool="here"))
-    assert ops.forget_stranded(store, 0.15) == []
+    assert ops.forget_stranded(store, 0.15) == {}
     assert queries.get_run(store, run_id).committed_at is not None
     time.sleep(0.2)
-    assert ops.forget_stranded(store, 0.15) == [run_id]
+    assert list(ops.forget_stranded(store, 0.15)) == [run_id]
 
 
 # ---- reading
