@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
 from service.errors import NotAlone
-from service.lifecycle import Worker
 from service.queue import QUEUE_OF_DEVICE, QUEUES, Tile
 from service.settings import Settings
 from service.store import dispatch_rows, queries
@@ -26,6 +25,7 @@ from service.store.ids import new_id
 
 LADDER = (1, 4, 8, 16, 32)
 MESSAGES_PER_WORKER = 2
+PROGRAMS = 16  # of one sweep, among whose runs the lanes of one tile are looked for
 FRESH_SECONDS = 6.0  # an older report no longer says that a worker has a message in its hands
 FULL_ENOUGH = 0.6  # a width is used from this share of live lanes on; below, the next narrower one is cheaper
 
@@ -48,6 +48,7 @@ def plan(
     workers: Mapping[str, int],
     owners: Mapping[str, int] | None = None,
     total: int | None = None,
+    waiting: Mapping[str, int] | None = None,
 ) -> list[Tile]:
     """Tiles for the free slots: the highest priority first; within it what had begun and was taken from a worker;
     then the owner, then the experiment, that has the least at work; then the oldest.
@@ -56,13 +57,16 @@ def plan(
         slots: queue -> messages it may still take; `total` bounds their sum.
         workers: queue -> living workers that serve it.
         owners: owner -> runs at work.
+        waiting: queue -> runs that wait, where the candidates hold only the first of them.
     """
     left = {queue: slots.get(queue, 0) for queue in QUEUES}
     rest = sum(left.values()) if total is None else total
     busy = Counter(owners or {})
     piles = {candidate.id: _piles(candidate) for candidate in candidates}
     active = {candidate.id: candidate.active for candidate in candidates}
-    caps = {queue: _width_cap(piles.values(), queue, workers.get(queue, 0)) for queue in QUEUES}
+    if waiting is None:
+        waiting = Counter(QUEUE_OF_DEVICE[run.device] for candidate in candidates for run in candidate.runs)
+    caps = {queue: _width_cap(waiting.get(queue, 0), workers.get(queue, 0)) for queue in QUEUES}
     tiles: list[Tile] = []
     while rest > 0:
         open_ = {c.id: [p for p in piles[c.id] if p.runs and left[p.queue] > 0] for c in candidates}
@@ -150,9 +154,8 @@ def _pile(kind: str, group: list[Waiting]) -> _Pile:
     return _Pile(queue, most, old, 1 if kind == "alone" else None, group)
 
 
-def _width_cap(piles: Iterable[Sequence[_Pile]], queue: str, workers: int) -> int:
-    """The widest tile that still leaves something for every worker of the queue."""
-    waiting = sum(len(pile.runs) for group in piles for pile in group if pile.queue == queue)
+def _width_cap(waiting: int, workers: int) -> int:
+    """The widest tile of a queue that still leaves something for every worker of it."""
     share = math.ceil(waiting / workers) if workers else 1
     return max(width for width in LADDER if width <= max(1, share))
 
@@ -193,7 +196,8 @@ def dispatch(
 
 def _mark(connection: Connection, lengths: Mapping[str, int], patience: float) -> list[Tile]:
     fleet = [one for one in queries.read_workers(connection) if one.alive and one.kind == "train"]
-    lost = lost_tiles(dispatch_rows.sent_tiles(connection), lengths, fleet, patience)
+    held = {id for one in fleet if one.age < FRESH_SECONDS for id in one.run_ids}
+    lost = lost_tiles(dispatch_rows.sent_tiles(connection, held), lengths, patience)
     dispatch_rows.unmark(connection, [tile.tile for tile in lost])
     hands = [one for one in fleet if one.state != "draining"]
     workers = {queue: sum(queue in one.queues for one in hands) for queue in QUEUES}
@@ -206,34 +210,33 @@ def _mark(connection: Connection, lengths: Mapping[str, int], patience: float) -
     for row in dispatch_rows.active(connection):
         by_owner[row.owner] += row.number
         by_experiment[row.experiment_id] += row.number
-    waiting = dispatch_rows.waiting_experiments(connection)
-    waiting.sort(
-        key=lambda e: (-e.priority, not e.begun, by_owner[e.owner], by_experiment[e.id], e.created_at)
-    )
+    found = dispatch_rows.waiting_experiments(connection)
+    found.sort(key=lambda e: (-e.priority, not e.begun, by_owner[e.owner], by_experiment[e.id], e.created_at))
     candidates = [
-        Candidate(row.id, row.owner, row.priority, row.created_at, by_experiment[row.id]) for row in waiting
+        Candidate(row.id, row.owner, row.priority, row.created_at, by_experiment[row.id]) for row in found
     ]
-    # Enough to fill every slot from any one of them; nobody needs to read a queue of ten thousand to its end.
-    for candidate in candidates[: max(total, 1) * 4]:
-        candidate.runs = dispatch_rows.waiting_runs(connection, candidate.id, total * LADDER[-1])
-    tiles = plan(candidates, slots, workers, by_owner, total)
+    # Enough to fill every slot from any one of them, also where a sweep goes through its programs before its seeds;
+    # nobody needs to read a queue of ten thousand to its end.
+    most = max(total, PROGRAMS) * LADDER[-1]
+    for candidate in candidates[: total * 4]:
+        candidate.runs = dispatch_rows.waiting_runs(connection, candidate.id, most)
+    waiting = {QUEUE_OF_DEVICE[device]: number for device, number in dispatch_rows.waits(connection).items()}
+    tiles = plan(candidates, slots, workers, by_owner, total, waiting)
     for tile in tiles:
         dispatch_rows.mark_sent(connection, tile.run_ids, tile=tile.id, width=tile.width, queue=tile.queue)
     return tiles
 
 
-def lost_tiles(
-    sent: Sequence[SentTile], lengths: Mapping[str, int], fleet: Sequence[Worker], patience: float
-) -> list[SentTile]:
-    """Tiles whose message is nowhere: sent long enough ago, in no worker's hands, and more than their queue holds.
+def lost_tiles(sent: Sequence[SentTile], lengths: Mapping[str, int], patience: float) -> list[SentTile]:
+    """Of tiles that are in no worker's hands, those whose message is nowhere: sent long enough ago, and more than their
+    queue holds.
 
     What had begun is read first, the rest in turn, so what is missing are the first of these. A message that is taken for lost and is not
     does no harm: whoever comes second finds nothing to claim.
     """
-    held = {id for one in fleet if one.age < FRESH_SECONDS for id in one.run_ids}
     found: list[SentTile] = []
     for queue in QUEUES:
-        mine = [tile for tile in sent if tile.queue == queue and not tile.run_ids & held]
+        mine = [tile for tile in sent if tile.queue == queue]
         missing = len(mine) - lengths.get(queue, 0)
         found += [tile for tile in mine[: max(0, missing)] if tile.age > patience]
     return found

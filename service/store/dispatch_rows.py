@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, exists, func, literal_column, not_, select, update
+from sqlalchemy import Connection, Row, case, exists, func, literal_column, not_, select, update
 
 from service.store.clock import db_now
 from service.store.tables import experiments, runs
@@ -44,8 +44,7 @@ class SentTile:
     tile: str
     queue: str
     age: float
-    run_ids: frozenset[str]
-    begun: bool = False
+    begun: bool
 
 
 def waiting_experiments(connection: Connection) -> list[Row[Any]]:
@@ -54,6 +53,12 @@ def waiting_experiments(connection: Connection) -> list[Row[Any]]:
     begun = experiments.c.id.in_(select(runs.c.experiment_id).where(_waits, _begun)).label("begun")
     columns = (experiments.c.id, experiments.c.owner, experiments.c.priority, experiments.c.created_at, begun)
     return list(connection.execute(select(*columns).where(experiments.c.deleted_at.is_(None), some)))
+
+
+def waits(connection: Connection) -> dict[str, int]:
+    """Device -> number of runs that wait to be sent."""
+    statement = select(runs.c.device, func.count().label("number")).where(_waits).group_by(runs.c.device)
+    return {row.device: row.number for row in connection.execute(statement)}
 
 
 def waiting_runs(connection: Connection, experiment_id: str, limit: int) -> list[Waiting]:
@@ -100,18 +105,20 @@ def active(connection: Connection) -> list[Row[Any]]:
     return found
 
 
-def sent_tiles(connection: Connection) -> list[SentTile]:
-    """Tiles that were sent and not wholly taken, in the order in which their messages are read."""
-    age = (db_now() - runs.c.dispatched_at).label("age")
-    statement = select(runs.c.tile, runs.c.queue, runs.c.id, age, _begun.label("begun"))
-    tiles: dict[str, SentTile] = {}
-    # What was planned in one go has one time; a tile's runs follow the order of the sweep.
-    for row in connection.execute(statement.where(_sent).order_by(runs.c.dispatched_at, runs.c.index)):
-        known = tiles.get(row.tile)
-        ids = (known.run_ids if known else frozenset()) | {row.id}
-        old, begun = (max(row.age, known.age), known.begun) if known else (row.age, False)
-        tiles[row.tile] = SentTile(row.tile, row.queue, old, ids, begun or bool(row.begun))
-    return sorted(tiles.values(), key=lambda tile: not tile.begun)
+def sent_tiles(connection: Connection, held: Collection[str]) -> list[SentTile]:
+    """Tiles that were sent, of which a run still waits and none is in a worker's hands (`held`), in the order in
+    which their messages are read."""
+    begun, held_here = (func.max(case((some, 1), else_=0)) for some in (_begun, runs.c.id.in_(list(held))))
+    sent_at = func.min(runs.c.dispatched_at)
+    statement = (
+        select(runs.c.tile, runs.c.queue, (db_now() - sent_at).label("age"), begun.label("begun"))
+        .where(_sent)
+        .group_by(runs.c.tile, runs.c.queue)
+        .having(held_here == 0)
+        # What was planned in one go has one time; a tile's runs follow the order of the sweep.
+        .order_by(begun.desc(), sent_at, func.min(runs.c.index))
+    )
+    return [SentTile(row.tile, row.queue, row.age, bool(row.begun)) for row in connection.execute(statement)]
 
 
 def mark_sent(connection: Connection, run_ids: Collection[str], *, tile: str, width: int, queue: str) -> None:

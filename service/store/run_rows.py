@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     ColumnElement,
     Connection,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     Text,
     bindparam,
     case,
+    column,
     exists,
     func,
     insert,
@@ -256,21 +258,27 @@ def record_events(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> 
     connection.execute(statement, [{**row, "data": finite(row["data"])} for row in rows])
 
 
+_POINT = ("run_id", "key", "step", "value", "at", "attempt")
+
+
 def insert_metrics(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write metric rows of run_id, key, step, value, at (None: now) and attempt. A point that is there stays."""
     if not rows:
         return
-    make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    by_clock = [row for row in rows if row["at"] is None]
-    new = make(metrics).on_conflict_do_nothing(index_elements=["run_id", "key", "step"])
-    statement = new.returning(metrics.c.id)  # many rows in one statement, as in record_events
-    if by_clock:
-        names = ("run_id", "key", "step", "value", "attempt")
-        timed = statement.values(at=db_now(), **{name: bindparam(name) for name in names})
-        connection.execute(timed, [{name: row[name] for name in names} for row in by_clock])
-    given = [row for row in rows if row["at"] is not None]
-    if given:
-        connection.execute(statement, given)
+    same = ["run_id", "key", "step"]
+    if connection.dialect.name == "sqlite":
+        given: dict[str, Any] = {name: bindparam(name, type_=metrics.c[name].type) for name in _POINT}
+        given["at"] = func.coalesce(given["at"], db_now())
+        lite = sqlite.insert(metrics).values(**given).on_conflict_do_nothing(index_elements=same)
+        connection.execute(lite, list(rows))
+        return
+    # As columns: one short statement that is prepared once, however many rows there are.
+    arrays = [bindparam(name, type_=ARRAY(metrics.c[name].type)) for name in _POINT]
+    names = (column(name, metrics.c[name].type) for name in _POINT)
+    new = func.unnest(*arrays).table_valued(*names).render_derived()
+    found = select(*(func.coalesce(new.c.at, db_now()) if name == "at" else new.c[name] for name in _POINT))
+    many = postgresql.insert(metrics).from_select(_POINT, found).on_conflict_do_nothing(index_elements=same)
+    connection.execute(many, {name: [row[name] for row in rows] for name in _POINT})
 
 
 def take_to_ship(

@@ -42,12 +42,11 @@ def metric_history(
 
 def metrics_after(store: Store, run_id: str, metric_id: int, limit: int) -> list[StoredMetric]:
     """A run's values that were stored after the one of that id, in that order: what MLflow does not have yet."""
-    statement = (
-        select(metrics)
-        .where(metrics.c.run_id == run_id, metrics.c.id > metric_id)
-        .order_by(metrics.c.id)
-        .limit(limit)
-    )
+    # Sorted by an expression: for the sake of an order that an index has, PostgreSQL may read the whole table instead
+    # of the rows of one run (*measured*, where a new table has no statistics yet: a tenth of a second each).
+    order = metrics.c.id + 0
+    statement = select(metrics).where(metrics.c.run_id == run_id, metrics.c.id > metric_id)
+    statement = statement.order_by(order).limit(limit)
     return store.read(lambda connection: [mapper.to_metric(row) for row in connection.execute(statement)])
 
 

@@ -92,6 +92,7 @@ def test_every_worker_has_work_before_a_tile_is_widened():
     assert tiles(map(waiting, range(8)), workers=2) == [(4, 4), (4, 4)]
     assert tiles(map(waiting, range(8)), workers=8) == [(1, 1)] * 8
     assert tiles((waiting(n, max_width=1) for n in range(3)), workers=1) == [(1, 1)] * 3
+    assert tiles(map(waiting, range(64)), workers=50, waiting={"gradus.any": 5000}) == [(32, 32)] * 2
 
 
 def test_only_one_program_in_a_tile():
@@ -182,6 +183,15 @@ def test_at_most_two_messages_wait_per_living_worker(store, submit, broker, go):
     broker.pop()
     assert len(go()) == 1
     assert broker.length("gradus.any") == 2
+
+
+def test_one_free_place_among_many_workers_gets_a_wide_tile(store, submit, broker, go):
+    """The width goes by all that waits, not by what is read of it to fill one place."""
+    fleet(store, cpu=4)
+    submit(sweep={"activation": ["relu", "tanh"], "seeds": 320})
+    assert [tile.width for tile in go()] == [32] * 8
+    broker.pop()
+    assert [tile.width for tile in go()] == [32]
 
 
 def test_what_was_sent_is_claimed_once_however_often_it_comes(store, submit, broker, go):
