@@ -34,6 +34,14 @@ _parent: list[Parent] = []
 @celeryd_init.connect(weak=False)  # type: ignore[untyped-decorator]
 def prepare(instance: Any, **_: object) -> None:
     """Before anything starts: a name, a device, and the queues whose tiles it can train."""
+    try:
+        _prepare()
+    except Exception as error:
+        # Celery logs what a receiver raises and goes on: it would take messages of every queue, and nobody see to it.
+        raise SystemExit(f"this worker does not start: {error}") from error
+
+
+def _prepare() -> None:
     settings = get_settings()
     device = choose(settings.device, settings.threads, discover(os.environ), settings.home / "gpus")
     # The spawned child inherits these; it must not work out a name of its own.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -75,3 +76,19 @@ def test_devices_are_found_without_tensorflow():
 
 def test_memory_growth_is_on_for_a_gpu():
     assert Device("gpu", "x", 1, gpus()[0]).environment()["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
+
+
+def test_a_worker_that_was_told_to_use_a_gpu_ends_where_there_is_none(tmp_path):
+    """It does not stay up without a device, taking messages that it cannot serve."""
+    environment = {
+        **os.environ,
+        "GRADUS_HOME": str(tmp_path),
+        "GRADUS_DEVICE": "gpu",
+        "CUDA_VISIBLE_DEVICES": "none",
+    }
+    environment["GRADUS_BROKER_URL"] = "redis://127.0.0.1:1/0"
+    command = [sys.executable, "-m", "celery", "-A", "workers.app", "worker", "-P", "prefork", "-c", "1"]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode != 0
+    assert "GRADUS_DEVICE=gpu" in ended.stderr
+    assert "start fewer workers" in ended.stderr
