@@ -17,6 +17,7 @@ import socket
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,6 +48,7 @@ log = structlog.get_logger(__name__)
 TURN_SECONDS = 0.5
 LEASE_SECONDS = 30.0
 RUNS_PER_TURN = 40
+NOTE_SECONDS = 1.0  # at most so long, and a run, until a result that is in MLflow shows here
 POINTS_AT_ONCE = 10_000  # of one run in memory; a long run that MLflow missed has a hundred times as many
 UPLOADS = 4  # at once; MLflow's artifact API takes them in parallel, its database does not
 SETTLE_SECONDS = 1.5  # what is over sooner is carried once, with its end
@@ -93,33 +95,41 @@ class Shipper:
             lease_seconds=LEASE_SECONDS,
             limit=RUNS_PER_TURN,
         )
-        done: dict[str, Shipped] = {}
-        ended: dict[str, Shipped | None] = {}
+        carried: dict[str, Shipped] = {}
         left: dict[str, str | None] = {}
+        number, noted = 0, time.monotonic()
         try:
             # Noted of all, also of those that wait for a later turn: then they were taken before by this shipper.
             self._unsure |= {run.id for run, before in taken if before not in (None, self._name)}
             for run, before in taken:
-                if self._may_wait(run, len(taken)) or (_unseen(run) and len(done) + len(ended) >= UNSEEN):
+                if self._may_wait(run, len(taken)) or (_unseen(run) and number >= UNSEEN):
                     left[run.id] = before
                     continue
-                what = self._carried(run)
-                (ended if what.mlflow_status in _OVER else done)[run.id] = what
+                carried[run.id] = self._carried(run)
+                number += 1
+                if time.monotonic() - noted > NOTE_SECONDS:
+                    self._note(carried)
+                    carried, noted = {}, time.monotonic()
         finally:
-            operations.shipped_many(self._store, done)
-            operations.finish_many(self._store, ended)
+            self._note(carried)
             operations.give_back_shipping(self._store, self._name, left)
-            for run_id, what_is_known in ended.items():
-                self._clear(run_id, what_is_known)
-                self._refs.pop(run_id, None)
-                self._seen.pop(run_id, None)
         for experiment in queries.experiments_to_purge(self._store):
             self._purge(experiment)
-        return len(done) + len(ended)
+        return number
 
-    def _clear(self, run_id: str, what: Shipped | None) -> None:
+    def _note(self, carried: Mapping[str, Shipped]) -> None:
+        """Note in the rows what MLflow knows; a run that is over there is over here now."""
+        ended = {id: what for id, what in carried.items() if what.mlflow_status in _OVER}
+        operations.shipped_many(self._store, {id: carried[id] for id in carried.keys() - ended.keys()})
+        operations.finish_many(self._store, ended)
+        for run_id, what_is_known in ended.items():
+            self._clear(run_id, what_is_known)
+            self._refs.pop(run_id, None)
+            self._seen.pop(run_id, None)
+
+    def _clear(self, run_id: str, what: Shipped) -> None:
         """MLflow has the files. A run that did not finish may be retried from its checkpoint."""
-        self._spool.forget(run_id, checkpoints=what is not None and what.mlflow_status == RunStatus.FINISHED)
+        self._spool.forget(run_id, checkpoints=what.mlflow_status == RunStatus.FINISHED)
 
     def expire(self, days: float) -> None:
         """Remove the artifacts of experiments that were over so many days ago. Raises TrackingUnavailable."""

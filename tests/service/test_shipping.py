@@ -144,6 +144,23 @@ def test_a_history_longer_than_what_is_read_at_once_arrives_whole(world, points,
     assert world.run(first).status == "FINISHED"
 
 
+def test_a_result_shows_while_others_are_still_carried(world, monkeypatch):
+    """Not only when the whole turn is done: of a large sweep that takes long."""
+    monkeypatch.setattr(shipping, "NOTE_SECONDS", 0.0)
+    held = world.claim(*world.submit())
+    for run in held:
+        world.finish(run)
+    seen, real = [], world.shipper._tracking.create_run
+
+    def create(*arguments):
+        seen.append(sum(world.run(run).status == "FINISHED" for run in held))
+        return real(*arguments)
+
+    monkeypatch.setattr(world.shipper._tracking, "create_run", create)
+    assert world.shipper.turn() == 3
+    assert seen == [0, 1, 2]
+
+
 def test_the_experiment_and_its_changes(world):
     world.submit()
     world.ship()
