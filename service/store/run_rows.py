@@ -226,14 +226,21 @@ def touch(
         return
     guard = true() if guard is None else guard
     columns = {**values, "change": runs.c.change + 1, "dirty": True} if tell else dict(values)
-    if each is not None:
-        for name in each[rows[0].id]:
-            columns[name] = by_run(runs.c[name].type, {row.id: each[row.id][name] for row in rows})
-    done = connection.execute(
-        update(runs).where(of([row.id for row in rows]), guard).values(**columns)
-    ).rowcount
-    if done != len(rows):
-        raise RuntimeError(f"{len(rows)} locked runs, but {done} changed: the lock does not hold")
+    size = len(rows) if each is None else EACH_AT_ONCE
+    for some in (rows[start : start + size] for start in range(0, len(rows), size)):
+        own: dict[str, Any] = {}
+        if each is not None:
+            for name in each[some[0].id]:
+                own[name] = by_run(runs.c[name].type, {row.id: each[row.id][name] for row in some})
+        statement = update(runs).where(of([row.id for row in some]), guard).values(**columns, **own)
+        done = connection.execute(statement).rowcount
+        if done != len(some):
+            raise RuntimeError(f"{len(some)} locked runs, but {done} changed: the lock does not hold")
+
+
+EACH_AT_ONCE = (
+    500  # a statement takes some ten thousand parameters; all committed runs of a sweep may be cancelled
+)
 
 
 def by_run(type_: TypeEngine[Any], values: Mapping[str, Any]) -> ColumnElement[Any]:

@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from sqlalchemy.event import listen
 
 from service import operations as ops
 from service.errors import (
@@ -21,7 +22,7 @@ from service.errors import (
     StaleStage,
     StaleVersion,
 )
-from service.lifecycle import MetricPoint, RunStatus, Shipped, Worker
+from service.lifecycle import Committed, MetricPoint, RunStatus, Shipped, Worker
 from service.store import queries
 
 
@@ -560,3 +561,15 @@ def test_keys_are_kept_as_hashes_only(store):
         ops.revoke_key(store, "nope")
     with pytest.raises(ValueError, match="root"):
         ops.create_key(store, owner="me", scopes=["root"])
+
+
+def test_no_statement_grows_with_the_runs_that_it_changes(store, submit):
+    """SQLite takes 32,766 parameters, PostgreSQL twice as many; the outcomes of a whole sweep are changed at once."""
+    run_ids = ids(store, submit(2500, sweep={"activation": ["relu"], "seeds": 2500}))
+    claim(store, run_ids)
+    sizes = []
+    listen(
+        store.engine, "before_cursor_execute", lambda c, cursor, sql, values, *_: sizes.append(len(values))
+    )
+    assert ops.commit_many(store, {id: Committed(1, "FINISHED", "epochs", {}) for id in run_ids}) == set()
+    assert max(sizes) < 4 * len(run_ids)
