@@ -412,10 +412,10 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
 @pytest.mark.parametrize("case", BAD)
 def test_refused_with_path_finding_and_remedy(case: str) -> None:
     change, path, words = BAD[case]
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(SpecError) as caught:
         ExperimentSpec.parse(copy.deepcopy(GOOD) | change)
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 1.0
     found = {problem.path: problem for problem in caught.value.problems}
     assert path in found, caught.value
     assert any(words in str(problem) for problem in caught.value.problems if problem.path == path)
@@ -453,10 +453,10 @@ def test_a_sweep_of_a_million_runs_is_refused_in_milliseconds() -> None:
         "learning_rate": {"log": [1e-4, 1], "points": 1000},
         "momentum": {"linear": [0, 0.9], "points": 1000},
     }
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(SpecError, match="1,000,000 runs"):
         ExperimentSpec.parse(GOOD | {"sweep": sweep})
-    assert time.perf_counter() - began < 0.1
+    assert time.process_time() - began < 0.1
 
 
 @pytest.mark.parametrize(

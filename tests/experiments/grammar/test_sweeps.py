@@ -159,9 +159,9 @@ def test_random_can_draw_the_whole_grid() -> None:
 
 def test_random_from_a_grid_too_large_to_expand() -> None:
     axes = {f"optimizer.{f}": {"linear": [0.1, 0.9], "points": 9999} for f in ("rho", "epsilon", "momentum")}
-    began = time.perf_counter()
+    began = time.process_time()
     assert len(parse(sweep={"strategy": "random", "runs": 3, **axes}).expand()) == 3
-    assert time.perf_counter() - began < 30
+    assert time.process_time() - began < 30
 
 
 def test_equal_parameters_are_required() -> None:
@@ -213,8 +213,8 @@ def test_a_thousand_runs_expand_in_well_under_a_second() -> None:
 
 
 def timed(sweep: dict[str, Any]) -> float:
-    began = time.perf_counter()
+    began = time.process_time()
     points = parse(sweep=sweep).expand()
     assert len({point.spec.fingerprint() for point in points}) == 1000
     assert len({point.spec.program_key() for point in points}) == 20
-    return time.perf_counter() - began
+    return time.process_time() - began
