@@ -141,7 +141,6 @@ def main() -> None:
     parser.add_argument("--ray", metavar="PYTHON", help="of an environment with ray[tune] too: time (c)")
     options = parser.parse_args()
     request = {"task": options.task, "runs": options.runs, "batch": options.batch, "own": options.own_order}
-    os.environ.setdefault("BENCH_SCRATCH", os.environ.get("TMPDIR", "/tmp"))
     names = options.only or [
         "fit-125",
         "fit-125-plain",
@@ -150,6 +149,7 @@ def main() -> None:
     ]
     cores = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["BENCH_SCRATCH"] = folder  # the players' and theirs alone
         players = {name: [Player.of(name, request, cores)] for name in ["fit", *names]}
         if options.processes and "engine" in names and options.runs > 1:
             players["engine x2"] = [Player.of(name, request, 1) for name in ("engine-a", "engine-b")]

@@ -46,9 +46,9 @@ def plan(
     candidates: Sequence[Candidate],
     slots: Mapping[str, int],
     workers: Mapping[str, int],
+    waiting: Mapping[str, int],
     owners: Mapping[str, int] | None = None,
     total: int | None = None,
-    waiting: Mapping[str, int] | None = None,
 ) -> list[Tile]:
     """Tiles for the free slots: the highest priority first; within it what had begun and was taken from a worker;
     then the owner, then the experiment, that has the least at work; then the oldest.
@@ -56,16 +56,14 @@ def plan(
     Args:
         slots: queue -> messages it may still take; `total` bounds their sum.
         workers: queue -> living workers that serve it.
+        waiting: queue -> runs that wait, of which the candidates may hold only the first.
         owners: owner -> runs at work.
-        waiting: queue -> runs that wait, where the candidates hold only the first of them.
     """
     left = {queue: slots.get(queue, 0) for queue in QUEUES}
     rest = sum(left.values()) if total is None else total
     busy = Counter(owners or {})
     piles = {candidate.id: _piles(candidate) for candidate in candidates}
     active = {candidate.id: candidate.active for candidate in candidates}
-    if waiting is None:
-        waiting = Counter(QUEUE_OF_DEVICE[run.device] for candidate in candidates for run in candidate.runs)
     caps = {queue: _width_cap(waiting.get(queue, 0), workers.get(queue, 0)) for queue in QUEUES}
     tiles: list[Tile] = []
     while rest > 0:
@@ -221,7 +219,7 @@ def _mark(connection: Connection, lengths: Mapping[str, int], patience: float) -
     for candidate in candidates[: total * 4]:
         candidate.runs = dispatch_rows.waiting_runs(connection, candidate.id, most)
     waiting = {QUEUE_OF_DEVICE[device]: number for device, number in dispatch_rows.waits(connection).items()}
-    tiles = plan(candidates, slots, workers, by_owner, total, waiting)
+    tiles = plan(candidates, slots, workers, waiting, by_owner, total)
     for tile in tiles:
         dispatch_rows.mark_sent(connection, tile.run_ids, tile=tile.id, width=tile.width, queue=tile.queue)
     return tiles

@@ -72,9 +72,10 @@ def waiting(number, program="p", **changes):
     return Waiting(id=f"{program}{number}", **{**fields, **changes})
 
 
-def tiles(runs, slots=100, workers=1, **changes):
+def tiles(runs, slots=100, workers=1, wait=None):
     candidate = Candidate("e", "me", 0, 0.0, 0, list(runs))
-    found = plan([candidate], {"gradus.any": slots}, {"gradus.any": workers}, **changes)
+    wait = {"gradus.any": wait or len(candidate.runs)}
+    found = plan([candidate], {"gradus.any": slots}, {"gradus.any": workers}, wait)
     return [(len(tile.run_ids), tile.width) for tile in found]
 
 
@@ -92,13 +93,13 @@ def test_every_worker_has_work_before_a_tile_is_widened():
     assert tiles(map(waiting, range(8)), workers=2) == [(4, 4), (4, 4)]
     assert tiles(map(waiting, range(8)), workers=8) == [(1, 1)] * 8
     assert tiles((waiting(n, max_width=1) for n in range(3)), workers=1) == [(1, 1)] * 3
-    assert tiles(map(waiting, range(64)), workers=50, waiting={"gradus.any": 5000}) == [(32, 32)] * 2
+    assert tiles(map(waiting, range(64)), workers=50, wait=5000) == [(32, 32)] * 2
 
 
 def test_only_one_program_in_a_tile():
     runs = [waiting(n, program) for n in range(4) for program in "ab"]
     candidate = Candidate("e", "me", 0, 0.0, 0, runs)
-    found = plan([candidate], {"gradus.any": 9}, {"gradus.any": 1})
+    found = plan([candidate], {"gradus.any": 9}, {"gradus.any": 1}, {"gradus.any": 8})
     assert [{id[0] for id in tile.run_ids} for tile in found] == [{"a"}, {"b"}]
 
 
@@ -124,6 +125,7 @@ def test_priority_first_then_whoever_has_least_at_work():
         [candidate("a", "x", active=5), candidate("b", "y"), candidate("c", "y"), candidate("u", "z", 1)],
         {"gradus.any": 7},
         {"gradus.any": 1},
+        {"gradus.any": 12},
         owners={"x": 5, "y": 4},
     )
     assert [tile.experiment_id for tile in found] == ["u", "u", "u", "b", "c", "a", "b"]
