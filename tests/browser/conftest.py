@@ -26,6 +26,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.ui import WebDriverWait
 
 from service.lifecycle import ENDED_STAGES
+from service.ports import free_port
 
 SPEC = """
 name: activations-on-digits
@@ -151,7 +152,7 @@ def browser(tmp_path):
         options.add_argument(flag)
     options.binary_location = program
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    made = webdriver.Chrome(options=options, service=Service(driver))
+    made = webdriver.Chrome(options=options, service=Service(driver, port=free_port()))
     made.implicitly_wait(0)
     yield made
     made.quit()

@@ -46,8 +46,8 @@ def test_the_lock_of_a_killed_stack_is_free_at_once(tmp_path: Path) -> None:
 
 
 def test_a_taken_port_names_its_user_and_the_remedy() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
         with pytest.raises(PortTaken) as refused:
             require_free(port, "--port")
         assert not is_free(port)
@@ -59,10 +59,8 @@ def test_a_taken_port_names_its_user_and_the_remedy() -> None:
 
 
 def test_a_port_that_becomes_free_is_waited_for() -> None:
-    server = socket.create_server(("127.0.0.1", 0))
-    port = server.getsockname()[1]
+    port = free_port()
     code = f"import socket, time; s = socket.create_server(('127.0.0.1', {port})); print(1, flush=True); time.sleep(0.5)"
-    server.close()
     other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     assert other.stdout is not None
     other.stdout.readline()
