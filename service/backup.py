@@ -1,7 +1,7 @@
 """`gradus backup FOLDER`: a copy of an embedded stack's state, taken while it runs or while it is down.
 
 The copy is a home folder: `gradus up --home FOLDER` continues from it. What is copied first refers to what is
-copied later: the database names spool files and MLflow runs, and a file leaves the spool only once MLflow has it.
+copied later: the database names spool files and MLflow runs, and an artifact leaves the spool only once MLflow has it.
 So the copy has all that its database speaks of, and MLflow may be a moment ahead of it.
 
 Exit status: 0 done, 2 used wrongly (nothing to copy, or something in the way).
@@ -42,6 +42,8 @@ def backup(home: Path, target: Path) -> None:
     scratch = target.with_name(f".{target.name}.{os.getpid()}")
     scratch.mkdir(mode=0o700, parents=True)
     try:
+        # Before and after: a checkpoint goes as soon as the next one is noted.
+        _files(home / "spool", scratch / "spool")
         _database(home / "gradus.db", scratch / "gradus.db")
         _files(home / "spool", scratch / "spool")
         (scratch / "mlflow").mkdir()
@@ -65,7 +67,7 @@ def _database(source: Path, copy: Path) -> None:
 
 def _files(source: Path, copy: Path) -> None:
     """All files below a folder, less those that go while it is read; locks and half-written ones stay behind."""
-    copy.mkdir()
+    copy.mkdir(exist_ok=True)
     for folder, _, names in os.walk(source):
         place = copy / Path(folder).relative_to(source)
         place.mkdir(exist_ok=True)

@@ -247,12 +247,14 @@ class Committed:
 
 @dataclass(frozen=True)
 class Shipped:
-    """What MLflow knows of a run now. `change` is the run's when it was read; None leaves a field as it is."""
+    """What MLflow knows of a run now. `change` and `attempt` are the run's when it was read; None leaves a field as
+    it is."""
 
     change: int
     mlflow_run_id: str | None = None
     mlflow_status: str | None = None
     metric_id: int | None = None
+    attempt: int | None = None
 
 
 @dataclass(frozen=True)
@@ -277,6 +279,10 @@ class Event:
     kind: str
     data: Json
     at: datetime
+
+
+RETIRED = "retired"
+"""The state of a worker that has ended. Nobody is shown it; its row says when its spool was last served."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import socket
 import tempfile
 import threading
@@ -35,6 +36,7 @@ from service.mlflow_cards import (
     RunRef,
     TrackingError,
     TrackingRefused,
+    TrackingUnavailable,
 )
 from service.settings import Settings, get_settings
 from service.spool import Spool
@@ -55,26 +57,45 @@ SETTLE_SECONDS = 1.5  # what is over sooner is carried once, with its end
 MANY, LONGEST_SETTLE = 15, 5.0  # more than so many at once are carried less often each
 LONGEST_PAUSE = 4.0  # between tries while MLflow is away: statuses agree again well within 10 s
 EXPIRE_SECONDS = 6 * 3600.0  # between looks for artifacts that are old enough to go
+SWEEP_SECONDS = 300.0  # between looks for files that nobody needs any more
 UNSEEN = 10  # runs that only wait, carried in one turn, less what else there was
-TRIES = 8  # turns after which a run that MLflow refuses is let go
+TRIES = 8  # after so many, three minutes in all, a run that MLflow does not want is let go
+PATIENCE_SECONDS, LONGEST_PATIENCE = (
+    1.0,
+    60.0,
+)  # before a run that MLflow refused is tried again; twice as long each time
+MANY_REFUSED = 1000  # of so many it is not the runs' fault
 
 
 class Shipper:
     """The shipper of one spool, for as long as its process holds the spool's lock. Final; one thread."""
 
     def __init__(
-        self, store: Store, spool: Spool, tracking: Tracking, *, settle: float = SETTLE_SECONDS
+        self,
+        store: Store,
+        spool: Spool,
+        tracking: Tracking,
+        *,
+        settle: float = SETTLE_SECONDS,
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
         self._store = store
         self._spool = spool
         self._tracking = tracking
         self._settle = settle
-        self._name = f"{socket.gethostname()}-{os.getpid()}-{spool.id[:8]}"
+        self._patience = patience
+        # Never a name that was there before: a container that starts again has its host name and its process number.
+        self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._pool = ThreadPoolExecutor(UPLOADS, thread_name_prefix="upload")
         self._refs: dict[str, RunRef] = {}
         self._unsure: set[str] = set()  # runs that may have an MLflow run which the row does not name
+        self._made: dict[str, RunRef] = {}  # MLflow runs made and not yet noted in the row
+        self._strays: dict[
+            str, RunRef
+        ] = {}  # those that could not be noted: somebody else had the run by then
         self._seen: dict[str, float] = {}
-        self._refused: dict[str, int] = {}
+        self._refused: dict[str, int] = {}  # runs and experiments: how often
+        self._held: dict[str, float] = {}  # and until when they are left alone
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
@@ -86,14 +107,22 @@ class Shipper:
             TrackingUnavailable: MLflow is away; what was carried before is noted.
             StoreUnavailable: so is the database.
         """
+        began = time.monotonic()
+        self._held = {id: until for id, until in self._held.items() if until > began}
+        if len(self._held) > MANY_REFUSED:
+            raise TrackingUnavailable(f"MLflow refuses all of {len(self._held)} runs")
         for experiment in queries.experiments_to_ship(self._store):
-            self._described(experiment)
+            if experiment.id not in self._held:
+                self._described(experiment)
+        self._part_with_strays()
+        began = time.monotonic()
         taken = operations.claim_shipping(
             self._store,
             shipper=self._name,
             spool=self._spool.id,
             lease_seconds=LEASE_SECONDS,
             limit=RUNS_PER_TURN,
+            skip=self._held,
         )
         carried: dict[str, Shipped] = {}
         left: dict[str, str | None] = {}
@@ -102,7 +131,8 @@ class Shipper:
             # Noted of all, also of those that wait for a later turn: then they were taken before by this shipper.
             self._unsure |= {run.id for run, before in taken if before not in (None, self._name)}
             for run, before in taken:
-                if self._may_wait(run, len(taken)) or (_unseen(run) and number >= UNSEEN):
+                late = time.monotonic() - began > LEASE_SECONDS / 2  # others may take what is left
+                if late or self._may_wait(run, len(taken)) or (_unseen(run) and number >= UNSEEN):
                     left[run.id] = before
                     continue
                 carried[run.id] = self._carried(run)
@@ -120,25 +150,61 @@ class Shipper:
     def _note(self, carried: Mapping[str, Shipped]) -> None:
         """Note in the rows what MLflow knows; a run that is over there is over here now."""
         ended = {id: what for id, what in carried.items() if what.mlflow_status in _OVER}
-        operations.shipped_many(self._store, {id: carried[id] for id in carried.keys() - ended.keys()})
-        operations.finish_many(self._store, ended)
-        for run_id, what_is_known in ended.items():
-            self._clear(run_id, what_is_known)
+        open_ = {id: carried[id] for id in carried.keys() - ended.keys()}
+        lost = operations.shipped_many(self._store, open_, shipper=self._name)
+        lost |= operations.finish_many(self._store, ended, shipper=self._name)
+        for run_id in lost:  # this process stood still for longer than its lease
+            log.warning("another shipper has the run", run=run_id, attempt=carried[run_id].attempt)
+            self._refs.pop(run_id, None)
+            if run_id in self._made:
+                self._strays[run_id] = self._made[run_id]
+        for run_id in carried:
+            self._made.pop(run_id, None)
+        for run_id in ended.keys() - lost:
+            # MLflow has the files. A run that did not finish may be retried from its checkpoint.
+            over = ended[run_id].mlflow_status == RunStatus.FINISHED
+            self._spool.forget(run_id, ended[run_id].attempt, checkpoints=over)
             self._refs.pop(run_id, None)
             self._seen.pop(run_id, None)
 
-    def _clear(self, run_id: str, what: Shipped) -> None:
-        """MLflow has the files. A run that did not finish may be retried from its checkpoint."""
-        self._spool.forget(run_id, checkpoints=what.mlflow_status == RunStatus.FINISHED)
+    def _part_with_strays(self) -> None:
+        """Delete the MLflow runs that this shipper made while somebody else made the one that the row names."""
+        if not self._strays:
+            return
+        named = queries.get_runs(self._store, list(self._strays))
+        for run_id, ref in list(self._strays.items()):
+            run = named.get(run_id)
+            if run is not None and run.mlflow_run_id is None:
+                continue  # that somebody may have found this one, and is about to say so
+            if run is not None and run.mlflow_run_id != ref.id:
+                self._tracking.delete_run(ref.id)
+            del self._strays[run_id]
 
     def expire(self, days: float) -> None:
         """Remove the artifacts of experiments that were over so many days ago. Raises TrackingUnavailable."""
-        for experiment in queries.experiments_ended_before(self._store, days * 86400.0):
-            if experiment.mlflow_experiment_id is not None:
-                note = f"removed {days:g} days after the last run"
-                runs = self._tracking.expire_artifacts(experiment.mlflow_experiment_id, note)
-                if runs:
-                    log.info("artifacts expired", experiment=experiment.id, runs=runs)
+        for experiment, ended in queries.experiments_ended_before(self._store, days * 86400.0):
+            # Runs that are added later end later, and their artifacts go in their turn.
+            note = f"removed {days:g} days after the last run, which ended at {ended:%Y-%m-%d %H:%M:%S} UTC"
+            try:
+                runs = self._tracking.expire_artifacts(str(experiment.mlflow_experiment_id), note)
+            except TrackingRefused as error:  # removed in MLflow by a person, say
+                log.warning("artifacts cannot expire", experiment=experiment.id, error=str(error))
+                continue
+            if runs:
+                log.info("artifacts expired", experiment=experiment.id, runs=runs)
+
+    def sweep(self) -> None:
+        """Remove what lies in the spool of runs that are gone or have nothing more to carry."""
+        lying = self._spool.run_ids()
+        open_ = {run.id for run in queries.to_ship(self._store, self._spool.id, limit=100_000)}
+        known = queries.get_runs(self._store, lying)
+        for run_id in lying:
+            run = known.get(run_id)
+            if run is None:
+                self._spool.forget(run_id)
+            elif run.is_terminal and run_id not in open_:
+                over = run.status == RunStatus.FINISHED
+                self._spool.forget(run_id, run.attempt, checkpoints=over)
 
     # -- experiments ---------------------------------------------------------------------------------
 
@@ -148,7 +214,7 @@ class Shipper:
             self._describe(experiment)
             self._refused.pop(experiment.id, None)
         except TrackingRefused as error:
-            self._refused[experiment.id] = tries = self._refused.get(experiment.id, 0) + 1
+            tries = self._hold(experiment.id)
             log.error(
                 "MLflow refuses the experiment", experiment=experiment.id, error=str(error), tries=tries
             )
@@ -213,15 +279,26 @@ class Shipper:
         self._seen.pop(run.id, None)
         status = str(run.outcome["status"]) if run.outcome and not run.is_terminal else run.status.value
         try:
-            return self._carry(run, status)
+            what = self._carry(run, status)
+            self._refused.pop(run.id, None)
+            return what
         except TrackingRefused as error:
-            self._refused[run.id] = tries = self._refused.get(run.id, 0) + 1
+            tries = self._hold(run.id)
             known = {"run": run.id, "attempt": run.attempt, "worker": run.worker}
             log.error("MLflow refuses the run", **known, code=error.code, error=str(error), tries=tries)
-            if tries < TRIES:
-                return Shipped(change=-1)  # stays to be shipped
+            if tries < TRIES or error.code.startswith(
+                "HTTP"
+            ):  # a file, which a proxy may let through one day
+                return Shipped(change=-1, attempt=run.attempt)  # stays to be shipped
             # Deleted in MLflow by a person, say. The database is the truth; the run ends here as it ended.
-            return Shipped(change=run.change, mlflow_status=status)
+            operations.refused_by_mlflow(self._store, run.id, str(error))
+            return Shipped(change=run.change, mlflow_status=status, attempt=run.attempt)
+
+    def _hold(self, id: str) -> int:
+        """Leave a run or an experiment that MLflow refused alone for a while; how often it refused."""
+        self._refused[id] = tries = self._refused.get(id, 0) + 1
+        self._held[id] = time.monotonic() + min(self._patience * 2**tries, LONGEST_PATIENCE)
+        return tries
 
     def _carry(self, run: Run, status: str) -> Shipped:
         if run.mlflow_run_id is None and run.mlflow_experiment_id is None:
@@ -239,7 +316,7 @@ class Shipper:
             end = run.ended_at or run.committed_at
             self._tracking.set_status(ref.id, status, _ms(end.timestamp()) if end else None)
         self._unsure.discard(run.id)
-        return Shipped(change=run.change, mlflow_run_id=ref.id, mlflow_status=status, metric_id=metric_id)
+        return Shipped(run.change, ref.id, status, metric_id, run.attempt)
 
     def _ref(self, run: Run, mlflow_experiment_id: str) -> RunRef:
         """The run's MLflow run: known, or made by a call whose answer was lost, or made now."""
@@ -261,6 +338,7 @@ class Shipper:
             mlflow_experiment_id, RunCard(run.id, run_name(run), _ms(started.timestamp()), tags(run))
         )
         self._unsure.discard(run.id)
+        self._made[run.id] = ref
         return ref
 
     def _log(self, run: Run, ref: RunRef, *, first: bool, over: bool) -> int | None:
@@ -342,10 +420,13 @@ def run_shipper(settings: Settings, store: Store, spool: Spool, ended: threading
 
 def _ship(shipper: Shipper, ended: threading.Event, retention_days: float | None) -> None:
     pause = TURN_SECONDS
-    expire_at = time.monotonic()
+    expire_at = sweep_at = time.monotonic()
     while not ended.is_set():
         try:
             carried = shipper.turn()
+            if time.monotonic() >= sweep_at:
+                sweep_at = time.monotonic() + SWEEP_SECONDS
+                shipper.sweep()
             if retention_days is not None and time.monotonic() >= expire_at:
                 expire_at = time.monotonic() + EXPIRE_SECONDS
                 shipper.expire(retention_days)

@@ -88,18 +88,27 @@ class Spool:
         except FileNotFoundError:
             return None
 
-    def forget_checkpoints(self, run_id: str, keep: str | None = None) -> None:
+    def forget_checkpoints(self, run_id: str, before: str) -> None:
+        """Remove the checkpoints that are older than this one. A newer one may be there already, not yet noted."""
         for path in (self.folder / _plain(run_id)).glob("checkpoint-*"):
-            if path.name != keep:
+            if _age(path.name) < _age(before):
                 path.unlink(missing_ok=True)
 
-    def forget(self, run_id: str, *, checkpoints: bool = True) -> None:
-        """Remove all that is kept of a run, or all but its checkpoints."""
+    def forget(self, run_id: str, attempt: int | None = None, *, checkpoints: bool = True) -> None:
+        """Remove what is kept of a run up to an attempt (None: of all): files and, if so asked, checkpoints.
+
+        What a newer attempt has written meanwhile stays: a run that failed may have been retried.
+        """
         folder = self.folder / _plain(run_id)
-        for path in folder.glob("files-*"):
-            shutil.rmtree(path, ignore_errors=True)
-        if checkpoints or not any(folder.glob("checkpoint-*")):
-            shutil.rmtree(folder, ignore_errors=True)
+        for path in folder.glob("*-*"):
+            if attempt is not None and _age(path.name)[0] > attempt:
+                continue
+            if path.name.startswith("files-"):
+                shutil.rmtree(path, ignore_errors=True)
+            elif checkpoints:
+                path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # not empty, or gone
+            folder.rmdir()
 
     def run_ids(self) -> list[str]:
         """The runs that something is kept of."""
@@ -119,6 +128,11 @@ class Spool:
             yield True
         finally:
             handle.close()
+
+
+def _age(name: str) -> tuple[int, ...]:
+    """(attempt, epoch) of `checkpoint-3-7`, (attempt,) of `files-3`: the larger, the newer."""
+    return tuple(int(part) for part in name.split("-")[1:])
 
 
 def _plain(name: str) -> str:

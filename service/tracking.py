@@ -67,8 +67,12 @@ PARAM_LENGTH = 6000
 T = TypeVar("T")
 
 
-# Codes that say "not now"; MLflow gives INTERNAL_ERROR also where the connection itself failed.
-_LATER = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "CANCELLED", "ABORTED"}
+# Codes by which MLflow says that this run or experiment is gone or that these values can't be, however often they are
+# sent. All others (no permission, no such endpoint, a failure inside) are the server's or a proxy's: they pass, or are
+# mended by whoever runs it.
+_FOR_GOOD = {"RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "INVALID_PARAMETER_VALUE", "INVALID_STATE"}
+# HTTP statuses of the artifact API that are about one file: a path that can't be, a file that is too large.
+_ONE_FILE = {400, 413}
 
 
 class Tracking:
@@ -166,6 +170,14 @@ class Tracking:
         )
         return _ref(run)
 
+    def delete_run(self, mlflow_run_id: str) -> None:
+        """MLflow's soft delete of a run; one that is gone already is fine."""
+        try:
+            _call(self.client.delete_run, mlflow_run_id)
+        except TrackingRefused as error:
+            if error.code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+
     def get_run(self, mlflow_run_id: str) -> RunRef:
         return _ref(_call(self.client.get_run, mlflow_run_id))
 
@@ -250,9 +262,10 @@ class Tracking:
     # -- retention -----------------------------------------------------------------------------------
 
     def expire_artifacts(self, experiment_id: str, note: str) -> int:
-        """Remove the artifacts of all runs of an experiment, once; the number of runs. Numbers and tags stay."""
+        """Remove the artifacts of all runs of an experiment, once for this note; the number of runs. Numbers and tags
+        stay."""
         experiment = _call(self.client.get_experiment, experiment_id)
-        if "gradus.artifacts" in experiment.tags or experiment.lifecycle_stage == "deleted":
+        if experiment.tags.get("gradus.artifacts") == note or experiment.lifecycle_stage == "deleted":
             return 0
         found = self.runs(experiment_id)
         for run in found.values():
@@ -345,11 +358,11 @@ def _call(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         return function(*args, **kwargs)
     except MlflowException as error:
         code = str(error.error_code)
-        if code in _LATER:
-            raise TrackingUnavailable(f"MLflow: {error}") from error
-        raise TrackingRefused(f"MLflow refused: {error}", code) from error
+        if code in _FOR_GOOD:
+            raise TrackingRefused(f"MLflow refused: {error}", code) from error
+        raise TrackingUnavailable(f"MLflow: {error}") from error
     except OSError as error:  # requests' own errors are OSErrors, in the artifact API unwrapped
         status = getattr(getattr(error, "response", None), "status_code", None)
-        if status is not None and 400 <= status < 500 and status != 429:
+        if status in _ONE_FILE:
             raise TrackingRefused(f"MLflow refused an artifact: {error}", f"HTTP {status}") from error
         raise TrackingUnavailable(f"MLflow: {error}") from error

@@ -19,11 +19,11 @@ import structlog
 
 from experiments.errors import GradusError
 from service import keepsakes, logs, operations, planner, questions, queue
-from service.lifecycle import RunStatus, Worker
+from service.lifecycle import Worker
 from service.settings import Settings, get_settings
 from service.shipping import run_shipper
 from service.spool import Spool
-from service.store import Store, queries
+from service.store import Store
 from workers.facts import versions
 
 log = structlog.get_logger(__name__)
@@ -77,7 +77,6 @@ class Maintenance:
             Chore("keepsakes", 3.0, lambda: keepsakes.keep(self._store)),
             Chore("beat", 2.0, self._beat),
             Chore("stranded", 60.0, self._stranded),
-            Chore("spool", 300.0, self._sweep_spool),
             Chore("tidy", 3600.0, lambda: operations.tidy(self._store)),
         ]
 
@@ -130,16 +129,6 @@ class Maintenance:
             log.warning(
                 "the spool of a finished training is away, it runs again", run=run_id, attempt=attempt
             )
-
-    def _sweep_spool(self) -> None:
-        """Remove what lies in the spool of runs that are gone or have nothing more to carry."""
-        lying = self._spool.run_ids()
-        known = queries.get_runs(self._store, lying)
-        open_ = {run.id for run in queries.to_ship(self._store, self._spool.id, limit=100_000)}
-        for run_id in lying:
-            run = known.get(run_id)
-            if run is None or (run.is_terminal and run_id not in open_):
-                self._spool.forget(run_id, checkpoints=run is None or run.status == RunStatus.FINISHED)
 
 
 def main() -> None:

@@ -53,7 +53,7 @@ class TileRecorder:
         name = self._spool.put_checkpoint(run.id, run.attempt, epoch, state)
         place = {"spool": self._spool.id, "name": name, "epoch": epoch, "width": self._width}
         self._keeper.checkpoint(
-            run.id, Kept(place, lambda: self._spool.forget_checkpoints(run.id, keep=name))
+            run.id, Kept(place, lambda: self._spool.forget_checkpoints(run.id, before=name))
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import Connection
@@ -13,12 +13,24 @@ from service.operations.holding import BACK
 from service.store import experiment_rows, queries, run_rows
 from service.store.engine import Store
 
+REFUSED = "gradus.mlflow_refused"
+"""The tag of a run that MLflow did not take: why."""
+
 
 def claim_shipping(
-    store: Store, *, shipper: str, spool: str, lease_seconds: float = 60.0, limit: int = 50
+    store: Store,
+    *,
+    shipper: str,
+    spool: str,
+    lease_seconds: float = 60.0,
+    limit: int = 50,
+    skip: Collection[str] = (),
 ) -> list[tuple[Run, str | None]]:
     """Take runs that MLflow does not know everything of, for one shipper at a time: `create_run` is not
     idempotent, so two at once could make two MLflow runs. `shipped` or `finish` ends the claim, or the lease.
+
+    Args:
+        skip: runs that are not to be taken now.
 
     Returns:
         each run with the shipper that took it before and never said what came of it: None, nobody, so MLflow
@@ -26,7 +38,7 @@ def claim_shipping(
     """
 
     def work(connection: Connection) -> list[tuple[Run, str | None]]:
-        taken = run_rows.take_to_ship(connection, shipper, spool, lease_seconds, limit)
+        taken = run_rows.take_to_ship(connection, shipper, spool, lease_seconds, limit, skip)
         found = {run.id: run for run in queries.read_runs(connection, list(taken))}
         return [(found[id], before) for id, before in taken.items()]
 
@@ -46,10 +58,26 @@ def shipped(store: Store, run_id: str, what: Shipped) -> None:
     store.write(lambda connection: run_rows.note_shipped(connection, {run_id: what}))
 
 
-def shipped_many(store: Store, what: Mapping[str, Shipped]) -> None:
-    """`shipped` for several runs in one transaction."""
-    if what:
-        store.write(lambda connection: run_rows.note_shipped(connection, what))
+def shipped_many(store: Store, what: Mapping[str, Shipped], *, shipper: str) -> set[str]:
+    """`shipped` for several runs in one transaction, by the shipper that has them on lease.
+
+    Returns:
+        those that it has no longer: nothing was noted of them.
+    """
+    if not what:
+        return set()
+    return set(what) - store.write(lambda connection: run_rows.note_shipped(connection, what, shipper))
+
+
+def refused_by_mlflow(store: Store, run_id: str, why: str) -> None:
+    """Say on a run that MLflow does not take it: its status there, and its files, are not what they are here."""
+
+    def work(connection: Connection) -> None:
+        rows = run_rows.lock(connection, run_rows.of([run_id]), measured=True)
+        for row in rows:
+            run_rows.touch(connection, [row], {"tags": {**row.tags, REFUSED: why}}, tell=False)
+
+    store.write(work)
 
 
 def shipped_experiment(
@@ -79,11 +107,19 @@ def finish(store: Store, run_id: str, what: Shipped | None = None) -> Run:
     return found[run_id]
 
 
-def finish_many(store: Store, what: Mapping[str, Shipped | None]) -> None:
-    """`finish` for several runs in one transaction."""
+def finish_many(store: Store, what: Mapping[str, Shipped | None], *, shipper: str | None = None) -> set[str]:
+    """`finish` for several runs in one transaction.
 
-    def work(connection: Connection) -> None:
-        rows = run_rows.lock(connection, run_rows.of(what))
+    Args:
+        shipper: only those that are still on lease to it; None: whoever has them.
+
+    Returns:
+        those that it has no longer: nothing was noted of them.
+    """
+
+    def work(connection: Connection) -> set[str]:
+        found = run_rows.lock(connection, run_rows.of(what))
+        rows = [row for row in found if shipper is None or row.shipper == shipper]
         known = {id: shipped for id, shipped in what.items() if shipped is not None}
         for status, edge in ENDING.items():
             ready = [
@@ -102,9 +138,9 @@ def finish_many(store: Store, what: Mapping[str, Shipped | None]) -> None:
             if ready and status == RunStatus.FINISHED:
                 experiment_rows.keepsakes_due(connection, {row.experiment_id for row in ready})
         run_rows.note_shipped(connection, {row.id: known[row.id] for row in rows if row.id in known})
+        return set(what) - {row.id for row in rows}
 
-    if what:
-        store.write(work)
+    return store.write(work) if what else set()
 
 
 def kept(store: Store, experiment_id: str, *, finished: int) -> None:

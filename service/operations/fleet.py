@@ -23,8 +23,8 @@ def beat(store: Store, worker: Worker) -> None:
 
 
 def retire(store: Store, worker: str) -> None:
-    """A worker has ended: forget it."""
-    store.write(lambda connection: other_rows.delete_worker(connection, worker))
+    """A worker has ended: nobody sees it any more. When its spool was last served is remembered."""
+    store.write(lambda connection: other_rows.retire_worker(connection, worker))
 
 
 def workers(store: Store, *, alive_seconds: float = queries.ALIVE_SECONDS) -> list[Worker]:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from service.lifecycle import UNHURRIED, RunStatus, Worker
+from service.lifecycle import RETIRED, UNHURRIED, RunStatus, Worker
 from service.store.clock import db_now, later
 from service.store.tables import api_keys, certificates, requests, runs, workers
 
@@ -41,10 +41,19 @@ def save_worker(connection: Connection, worker: Worker) -> None:
     }
     statement = _insert(connection, workers).values(name=worker.name, started_at=db_now(), **values)
     connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
+    before = (workers.c.spool == worker.spool) & (workers.c.state == RETIRED)
+    connection.execute(delete(workers).where(before, workers.c.name != worker.name))
 
 
-def delete_worker(connection: Connection, name: str) -> None:
-    connection.execute(delete(workers).where(workers.c.name == name))
+def retire_worker(connection: Connection, name: str) -> None:
+    """Forget a worker that has ended. The last one of a spool leaves its row, which says when that spool was served."""
+    others = workers.alias()
+    another = exists().where(others.c.spool == workers.c.spool, others.c.name != name)
+    last = workers.c.spool.is_not(None) & ~another
+    mine = workers.c.name == name
+    kept = connection.execute(update(workers).where(mine, last).values(state=RETIRED, run_ids=[])).rowcount
+    if not kept:
+        connection.execute(delete(workers).where(mine))
 
 
 def delete_old_workers(connection: Connection) -> None:

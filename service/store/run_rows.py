@@ -52,6 +52,7 @@ class Locked:
     outcome: dict[str, Any] | None
     reason: str
     worker: str | None
+    shipper: str | None
     metrics: dict[str, Any]  # name -> [step, value], the latest of each
     tags: dict[str, str]
 
@@ -69,6 +70,7 @@ _LOCKED = [
     runs.c.outcome,
     runs.c.reason,
     runs.c.worker,
+    runs.c.shipper,
 ]
 _EMPTY: dict[str, Any] = {"metrics": {}, "tags": {}}
 
@@ -289,7 +291,12 @@ def insert_metrics(connection: Connection, rows: Sequence[Mapping[str, Any]]) ->
 
 
 def take_to_ship(
-    connection: Connection, shipper: str, spool: str, lease_seconds: float, limit: int
+    connection: Connection,
+    shipper: str,
+    spool: str,
+    lease_seconds: float,
+    limit: int,
+    skip: Collection[str] = (),
 ) -> dict[str, str | None]:
     """Lease runs to a shipper; their ids in the order in which they are to be carried, each with the shipper
     that took it before and never said what came of it.
@@ -305,7 +312,7 @@ def take_to_ship(
         chosen = (
             select(runs.c.id, runs.c.shipper)
             .join(experiments, experiments.c.id == runs.c.experiment_id)
-            .where(some, shippable(spool), or_(free, runs.c.shipper == shipper))
+            .where(some, shippable(spool), or_(free, runs.c.shipper == shipper), runs.c.id.not_in(list(skip)))
             .order_by(*SHIP_ORDER)
             .limit(limit - len(taken))
             .with_for_update(of=runs, skip_locked=True)
@@ -332,10 +339,16 @@ def doubt_shippers(connection: Connection) -> None:
     connection.execute(statement.values(shipper="unknown", ship_lease_expires_at=db_now() - 1.0))
 
 
-def note_shipped(connection: Connection, what: Mapping[str, Shipped]) -> None:
-    """Note what MLflow knows of runs, and end their shipper's lease."""
-    if what:
-        connection.execute(update(runs).where(of(what)).values(**known_of(what, runs.c.status)))
+def note_shipped(connection: Connection, what: Mapping[str, Shipped], shipper: str | None = None) -> set[str]:
+    """Note what MLflow knows of runs, and end their shipper's lease; the runs that were noted.
+
+    shipper: only those that are still on lease to it, for who comes later has carried them since
+    """
+    if not what:
+        return set()
+    mine = true() if shipper is None else runs.c.shipper == shipper
+    statement = update(runs).where(of(what), mine).values(**known_of(what, runs.c.status))
+    return set(connection.scalars(statement.returning(runs.c.id)))
 
 
 def known_of(what: Mapping[str, Shipped], status: ColumnElement[str] | str) -> dict[str, Any]:

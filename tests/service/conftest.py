@@ -1,4 +1,4 @@
-"""A real MLflow server for the tests of this folder, started once where a test asks for it."""
+"""A real MLflow server for the tests of this folder, started once where a test asks for it, and a shipper to it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,18 @@ import time
 import urllib.request
 
 import pytest
+from mlflow.tracking import MlflowClient
 
+from experiments.spec import ExperimentSpec
+from service import operations
+from service.lifecycle import MetricPoint
+from service.mlflow_cards import TrackingUnavailable
 from service.ports import free_port
+from service.shipping import Shipper
+from service.spool import Spool
+from service.store import Store, queries
+from service.store.migrate import upgrade
+from service.tracking import Tracking
 
 
 class MlflowServer:
@@ -23,7 +33,7 @@ class MlflowServer:
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = None
 
-    def start(self, wait=True):
+    def start(self, wait=True, **environment):
         command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1"]
         command += ["--port", str(self.port), "--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"]
         command += ["--artifacts-destination", str(self.folder / "artifacts"), "--serve-artifacts"]
@@ -31,6 +41,7 @@ class MlflowServer:
             **os.environ,
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "GIT_PYTHON_REFRESH": "quiet",
+            **environment,
         }
         with (self.folder / "mlflow.log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -64,3 +75,100 @@ def mlflow_server(tmp_path_factory):
     server.start()
     yield server
     server.stop()
+
+
+LINEAR = {
+    "name": "lines",
+    "description": "two of them",
+    "tags": {"course": "nn-101"},
+    "dataset": {"name": "linear"},
+    "model": {"layers": [{"type": "dense", "units": 1}]},
+    "optimizer": {"name": "sgd", "learning_rate": 0.01},
+    "sweep": {"seeds": 3},
+}
+
+
+class Cut:
+    """A tracking whose answers get lost: `method` does its work in MLflow, then fails, the first `times`."""
+
+    def __init__(self, tracking, method, times=1):
+        self.tracking, self.method, self.times = tracking, method, times
+
+    def __getattr__(self, name):
+        real = getattr(self.tracking, name)
+        if name != self.method:
+            return real
+
+        def cut(*args, **kwargs):
+            answer = real(*args, **kwargs)
+            if self.times:
+                self.times -= 1
+                raise TrackingUnavailable("the answer was lost")
+            return answer
+
+        return cut
+
+
+class World:
+    """A database, a spool, a shipper, and an MLflow server to look into."""
+
+    def __init__(self, folder, url):
+        database = f"sqlite:///{folder / 'gradus.db'}"
+        upgrade(database)
+        self.store = Store(database)
+        self.spool = Spool.open(folder / "spool")
+        self.client = MlflowClient(url)
+        self.shipper = self.new_shipper(url)
+
+    def new_shipper(self, url):
+        return Shipper(self.store, self.spool, Tracking(url, timeout_s=5), settle=0.0, patience=0.0)
+
+    def cut(self, method, **times):
+        """From now on the answer of the shipper's first call of `method` is lost."""
+        self.shipper._tracking = Cut(self.shipper._tracking, method, **times)
+
+    def submit(self, **changes):
+        spec = ExperimentSpec.parse({**LINEAR, **changes})
+        self.experiment = operations.submit(self.store, spec, spec.expand(), owner="")
+        return queries.all_runs(self.store, self.experiment.id)
+
+    def claim(self, *runs):
+        ids = [run.id for run in runs]
+        return operations.claim(self.store, ids, worker="w", spool=self.spool.id, lease_seconds=60)
+
+    def finish(self, run, status="FINISHED", reason="epochs"):
+        self.spool.put(run.id, run.attempt, "spec.yaml", b"name: x")
+        self.spool.put(run.id, run.attempt, "weights/model.weights.h5", b"weights")
+        outcome = {"epochs": 2, "dataset": {"name": "linear", "digest": "abc", "spec": {"slope": 0.5}}}
+        done = operations.commit(
+            self.store, run.id, run.attempt, status=status, reason=reason, outcome=outcome
+        )
+        assert done
+
+    def ship(self):
+        """Turn until nothing is left to carry."""
+        for _ in range(20):
+            if not self.shipper.turn() and not queries.to_ship(self.store, self.spool.id):
+                return
+
+    def record(self, run, step, **values):
+        points = [MetricPoint(key.replace("_", "/", 1), step, value) for key, value in values.items()]
+        assert operations.record(self.store, run.id, run.attempt, points, {"gradus.device": "cpu"})
+
+    def run(self, run):
+        return queries.get_run(self.store, run.id)
+
+    def there(self, run):
+        return self.client.get_run(self.run(run).mlflow_run_id)
+
+    def all_there(self):
+        experiment = queries.get_experiment(self.store, self.experiment.id)
+        return self.client.search_runs([experiment.mlflow_experiment_id])
+
+
+@pytest.fixture
+def world(tmp_path, mlflow_server):
+    made = World(tmp_path, mlflow_server.url)
+    yield made
+    made.shipper.close()
+    made.store.close()

@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 
 from experiments.spec import ExperimentSpec
+from service import backup as module
 from service import operations
 from service.backup import BackupRefused, backup, main
 from service.errors import NotFound
@@ -75,6 +76,36 @@ def test_a_copy_taken_under_a_writer_is_one_moment_of_the_home(home, tmp_path):
     assert [path for _, path in copied.artifacts("a-run", 1)] == ["weights/model.weights.h5"]
     assert (tmp_path / "copy" / "mlflow" / "artifacts" / "1" / "model.h5").read_bytes() == b"weights"
     assert not (tmp_path / "copy" / "spool" / "lock").exists()
+
+
+def test_the_checkpoint_that_the_copied_database_names_is_in_the_copy(home, tmp_path, monkeypatch):
+    """Though the next one took its place while the rest was copied."""
+    with closing(Store(f"sqlite:///{home / 'gradus.db'}")) as store:
+        (run, _) = queries.all_runs(store, submit(store).id)
+        spool = Spool.open(home / "spool")
+        operations.claim(store, [run.id], worker="w", spool=spool.id, lease_seconds=60)
+
+        def checkpoint(epoch):
+            name = spool.put_checkpoint(run.id, 1, epoch, b"state")
+            operations.checkpointed(
+                store, run.id, 1, {"spool": spool.id, "name": name, "epoch": epoch, "width": 1}
+            )
+            spool.forget_checkpoints(run.id, before=name)
+
+        def database(source, copy):
+            copy_database(source, copy)
+            if source.name == "gradus.db":
+                checkpoint(6)
+
+        copy_database = module._database
+        monkeypatch.setattr(module, "_database", database)
+        checkpoint(5)
+        backup(home, tmp_path / "copy")
+        assert queries.get_run(store, run.id).checkpoint["epoch"] == 6
+    with closing(Store(f"sqlite:///{tmp_path / 'copy' / 'gradus.db'}")) as copy:
+        kept = queries.get_run(copy, run.id).checkpoint
+    assert kept["epoch"] == 5
+    assert Spool.open(tmp_path / "copy" / "spool").checkpoint(run.id, kept["name"]) == b"state"
 
 
 def _there(store, id):

@@ -8,89 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
-from mlflow.tracking import MlflowClient
 
-from experiments.spec import ExperimentSpec
 from service import keepsakes, operations, questions, shipping
 from service.lifecycle import MetricPoint
 from service.mlflow_cards import TrackingUnavailable
 from service.shipping import Shipper, run_shipper
 from service.spool import Spool
-from service.store import Store, queries
-from service.store.migrate import upgrade
+from service.store import queries
 from service.tracking import Tracking
-
-LINEAR = {
-    "name": "lines",
-    "description": "two of them",
-    "tags": {"course": "nn-101"},
-    "dataset": {"name": "linear"},
-    "model": {"layers": [{"type": "dense", "units": 1}]},
-    "optimizer": {"name": "sgd", "learning_rate": 0.01},
-    "sweep": {"seeds": 3},
-}
-
-
-class World:
-    """A database, a spool, a shipper, and an MLflow server to look into."""
-
-    def __init__(self, folder, url):
-        database = f"sqlite:///{folder / 'gradus.db'}"
-        upgrade(database)
-        self.store = Store(database)
-        self.spool = Spool.open(folder / "spool")
-        self.client = MlflowClient(url)
-        self.shipper = self.new_shipper(url)
-
-    def new_shipper(self, url):
-        return Shipper(self.store, self.spool, Tracking(url, timeout_s=5), settle=0.0)
-
-    def submit(self, **changes):
-        spec = ExperimentSpec.parse({**LINEAR, **changes})
-        self.experiment = operations.submit(self.store, spec, spec.expand(), owner="")
-        return queries.all_runs(self.store, self.experiment.id)
-
-    def claim(self, *runs):
-        ids = [run.id for run in runs]
-        return operations.claim(self.store, ids, worker="w", spool=self.spool.id, lease_seconds=60)
-
-    def finish(self, run, status="FINISHED", reason="epochs"):
-        self.spool.put(run.id, run.attempt, "spec.yaml", b"name: x")
-        self.spool.put(run.id, run.attempt, "weights/model.weights.h5", b"weights")
-        outcome = {"epochs": 2, "dataset": {"name": "linear", "digest": "abc", "spec": {"slope": 0.5}}}
-        done = operations.commit(
-            self.store, run.id, run.attempt, status=status, reason=reason, outcome=outcome
-        )
-        assert done
-
-    def ship(self):
-        """Turn until nothing is left to carry."""
-        for _ in range(20):
-            if not self.shipper.turn() and not queries.to_ship(self.store, self.spool.id):
-                return
-
-    def run(self, run):
-        return queries.get_run(self.store, run.id)
-
-    def there(self, run):
-        return self.client.get_run(self.run(run).mlflow_run_id)
-
-    def all_there(self):
-        experiment = queries.get_experiment(self.store, self.experiment.id)
-        return self.client.search_runs([experiment.mlflow_experiment_id])
-
-
-@pytest.fixture
-def world(tmp_path, mlflow_server):
-    made = World(tmp_path, mlflow_server.url)
-    yield made
-    made.shipper.close()
-    made.store.close()
-
-
-def record(world, run, step, **values):
-    points = [MetricPoint(key.replace("_", "/", 1), step, value) for key, value in values.items()]
-    assert operations.record(world.store, run.id, run.attempt, points, {"gradus.device": "cpu"})
 
 
 def test_a_run_from_waiting_to_finished(world):
@@ -98,11 +23,11 @@ def test_a_run_from_waiting_to_finished(world):
     world.ship()
     assert [run.info.status for run in world.all_there()] == ["SCHEDULED"] * 3
     (held,) = world.claim(first)
-    record(world, held, 0, test_loss=2.0)
+    world.record(held, 0, test_loss=2.0)
     world.ship()
     assert world.there(first).info.status == "RUNNING"
     assert world.there(first).data.metrics == {"test/loss": 2.0}
-    record(world, held, 1, test_loss=None, train_loss=0.5)
+    world.record(held, 1, test_loss=None, train_loss=0.5)
     world.finish(held)
     assert world.run(first).status == "RUNNING"
     world.ship()
@@ -181,7 +106,7 @@ def all_finish(world, scores):
     """The waiting runs end with these validation losses, in order, and the experiment's keepsakes are asked for."""
     waiting = [run for run in queries.all_runs(world.store, world.experiment.id) if run.status == "SCHEDULED"]
     for run, loss in zip(world.claim(*waiting), scores, strict=True):
-        record(world, run, 1, val_loss=loss, test_loss=loss)
+        world.record(run, 1, val_loss=loss, test_loss=loss)
         world.finish(run)
     world.ship()
     keepsakes.keep(world.store)
@@ -211,7 +136,7 @@ def test_the_best_run_alone_bears_the_tag_and_the_report(world, method, tmp_path
     questions.extend(world.store, world.experiment.id, seeds=1)
     all_finish(world, [0.05])
     if method is not None:
-        world.shipper._tracking = Cut(world.shipper._tracking, method)
+        world.cut(method)
         with pytest.raises(TrackingUnavailable):
             world.shipper.turn()
     world.ship()
@@ -271,94 +196,6 @@ def test_cancelled_while_its_outcome_is_on_the_way(world):
     assert world.there(first).info.status == world.run(first).status == "KILLED"
 
 
-class Cut:
-    """A tracking whose answers get lost: `method` does its work in MLflow, then fails, the first `times`."""
-
-    def __init__(self, tracking, method, times=1):
-        self.tracking, self.method, self.times = tracking, method, times
-
-    def __getattr__(self, name):
-        real = getattr(self.tracking, name)
-        if name != self.method:
-            return real
-
-        def cut(*args, **kwargs):
-            answer = real(*args, **kwargs)
-            if self.times:
-                self.times -= 1
-                raise TrackingUnavailable("the answer was lost")
-            return answer
-
-        return cut
-
-
-@pytest.mark.parametrize(
-    "method", ["ensure_experiment", "create_run", "log", "log_dataset", "upload", "set_status"]
-)
-@pytest.mark.parametrize("crash", [False, True], ids=["again", "another"])
-def test_a_lost_answer_doubles_nothing(world, mlflow_server, method, crash, monkeypatch):
-    """Whether the same shipper tries again or, its process gone, another one takes over."""
-    monkeypatch.setattr(shipping, "LEASE_SECONDS", 0.05)
-    first, *_ = world.submit(sweep={"seeds": 1})
-    (held,) = world.claim(first)
-    record(world, held, 0, test_loss=2.0)
-    record(world, held, 1, test_loss=1.0, train_loss=0.5)
-    world.finish(held)
-    world.shipper._tracking = Cut(world.shipper._tracking, method)
-    with pytest.raises(TrackingUnavailable):
-        world.shipper.turn()
-    assert world.run(first).status == "RUNNING"
-    if crash:
-        world.shipper = world.new_shipper(mlflow_server.url)
-        world.shipper._name = "another"
-        time.sleep(0.1)
-    world.ship()
-    assert world.run(first).status == "FINISHED"
-    (run,) = world.all_there()
-    assert run.info.status == "FINISHED"
-    for key, points in {"test/loss": [(0, 2.0), (1, 1.0)], "train/loss": [(1, 0.5)]}.items():
-        history = world.client.get_metric_history(run.info.run_id, key)
-        assert [(point.step, point.value) for point in history] == points
-    assert len(run.inputs.dataset_inputs) == 1
-
-
-def test_what_another_shipper_left_unsaid_is_remembered_until_the_run_is_carried(
-    world, mlflow_server, monkeypatch
-):
-    """Taken over in one turn, carried in a later one: MLflow may have its run all the same."""
-    monkeypatch.setattr(shipping, "LEASE_SECONDS", 0.05)
-    (first,) = world.submit(sweep={"seeds": 1})
-    world.claim(first)
-    world.shipper._tracking = Cut(world.shipper._tracking, "create_run")
-    with pytest.raises(TrackingUnavailable):
-        world.shipper.turn()
-    time.sleep(0.1)
-    world.shipper = Shipper(world.store, world.spool, Tracking(mlflow_server.url, timeout_s=5), settle=0.3)
-    world.shipper._name = "another"
-    assert world.shipper.turn() == 0, "it changed just now"
-    time.sleep(0.4)
-    world.ship()
-    assert world.run(first).mlflow_status == "RUNNING"
-    assert len(world.all_there()) == 1
-
-
-def test_two_shippers_at_once_make_one_run_each(world, mlflow_server, tmp_path):
-    world.submit(sweep={"seeds": 20})
-    there = Spool.open(tmp_path / "elsewhere")
-    other = Shipper(world.store, there, Tracking(mlflow_server.url), settle=0.0)
-    other._name = "another"
-    threads = [
-        threading.Thread(target=lambda s=s: [s.turn() for _ in range(3)]) for s in (world.shipper, other)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    other.close()
-    world.ship()
-    assert len({run.data.tags["gradus.run_id"] for run in world.all_there()}) == len(world.all_there()) == 20
-
-
 def test_the_files_of_another_spool_are_waited_for(world):
     first, *_ = world.submit(sweep={"seeds": 1})
     (held,) = operations.claim(world.store, [first.id], worker="w", spool="far away", lease_seconds=60)
@@ -366,18 +203,6 @@ def test_the_files_of_another_spool_are_waited_for(world):
     for _ in range(3):
         world.shipper.turn()
     assert world.run(first).status == "RUNNING"
-
-
-def test_a_run_deleted_by_hand_in_mlflow_still_ends_here(world):
-    first, *_ = world.submit(sweep={"seeds": 1})
-    world.ship()
-    world.client.delete_run(world.run(first).mlflow_run_id)
-    (held,) = world.claim(first)
-    record(world, held, 1, test_loss=1.0)
-    world.finish(held)
-    for _ in range(12):
-        world.shipper.turn()
-    assert world.run(first).status == "FINISHED"
 
 
 def test_a_deleted_experiment_goes_in_both(world):
@@ -396,7 +221,7 @@ def test_a_deleted_experiment_goes_in_both(world):
 def test_artifacts_go_after_their_time_and_the_numbers_stay(world):
     first, *_ = world.submit(sweep={"seeds": 1})
     (held,) = world.claim(first)
-    record(world, held, 1, test_loss=1.0)
+    world.record(held, 1, test_loss=1.0)
     world.finish(held)
     world.ship()
     world.shipper.expire(days=1.0)
@@ -442,7 +267,7 @@ def test_mlflow_away_and_back(world, mlflow_server, tmp_path):
     try:
         mlflow_server.stop()
         for run in world.claim(first, second):
-            record(world, run, 1, test_loss=1.0)
+            world.record(run, 1, test_loss=1.0)
             world.finish(run)
         operations.cancel_run(world.store, third.id)
         time.sleep(2)

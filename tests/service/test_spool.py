@@ -51,9 +51,15 @@ def test_checkpoints(tmp_path):
     spool = Spool.open(tmp_path)
     first = spool.put_checkpoint("r1", 1, 5, b"five")
     second = spool.put_checkpoint("r1", 1, 10, b"ten")
-    spool.forget_checkpoints("r1", keep=second)
+    newer = spool.put_checkpoint("r1", 1, 11, b"eleven")  # written, and not yet noted
+    spool.forget_checkpoints("r1", before=second)
     assert spool.checkpoint("r1", first) is None
     assert spool.checkpoint("r1", second) == b"ten"
+    assert spool.checkpoint("r1", newer) == b"eleven"
+    spool.put("r1", 2, "spec.yaml", b"")
+    spool.forget("r1", 1)
+    assert spool.checkpoint("r1", newer) is None
+    assert len(spool.artifacts("r1", 2)) == 1
 
 
 def test_one_shipper_at_a_time(tmp_path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select
+from datetime import UTC, datetime
+
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
 
 from service.lifecycle import ENDED_STAGES, Experiment, Run
 from service.store import mapper
@@ -89,14 +91,24 @@ def experiments_to_keep(store: Store, *, limit: int = 20) -> list[Experiment]:
     return counted(store, statement.order_by(experiments.c.created_at.desc()).limit(limit))
 
 
-def experiments_ended_before(store: Store, seconds: float, *, limit: int = 1000) -> list[Experiment]:
-    """Experiments in MLflow whose last run was over so many seconds ago."""
-    mine = runs.c.experiment_id == experiments.c.id
-    lately = or_(runs.c.ended_at.is_(None), runs.c.ended_at > later(-seconds))
-    statement = select(experiments).where(
-        experiments.c.deleted_at.is_(None),
-        experiments.c.mlflow_experiment_id.is_not(None),
-        exists().where(mine),
-        ~exists().where(mine, lately),
+def experiments_ended_before(store: Store, seconds: float) -> list[tuple[Experiment, datetime]]:
+    """Experiments in MLflow whose last run was over so many seconds ago, each with when it was."""
+    ended = (
+        select(runs.c.experiment_id, func.max(runs.c.ended_at).label("at"))
+        .group_by(runs.c.experiment_id)
+        .having(func.count() == func.count(runs.c.ended_at), func.max(runs.c.ended_at) <= later(-seconds))
+        .subquery()
     )
-    return counted(store, statement.order_by(experiments.c.created_at).limit(limit))
+    statement = (
+        select(experiments)
+        .join(ended, ended.c.experiment_id == experiments.c.id)
+        .where(experiments.c.deleted_at.is_(None), experiments.c.mlflow_experiment_id.is_not(None))
+        .order_by(experiments.c.created_at)
+    )
+    rows = store.read(lambda connection: connection.execute(select(ended)).all())
+    last = {row.experiment_id: row.at for row in rows}
+    return [
+        (one, datetime.fromtimestamp(last[one.id], UTC))
+        for one in counted(store, statement)
+        if one.id in last
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, func, select
 
 from service.errors import NotFound
-from service.lifecycle import Certificate, Request, RunStatus, Worker
+from service.lifecycle import RETIRED, Certificate, Request, RunStatus, Worker
 from service.store import mapper
 from service.store.clock import db_now
 from service.store.engine import Store
@@ -22,7 +22,8 @@ def ping(store: Store) -> float:
 
 def read_workers(connection: Connection, alive_seconds: float = ALIVE_SECONDS) -> list[Worker]:
     now = float(connection.scalar(select(db_now())) or 0.0)
-    rows = connection.execute(select(workers_table).order_by(workers_table.c.name))
+    there = workers_table.c.state != RETIRED
+    rows = connection.execute(select(workers_table).where(there).order_by(workers_table.c.name))
     return [mapper.to_worker(row, now=now, alive_seconds=alive_seconds) for row in rows]
 
 

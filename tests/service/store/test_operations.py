@@ -421,6 +421,9 @@ def test_a_spool_that_is_served_is_waited_for_however_long_mlflow_is_away(store,
     time.sleep(0.2)
     ops.beat(store, Worker("w1", spool="here"))
     assert ops.forget_stranded(store, 0.15) == {}
+    ops.retire(store, "w1")
+    assert ops.forget_stranded(store, 0.15) == {}, "it was served until just now"
+    assert [worker.name for worker in ops.workers(store)] == ["w2"]
     assert queries.get_run(store, run_id).committed_at is not None
     time.sleep(0.2)
     assert list(ops.forget_stranded(store, 0.15)) == [run_id]
