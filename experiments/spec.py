@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import Field, PrivateAttr, ValidationError
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationError
+from pydantic_core import PydanticCustomError
 
 from experiments.datasets import DatasetSpec, DataShape
 from experiments.errors import Problem, SpecError
@@ -42,7 +45,21 @@ from experiments.losses import LossSpec
 from experiments.optimizers import OptimizerSpec, RMSprop
 from experiments.runs import Point, RunSpec
 
-Tag = Annotated[str, Field(min_length=1, max_length=200)]
+
+def _tag_name(name: str) -> str:
+    """As MLflow takes them: it makes paths of names, each with one spelling."""
+    if re.fullmatch(r"[\w.\-/ :]+", name) and posixpath.normpath(name) == name and name[0] not in "/.":
+        return name
+    raise PydanticCustomError(
+        "tag_name",
+        "MLflow takes no tag of this name",
+        {
+            "allowed": "letters, digits and _ - . / : and spaces, not beginning with . or /, nor // or /. within"
+        },
+    )
+
+
+Tag = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_tag_name)]
 TagValue = Annotated[str, Field(max_length=2000)]
 
 

@@ -12,6 +12,7 @@ MLflow's answers become two errors of `service.mlflow_cards`: `TrackingUnavailab
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -192,7 +193,7 @@ class Tracking:
         points = [
             Metric(m.key, float("nan") if m.value is None else m.value, m.at_ms, m.step) for m in metrics
         ]
-        pairs = [Param(k, str(v)[:PARAM_LENGTH]) for k, v in (params or {}).items()]
+        pairs = [Param(param_name(k), str(v)[:PARAM_LENGTH]) for k, v in (params or {}).items()]
         labels = [RunTag(k, v[:TAG_LENGTH]) for k, v in (tags or {}).items()]
         # MLflow takes 1,000 items in one call, whatever their kind.
         while points or pairs or labels:
@@ -346,6 +347,11 @@ def save_keras_model(
         outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, *output_shape))]),
     )
     mlflow.keras.save_model(model, str(folder), signature=signature, pip_requirements=list(requirements))
+
+
+def param_name(field: str) -> str:
+    """What a field is called in MLflow, which takes no brackets: `model.layers[0].units` is `model.layers.0.units`."""
+    return re.sub(r"\[(\d+)\]", r".\1", field)
 
 
 def _ref(run: MlflowRun) -> RunRef:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, exists, func, insert, select, update
 
 from service.store.clock import db_now
+from service.store.queries import not_done
 from service.store.tables import experiments, idempotency, runs
 
 
@@ -101,7 +102,7 @@ def delete_keys(connection: Connection, older_than: float) -> int:
 
 def purge(connection: Connection, id: str) -> bool:
     """Remove a deleted experiment with all that hangs on it, once no run of it is open."""
-    still = exists().where(runs.c.experiment_id == id, runs.c.status.in_(["SCHEDULED", "RUNNING"]))
+    still = exists().where(runs.c.experiment_id == id, not_done())
     gone = connection.execute(
         delete(experiments).where(experiments.c.id == id, experiments.c.deleted_at.is_not(None), ~still)
     ).rowcount

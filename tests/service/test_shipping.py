@@ -205,6 +205,31 @@ def test_the_files_of_another_spool_are_waited_for(world):
     assert world.run(first).status == "RUNNING"
 
 
+def test_a_deleted_experiment_goes_though_mlflow_never_heard_of_a_run_that_was_in_training(world):
+    first, *_ = world.submit()
+    (held,) = world.claim(first)
+    operations.delete_experiment(world.store, world.experiment.id)
+    world.shipper.turn()
+    assert queries.get_runs(world.store, [first.id]) != {}, "it is in training"
+    world.finish(held)
+    for _ in range(2):
+        world.shipper.turn()
+    assert queries.get_runs(world.store, [first.id]) == {}
+    world.shipper.sweep()
+    assert world.spool.run_ids() == []
+
+
+def test_a_swept_field_with_an_index_has_a_name_that_mlflow_takes(world):
+    sweep = {"model.layers[0].units": [2, 3]}
+    layers = [{"type": "dense", "units": 2}, {"type": "dense", "units": 1}]
+    runs = world.claim(*world.submit(model={"layers": layers}, sweep=sweep))
+    for run in runs:
+        world.finish(run)
+    world.ship()
+    assert [world.there(run).data.params["model.layers.0.units"] for run in runs] == ["2", "3"]
+    assert {world.run(run).status for run in runs} == {"FINISHED"}
+
+
 def test_a_deleted_experiment_goes_in_both(world):
     first, *_ = world.submit()
     world.ship()

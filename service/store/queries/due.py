@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, selec
 
 from service.lifecycle import ENDED_STAGES, Experiment, Run
 from service.store import mapper
-from service.store.clock import later
+from service.store.clock import db_now, later
 from service.store.engine import Store
 from service.store.queries.experiments import counted
 from service.store.tables import experiments, runs
@@ -36,6 +36,15 @@ def shippable(spool: str) -> ColumnElement[bool]:
     )
 
 
+def not_done() -> ColumnElement[bool]:
+    """The runs of a deleted experiment that it waits for. One that MLflow never heard of and whose training is over is
+    not among them: nobody carries it, so nobody will end it. Unless a shipper has it in its hands just now.
+    """
+    carried = runs.c.shipper.is_not(None) & (runs.c.ship_lease_expires_at > db_now())
+    unheard = runs.c.committed_at.is_not(None) & runs.c.mlflow_run_id.is_(None) & ~carried
+    return runs.c.status.in_(["SCHEDULED", "RUNNING"]) & ~unheard
+
+
 SHIP_ORDER = (
     (runs.c.committed_at.is_(None) & (runs.c.status == "RUNNING")),
     (runs.c.status == "SCHEDULED"),
@@ -54,13 +63,8 @@ def experiments_to_ship(store: Store, *, limit: int = 50) -> list[Experiment]:
 def experiments_to_purge(store: Store, *, limit: int = 50) -> list[Experiment]:
     """Deleted experiments whose runs are over, here and as far as MLflow knows them: ready to be removed there too,
     and then for good (`operations.purge_experiment`)."""
-    open_ = exists().where(
-        runs.c.experiment_id == experiments.c.id,
-        or_(
-            runs.c.status.in_(["SCHEDULED", "RUNNING"]),
-            and_(runs.c.mlflow_run_id.is_not(None), runs.c.dirty),
-        ),
-    )
+    known = runs.c.mlflow_run_id.is_not(None) & runs.c.dirty
+    open_ = exists().where(runs.c.experiment_id == experiments.c.id, or_(not_done(), known))
     statement = select(experiments).where(experiments.c.deleted_at.is_not(None), ~open_)
     return counted(store, statement.order_by(experiments.c.deleted_at).limit(limit))
 

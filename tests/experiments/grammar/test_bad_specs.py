@@ -243,6 +243,11 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "training.stop.train_errors",
         "classifies nothing",
     ),
+    "a tag of no name": ({"tags": {"": "x"}}, "tags", "1"),
+    **{
+        f"the tag {name}": ({"tags": {name: "x"}}, f"tags.{name}", "letters, digits")
+        for name in ("course!", "/a", "a//b", "a/../b", "../a", ".", "a/")
+    },
     "no tag value": ({"tags": {"course": 3}}, "tags.course", "text"),
     "no name": ({"name": ""}, "name", "at least 1"),
     # sweeps
