@@ -124,13 +124,23 @@ def told(stack, run):
     return [(point.key, point.step, point.value) for point in points], weights
 
 
+def parted(log, start, run):
+    """Whether the worker has said since that byte of its log that it holds this attempt no longer."""
+    said = log.read_bytes()[start:].decode().splitlines()
+    mine = [line for line in said if run.id in line]
+    return any("lease lost" in line or "a newer attempt holds the run" in line for line in mine)
+
+
 def test_a_frozen_worker_wakes_up_too_late(stack):
     experiment = stack.post(stack.lasting(1, epochs=60))
     run = stack.wait_running(experiment)
     child = stack.child_of(run.worker)
     child.suspend()
     stack.wait(lambda: queries.get_run(stack.store, run.id).attempt > run.attempt)
+    log = stack.home / "logs" / f"{run.worker}.log"
+    before = log.stat().st_size
     child.resume()
+    stack.wait(lambda: parted(log, before, run))
     late = Committed(run.attempt, "FINISHED", "epochs", {"epochs": 999})
     assert operations.commit_many(stack.store, {run.id: late}) == {run.id}
     (done,) = stack.check(experiment)
