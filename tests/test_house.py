@@ -36,6 +36,8 @@ RUN_BY = {
     "cp .env.example .env": "tests/e2e/compose.py",
     "docker compose -f docker-compose.yml -f deploy/reachable.yml up -d": "tests/e2e/test_elsewhere.py",
     "docker compose -f deploy/worker.yml --env-file worker.env up -d": "tests/e2e/test_elsewhere.py",
+    "gradus keys create --local": "tests/service/cli/test_commands.py",
+    "GRADUS_AUTH_REQUIRED=true": "tests/service/store/test_replicas.py",
     "GRADUS_ADDRESS=": "tests/service/store/test_replicas.py",
     "gradus backup": "tests/e2e/test_backup.py",
     "docker compose stop worker maintenance": "tests/e2e/test_backup.py",

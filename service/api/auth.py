@@ -12,10 +12,14 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from service import operations
 from service.api.dependencies import SettingsDep, StoreDep
 from service.api.refusals import Forbidden, Unauthenticated
+from service.settings import Settings
 
 Scope = Literal["read", "write", "admin"]
 SCOPES: tuple[Scope, ...] = ("read", "write", "admin")
 REMEDY = "send `Authorization: Bearer KEY` or `X-API-Key: KEY`; `gradus keys create` makes one"
+
+PROXIED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
+"""Headers by which a proxy tells that it hands a request on."""
 
 _bearer = HTTPBearer(auto_error=False, description="a key made with `gradus keys create`")
 _header = APIKeyHeader(name="X-API-Key", auto_error=False, description="the same key in a header of its own")
@@ -46,6 +50,26 @@ class Principal:
             )
 
 
+def person_here(request: Request, settings: Settings) -> Principal:
+    """Who asks where no key is needed.
+
+    The bind address says that only this machine can ask, and a proxy makes that untrue: everybody who reaches it
+    would be the person at this machine. The `Host` header does not tell, since whoever asks chooses it.
+
+    Raises:
+        Forbidden: a proxy handed the request on.
+    """
+    told = next((name for name in PROXIED if name in request.headers), None)
+    if told is not None:
+        raise Forbidden(
+            f"this request came through a proxy (it has the header {told}), and this service asks nobody for a key;"
+            " keys are needed: set GRADUS_AUTH_REQUIRED=true and make a key with `gradus keys create`",
+            path=f"header.{told.lower()}",
+            allowed="requests from this machine, or a service that asks for keys",
+        )
+    return Principal("", frozenset(SCOPES), settings.quota_queued_runs)
+
+
 def principal(
     request: Request,
     settings: SettingsDep,
@@ -57,12 +81,13 @@ def principal(
 
     Raises:
         Unauthenticated: no key where one is needed, or one that is not known or was revoked.
+        Forbidden: no key, and a proxy handed the request on.
     """
     token = bearer.credentials if bearer is not None else header
     if not token:
         if settings.needs_key:
             raise Unauthenticated(f"this service asks for a key; {REMEDY}")
-        return Principal("", frozenset(SCOPES), settings.quota_queued_runs)
+        return person_here(request, settings)
     key = operations.authenticate(store, token)
     if key is None:
         raise Unauthenticated(f"the key is not known, or it was revoked; {REMEDY}")

@@ -19,7 +19,7 @@ from experiments.errors import GradusError, SpecError
 from experiments.grammar.preview import preview
 from experiments.spec import ExperimentSpec
 from service import operations, questions, report
-from service.api.auth import SCOPES, Principal
+from service.api.auth import Principal, person_here
 from service.api.dependencies import ExperimentId, SettingsDep, StoreDep
 from service.lifecycle import Experiment
 from service.mlflow_pages import MlflowPages
@@ -45,9 +45,13 @@ def _templates() -> jinja2.Environment:
 
 
 def visitor(request: Request, settings: SettingsDep, store: StoreDep) -> Principal | None:
-    """Who looks at the page; None where a key is needed and none, or a wrong one, was given."""
+    """Who looks at the page; None where a key is needed and none, or a wrong one, was given.
+
+    Raises:
+        Forbidden: no key is needed, and a proxy handed the request on.
+    """
     if not settings.needs_key:
-        return Principal("", frozenset(SCOPES), settings.quota_queued_runs)
+        return person_here(request, settings)
     key = operations.authenticate(store, request.cookies.get(COOKIE, ""))
     if key is None:
         return None

@@ -48,7 +48,7 @@ HEADERS: dict[HTTPStatus, dict[str, str]] = {
 DESCRIPTIONS: dict[int, str] = {
     400: "The request cannot be read.",
     401: "A key is needed: `Authorization: Bearer …` or `X-API-Key: …`.",
-    403: "The key does not allow this, or the request came from another site.",
+    403: "The key does not allow this, or the request came from another site or, without a key, through a proxy.",
     404: "There is no such thing.",
     405: "The address does not know this method.",
     409: "The present state does not allow this.",

@@ -18,7 +18,7 @@ class Unauthenticated(Refusal):
 
 
 class Forbidden(Refusal):
-    """The key's scopes do not reach this, the thing is another owner's, or another site sent the request."""
+    """The key's scopes do not reach this, the thing is another owner's, or a proxy sent the request without a key."""
 
 
 class WrongHost(Refusal):

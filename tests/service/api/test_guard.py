@@ -26,6 +26,24 @@ def test_another_site_may_not_change_anything(client, api):
     assert client.post(path, headers={"origin": api.url}).status_code == 202
 
 
+@pytest.mark.parametrize(
+    "told", ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "forwarded", "via", "x-real-ip"]
+)
+def test_without_keys_nothing_is_answered_through_a_proxy(api, client, told):
+    proxied = {told: "203.0.113.9", "host": "localhost"}
+    body = {"owner": "mallory", "scopes": ["admin"]}
+    answer = client.post("/v1/keys", json=body, headers=proxied)
+    assert answer.status_code == 403
+    assert "GRADUS_AUTH_REQUIRED=true" in answer.json()["detail"]
+    assert "gradus keys create" in answer.json()["detail"]
+    assert client.get("/", headers=proxied).status_code == 403
+    assert client.post("/start/submit", data={"spec": "{}"}, headers=proxied).status_code == 403
+    assert client.get("/livez", headers=proxied).status_code == 200
+    assert operations.list_keys(api.store) == []
+    with_key = {**proxied, **key(api, "ann", "read")}
+    assert client.get("/v1/experiments", headers=with_key).status_code == 200
+
+
 def test_answers_carry_safe_headers(client):
     headers = client.get("/livez").headers
     assert headers["x-content-type-options"] == "nosniff"

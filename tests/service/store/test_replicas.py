@@ -13,8 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service import operations
 from service.cli.client import parse_events
 from service.ports import free_port
+from service.store import Store
 from service.store.migrate import upgrade
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -29,23 +31,34 @@ WHO = "gradus-replica"
 
 
 class Replicas:
-    """Two of them, and a client that speaks to the proxy alone."""
+    """Two of them, and a client that speaks to the proxy alone, with a key."""
 
     def __init__(self, database_url: str, home: Path) -> None:
         upgrade(database_url)
+        store = Store(database_url)
+        _, secret = operations.create_key(store, owner="ann", scopes=["admin"])
+        store.close()
         kept = {name: value for name, value in os.environ.items() if not name.startswith("GRADUS_")}
         self.ports = [free_port(), free_port()]
         self.processes = [
             subprocess.Popen(
                 [sys.executable, "-m", "service.api"],
-                env={**kept, "GRADUS_HOME": str(home), "GRADUS_DATABASE_URL": database_url, "GRADUS_API_PORT": str(port)},
+                env={
+                    **kept,
+                    "GRADUS_HOME": str(home),
+                    "GRADUS_DATABASE_URL": database_url,
+                    "GRADUS_API_PORT": str(port),
+                    "GRADUS_AUTH_REQUIRED": "true",
+                    "GRADUS_ALLOWED_HOSTS": "127.0.0.1,localhost",
+                },
                 stderr=subprocess.DEVNULL,
             )
             for port in self.ports
-        ]  # fmt: skip
+        ]
         for port in self.ports:  # before the proxy sees one down and passes it over
             _wait(f"http://127.0.0.1:{port}")
-        proxy = f"http://127.0.0.1:{free_port()}"
+        port = free_port()
+        proxy = f"http://127.0.0.1:{port}"
         self.processes.append(
             subprocess.Popen(
                 [Path(sys.executable).with_name("caddy"), "run", "--config", ROOT / "deploy" / "Caddyfile"],
@@ -53,13 +66,14 @@ class Replicas:
                     **kept,
                     "XDG_CONFIG_HOME": str(home),
                     "XDG_DATA_HOME": str(home),
-                    "GRADUS_ADDRESS": proxy,
+                    "GRADUS_ADDRESS": f":{port}",  # whatever the client calls it
                     "GRADUS_REPLICAS": " ".join(f"127.0.0.1:{port}" for port in self.ports),
                 },
                 stderr=subprocess.DEVNULL,
             )
         )
-        self.http = httpx.Client(base_url=proxy, trust_env=False, timeout=30)
+        key = {"Authorization": f"Bearer {secret}"}
+        self.http = httpx.Client(base_url=proxy, headers=key, trust_env=False, timeout=30)
         _wait(proxy)
 
     def submit(self, **headers: str) -> httpx.Response:
@@ -109,9 +123,21 @@ def replicas(database_url: str, tmp_path: Path) -> Iterator[Replicas]:
 
 
 def test_they_are_one_api_also_when_one_dies(replicas: Replicas) -> None:
+    _nobody_gets_in_without_a_key(replicas)
     _a_key_makes_one_experiment(replicas)
     _a_tag_counts_with_both(replicas)
     _a_stream_goes_on_with_the_other(replicas)
+
+
+def _nobody_gets_in_without_a_key(replicas: Replicas) -> None:
+    """Also under the name by which the person at this machine calls it."""
+    for host in ("127.0.0.1", "localhost"):
+        with httpx.Client(
+            base_url=replicas.http.base_url, headers={"host": host}, trust_env=False
+        ) as anybody:
+            body = {"owner": "mallory", "scopes": ["admin"]}
+            assert anybody.post("/v1/keys", json=body).status_code == 401
+            assert anybody.get("/v1/experiments").status_code == 401
 
 
 def _a_key_makes_one_experiment(replicas: Replicas) -> None:
