@@ -1,4 +1,4 @@
-"""What every request passes first: host name, origin, body size; and what every answer carries.
+"""What every request passes first: host name, origin, address, body size; and what every answer carries.
 
 A browser on this machine can be made to send requests to a loopback port: by a name that resolves to 127.0.0.1
 (DNS rebinding; refused by the `Host` header) and by a form or script of another site (refused by `Origin`, for
@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from experiments.errors import Problem
 from service.api.problems import respond
 from service.settings import LOOPBACK, Settings
 
@@ -56,6 +57,14 @@ def host_name(header: str) -> str:
         return ""
 
 
+def same_site(origin: str, host: str) -> bool:
+    """Whether a page of `origin` is one of ours; an origin that is malformed is not."""
+    try:
+        return urlsplit(origin).netloc == host
+    except ValueError:
+        return False
+
+
 class Guard:
     """ASGI middleware. Answers are problem details, also here."""
 
@@ -73,35 +82,36 @@ class Guard:
         try:
             refusal = self._refusal(scope)
             if refusal is not None:
-                status, detail = refusal
+                status, problem = refusal
                 if status == 413:
                     await counted.drain()
-                await respond(Request(scope), status, detail)(scope, receive, answered.send)
+                await respond(Request(scope), status, str(problem), (problem,))(scope, receive, answered.send)
             else:
                 await self.app(scope, counted.receive, answered.send)
         finally:
             answered.log()
 
-    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+    def _refusal(self, scope: Scope) -> tuple[int, Problem] | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if self.hosts and host_name(host) not in self.hosts:
-            allowed = ", ".join(sorted(self.hosts))
-            return (
-                421,
-                f"this service does not answer to the host {host!r}; it does to {allowed} (GRADUS_ALLOWED_HOSTS)",
-            )
+            found = f"this service does not answer to the host {host!r}"
+            return 421, Problem("header.host", f"{found} (GRADUS_ALLOWED_HOSTS)", sorted(self.hosts))
         origin = headers.get("origin")
-        if origin is not None and scope["method"] not in SAFE and urlsplit(origin).netloc != host:
-            return 403, f"a page of {origin} may not change anything here; only pages of http://{host} may"
+        if origin is not None and scope["method"] not in SAFE and not same_site(origin, host):
+            found = f"a page of {origin} may not change anything here"
+            return 403, Problem("header.origin", found, f"pages of http://{host}")
+        # PostgreSQL has no text with NUL in it, so nothing has such a name; half a surrogate pair never gets here.
+        if "\0" in scope["path"]:
+            return 404, Problem("path", "nothing has an address with the character NUL (%00) in it")
+        if b"%00" in scope["query_string"]:
+            return 422, Problem("query", "the character NUL (%00) is in it", "text without NUL")
         length = headers.get("content-length", "0")
         if not length.isdecimal():
-            return 400, f"the Content-Length {length!r} is not a number"
+            return 400, Problem("header.content-length", f"{length!r} is not a number", "a number of bytes")
         if int(length) > self.limit:
-            return (
-                413,
-                f"the body has {length} bytes; at most {self.limit} are allowed (GRADUS_MAX_BODY_BYTES)",
-            )
+            found = f"the body has {length} bytes (GRADUS_MAX_BODY_BYTES)"
+            return 413, Problem("", found, f"at most {self.limit}")
         return None
 
 

