@@ -1,4 +1,8 @@
-"""What a worker does for a person who waits: predictions and pictures. A request is a row; a worker fills it in."""
+"""What a worker does for a person who waits: predictions and pictures. A request is a row; a worker fills it in.
+
+Those who wait hold no thread: the API has 40, and every other request needs one. So what reads the database once is a
+dependency, which FastAPI runs in a thread, and the waiting is async.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,9 @@ import time
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+import anyio
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, Field
 
 from service import operations
@@ -21,7 +27,7 @@ from service.lifecycle import Run, RunStatus
 from service.store import Store, queries
 
 router = APIRouter(prefix="/v1", tags=["requests"])
-POLL_SECONDS = 0.1
+POLL_SECONDS = (0.1, 1.0)  # between two looks, at first and at most
 Wait = Annotated[float, Query(ge=0, le=60, description="seconds to wait for the result before it is a 202")]
 
 
@@ -50,40 +56,52 @@ ACCEPTED: dict[int | str, dict[str, Any]] = {
 }
 
 
+def prediction(id: RunId, who: Writer, body: Inputs, store: StoreDep) -> Work:
+    run = finished(queries.get_run(store, id))
+    return operations.create_request(store, run.id, kind="predict", payload=body.model_dump())
+
+
+def pictures(id: RunId, who: Writer, store: StoreDep) -> Work:
+    run = finished(queries.get_run(store, id))
+    return operations.create_request(store, run.id, kind="plot", payload={})
+
+
+def known(id: Annotated[str, Path(max_length=100)], who: Reader, store: StoreDep) -> Work:
+    return queries.get_request(store, id)
+
+
 @router.post(
     "/runs/{id}/predict", response_model=WorkOut, responses={**ACCEPTED, **documented(404, 409, 502)}
 )
-def predict(
-    id: RunId,
-    who: Writer,
-    body: Inputs,
+async def predict(
+    work: Annotated[Work, Depends(prediction)],
     store: StoreDep,
     place: PlaceDep,
     response: Response,
     wait: Wait = 20.0,
 ) -> WorkOut:
     """The trained network's outputs for inputs, computed by a worker from the stored weights."""
-    run = finished(queries.get_run(store, id))
-    work = operations.create_request(store, run.id, kind="predict", payload=body.model_dump())
-    return answer(store, place, response, work, wait)
+    return await answer(store, place, response, work, wait)
 
 
 @router.post("/runs/{id}/plot", response_model=WorkOut, responses={**ACCEPTED, **documented(404, 409, 502)})
-def plot(
-    id: RunId, who: Writer, store: StoreDep, place: PlaceDep, response: Response, wait: Wait = 20.0
+async def plot(
+    work: Annotated[Work, Depends(pictures)],
+    store: StoreDep,
+    place: PlaceDep,
+    response: Response,
+    wait: Wait = 20.0,
 ) -> WorkOut:
     """The run's pictures from stored data, as base64 PNG and in MLflow; nothing is trained again."""
-    run = finished(queries.get_run(store, id))
-    work = operations.create_request(store, run.id, kind="plot", payload={})
-    return answer(store, place, response, work, wait)
+    return await answer(store, place, response, work, wait)
 
 
 @router.get("/requests/{id}", response_model=WorkOut, responses=documented(404, 502))
-def read(
-    id: Annotated[str, Path(max_length=100)], who: Reader, store: StoreDep, place: PlaceDep, wait: Wait = 0.0
+async def read(
+    work: Annotated[Work, Depends(known)], store: StoreDep, place: PlaceDep, wait: Wait = 0.0
 ) -> WorkOut:
     """A request, waited for up to `wait` seconds."""
-    return work_out(place, settled(store, queries.get_request(store, id), wait))
+    return work_out(place, await settled(store, work, wait))
 
 
 def finished(run: Run) -> Run:
@@ -99,25 +117,27 @@ def finished(run: Run) -> Run:
     return run
 
 
-def answer(store: Store, place: Place, response: Response, work: Work, wait: float) -> WorkOut:
+async def answer(store: Store, place: Place, response: Response, work: Work, wait: float) -> WorkOut:
     """The result if it comes in time; else 202 with where to ask again."""
-    work = settled(store, work, wait)
+    work = await settled(store, work, wait)
     if work.status != "done":
         response.status_code = 202
         response.headers["Location"] = place.at(f"/v1/requests/{work.id}")
     return work_out(place, work)
 
 
-def settled(store: Store, work: Work, wait: float) -> Work:
+async def settled(store: Store, work: Work, wait: float) -> Work:
     """The request as it is once done, or after `wait` seconds.
 
     Raises:
         RequestFailed: a worker tried and could not.
     """
-    until = time.monotonic() + wait
-    while work.status in ("queued", "running") and time.monotonic() < until:
-        time.sleep(POLL_SECONDS)
-        work = queries.get_request(store, work.id)
+    began = time.monotonic()
+    first, longest = POLL_SECONDS
+    while work.status in ("queued", "running") and (waited := time.monotonic() - began) < wait:
+        # In proportion to what was waited: many who wait for long do not keep the database busy.
+        await anyio.sleep(min(max(first, waited / 10), longest, wait - waited))
+        work = await run_sync(queries.get_request, store, work.id)
     if work.status == "failed":
         raise RequestFailed(work.error or "the worker gave no reason")
     return work

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from service import operations
 from service.store import queries
@@ -50,6 +51,28 @@ def test_without_a_worker_there_is_a_place_to_ask_again(client, api):
     done = client.get(answer.json()["links"]["self"] + "?wait=10")
     worker.join()
     assert done.json()["result"] == {"outputs": [[1.0]]}
+
+
+def test_those_who_wait_hold_nobody_else_up(client, api):
+    """More of them than the API has threads (40), and they get their results."""
+    run = finished_run(api)
+    work = client.post(f"/v1/runs/{run.id}/predict?wait=0", json={"inputs": [[0.0] * 64]}).json()["id"]
+
+    def wait(_):
+        with api.client() as reader:
+            return reader.get(f"/v1/requests/{work}?wait=15").json()["status"]
+
+    with ThreadPoolExecutor(45) as readers:
+        waiting = [readers.submit(wait, number) for number in range(45)]
+        time.sleep(1)
+        asked = time.monotonic()
+        assert client.get("/livez").status_code == 200
+        assert client.get("/v1/experiments").status_code == 200
+        took = time.monotonic() - asked
+        assert not any(one.done() for one in waiting), "they all wait still"
+        work_off(api, result={"outputs": [[1.0]]}).join()
+        assert {one.result() for one in waiting} == {"done"}
+    assert took < 5
 
 
 def test_what_a_worker_cannot_do_is_said(client, api):
