@@ -111,21 +111,30 @@ def _advance(store: Store, experiment: Experiment) -> bool:
 
 
 def extend(
-    store: Store, experiment_id: str, *, seeds: int | None = None, quota: int | None = None
+    store: Store,
+    experiment_id: str,
+    *,
+    seeds: int | None = None,
+    quota: int | None = None,
+    max_runs: int | None = None,
 ) -> Experiment:
     """Queue the next planned look, also past the budget or where all is decided; without a question `seeds`
     more.
 
     Raises:
         NotFound; Conflict: a stage is still running, the last planned look is done, or a number of seeds
-        was given where looks are planned (or none where they are not); QuotaExceeded.
+        was given where looks are planned (or none where they are not); SpecError: the experiment would have more
+        than `max_runs` runs; QuotaExceeded.
     """
     experiment = queries.get_experiment(store, experiment_id)
     spec = experiment.experiment_spec()
     question = question_of(spec)
     runs = queries.all_runs(store, experiment.id)
     if question is None:
-        points, stage, plan = _more_seeds(spec, runs, seeds), experiment.stage, None
+        chosen, first, seeds = _more_seeds(spec, runs, seeds)
+        _check_size(experiment, len(chosen) * seeds, max_runs)
+        points = tuple(spec.point(levels, seed) for levels in chosen for seed in range(first, first + seeds))
+        stage, plan = experiment.stage, None
     else:
         if seeds is not None:
             planned = ", ".join(map(str, question.looks))
@@ -143,6 +152,7 @@ def extend(
             raise Conflict(
                 f"the last planned look ({question.looks[-1]} seeds) is done; ask a new question for more"
             )
+        _check_size(experiment, len(next_stage.asks), max_runs)
         points, stage, plan = _points(spec, next_stage), next_stage.name, plan_of(question, now)
     operations.add_runs(
         store, experiment.id, points, stage=stage, expected_stage=experiment.stage, plan=plan, quota=quota
@@ -150,7 +160,21 @@ def extend(
     return queries.get_experiment(store, experiment.id)
 
 
-def _more_seeds(spec: ExperimentSpec, runs: list[Run], seeds: int | None) -> tuple[Point, ...]:
+def _check_size(experiment: Experiment, more: int, allowed: int | None) -> None:
+    """Before a point is built: a hundred thousand of them take minutes and gigabytes. Raises SpecError."""
+    whole = experiment.n_runs + more
+    if allowed is not None and whole > allowed:
+        raise SpecError.one(
+            "",
+            f"the experiment has {experiment.n_runs:,} runs and would have {whole:,}",
+            f"at most {allowed:,} runs of one experiment (GRADUS_MAX_RUNS)",
+        )
+
+
+def _more_seeds(
+    spec: ExperimentSpec, runs: list[Run], seeds: int | None
+) -> tuple[list[dict[str, object]], int, int]:
+    """The combinations of levels, the first seed that none of them has, and how many seeds are asked for."""
     if seeds is None:
         raise Conflict("no question is fixed, so there is no planned look; say how many seeds more")
     if spec.sweep is not None and spec.sweep.strategy == "random":
@@ -158,11 +182,11 @@ def _more_seeds(spec: ExperimentSpec, runs: list[Run], seeds: int | None) -> tup
     first = max((seed_of(run) for run in runs), default=spec.seed) + 1
     axes = spec.axes()
     combinations = itertools.product(*axes.values())
-    chosen = [
+    chosen: list[dict[str, object]] = [
         {name: level.label if name == "case" else level.value for name, level in zip(axes, one, strict=True)}
         for one in combinations
     ]
-    return tuple(spec.point(levels, seed) for levels in chosen for seed in range(first, first + seeds))
+    return chosen, first, seeds
 
 
 def _points(spec: ExperimentSpec, stage: Stage) -> tuple[Point, ...]:

@@ -61,10 +61,18 @@ def read_report(
 
 @router.post("/extend", status_code=202, response_model=ExperimentOut, responses=documented(404, 409, 429))
 def extend(
-    id: ExperimentId, who: Writer, store: StoreDep, place: PlaceDep, body: Extension | None = None
+    id: ExperimentId,
+    who: Writer,
+    store: StoreDep,
+    settings: SettingsDep,
+    place: PlaceDep,
+    body: Extension | None = None,
 ) -> ExperimentOut:
     """Queue the next planned look, or `seeds` more where no question is fixed. Equal runs are reused, not repeated."""
     experiment = queries.get_experiment(store, id)
     who.check_owns(experiment.owner)
-    extended = questions.extend(store, experiment.id, seeds=body.seeds if body else None, quota=who.quota)
+    seeds = body.seeds if body else None
+    extended = questions.extend(
+        store, experiment.id, seeds=seeds, quota=who.quota, max_runs=settings.max_runs
+    )
     return place.experiment(extended)

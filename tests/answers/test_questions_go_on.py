@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import time
 from collections import Counter
 
 import httpx
@@ -93,6 +94,30 @@ def test_without_a_question_extend_adds_seeds(world):
     extended = questions.extend(world.store, experiment.id, seeds=2)
     assert (extended.stage, extended.n_runs) == ("grid", 3 + 6)
     assert {run.spec["seed"] for run in queries.all_runs(world.store, experiment.id)} == {4, 5, 6}
+
+
+def test_extend_keeps_to_the_runs_of_one_experiment(world, serve):
+    """Three runs, ten allowed: two seeds more make nine. Refused before a run is built: 10,000 seeds take a minute."""
+    url = serve(max_runs=10)
+    experiment = world.submit(world.QUESTION.split("compare:")[0])
+    with httpx.Client(base_url=f"{url}/v1/experiments/{experiment.id}", trust_env=False) as client:
+        asked = time.process_time()
+        refused = client.post("/extend", json={"seeds": 10_000})
+        assert refused.status_code == 422
+        assert time.process_time() - asked < 2
+        (finding,) = refused.json()["errors"]
+        assert "has 3 runs and would have 30,003" in finding["message"]
+        assert finding["allowed"] == "at most 10 runs of one experiment (GRADUS_MAX_RUNS)"
+        assert client.post("/extend", json={"seeds": 2}).json()["n_runs"] == 9
+        assert client.post("/extend", json={"seeds": 1}).status_code == 422
+    assert queries.get_experiment(world.store, experiment.id).n_runs == 9
+
+
+def test_a_look_that_is_larger_than_an_experiment_may_be_is_not_queued(world):
+    experiment = world.ask(world.QUESTION)
+    with pytest.raises(SpecError, match=r"has 39 runs and would have 54 \(allowed: at most 50 runs"):
+        questions.extend(world.store, experiment.id, max_runs=50)
+    assert questions.extend(world.store, experiment.id, max_runs=54).stage == "look-2"
 
 
 def test_seeds_that_exist_add_no_run(world):
