@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 import structlog
 
+from experiments.errors import GradusError
 from service import depths, operations
 from service.lifecycle import Experiment, Run, RunStatus
 from service.store import Store, queries
@@ -30,18 +31,26 @@ of the test data is not what it was chosen by."""
 
 
 def keep(store: Store) -> int:
-    """Ask for the keepsakes of experiments that are over; how many requests that made."""
+    """Ask for the keepsakes of experiments that are over; how many requests that made.
+
+    One of which that cannot be said is logged and gets none, so that the others get theirs.
+    """
     asked = 0
     for experiment in queries.experiments_to_keep(store):
         if not experiment.is_settled:  # a question between two stages: the best run is not known yet
             continue
         finished = [run for run in queries.all_runs(store, experiment.id) if run.status == RunStatus.FINISHED]
-        wanted = wishes(experiment, finished)
+        try:
+            wanted = wishes(experiment, finished)
+        except GradusError as error:
+            log.error("no keepsakes", experiment=experiment.id, error=str(error))
+            wanted = []
         for kind, run_id in wanted:
             operations.create_request(store, run_id, kind=kind, payload={})
         operations.kept(store, experiment.id, finished=len(finished))
         asked += len(wanted)
-        log.info("keepsakes asked for", experiment=experiment.id, requests=len(wanted))
+        if wanted:
+            log.info("keepsakes asked for", experiment=experiment.id, requests=len(wanted))
     return asked
 
 

@@ -194,10 +194,11 @@ class Experiment:
     replayed: bool = False
 
     def experiment_spec(self) -> ExperimentSpec:
-        """The stored spec as an ExperimentSpec."""
+        """The stored spec as an ExperimentSpec. It was held against the limits when it was accepted."""
+        from experiments.grammar.limits import UNLIMITED
         from experiments.spec import ExperimentSpec
 
-        return ExperimentSpec.parse(self.spec)
+        return ExperimentSpec.parse(self.spec, UNLIMITED)
 
     @property
     def is_over(self) -> bool:

@@ -13,10 +13,10 @@ import structlog
 from experiments.comparing.questions import Question, question_of
 from experiments.comparing.stages import Stage, Wait
 from experiments.comparing.standing import Progress, forced_look, progress
-from experiments.errors import Problem, SpecError
+from experiments.errors import GradusError, Problem, SpecError
 from experiments.spec import ExperimentSpec, Point
 from service import operations
-from service.errors import Conflict, StaleStage
+from service.errors import Conflict, StaleStage, StoreUnavailable
 from service.lifecycle import QUESTION_OVER, Experiment, Json, Run
 from service.results import results, seed_of
 from service.store import Store, queries
@@ -66,14 +66,24 @@ def least_runs(question: Question) -> int:
 
 
 def advance(store: Store) -> int:
-    """Queue the next stage of every question whose present stage has ended; how many questions moved."""
+    """Queue the next stage of every question whose present stage has ended; how many questions moved.
+
+    One that cannot go on is logged, once for each state it is in, and does not keep the others from going on.
+    """
     moved = 0
     seen = _seen.setdefault(store, {})
     for experiment in queries.staged_experiments(store):
         mark = (experiment.stage, experiment.n_runs, tuple(sorted(experiment.counts.items())))
         if seen.get(experiment.id) == mark:
             continue
-        if _advance(store, experiment):
+        try:
+            went_on = _advance(store, experiment)
+        except StoreUnavailable:
+            raise
+        except GradusError as error:
+            log.error("a question cannot go on", experiment=experiment.id, error=str(error))
+            went_on = False
+        if went_on:
             moved += 1
             seen.pop(experiment.id, None)
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from dataclasses import dataclass
 
 
@@ -17,3 +19,14 @@ class Limits:
     max_flops: float = 1e16
     max_epochs: int = 100_000
     max_layers: int = 200
+
+
+UNLIMITED = Limits(
+    max_runs=sys.maxsize,
+    max_parameters=sys.maxsize,
+    max_memory_bytes=sys.maxsize,
+    max_flops=math.inf,
+    max_epochs=sys.maxsize,
+    max_layers=sys.maxsize,
+)
+"""For what was accepted before, whatever was allowed then."""

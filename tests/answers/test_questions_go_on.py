@@ -9,6 +9,8 @@ from collections import Counter
 
 import httpx
 import pytest
+import structlog
+from sqlalchemy import update
 
 from experiments.errors import SpecError
 from experiments.spec import ExperimentSpec
@@ -16,6 +18,7 @@ from service import operations, questions
 from service.cli import answers, look
 from service.errors import Conflict
 from service.store import queries
+from service.store.tables import experiments
 
 
 def stages(world, id):
@@ -48,6 +51,23 @@ def test_two_maintenance_loops_queue_a_stage_once(world):
     with pytest.raises(Conflict):  # the second one comes with the stage it saw
         operations.add_runs(world.store, experiment.id, (), stage="look-1", expected_stage="tune")
     assert stages(world, experiment.id)["look-1"] == 15
+
+
+def test_a_question_that_cannot_be_read_holds_no_other_up(world):
+    """As after an upgrade that takes a name away. The broken one is the older, so it comes first."""
+    broken, whole = world.submit(world.QUESTION), world.submit(world.QUESTION)
+    spec = {**broken.spec, "optimizer": {"name": "gone"}}
+    changed = update(experiments).where(experiments.c.id == broken.id).values(spec=spec)
+    world.store.write(lambda connection: connection.execute(changed))
+    for experiment in (broken, whole):
+        world.work(experiment.id)
+    with structlog.testing.capture_logs() as lines:
+        assert questions.advance(world.store) == 1
+        assert questions.advance(world.store) == 0
+    assert stages(world, whole.id)["look-1"] == 15
+    told = [line["error"] for line in lines if line.get("experiment") == broken.id]
+    assert len(told) == 1, "once, not every second"
+    assert "gone" in told[0]
 
 
 def test_extend_queues_the_next_planned_look(world):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import update
 
-from experiments.spec import ExperimentSpec
+from experiments.errors import SpecError
+from experiments.spec import ExperimentSpec, Limits
 from service import keepsakes, operations, questions
+from service.comparison import compare
 from service.lifecycle import MetricPoint, RunStatus, Shipped, Worker
 from service.store import Store, other_rows, queries
 from service.store.migrate import upgrade
+from service.store.tables import experiments
 
 SPEC = {
     "name": "many",
@@ -47,6 +51,13 @@ def finish(store, experiment_id, accuracy):
         reason = "diverged" if value is None else "epochs"
         operations.commit(store, run.id, 1, status="FINISHED", reason=reason, outcome={})
         operations.finish(store, run.id, Shipped(run.change, "m", "FINISHED"))
+
+
+def forget_optimizer(store, experiment_id):
+    """The stored spec names an optimizer that there is not."""
+    spec = {**queries.get_experiment(store, experiment_id).spec, "optimizer": {"name": "gone"}}
+    changed = update(experiments).where(experiments.c.id == experiment_id).values(spec=spec)
+    store.write(lambda connection: connection.execute(changed))
 
 
 def beat(store, name):
@@ -140,6 +151,29 @@ def test_nothing_is_kept_between_two_stages_of_a_question(store):
     assert keepsakes.keep(store) == 0
     assert questions.advance(store) == 1
     assert keepsakes.keep(store) > 0
+
+
+def test_one_whose_spec_can_no_longer_be_read_holds_no_other_up(store):
+    """As after an upgrade that takes a name away."""
+    whole = finished(store, lambda run: 0.5, sweep={"seeds": 2})
+    lost = finished(store, lambda run: 0.5, sweep={"seeds": 2})
+    forget_optimizer(store, lost.id)
+    assert keepsakes.keep(store) == 1
+    (request,) = operations.due_requests(store, resend_seconds=60)
+    assert queries.get_run(store, request.run_id).experiment_id == whole.id
+    assert queries.experiments_to_keep(store) == [], "it is not tried again and again"
+
+
+def test_what_was_accepted_under_larger_limits_keeps_its_best_model(store):
+    """81 million parameters; it can also be compared."""
+    large = {**SPEC, "model": {"hidden": [9000, 9000]}, "sweep": {"activation": ["tanh", "relu"], "seeds": 2}}
+    with pytest.raises(SpecError, match="parameters"):
+        ExperimentSpec.parse(large)
+    spec = ExperimentSpec.parse(large, Limits(max_parameters=10**9))
+    experiment = operations.submit(store, spec, spec.expand(), owner="")
+    finish(store, experiment.id, lambda run: 0.5)
+    assert keepsakes.keep(store) == 1
+    assert compare(store, experiment.id).factor == "activation"
 
 
 def test_a_small_one_is_drawn_already(store):
