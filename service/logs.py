@@ -14,7 +14,7 @@ from service.settings import Settings
 
 LIBRARIES = ("celery", "multiprocessing")
 SECRET_NAMES = ("password", "secret", "api_key", "token", "authorization")
-_IN_ADDRESS = re.compile(r"(?<=://)([^/\s:@]*):[^/\s@]+@")
+_IN_ADDRESS = re.compile(r"(?<=://)([^/\s:@]*):[^/\s]+@")  # up to the last @: a password may have one
 
 
 def configure(settings: Settings, **bound: str) -> None:

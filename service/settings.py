@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -152,7 +153,8 @@ class Settings(BaseSettings):
 
     @property
     def public_mlflow_url(self) -> str:
-        return self.mlflow_public_url or self.mlflow_url
+        """MLflow's address as it is shown to everybody: without the name and password that the service may need."""
+        return re.sub(r"(?<=://)[^/?#]*@", "", self.mlflow_public_url or self.mlflow_url)
 
     @property
     def needs_key(self) -> bool:

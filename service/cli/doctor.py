@@ -7,7 +7,7 @@ import importlib.util
 import platform
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from service.cli.client import Client
 from service.cli.failures import DONE, FAILED, UNREACHABLE, CommandError
@@ -35,6 +35,7 @@ def examine(as_json: bool) -> int:
     chosen = settings()
     service = list(_service(chosen))
     findings = [*_installed(), _mnist(chosen), *service]
+    findings = [replace(finding, found=without_password(finding.found)) for finding in findings]
     values = {name: without_password(value) for name, value in chosen.masked().items()}
     if as_json:
         print_json({"findings": [asdict(finding) for finding in findings], "settings": values})

@@ -59,6 +59,22 @@ def test_secrets_are_masked():
     assert "s3cret" in child_environment(settings, {})["GRADUS_BROKER_URL"]
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("http://user:hunter2@host:5000/mlflow", "http://host:5000/mlflow"),
+        ("http://hunter2@host", "http://host"),
+        ("http://user:hunt@er2@[::1]:5000", "http://[::1]:5000"),
+        ("http://host:5000/a@b?c=d#e", "http://host:5000/a@b?c=d#e"),
+    ],
+)
+@pytest.mark.parametrize("name", ["mlflow_url", "mlflow_public_url"])
+def test_the_address_of_mlflow_is_shown_without_its_password(name, given, shown):
+    settings = load_settings(**{name: given})
+    assert settings.public_mlflow_url == shown
+    assert getattr(settings, name) == given
+
+
 @pytest.mark.parametrize("name", ["lease_seconds", "max_runs", "api_port", "device"])
 def test_nonsense_is_refused(name):
     with pytest.raises(ValidationError, match=name):

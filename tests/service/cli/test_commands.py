@@ -165,6 +165,8 @@ def test_keys_on_the_database_and_over_the_api(gradus, api, monkeypatch, tmp_pat
 
 def test_doctor_masks_secrets_and_names_remedies(gradus, api, monkeypatch):
     monkeypatch.setenv("GRADUS_BROKER_URL", "redis://:hunter2@127.0.0.1:1/0")
+    monkeypatch.setenv("GRADUS_MLFLOW_URL", "http://ann:hunt@hunter2@127.0.0.1:1")
+    monkeypatch.setenv("GRADUS_URL", api.url.replace("://", "://ann:hunter2@"))
     done = gradus("doctor", "--json")
     assert "hunter2" not in done.out
     findings = {finding["what"]: finding for finding in done.json()["findings"]}
