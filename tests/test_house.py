@@ -35,6 +35,7 @@ RUN_BY = {
     "docker compose up --build -d": "tests/e2e/compose.py",
     "cp .env.example .env": "tests/e2e/compose.py",
     "docker compose -f docker-compose.yml -f deploy/reachable.yml up -d": "tests/e2e/test_elsewhere.py",
+    "docker compose --env-file stack.env -f docker-compose.yml -f deploy/secrets.yml up -d": "tests/test_secrets_from_files.py",
     "docker compose -f deploy/worker.yml --env-file worker.env up -d": "tests/e2e/test_elsewhere.py",
     "gradus keys create --local": "tests/service/cli/test_commands.py",
     "GRADUS_AUTH_REQUIRED=true": "tests/service/store/test_replicas.py",
