@@ -72,6 +72,11 @@ class RunSpec(Strict):
     def data_shape(self) -> DataShape:
         return self.dataset.shape()
 
+    @property
+    def measures_accuracy(self) -> bool:
+        """True where the outputs name a class."""
+        return self.data_shape.kind != "regression" and not self.loss.any_units
+
     @cached_property
     def plan(self) -> Plan:
         """Shapes, parameters, FLOPs and memory of the network."""

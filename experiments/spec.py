@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from experiments.datasets import DatasetSpec, DataShape
 from experiments.errors import Problem, SpecError
-from experiments.grammar.compare import Compare
+from experiments.grammar.compare import MEASURES, Compare
 from experiments.grammar.documents import parse_json, parse_yaml, plain, short
 from experiments.grammar.expansion import (
     Expansion,
@@ -282,25 +282,25 @@ class ExperimentSpec(Strict):
                 Problem("compare", "a random draw does not give every level the same runs", "strategy: grid")
             )
         shape = self.expand()[0].spec.data_shape
-        problems += self._metric_problems(question, shape)
+        problems += self._metric_problems(question.metric, shape)
         problems += self._tune_problems(question, list(factors.values()), shape)
         if problems:
             raise SpecError(problems)
 
-    @staticmethod
-    def _metric_problems(question: Compare, shape: DataShape) -> list[Problem]:
-        if question.metric.endswith("/accuracy") and shape.kind == "regression":
-            return [
-                Problem(
-                    "compare.metric", f"{question.metric}: regression has no accuracy", "test/loss, val/loss"
-                )
-            ]
-        if question.metric.startswith("val/") and shape.n_validation == 0:
-            return [
-                Problem(
-                    "compare.metric", f"{question.metric}: nothing is set aside", "dataset.validation_split"
-                )
-            ]
+    def _metric_problems(self, metric: str, shape: DataShape) -> list[Problem]:
+        """What is no metric, or is one that some run of the sweep does not measure."""
+        part, measure = metric.split("/")
+        if measure not in MEASURES:
+            names = [f"{part}/{name}" for name in MEASURES]
+            return [Problem("compare.metric", unknown("metric", metric, names), names)]
+        if part == "val" and shape.n_validation == 0:
+            return [Problem("compare.metric", f"{metric}: nothing is set aside", "dataset.validation_split")]
+        runs = (point.spec for point in self.expand())
+        without = next((run for run in runs if measure == "accuracy" and not run.measures_accuracy), None)
+        if without is not None:
+            regression = without.data_shape.kind == "regression"
+            what = "regression" if regression else f"the loss {without.loss.name}"
+            return [Problem("compare.metric", f"{metric}: {what} has no accuracy", "test/loss, val/loss")]
         return []
 
     def _tune_problems(self, question: Compare, factors: list[Factor], shape: DataShape) -> list[Problem]:

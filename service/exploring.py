@@ -98,7 +98,8 @@ def explore(
             tuning = Tuning(
                 "fresh seeds", ground.settled, validation_of(question.metric if question else metric)
             )
-    chance = chance_level(metric, seen[0].run.run_spec().data_shape.classes) if seen else None
+    measured = [spec for spec in (one.run.run_spec() for one in seen[:1]) if spec.measures_accuracy]
+    chance = chance_level(metric, measured[0].data_shape.classes) if measured else None
     pairs = list(itertools.combinations(names, 2))
     error = share_of_error(0.05, 1, max(1, len(pairs)))
     effects = tuple(_explored_effect(seen, own, a, b, metric, chance, error) for a, b in pairs)

@@ -43,6 +43,13 @@ class Score:
     state: State = "finished"
     diverged: bool = False
 
+    @property
+    def waits(self) -> bool:
+        """No result yet, or none at all: the run has not ended, or never measured the metric."""
+        return self.state == "waiting" or (
+            self.state == "finished" and self.value is None and not self.diverged
+        )
+
 
 def lower_is_better(metric: str) -> bool:
     """Losses, errors and times are better when smaller; accuracy and everything else when larger."""
@@ -72,7 +79,7 @@ class Paired:
     incomplete: tuple[int, ...]
     """Seeds with a FAILED or KILLED cell."""
     waiting: tuple[int, ...]
-    """Seeds with a cell that has not ended, or was never asked for."""
+    """Seeds with a cell that has not ended, was never asked for, or never measured the metric."""
     diverged_a: int
     diverged_b: int
     runs: int
@@ -106,7 +113,7 @@ def pair(
             incomplete.append(seed)
             continue
         couples = [(x, y) for x, y in found if x is not None and y is not None]
-        if len(couples) < len(cells) or not cells or any(s is None or s.state == "waiting" for s in flat):
+        if len(couples) < len(cells) or not cells or any(s is None or s.waits for s in flat):
             waiting.append(seed)
             continue
         for x, y in couples:
@@ -131,10 +138,11 @@ def pair(
 
 
 def value_of(score: Score, chance: float | None) -> float | None:
-    """The score with rule 6 applied: chance for a diverged accuracy, None for a diverged or missing loss."""
-    if score.diverged or score.value is None or not math.isfinite(score.value):
-        return chance
-    return score.value
+    """The score with rule 6 applied: chance for a diverged accuracy, None for a diverged loss. What was never
+    measured is None too, whatever the chance: a number that nobody saw is no result.
+    """
+    lost = score.diverged or (score.value is not None and not math.isfinite(score.value))
+    return chance if lost else score.value
 
 
 def _at_seed(

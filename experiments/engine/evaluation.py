@@ -21,7 +21,7 @@ CHUNK = 1024
 
 def measures_accuracy(spec: RunSpec) -> bool:
     """True where outputs name a class."""
-    return spec.data_shape.kind != "regression" and not spec.loss.any_units
+    return spec.measures_accuracy
 
 
 def right(spec: RunSpec, y: Tensor, outputs: Tensor, share: Tensor | None = None) -> Tensor:

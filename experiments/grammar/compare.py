@@ -13,6 +13,9 @@ from experiments.grammar.sweeps import Axis
 ACCURACY_DELTA = 0.002
 """The smallest difference in accuracy that counts, where the question names none."""
 
+MEASURES = ("accuracy", "loss")
+"""What is measured of a part of the data; accuracy only where the outputs name a class."""
+
 
 class Tune(Strict):
     """Fields that are chosen per level on validation data before levels are compared. Whatever is no field
@@ -55,7 +58,7 @@ class Compare(Strict):
                 "the looks {looks} do not rise",
                 {"looks": list(self.looks), "allowed": "rising seed counts"},
             )
-        if "delta" not in self.model_fields_set and not self.metric.endswith("/accuracy"):
+        if "delta" not in self.model_fields_set and self.metric.endswith("/loss"):
             raise PydanticCustomError(
                 "misfit",
                 "delta is missing: for {metric} only you know which difference counts",

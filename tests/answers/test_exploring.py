@@ -140,6 +140,17 @@ def test_optimizers_are_compared_over_their_rates_one_by_one(world, client, seed
     assert levels["adam"]["mean"] == pytest.approx(0.9 if seeds > 1 else 0.8)
 
 
+def test_a_metric_that_was_never_measured_has_no_numbers(world, client):
+    """`circle` trains an embedding: no accuracy, so neither a mean nor a difference, and chance is none either."""
+    made = world.submit(GRID.replace("model:", "loss: circle\nmodel:"))
+    world.work(made.id, lambda run: None if run.params["seed"] == 1 else peaked(run))
+    body = explored(client, made.id, factor="activation", metric="test/accuracy")
+    assert [level["mean"] for level in body["levels"]] == [None, None]
+    assert body["effects"][0]["effect"] is None
+    by_loss = explored(client, made.id, factor="activation", metric="test/loss")
+    assert by_loss["effects"][0]["seeds"] == 3
+
+
 def test_a_random_draw_has_no_grid_to_tune_on(world, client):
     text = GRID.replace(
         "learning_rate: [0.01, 0.1, 1.0], seeds: 3", "learning_rate: {log: [0.01, 1.0]}, seeds: 2"

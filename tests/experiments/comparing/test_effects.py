@@ -62,6 +62,17 @@ def test_a_diverged_accuracy_scores_chance():
     assert (found.diverged_a, found.diverged_b, found.runs) == (0, 1, 1)
 
 
+def test_what_was_never_measured_is_no_number():
+    """It is waited for, not scored as chance: two levels without an accuracy would be equivalent."""
+    scores = [Score(level, "x", seed, None) for level in "AB" for seed in range(5)]
+    found = pair(scores, "A", "B", metric="test/accuracy", chance=0.1)
+    assert (found.seeds, found.waiting) == ((), (0, 1, 2, 3, 4))
+    assert judge_pair(found, delta=0.1, level=0.05).verdict == "undecided"
+    assert estimate(scores, "A", chance=0.1).mean is None
+    infinite = [Score("A", "x", 0, math.inf), Score("B", "x", 0, 0.9)]
+    assert pair(infinite, "A", "B", metric="test/accuracy", chance=0.1).effects == pytest.approx((-0.8,))
+
+
 def test_a_diverged_loss_has_a_sign_and_no_effect():
     found = both([("x", s, None if s == 2 else 0.5) for s in range(10)], [("x", s, None) for s in range(10)],
                  metric="test/loss", chance=chance_level("test/loss", 10))  # fmt: skip

@@ -402,6 +402,32 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "compare.metric",
         "no accuracy",
     ),
+    "the accuracy of an embedding": (
+        {"loss": "circle", "sweep": {"activation": ["relu", "tanh"]}, "compare": {"factor": "activation"}},
+        "compare.metric",
+        "circle has no accuracy",
+    ),
+    "the accuracy where one level has none": (
+        {"sweep": {"loss": ["categorical_crossentropy", "circle"]}, "compare": {"factor": "loss"}},
+        "compare.metric",
+        "circle has no accuracy",
+    ),
+    "a metric that is none": (
+        {
+            "sweep": {"activation": ["relu", "tanh"]},
+            "compare": {"factor": "activation", "metric": "test/acuracy"},
+        },
+        "compare.metric",
+        'mean "test/accuracy"',
+    ),
+    "a metric far from any": (
+        {
+            "sweep": {"activation": ["relu", "tanh"]},
+            "compare": {"factor": "activation", "metric": "test/foo", "delta": 1.0},
+        },
+        "compare.metric",
+        "test/loss",
+    ),
     "tuning without validation data": (
         {
             "dataset": {"name": "mnist", "validation_split": 0},
