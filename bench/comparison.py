@@ -19,6 +19,9 @@ from experiments.statistics import judge, repeated_interval, seeds_needed, share
 
 LOOKS = (5, 10, 20, 40)
 DELTA = 1.0
+STEPS = ((0.1, 0.25, 0.01), (0.1, 0.5, 0.002), (0.75, 1 / 360, 0.002))
+"""(share of seeds that differ, by how much, δ): XOR's four points, a run in ten that stays at chance, and one of the
+360 test digits in three runs of four."""
 
 
 def coverage(seeds: int, repeats: int, level: float = 0.05, seed: int = 1) -> float:
@@ -65,15 +68,26 @@ def wrong_equivalence(repeats: int, spread: float, seed: int = 4) -> float:
     )
 
 
+def wrong_equivalence_of_steps(repeats: int, share: float, step: float, delta: float, seed: int = 7) -> float:
+    """Share of single pairs called equivalent at some look where a metric with few values hides the effect: it is 0
+    at most seeds, and `step` at a `share` of them so large that the mean effect exceeds δ.
+    """
+    assert share * step >= delta
+    random = np.random.default_rng(seed)
+    error = share_of_error(0.05, len(LOOKS), 1)
+    effects = np.where(random.random((repeats, LOOKS[-1])) < share, step, 0.0)
+    return _share(decided(row, error, delta=delta)[0].startswith("equivalent") for row in effects)
+
+
 def _share(hits) -> float:
     found = list(hits)
     return sum(found) / len(found)
 
 
-def decided(effects: np.ndarray, error: float) -> tuple[str, int]:
-    """(verdict, seeds used) of a question that stops at the first look that decides."""
+def decided(effects: np.ndarray, error: float, delta: float = DELTA) -> tuple[str, int]:
+    """(verdict, seeds used) of a question by accuracy that stops at the first look that decides."""
     for n in LOOKS:
-        judged = judge("A", "B", [float(x) for x in effects[:n]], delta=DELTA, level=error)
+        judged = judge("A", "B", [float(x) for x in effects[:n]], delta=delta, level=error, largest=1.0)
         if judged.decided:
             return judged.verdict, n
     return "undecided", LOOKS[-1]
@@ -152,6 +166,11 @@ def main() -> None:
     for spread in (0.25, 0.5, 1.0):
         print(
             f"wrong equivalence at an effect of δ, s = {spread} δ ({some})   {wrong_equivalence(some, spread):.4f}"
+        )
+    for share, step, delta in STEPS:
+        wrong = wrong_equivalence_of_steps(some, share, step, delta)
+        print(
+            f"wrong equivalence, {share:g} of the seeds lose {step:.3g}, δ = {delta} ({some})   {wrong:.4f}"
         )
     for effect, spread in ((0.0, 0.5), (0.0, 1.0), (2.0, 0.5), (2.0, 1.0), (0.5, 0.2)):
         mean, share, counts = seeds_to_decision(some, effect, spread)

@@ -180,6 +180,29 @@ def sign_test_seeds(wins: int, losses: int, ties: int, level: float) -> int | No
     return None
 
 
+def equal_seeds_needed(effect: float, delta: float, largest: float, level: float) -> int | None:
+    """How many seeds that all give the difference `effect` rule out a mean of `delta` or more, at this level.
+
+    The mean may lie elsewhere because a share p of seeds, not seen yet, gives another difference: of `largest` at
+    most, so that |mean| ≤ (1 − p)·effect + p·largest. It reaches δ only where p ≥ (δ − effect) / (largest − effect),
+    and then n equal seeds have a probability of at most (1 − p)ⁿ, which may be level/2, as on either side of a t
+    interval. So n = ⌈ln(level/2) / ln(1 − p)⌉: the exact binomial bound for no event in n trials (Clopper & Pearson
+    1934). A spread that was not seen is not a spread of 0: where one seed in ten fails on XOR, five equal ones are
+    no rarity.
+
+    effect: not negative. largest: 1 for an accuracy; infinite where nothing bounds a difference, as in a loss.
+    None where the figure would exceed a million.
+    """
+    if effect >= delta:
+        return None
+    if largest <= delta:
+        return 1
+    share = (delta - effect) / (largest - effect)
+    if share == 0.0 or (needed := math.ceil(math.log(level / 2) / math.log1p(-share))) > MOST_SEEDS:
+        return None
+    return needed
+
+
 @dataclass(frozen=True)
 class Judgement:
     """What may be said of one pair of levels; `a` is the level ahead, so `effect` is never negative."""
@@ -236,12 +259,14 @@ def classify(interval: Interval, delta: float) -> Verdict:
     return "undecided"
 
 
-def judge(a: str, b: str, effects: Sequence[float], *, delta: float, level: float) -> Judgement:
-    """The verdict on A and B from the effects per seed, all finite.
+def judge(
+    a: str, b: str, effects: Sequence[float], *, delta: float, level: float, largest: float = math.inf
+) -> Judgement:
+    """The verdict on A and B from the effects per seed, all finite. largest: what a difference can be at most.
 
-    Where every seed gives exactly the same difference there is no spread and so no t interval to speak of.
-    The sign test over seeds then says whether it may be called better; a common difference below δ is
-    equivalent within δ.
+    Where every seed gives exactly the same difference there is no spread and so no t interval. The sign test over
+    seeds then says whether A may be called better, and `equal_seeds_needed` whether the mean may be called less
+    than δ.
     """
     if delta <= 0:
         raise ValueError(f"delta must be positive, got {delta}")
@@ -250,28 +275,42 @@ def judge(a: str, b: str, effects: Sequence[float], *, delta: float, level: floa
         a, b, d = b, a, -d
     interval = repeated_interval([float(x) for x in d], level)
     won, lost = int((d > 0).sum()), int((d < 0).sum())
-    verdict, p = classify(interval, delta), None
-    needed = None
-    if interval.sd == 0.0 and interval.mean != 0.0:
+    low: float | None = interval.low
+    high: float | None = interval.high
+    p = needed = None
+    if interval.sd == 0.0:
+        low = high = None
         p = sign_test(won, lost)
-        if p > level:
-            verdict = "equivalent within δ" if interval.mean < delta else "undecided"
-            needed = sign_test_seeds(won, lost, 0, level) if verdict == "undecided" else None
-    elif verdict == "undecided":
-        needed = seeds_needed(interval.sd, interval.seeds, delta, level)
+        verdict, needed = _classify_equal(interval, delta, largest, p)
+    else:
+        verdict = classify(interval, delta)
+        if verdict == "undecided":
+            needed = seeds_needed(interval.sd, interval.seeds, delta, level)
     return Judgement(
         a=a,
         b=b,
         verdict=verdict,
         text=verdict_text(verdict, a, b, delta, needed),
         effect=interval.mean,
-        low=interval.low,
-        high=interval.high,
+        low=low,
+        high=high,
         seeds=interval.seeds,
         won=won,
         needed=needed,
         p=p,
     )
+
+
+def _classify_equal(interval: Interval, delta: float, largest: float, p: float) -> tuple[Verdict, int | None]:
+    """(the verdict where all seeds gave one difference, about how many seeds would decide it)."""
+    wanted = equal_seeds_needed(interval.mean, delta, largest, interval.level)
+    small = wanted is not None and interval.seeds >= wanted
+    if p <= interval.level:
+        return ("better, but by less than δ" if small else "better"), None
+    if small:
+        return "equivalent within δ", None
+    ahead = sign_test_seeds(interval.seeds, 0, 0, interval.level) if interval.mean > 0 else None
+    return "undecided", min((n for n in (wanted, ahead) if n is not None), default=None)
 
 
 def judge_signs(a: str, b: str, signs: Sequence[int], *, delta: float, level: float) -> Judgement:

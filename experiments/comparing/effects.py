@@ -66,6 +66,11 @@ def chance_level(metric: str, classes: int | None) -> float | None:
     return 1.0 / classes if metric.rsplit("/", 1)[-1] == "accuracy" and classes else None
 
 
+def largest_difference(metric: str) -> float:
+    """How far apart two runs can be: 1 for an accuracy, and no bound for a loss."""
+    return 1.0 if metric.rsplit("/", 1)[-1] == "accuracy" else math.inf
+
+
 @dataclass(frozen=True)
 class Paired:
     """The effects of A over B, seed by seed (as many entries in each tuple as there are complete seeds)."""
@@ -84,6 +89,8 @@ class Paired:
     diverged_b: int
     runs: int
     """Runs of each level among the complete seeds."""
+    largest: float
+    """What an effect can be at most."""
 
 
 def pair(
@@ -134,6 +141,7 @@ def pair(
         diverged[a],
         diverged[b],
         len(complete) * len(cells),
+        largest_difference(metric),
     )
 
 
@@ -164,14 +172,19 @@ def _at_seed(
 
 
 def judge_pair(paired: Paired, *, delta: float, level: float) -> Judgement:
-    """The verdict from complete seeds: the t interval where every effect is finite, else the sign test."""
+    """The verdict from complete seeds: the t interval where every effect is finite, else the sign test. Where no
+    run is left that learned anything, chance equals chance and nothing is claimed.
+    """
     effects = [d for d in paired.effects if d is not None]
     if not paired.seeds:
         return Judgement(
             paired.a, paired.b, "undecided", "undecided: no seed is complete yet", None, None, None, 0, 0
         )
+    if paired.diverged_a == paired.diverged_b == paired.runs:
+        text = "undecided: every run of both diverged"
+        return Judgement(paired.a, paired.b, "undecided", text, None, None, None, len(paired.seeds), 0)
     if len(effects) == len(paired.effects):
-        return judge(paired.a, paired.b, effects, delta=delta, level=level)
+        return judge(paired.a, paired.b, effects, delta=delta, level=level, largest=paired.largest)
     return judge_signs(paired.a, paired.b, paired.signs, delta=delta, level=level)
 
 

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from experiments.statistics import (
+    equal_seeds_needed,
     judge,
     judge_signs,
     repeated_interval,
@@ -102,7 +103,6 @@ def test_the_sign_test_without_a_difference():
             "A better than B, but by less than 0.01",
         ),
         ([0.001, -0.001, 0.0005, 0.0, 0.001], "equivalent within δ", "A and B equivalent within 0.01"),
-        ([0.0, 0.0, 0.0, 0.0, 0.0], "equivalent within δ", "A and B equivalent within 0.01"),
     ],
 )
 def test_the_verdict_follows_from_the_interval(effects, verdict, text):
@@ -123,8 +123,42 @@ def test_the_same_difference_at_every_seed_is_left_to_the_sign_test():
     """No spread, no t interval: 2·2⁻⁵ = 0.0625 is not enough, 2·2⁻¹⁰ is."""
     assert judge("A", "B", [0.25] * 5, delta=0.01, level=0.05).verdict == "undecided"
     assert judge("A", "B", [0.25] * 5, delta=0.01, level=0.05).needed == 6
-    assert judge("A", "B", [0.25] * 10, delta=0.01, level=0.05).verdict == "better"
-    assert judge("A", "B", [0.005] * 5, delta=0.01, level=0.05).verdict == "equivalent within δ"
+    found = judge("A", "B", [0.25] * 10, delta=0.01, level=0.05)
+    assert (found.verdict, found.low, found.high) == ("better", None, None)
+    assert judge("A", "B", [0.005] * 10, delta=0.01, level=0.05).verdict == "better", (
+        "how much less is not known"
+    )
+
+
+def test_equal_seeds_are_equivalent_once_they_rule_out_the_share_that_matters():
+    """δ = 0.1 of an accuracy: a tenth of the seeds could make it. 0.9ⁿ ≤ 0.025 from n = 36 on (35.01)."""
+    assert 0.9**35 > 0.025 > 0.9**36
+    short, enough = (judge("A", "B", [0.0] * n, delta=0.1, level=0.05, largest=1.0) for n in (35, 36))
+    assert (short.verdict, short.needed, short.low) == ("undecided", 36, None)
+    assert enough.verdict == "equivalent within δ"
+    assert (
+        judge("A", "B", [0.0] * 1000, delta=0.1, level=0.05).text == "undecided: no number of seeds in sight"
+    )
+
+
+@pytest.mark.parametrize(
+    ("effect", "delta", "largest"), [(0.0, 0.01, 1.0), (0.005, 0.02, 1.0), (0.1, 0.3, 0.5)]
+)
+def test_the_equal_seeds_needed_are_the_binomial_bound(effect, delta, largest):
+    """At one seed less, scipy's upper bound of the share with none in n lets the mean reach δ; at n no more."""
+
+    def highest_mean(n):
+        share = stats.binomtest(0, n).proportion_ci(0.95, "exact").high
+        return (1 - share) * effect + share * largest
+
+    needed = equal_seeds_needed(effect, delta, largest, 0.05)
+    assert highest_mean(needed) <= delta < highest_mean(needed - 1)
+
+
+def test_no_equal_seeds_suffice_without_a_bound_or_above_delta():
+    assert equal_seeds_needed(0.0, 0.1, math.inf, 0.05) is None
+    assert equal_seeds_needed(0.1, 0.1, 1.0, 0.05) is None
+    assert equal_seeds_needed(0.0, math.inf, math.inf, 0.05) == 1, "whatever differs is less than that"
 
 
 def test_signs_decide_where_a_loss_diverged():

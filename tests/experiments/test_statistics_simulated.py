@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from bench.comparison import (
+    STEPS,
     coverage,
     family_wise_error,
     forecast,
     naive_error,
     seeds_to_decision,
     wrong_equivalence,
+    wrong_equivalence_of_steps,
 )
 
 pytestmark = pytest.mark.slow
@@ -29,6 +31,12 @@ def test_the_family_wise_error_is_at_most_five_percent():
 @pytest.mark.parametrize("spread", [0.25, 0.5, 1.0])
 def test_wrong_equivalence_is_rare(spread):
     assert wrong_equivalence(4000, spread) <= 0.025
+
+
+@pytest.mark.parametrize(("share", "step", "delta"), STEPS)
+def test_wrong_equivalence_is_rare_where_the_metric_has_steps(share, step, delta):
+    """Equal seeds were once equivalent from two on: 59 % of the questions on XOR."""
+    assert wrong_equivalence_of_steps(4000, share, step, delta) <= 0.025
 
 
 def test_a_question_takes_about_as_many_seeds_as_theory_says():

@@ -62,6 +62,15 @@ def test_a_diverged_accuracy_scores_chance():
     assert (found.diverged_a, found.diverged_b, found.runs) == (0, 1, 1)
 
 
+@pytest.mark.parametrize(("metric", "chance"), [("test/accuracy", 0.1), ("test/loss", None)])
+def test_where_every_run_diverged_nothing_is_claimed(metric, chance):
+    """Chance equals chance at every seed; that is no sign that the two would be equal."""
+    all_lost = [("x", seed, None) for seed in range(1000)]
+    judged = judge_pair(both(all_lost, all_lost, metric=metric, chance=chance), delta=0.1, level=0.05)
+    assert (judged.verdict, judged.text) == ("undecided", "undecided: every run of both diverged")
+    assert (judged.effect, judged.seeds) == (None, 1000)
+
+
 def test_what_was_never_measured_is_no_number():
     """It is waited for, not scored as chance: two levels without an accuracy would be equivalent."""
     scores = [Score(level, "x", seed, None) for level in "AB" for seed in range(5)]
