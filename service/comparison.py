@@ -56,7 +56,7 @@ def _answered(
     own = scores(question, now.tuned, have)
     effects = []
     for (a, b), judged in zip(question.pairs, now.judgements, strict=True):
-        seeds = reached(question, own, a, b)
+        seeds = judged.seeds if judged.decided else reached(question, own, a, b)
         first = tuple(range(question.first_seed, question.first_seed + seeds))
         both = pair(own, a, b, metric=question.metric, chance=question.chance, seeds=first)
         counts = {a: both.diverged_a, b: both.diverged_b, "of": both.runs}

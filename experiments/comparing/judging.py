@@ -45,7 +45,13 @@ def judge_question(
     unfair: Mapping[str, tuple[str, ...]],
     upto: int | None = None,
 ) -> tuple[Judgement, ...]:
-    """The verdict of each pair at the last planned look it has reached (at most look `upto`, from 0)."""
+    """The verdict of each pair at the last planned look it has reached (at most look `upto`, from 0).
+
+    A decision stands: where that look leaves the pair undecided or incomplete, the last look before it that decided
+    counts. The intervals of all planned looks hold at once (Jennison & Turnbull 2000, ch. 9), so whatever one of
+    them says may be said; a pair is looked at once more only because a level of it went on for a third one's sake,
+    or somebody asked for the next look.
+    """
     return tuple(_judge_one(question, own, a, b, unfair, upto) for a, b in pairs)
 
 
@@ -57,8 +63,23 @@ def _judge_one(
     unfair: Mapping[str, tuple[str, ...]],
     upto: int | None,
 ) -> Judgement:
+    last = reached(question, own, a, b, upto)
+    looks = [seeds for seeds in reversed(question.looks) if seeds <= last] or [0]
+    found = (_judge_at(question, own, a, b, unfair, seeds) for seeds in looks)
+    latest = next(found)
+    return latest if latest.decided else next((one for one in found if one.decided), latest)
+
+
+def _judge_at(
+    question: Question,
+    own: Sequence[Score],
+    a: str,
+    b: str,
+    unfair: Mapping[str, tuple[str, ...]],
+    seeds: int,
+) -> Judgement:
+    """The verdict from the first so many fresh seeds."""
     names = question.confounded.get((a, b))
-    seeds = reached(question, own, a, b, upto)
     first = tuple(range(question.first_seed, question.first_seed + seeds))
     paired = pair(own, a, b, metric=question.metric, chance=question.chance, seeds=first)
     if names:

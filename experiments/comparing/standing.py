@@ -32,8 +32,8 @@ class Progress:
     unfair: Mapping[str, tuple[str, ...]]
     """Level -> where its best point still lies at an edge, in words."""
     judgements: tuple[Judgement, ...]
-    """Of every pair at the last planned look that it has reached; before the first look, undecided with no
-    seed.
+    """Of every pair at the last planned look that it has reached, or at the last that decided it; before the first
+    look, undecided with no seed.
     """
 
     @property

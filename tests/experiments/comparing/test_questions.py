@@ -147,6 +147,33 @@ def test_only_undecided_levels_go_on():
     assert {frozenset((one.a, one.b)): one.seeds for one in end.judgements}[frozenset(("relu", "tanh"))] == 10
 
 
+THREE = BASE.replace("  tune: {learning_rate: {log: [1.0e-3, 1.0], points: 4}, seeds: 2}\n", "")
+
+
+def contradicted(level, rate, seed):
+    """tanh is 0.02 ahead of sigmoid at the first look and as far behind after it; relu is all over the place."""
+    sign = 1 if seed < 5 else -1
+    return {"sigmoid": 0.9, "tanh": 0.9 + 0.02 * sign, "relu": 0.9 + 0.04 * (-1) ** seed}[level] + wobble(
+        level, seed
+    )
+
+
+def test_what_a_look_has_decided_stays_decided():
+    """relu takes both others to the second look, at which they would be undecided; the question must not end with
+    a pair that it took for decided and then is not."""
+    play = Play(question(THREE), contradicted)
+    end = play.play()
+    assert play.stages == [("look-1", 15), ("look-2", 15)]
+    first = next(one for one in end.judgements if {one.a, one.b} == {"sigmoid", "tanh"})
+    assert (first.text, first.seeds, first.won) == ("tanh better than sigmoid", 5, 5)
+    assert {one.seeds for one in end.judgements if one is not first} == {10}
+    failed = Play(
+        play.question, contradicted, lambda level, rate, seed: "failed" if seed == 7 else "finished"
+    )
+    again = next(one for one in failed.play().judgements if {one.a, one.b} == {"sigmoid", "tanh"})
+    assert again == first, "a run that failed later takes nothing back"
+
+
 def test_a_look_that_the_budget_does_not_pay_for_is_not_begun():
     play = Play(question(budget=39), close)
     end = play.play()
