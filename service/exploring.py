@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from experiments.comparing.effects import (
     Score,
@@ -24,7 +25,7 @@ from experiments.comparing.held_out import HeldOut, leave_one_out
 from experiments.comparing.questions import Place, Question, Result
 from experiments.comparing.standing import progress
 from experiments.comparing.tuning import Setting, TuneAxis
-from experiments.grammar.facets import display, facets, factor_path, owner
+from experiments.grammar.facets import display, facets, factor_path, other_measure, owner
 from experiments.spec import ExperimentSpec
 from experiments.statistics import Judgement, share_of_error
 from service.errors import NotFound
@@ -239,8 +240,14 @@ def _explored_effect(
     chance: float | None,
     error: float,
 ) -> Effect:
-    sides = [[one.facets for one in seen if one.level == level] for level in (a, b)]
-    differs = tuple(display(differing(*sides)))
+    sides = [[one for one in seen if one.level == level] for level in (a, b)]
+    names = dict.fromkeys(display(differing(*([one.facets for one in side] for side in sides))))
+    cells: dict[str, list[Mapping[str, Any]]] = {}
+    for one in itertools.chain(*sides):
+        cells.setdefault(one.cell, []).append(one.run.spec)
+    for run_specs in cells.values():
+        names |= dict.fromkeys(other_measure(metric, run_specs))
+    differs = tuple(names)
     both = pair((s for s in own if s.level in (a, b)), a, b, metric=metric, chance=chance)
     judged = Judgement(a, b, "undecided", "", None, None, None, 0, 0)
     if both.seeds and not differs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from experiments.comparing.effects import (
     State,
@@ -15,7 +16,7 @@ from experiments.comparing.effects import (
 )
 from experiments.comparing.tuning import Setting, TuneAxis
 from experiments.errors import SpecError
-from experiments.grammar.facets import display, facets, owner
+from experiments.grammar.facets import display, facets, other_measure, owner
 from experiments.spec import ExperimentSpec
 from experiments.statistics import share_of_error
 
@@ -152,15 +153,30 @@ def question_of(spec: ExperimentSpec) -> Question | None:
 
 def confounded_pairs(spec: ExperimentSpec, question: Question) -> dict[tuple[str, str], tuple[str, ...]]:
     """Pairs of levels whose runs differ in another field than the factor's own, with the names of those
-    fields. A question about a field that cases set is not one about whatever else they set.
+    fields, or are measured by another loss. A question about a field that cases set is not one about whatever else
+    they set.
     """
     cases = spec.sweep.cases if spec.sweep is not None else None
     owns = owner([question.about, *(axis.name for axis in question.axes)], cases)
     first = tuple(axis.labels[0] for axis in question.axes)
-    sides: dict[str, list[dict[str, str]]] = {}
+    settings = [first]
+    if question.metric.endswith("/loss"):  # a level may end at any of its settings: all must be one measure
+        settings += [
+            (*first[:at], label, *first[at + 1 :])
+            for at, axis in enumerate(question.axes)
+            for label in axis.labels[1:]
+        ]
+    runs: dict[Place, list[dict[str, Any]]] = {}
     for level, cell in itertools.product(question.levels, question.cells):
-        ask = question.ask(level, cell, question.axes, first, question.first_seed)
-        run = spec.point(ask.levels, ask.seed).spec.model_dump(mode="json")
-        sides.setdefault(level, []).append(facets(run, owns))
-    found = {(a, b): tuple(display(differing(sides[a], sides[b]))) for a, b in question.pairs}
-    return {couple: names for couple, names in found.items() if names}
+        asks = [question.ask(level, cell, question.axes, one, question.first_seed) for one in settings]
+        points = [spec.point(ask.levels, ask.seed) for ask in asks]
+        runs[level, cell] = [point.spec.model_dump(mode="json") for point in points]
+    found = {}
+    for a, b in question.pairs:
+        sides = [[facets(runs[level, cell][0], owns) for cell in question.cells] for level in (a, b)]
+        names = dict.fromkeys(display(differing(*sides)))
+        for cell in question.cells:
+            names |= dict.fromkeys(other_measure(question.metric, [*runs[a, cell], *runs[b, cell]]))
+        if names:
+            found[a, b] = tuple(names)
+    return found

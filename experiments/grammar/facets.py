@@ -39,6 +39,30 @@ def facets(run_spec: Mapping[str, Any], owned: Callable[[Path], bool]) -> dict[s
     return {write(path): text for path, text in flatten(decisive) if not owned(path)}
 
 
+def criterion(run_spec: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
+    """What a `loss` metric of this RunSpec (as JSON) measures: the loss with its settings, and the penalties that are
+    added to it, as Keras' `evaluate` does on any data; (field, value) each, whichever layers have it.
+    """
+    found = set()
+    for path, value in flatten(run_spec):
+        starts = (i for i, step in enumerate(path) if str(step).endswith("_regularizer"))
+        start = 0 if path[0] == "loss" else next(starts, None)
+        if start is not None and value != "null":
+            found.add((write(path[start:]), value))
+    return frozenset(found)
+
+
+def other_measure(metric: str, run_specs: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """What differs where the metric is not the same measure for all of these runs, in words: a lower loss is no
+    better one where the loss is another, or has another penalty in it. Empty for any other metric, and for no run.
+    """
+    every = {criterion(run_spec) for run_spec in run_specs} if metric.endswith("/loss") else set()
+    if not every:
+        return ()
+    fields = {path.partition(".")[0] for path, _ in frozenset.union(*every) - frozenset.intersection(*every)}
+    return (f"what {metric} measures ({', '.join(sorted(fields))})",) if fields else ()
+
+
 def factor_path(factor: str) -> Path | None:
     """The field that a factor's short or full name stands for; None for `case` and for what is no field."""
     if factor in SHORT_NAMES:

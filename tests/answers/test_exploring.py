@@ -151,6 +151,22 @@ def test_a_metric_that_was_never_measured_has_no_numbers(world, client):
     assert by_loss["effects"][0]["seeds"] == 3
 
 
+def test_by_a_loss_that_is_another_for_each_level_no_difference_is_shown(world, client):
+    sweep = "loss: [categorical_crossentropy, mean_squared_error], activation: [sigmoid, relu], seeds: 3}"
+    made = world.submit(
+        GRID.replace("activation: [sigmoid, relu], learning_rate: [0.01, 0.1, 1.0], seeds: 3}", sweep)
+    )
+    world.work(made.id, peaked)
+    effect = explored(client, made.id, factor="loss", metric="test/loss")["effects"][0]
+    assert effect["note"] == "not attributable: what test/loss measures (loss) differs along with loss"
+    assert effect["effect"] is None
+    for parameters in (
+        {"factor": "loss", "metric": "test/accuracy"},
+        {"factor": "activation", "metric": "test/loss"},
+    ):
+        assert explored(client, made.id, **parameters)["effects"][0]["note"] is None
+
+
 def test_a_random_draw_has_no_grid_to_tune_on(world, client):
     text = GRID.replace(
         "learning_rate: [0.01, 0.1, 1.0], seeds: 3", "learning_rate: {log: [0.01, 1.0]}, seeds: 2"

@@ -251,6 +251,58 @@ def test_a_question_about_one_field_of_the_cases_names_the_others():
     assert question(alone.replace("factor: case", "factor: model.activation")).confounded == {}
 
 
+BY_LOSS = """
+name: q
+dataset: {name: digits}
+model: {hidden: [16], activation: relu}
+sweep: {%s}
+compare: {factor: %s, metric: test/loss, delta: 0.1, looks: [5]}
+"""
+LOSSES = "loss: [categorical_crossentropy, mean_squared_error]"
+PENALTY = "cases: {none: {model.hidden: [16]}, l2: {model.kernel_regularizer: {name: l2, l2: 0.01}}}"
+
+
+@pytest.mark.parametrize(
+    ("sweep", "factor", "fields"),
+    [
+        (LOSSES, "loss", "loss"),
+        (PENALTY, "case", "kernel_regularizer"),
+        (
+            "model.kernel_regularizer: [null, {name: l2, l2: 0.01}]",
+            "model.kernel_regularizer",
+            "kernel_regularizer",
+        ),
+    ],
+)
+def test_by_a_loss_that_is_another_for_each_level_nothing_is_claimed(sweep, factor, fields):
+    text = BY_LOSS % (sweep, factor)
+    (names,) = question(text).confounded.values()
+    assert names == (f"what test/loss measures ({fields})",)
+    assert question(text.replace("test/loss", "test/accuracy")).confounded == {}
+
+
+def test_a_penalty_that_was_tuned_changes_the_loss():
+    text = BY_LOSS % ("activation: [relu, tanh]", "activation")
+    tune = {"model.kernel_regularizer": [{"name": "l2", "l2": 0.01}, {"name": "l2", "l2": 0.1}], "seeds": 2}
+    assert question(text, tune=tune).confounded == {
+        ("relu", "tanh"): ("what test/loss measures (kernel_regularizer)",)
+    }
+    assert question(text, tune={"learning_rate": [0.01, 0.1, 1.0]}).confounded == {}
+
+
+@pytest.mark.parametrize(
+    "sweep",
+    ["activation: [relu, tanh], " + LOSSES, "model.hidden: [[16], [16, 16]]"],
+    ids=["a cell", "deeper"],
+)
+def test_the_same_loss_in_every_cell_may_be_compared(sweep):
+    """The same penalty in more layers is the same penalty."""
+    text = (BY_LOSS % (sweep, sweep.partition(":")[0])).replace(
+        "hidden: [16],", "hidden: [16], kernel_regularizer: {name: l2, l2: 0.01},"
+    )
+    assert question(text).confounded == {}
+
+
 def test_a_field_that_only_one_case_sets_is_no_factor():
     with pytest.raises(SpecError, match="optimizer is not swept"):
         question(CASES.replace("factor: case", "factor: optimizer").replace(", optimizer: {name: sgd}", ""))
