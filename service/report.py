@@ -21,7 +21,7 @@ from ruamel.yaml.compat import StringIO
 from experiments.comparing.effects import lower_is_better
 from service import depths, pictures
 from service.comparison import compare_runs
-from service.findings import DIAGNOSIS, SEEDS, Comparison, Level, level_of, signed
+from service.findings import DIAGNOSIS, REPEATED, SEEDS, Comparison, Level, level_of, signed
 from service.lifecycle import Run
 from service.mlflow_pages import MlflowPages
 from service.pictures import Bar, Line
@@ -105,6 +105,7 @@ def page(found: Comparison, curves: Mapping[str, Mapping[str, Any]], settings: S
             plan=found.to_json()["plan"],
             now=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             lower=lower_is_better(found.metric),
+            repeated=found.factor == REPEATED,
         )
     )
 

@@ -69,8 +69,33 @@ def test_it_says_what_it_must(page, words):
     assert words in page
 
 
+ALONE = "name: alone\ndataset: {name: digits}\nmodel: {hidden: [16]}\n"
+
+
+def submitted(world, text, score, **asked):
+    """The report of a spec whose runs all ended with these scores."""
+    made = world.submit(text)
+    world.work(made.id, score)
+    return report.render(world.store, made.id, load_settings(), **asked)
+
+
+def test_without_a_factor_it_is_a_mean_over_the_seeds(world):
+    """No seed is better than another, and there are no differences to show."""
+    page = submitted(world, ALONE + "sweep: {seeds: 3}\n", lambda run: 0.5 + 0.1 * run.params["seed"])
+    assert "test/accuracy, mean over the seeds" in page
+    for wrong in ("Which seed", "Differences", "only one level", "Exploratory", "question fixed"):
+        assert wrong not in page
+
+
+def test_without_a_question_it_says_that_none_was_fixed(world):
+    page = submitted(world, ALONE + "sweep: {activation: [relu, tanh], seeds: 3}\n", lambda run: 0.5)
+    assert "the spec fixed no question" in page
+    assert "not the question fixed" not in page
+
+
 def test_any_other_factor_is_shown_without_a_verdict(world):
     experiment = world.ask(world.QUESTION)
     page = report.render(world.store, experiment.id, load_settings(), factor="learning_rate")
     assert "Exploratory" in page
+    assert "this was not the question fixed before the results" in page
     assert "better than" not in page
