@@ -11,14 +11,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import jinja2
 import numpy as np
 from ruamel.yaml import YAML
 from ruamel.yaml.compat import StringIO
 
-from experiments.comparing.effects import lower_is_better
+from experiments.comparing.effects import Estimate, lower_is_better
+from experiments.statistics import Judgement
 from service import depths, pictures
 from service.comparison import compare_runs
 from service.findings import DIAGNOSIS, REPEATED, SEEDS, Comparison, Level, level_of, signed
@@ -49,13 +50,21 @@ _VERSIONS = {
 def _templates() -> jinja2.Environment:
     loader = jinja2.PackageLoader("service", "templates")
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"signed": signed, "figure": figure}
+    environment.filters |= {"signed": signed, "figure": figure, "interval": interval}
     return environment
 
 
 def figure(value: float | None) -> str:
     """Four significant digits, or a dash."""
     return "–" if value is None or not math.isfinite(value) else f"{value:.4g}".replace("-", "−")
+
+
+def interval(one: Judgement | Estimate, write: Literal["signed", "figure"]) -> str:
+    """Its ends, or why there are none."""
+    if one.seeds == 1:
+        return "one seed: no interval"
+    low, high = (signed(end) if write == "signed" else figure(end) for end in (one.low, one.high))
+    return "–" if one.low is None else f"{low} to {high}"
 
 
 def render(

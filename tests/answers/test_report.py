@@ -93,6 +93,12 @@ def test_without_a_question_it_says_that_none_was_fixed(world):
     assert "not the question fixed" not in page
 
 
+def test_one_seed_has_no_interval(world):
+    page = submitted(world, ALONE + "sweep: {activation: [relu, tanh]}\n", lambda run: 0.5)
+    assert page.count("one seed: no interval") == 3, "of the difference and of both levels"
+    assert "– to –" not in page
+
+
 def test_any_other_factor_is_shown_without_a_verdict(world):
     experiment = world.ask(world.QUESTION)
     page = report.render(world.store, experiment.id, load_settings(), factor="learning_rate")
