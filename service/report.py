@@ -351,9 +351,14 @@ def _training_figure(
 
 
 def _gradient_figure(groups: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
-    """Gradient norm of each layer at the end, first layer to last, geometric mean over runs."""
+    """Gradient norm of each layer at the end, first layer to last, geometric mean over runs. Of a level's networks the
+    deepest alone: layer 3 of three is another thing than layer 3 of ten.
+    """
     lines, words, layers = [], [], set()
-    for index, (name, runs) in enumerate(groups.items()):
+    for index, (name, every) in enumerate(groups.items()):
+        measured = {run.id: depth for run in every if (depth := depths.hidden_layers(run)) >= 0}
+        deepest = max(measured.values(), default=0)
+        runs = [run for run in every if measured.get(run.id) == deepest]
         norms: dict[int, list[float]] = defaultdict(list)
         for run in runs:
             for key, value in run.metrics.items():
@@ -364,7 +369,10 @@ def _gradient_figure(groups: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
         layers |= set(norms)
         lines.append(Line(name, points, (), (), index))
         if len(points) > 1:
-            words.append(f"{name}: first layer over last {points[0][1] / points[-1][1]:.2g}.")
+            only = (
+                f" (its {len(runs)} runs with {deepest} hidden layers)" if len(runs) < len(measured) else ""
+            )
+            words.append(f"{name}{only}: first layer over last {points[0][1] / points[-1][1]:.2g}.")
     text = "Norm of the loss's gradient in each layer at the last measurement, geometric mean over the runs. "
     text += " ".join(words)
     svg = ""

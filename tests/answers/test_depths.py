@@ -68,6 +68,24 @@ def test_two_depths_make_no_line(world):
     assert "the price of depth" not in report.render(world.store, experiment.id, load_settings())
 
 
+def test_the_gradient_by_layer_is_of_one_depth(world):
+    """Of 2 and 3 hidden layers only the latter: 0.2³ from its first layer to its last, and no mean with 0.2²."""
+    made = world.submit(DEEP.replace("[4, 4, 4], [4, 4, 4, 4]", "[4, 4, 4]"))
+    ids = [run.id for run in queries.all_runs(world.store, made.id)]
+    for run in operations.claim(world.store, ids, worker="w", spool="s", lease_seconds=60):
+        hidden = len(run.spec["model"]["layers"]) - 2
+        points = [
+            MetricPoint(
+                f"layers/{layer + 1}-dense/grad_norm", 1, SLOPES[run.levels["activation"]] ** (hidden - layer)
+            )
+            for layer in range(hidden + 1)
+        ]
+        operations.record(world.store, run.id, run.attempt, points)
+        operations.commit(world.store, run.id, run.attempt, status="FINISHED", reason="epochs", outcome={})
+    page = report.render(world.store, made.id, load_settings(), factor="activation")
+    assert "sigmoid (its 2 runs with 3 hidden layers): first layer over last 0.008." in page
+
+
 @pytest.mark.parametrize("factor", [None, "hidden"])
 def test_the_report_shows_it_beside_the_bound(world, factor):
     experiment, _, _ = worked(world, DEEP)
