@@ -337,7 +337,8 @@ def _training_figure(
         band = [(float(step), float(np.min(values)), float(np.max(values))) for step, values in ordered]
         lines.append(Line(name, points, band, (), index))
         if points:
-            words.append(f"{name} ends at {figure(points[-1][1])} ({len(ordered[-1][1])} runs).")
+            there, ended = len(ordered[-1][1]), sum(state_of(run) == "finished" for run in runs)
+            words.append(f"{name} ends at {figure(points[-1][1])} ({_survivors(there, ended)}).")
     svg = ""
     if max((len(line.points) for line in lines), default=0) > 1:
         positive = all(y > 0 for line in lines for _, y in line.points) and lower_is_better(key)
@@ -348,6 +349,14 @@ def _training_figure(
         )  # fmt: skip
     text = f"Mean {key} over the compared runs; the band spans the lowest to the highest. " + " ".join(words)
     return _figure(key.replace("/", "-"), f"{key} during training", svg, text, list(groups))
+
+
+def _survivors(there: int, ended: int) -> str:
+    """How many runs a mean is of, and what became of the others."""
+    lost = ended - there
+    if lost <= 0:
+        return f"{there} run{'s' if there > 1 else ''}"
+    return f"{there} of {ended} runs; {lost} had stopped or diverged"
 
 
 def _gradient_figure(groups: Mapping[str, Sequence[Run]]) -> dict[str, Any]:

@@ -99,6 +99,16 @@ def test_one_seed_has_no_interval(world):
     assert "– to –" not in page
 
 
+def test_training_curves_say_how_many_runs_they_are_of(world):
+    """A mean over the one run that did not diverge is no mean of five."""
+    text = ALONE + "training: {epochs: 3}\nsweep: {activation: [relu, tanh], seeds: 5}\n"
+    page = submitted(
+        world, text, lambda run: None if run.params["activation"] == "relu" and run.params["seed"] else 0.9
+    )
+    assert "relu ends at 0.9 (1 of 5 runs; 4 had stopped or diverged)." in page
+    assert "tanh ends at 0.9 (5 runs)." in page
+
+
 def test_any_other_factor_is_shown_without_a_verdict(world):
     experiment = world.ask(world.QUESTION)
     page = report.render(world.store, experiment.id, load_settings(), factor="learning_rate")
