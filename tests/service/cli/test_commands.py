@@ -74,6 +74,7 @@ def test_lists_and_details(gradus, api):
     rows = list(csv.DictReader(io.StringIO(gradus("runs", experiment.id, "--csv").out)))
     assert [row["params.activation"] for row in rows] == ["relu", "relu", "tanh", "tanh"]
     assert rows[0]["metrics.test/accuracy"] == "0.75"
+    assert {row["stage"] for row in rows} == {"grid"}
     table = gradus("runs", experiment.id).out
     assert "FINISHED" in table
     assert "tanh" in table
