@@ -86,3 +86,12 @@ def test_the_report_prints(stack, browser):
     browser.get(f"{stack.url}/experiments/{stack.id}/report")
     printed = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
     assert len(printed["data"]) > 20_000
+
+
+def test_a_closed_list_of_runs_is_printed_all_the_same(stack, browser):
+    browser.get(f"{stack.url}/experiments/{stack.id}/report")
+    browser.execute_script("document.querySelector('details').open = false")
+    shown = "return document.querySelector('details tbody tr').checkVisibility()"
+    assert not browser.execute_script(shown)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert browser.execute_script(shown)
