@@ -259,7 +259,10 @@ def answers(question: Question, now: Progress) -> list[str]:
         where = f" ({step.name}: {step.ended} of {step.runs} runs)" if step else ""
         return [f"no answer yet{where}"]
     return [
-        one.text if one.verdict not in _BARE else f"{one.a} / {one.b} {one.text}" for one in now.judgements
+        one.text
+        if one.verdict not in _BARE
+        else f"{question.named(one.a)} / {question.named(one.b)} {one.text}"
+        for one in now.judgements
     ]
 
 

@@ -12,7 +12,7 @@ from experiments.comparing.effects import (
 )
 from experiments.comparing.questions import Place, Question, Result
 from experiments.comparing.tuning import Tuned
-from experiments.statistics import Judgement
+from experiments.statistics import Judgement, verdict_text
 
 
 def scores(question: Question, tuned: Mapping[Place, Tuned], results: Iterable[Result]) -> list[Score]:
@@ -91,7 +91,16 @@ def _judge_at(
         text = f"incomplete: a run of seed {words} failed or was cancelled; retry it"
         return Judgement(a, b, "incomplete", text, None, None, None, len(paired.seeds), 0)
     judged = judge_pair(paired, delta=question.delta, level=question.error)
-    edges = [f"{level} is best at {' and '.join(unfair[level])}" for level in (a, b) if level in unfair]
+    if judged.decided:
+        ahead, behind = question.named(judged.a), question.named(judged.b)
+        judged = replace(
+            judged, text=verdict_text(judged.verdict, ahead, behind, question.delta, judged.needed)
+        )
+    edges = [
+        f"{question.named(level)} is best at {' and '.join(unfair[level])}"
+        for level in (a, b)
+        if level in unfair
+    ]
     if edges:
         text = f"not fairly tuned: {'; '.join(edges)}"
         return replace(judged, verdict="not fairly tuned", text=text, needed=None)

@@ -82,6 +82,11 @@ class Question:
     def validation_metric(self) -> str:
         return validation_of(self.metric)
 
+    def named(self, level: str) -> str:
+        """A level as a sentence names it: `relu`, but `learning_rate 0.1`, since a number says nothing alone."""
+        alone = all(isinstance(value, str | Mapping) for value in self.levels.values())
+        return level if alone else f"{self.about} {level}"
+
     @property
     def cells(self) -> tuple[Cell, ...]:
         return tuple(itertools.product(*self.others.values()))

@@ -49,6 +49,33 @@ def test_the_worked_example_of_the_documentation(world):
     assert [round(pair[key], 5) for key in ("effect", "low", "high")] == [0.00339, -0.0008, 0.00759]
 
 
+RATES = """
+name: rates
+dataset: {name: digits}
+model: {hidden: [16]}
+optimizer: {name: sgd}
+sweep: {learning_rate: [0.1, 0.01, 1.0]}
+compare: {factor: learning_rate, delta: 0.01, looks: [5]}
+"""
+
+
+def test_a_number_is_named_with_its_factor(world):
+    """`0.1 better than 0.01` says nothing by itself; a and b stay the labels."""
+    mean, spread = {0.1: 0.9, 0.01: 0.8, 1.0: 0.9}, {0.1: 0.001, 0.01: 0.001, 1.0: 0.05}
+
+    def score(run):
+        rate = run.params["learning_rate"]
+        return mean[rate] + spread[rate] * world.noise(rate, run.params["seed"])
+
+    found = comparison.compare(world.store, world.ask(RATES, score).id)
+    one = verdicts(found)[frozenset(("0.1", "0.01"))]
+    assert (one["a"], one["b"]) == ("0.1", "0.01")
+    assert one["text"] == "learning_rate 0.1 better than learning_rate 0.01"
+    assert one["text"] in found.answer
+    left = verdicts(found)[frozenset(("0.1", "1"))]
+    assert f"learning_rate {left['a']} / learning_rate {left['b']} undecided" in found.answer
+
+
 @pytest.mark.parametrize(
     ("factor", "metric"), [("activation", "test/loss"), ("learning_rate", None), ("optimizer", None)]
 )
