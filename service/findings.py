@@ -214,9 +214,12 @@ def warnings_of(levels: Sequence[Level]) -> tuple[str, ...]:
 
 def scope_of(spec: ExperimentSpec) -> str:
     """What the answer holds for (Bouthillier et al. 2021: the data are sampled too)."""
-    dataset = spec.dataset.name
+    *others, last = dict.fromkeys(point.spec.dataset.name for point in spec.expand())
+    if others:
+        where = f"the data sets {', '.join(others)} and {last} and the one split of each"
+    else:
+        where = f"the data set {last} and the one split of it"
     return (
-        f"This holds for the data set {dataset} and the one split of it that was used. Seeds vary the initial "
-        "weights and the order of the data, not which samples were drawn: another sample may order the levels "
-        "differently."
+        f"This holds for {where} that was used. Seeds vary the initial weights and the order of the data, not which "
+        "samples were drawn: another sample may order the levels differently."
     )

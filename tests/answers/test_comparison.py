@@ -76,6 +76,18 @@ def test_a_number_is_named_with_its_factor(world):
     assert f"learning_rate {left['a']} / learning_rate {left['b']} undecided" in found.answer
 
 
+def test_it_holds_for_every_data_set_that_was_swept(world):
+    text = RATES.replace("learning_rate: [0.1, 0.01, 1.0]", "dataset: [digits, mnist, stripes]")
+    found = comparison.compare(
+        world.store, world.submit(text.replace("factor: learning_rate", "factor: dataset")).id
+    )
+    assert found.scope.startswith(
+        "This holds for the data sets digits, mnist and stripes and the one split of each"
+    )
+    alone = comparison.compare(world.store, world.submit(RATES).id)
+    assert alone.scope.startswith("This holds for the data set digits and the one split of it that was used.")
+
+
 @pytest.mark.parametrize(
     ("factor", "metric"), [("activation", "test/loss"), ("learning_rate", None), ("optimizer", None)]
 )
