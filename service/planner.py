@@ -201,14 +201,16 @@ def _mark(connection: Connection, lengths: Mapping[str, int], patience: float) -
     workers = {queue: sum(queue in one.queues for one in hands) for queue in QUEUES}
     slots = {queue: max(0, MESSAGES_PER_WORKER * workers[queue] - lengths[queue]) for queue in QUEUES}
     total = max(0, MESSAGES_PER_WORKER * len(hands) - sum(lengths.values()))
-    if total == 0 or not any(slots.values()):
+    # What waits for a device that has no room is not even read: it would take the place of what can be sent.
+    devices = [device for device, queue in QUEUE_OF_DEVICE.items() if slots[queue] > 0]
+    if total == 0 or not devices:
         return []
     by_owner: Counter[str] = Counter()
     by_experiment: Counter[str] = Counter()
     for row in dispatch_rows.active(connection):
         by_owner[row.owner] += row.number
         by_experiment[row.experiment_id] += row.number
-    found = dispatch_rows.waiting_experiments(connection)
+    found = dispatch_rows.waiting_experiments(connection, devices)
     found.sort(key=lambda e: (-e.priority, not e.begun, by_owner[e.owner], by_experiment[e.id], e.created_at))
     candidates = [
         Candidate(row.id, row.owner, row.priority, row.created_at, by_experiment[row.id]) for row in found

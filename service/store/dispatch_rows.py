@@ -47,10 +47,12 @@ class SentTile:
     begun: bool
 
 
-def waiting_experiments(connection: Connection) -> list[Row[Any]]:
-    """Experiments with runs to be sent: id, owner, priority, created_at, and whether one of them had begun."""
-    some = exists().where(runs.c.experiment_id == experiments.c.id, _waits)
-    begun = experiments.c.id.in_(select(runs.c.experiment_id).where(_waits, _begun)).label("begun")
+def waiting_experiments(connection: Connection, devices: Collection[str]) -> list[Row[Any]]:
+    """Experiments with runs to be sent that ask for one of these devices (the runs of an experiment ask for one): id,
+    owner, priority, created_at, and whether one of them had begun."""
+    waits = _waits & runs.c.device.in_(devices)
+    some = exists().where(runs.c.experiment_id == experiments.c.id, waits)
+    begun = experiments.c.id.in_(select(runs.c.experiment_id).where(waits, _begun)).label("begun")
     columns = (experiments.c.id, experiments.c.owner, experiments.c.priority, experiments.c.created_at, begun)
     return list(connection.execute(select(*columns).where(experiments.c.deleted_at.is_(None), some)))
 

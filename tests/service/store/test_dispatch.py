@@ -268,6 +268,26 @@ def test_devices_have_queues_of_their_own(store, submit, broker, go):
     assert {tile.experiment_id: tile.queue for tile in go()} == {gpu.id: "gradus.gpu"}
 
 
+@pytest.mark.parametrize(("device", "queue"), [("cpu", "gradus.cpu"), ("auto", "gradus.any")])
+def test_what_waits_for_a_device_that_is_not_there_holds_nothing_else_back(
+    store, submit, broker, go, device, queue
+):
+    """However much of it there is, however urgent, and had it begun or not."""
+    gpu = [submit(seeds=1, device="gpu") for _ in range(12)]
+    fleet(store, gpu=1)
+    begun = go()[0]
+    ops.claim(store, begun.run_ids, worker="g0", spool="s", lease_seconds=60)
+    ops.abandon(store, "g0")
+    ops.reap(store)
+    ops.retire(store, "g0")
+    broker.flush()
+    for experiment in gpu:
+        ops.patch_experiment(store, experiment.id, priority=9)
+    mine = submit(seeds=1, device=device)
+    fleet(store, cpu=1)
+    assert {(tile.experiment_id, tile.queue) for tile in go(1e-9)} == {(mine.id, queue)}
+
+
 def test_cancelled_runs_are_not_sent(store, submit, broker, go):
     ops.cancel_experiment(store, submit().id)
     fleet(store, cpu=1)
