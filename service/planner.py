@@ -199,8 +199,12 @@ def _mark(connection: Connection, lengths: Mapping[str, int], patience: float) -
     dispatch_rows.unmark(connection, [tile.tile for tile in lost])
     hands = [one for one in fleet if one.state != "draining"]
     workers = {queue: sum(queue in one.queues for one in hands) for queue in QUEUES}
-    slots = {queue: max(0, MESSAGES_PER_WORKER * workers[queue] - lengths[queue]) for queue in QUEUES}
-    total = max(0, MESSAGES_PER_WORKER * len(hands) - sum(lengths.values()))
+    room = {queue: MESSAGES_PER_WORKER * number for queue, number in workers.items()}
+    slots = {queue: max(0, room[queue] - lengths[queue]) for queue in QUEUES}
+    # Messages left behind by workers that are gone take no room from those that are there.
+    total = max(
+        0, MESSAGES_PER_WORKER * len(hands) - sum(min(lengths[queue], room[queue]) for queue in QUEUES)
+    )
     # What waits for a device that has no room is not even read: it would take the place of what can be sent.
     devices = [device for device, queue in QUEUE_OF_DEVICE.items() if slots[queue] > 0]
     if total == 0 or not devices:

@@ -288,6 +288,16 @@ def test_what_waits_for_a_device_that_is_not_there_holds_nothing_else_back(
     assert {(tile.experiment_id, tile.queue) for tile in go(1e-9)} == {(mine.id, queue)}
 
 
+def test_messages_left_by_a_worker_that_is_gone_take_no_room_from_the_others(store, submit, broker, go):
+    submit(device="gpu", sweep={"training.batch_size": [8, 16], "seeds": 1})
+    fleet(store, gpu=1)
+    assert len(go()) == 2
+    ops.retire(store, "g0")
+    mine = submit(seeds=1, device="cpu")
+    fleet(store, cpu=1)
+    assert [(tile.experiment_id, tile.queue) for tile in go()] == [(mine.id, "gradus.cpu")] * 2
+
+
 def test_cancelled_runs_are_not_sent(store, submit, broker, go):
     ops.cancel_experiment(store, submit().id)
     fleet(store, cpu=1)
