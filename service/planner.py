@@ -226,6 +226,7 @@ def _mark(connection: Connection, lengths: Mapping[str, int], patience: float) -
         candidate.runs = dispatch_rows.waiting_runs(connection, candidate.id, most)
     waiting = {QUEUE_OF_DEVICE[device]: number for device, number in dispatch_rows.waits(connection).items()}
     tiles = plan(candidates, slots, workers, waiting, by_owner, total)
+    dispatch_rows.lock_waiting(connection, [id for tile in tiles for id in tile.run_ids])
     for tile in tiles:
         dispatch_rows.mark_sent(connection, tile.run_ids, tile=tile.id, width=tile.width, queue=tile.queue)
     return tiles

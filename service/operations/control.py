@@ -98,15 +98,14 @@ def retry_run(store: Store, run_id: str, *, quota: int | None = None) -> Run:
     """
 
     def work(connection: Connection) -> Run:
+        experiment = experiment_rows.lock_experiment_of(connection, run_id)
+        if experiment is None:
+            raise NotFound("run", run_id)
         rows = run_rows.lock(connection, run_rows.of([run_id]))
-        if rows:
-            row = rows[0]
+        for row in rows:
             if row.status == RunStatus.FINISHED or (row.status == RunStatus.RUNNING and row.cancelled):
                 raise IllegalTransition(run_id, row.status, Edge.RETRIED.value)
-            experiment = experiment_rows.lock_experiment(connection, row.experiment_id)
-            if experiment is None:
-                raise NotFound("run", run_id)
-            _retry(connection, rows, experiment.owner, quota)
+        _retry(connection, rows, experiment.owner, quota)
         return _run(connection, run_id)
 
     return store.write(work)

@@ -118,6 +118,7 @@ def finish_many(store: Store, what: Mapping[str, Shipped | None], *, shipper: st
     """
 
     def work(connection: Connection) -> set[str]:
+        experiment_rows.keepsakes_due(connection, what)
         found = run_rows.lock(connection, run_rows.of(what))
         rows = [row for row in found if shipper is None or row.shipper == shipper]
         known = {id: shipped for id, shipped in what.items() if shipped is not None}
@@ -135,8 +136,6 @@ def finish_many(store: Store, what: Mapping[str, Shipped | None], *, shipper: st
             if told := [row for row in ready if row.id in known]:
                 values |= run_rows.known_of({row.id: known.pop(row.id) for row in told}, status.value)
                 run_rows.move(connection, told, edge, values, tell=False)
-            if ready and status == RunStatus.FINISHED:
-                experiment_rows.keepsakes_due(connection, {row.experiment_id for row in ready})
         run_rows.note_shipped(connection, {row.id: known[row.id] for row in rows if row.id in known})
         return set(what) - {row.id for row in rows}
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, case, exists, func, literal_column, not_, select, update
 
 from service.store.clock import db_now
+from service.store.run_rows import in_order, of
 from service.store.tables import experiments, runs
 
 # Written out: a partial index is of no use to a statement whose values come later.
@@ -123,19 +124,25 @@ def sent_tiles(connection: Connection, held: Collection[str]) -> list[SentTile]:
     return [SentTile(row.tile, row.queue, row.age, bool(row.begun)) for row in connection.execute(statement)]
 
 
+def lock_waiting(connection: Connection, run_ids: Collection[str]) -> None:
+    """Lock the runs of all tiles that are about to be marked, in one order: tile by tile there would be none."""
+    connection.execute(select(runs.c.id).where(of(run_ids)).order_by(runs.c.id).with_for_update()).all()
+
+
 def mark_sent(connection: Connection, run_ids: Collection[str], *, tile: str, width: int, queue: str) -> None:
-    """Mark the runs of a tile as sent."""
-    statement = update(runs).where(runs.c.id.in_(list(run_ids)), _waits)
+    """Mark the runs of a tile as sent. They are locked (`lock_waiting`)."""
+    statement = update(runs).where(of(run_ids), _waits)
     connection.execute(statement.values(tile=tile, width=width, queue=queue, dispatched_at=db_now()))
 
 
 def unmark(connection: Connection, tiles: Collection[str]) -> None:
     """The messages of these tiles are lost: what still waits of them is to be planned again."""
     if tiles:
-        connection.execute(update(runs).where(_sent, runs.c.tile.in_(list(tiles))).values(dispatched_at=None))
+        theirs = in_order(_sent, runs.c.tile.in_(list(tiles)))
+        connection.execute(update(runs).where(theirs).values(dispatched_at=None))
 
 
 def unmark_runs(connection: Connection, run_ids: Collection[str]) -> None:
     """The message that held these runs is lost: those that still wait are to be planned again."""
     if run_ids:
-        connection.execute(update(runs).where(_sent, runs.c.id.in_(list(run_ids))).values(dispatched_at=None))
+        connection.execute(update(runs).where(in_order(_sent, of(run_ids))).values(dispatched_at=None))

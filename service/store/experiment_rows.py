@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, exists, func, insert, select, update
 
 from service.store.clock import db_now
 from service.store.queries import not_done
@@ -27,9 +27,20 @@ def insert_runs(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> No
 
 
 def lock_experiment(connection: Connection, id: str) -> Row[Any] | None:
-    """The row of an experiment that is not deleted, locked."""
-    found = experiments.c.deleted_at.is_(None) & (experiments.c.id == id)
-    return connection.execute(select(experiments).where(found).with_for_update()).first()
+    """The row of an experiment that is not deleted, locked. Before any of its runs, so that no two deadlock."""
+    return _locked(connection, experiments.c.id == id)
+
+
+def lock_experiment_of(connection: Connection, run_id: str) -> Row[Any] | None:
+    """The same for the experiment of a run."""
+    mine = select(runs.c.experiment_id).where(runs.c.id == run_id).scalar_subquery()
+    return _locked(connection, experiments.c.id == mine)
+
+
+def _locked(connection: Connection, which: ColumnElement[bool]) -> Row[Any] | None:
+    # KEY SHARE stays free: whoever holds a run and writes its events or metrics takes it, for their foreign keys.
+    statement = select(experiments).where(which, experiments.c.deleted_at.is_(None))
+    return connection.execute(statement.with_for_update(key_share=True)).first()
 
 
 def change_experiment(
@@ -111,10 +122,15 @@ def purge(connection: Connection, id: str) -> bool:
     return bool(gone)
 
 
-def keepsakes_due(connection: Connection, ids: Iterable[str]) -> None:
-    """Runs of these experiments finished: their best may have changed."""
-    due = experiments.c.id.in_(list(ids)) & ~experiments.c.keepsakes_due
-    connection.execute(update(experiments).where(due).values(keepsakes_due=True))
+def keepsakes_due(connection: Connection, run_ids: Collection[str]) -> None:
+    """These runs are about to get the status of their outcome: where one of them finishes, the best of its experiment
+    may change. To be said before they are locked, as it locks the experiments."""
+    finishing = (runs.c.status == "RUNNING") & (runs.c.outcome["status"].as_string() == "FINISHED")
+    theirs = select(runs.c.experiment_id).where(runs.c.id.in_(list(run_ids)), finishing)
+    due = experiments.c.id.in_(theirs) & ~experiments.c.keepsakes_due
+    chosen = select(experiments.c.id).where(due).order_by(experiments.c.id).with_for_update(key_share=True)
+    if ids := list(connection.scalars(chosen)):
+        connection.execute(update(experiments).where(experiments.c.id.in_(ids)).values(keepsakes_due=True))
 
 
 def keepsakes_asked(connection: Connection, id: str, finished: int) -> None:

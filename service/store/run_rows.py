@@ -81,7 +81,8 @@ def lock(
     skip_locked: bool = False,
     measured: bool = False,
 ) -> list[Locked]:
-    """Lock the runs for which all conditions hold, in the order of their ids (so that no two deadlock).
+    """Lock the runs for which all conditions hold, in the order of their ids (so that no two deadlock). Whoever also
+    locks their experiment does so before.
 
     With `skip_locked`, runs that another transaction holds are left out instead of waited for (PostgreSQL).
     `metrics` and `tags` are read only where `measured` says so: they can be large.
@@ -94,6 +95,13 @@ def lock(
         .with_for_update(skip_locked=skip_locked)
     )
     return [_to_locked(row) for row in connection.execute(statement)]
+
+
+def in_order(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    """The runs for which all conditions hold, for a statement that changes several without `lock` before it: they are
+    locked in the order of their ids here. By itself it locks them as it finds them, and two such deadlock."""
+    chosen = select(runs.c.id).where(*conditions).order_by(runs.c.id).with_for_update().cte()
+    return runs.c.id.in_(select(chosen.c.id))
 
 
 def _to_locked(row: Row[Any]) -> Locked:
@@ -158,8 +166,8 @@ def resume_key(checkpoint: Mapping[str, Any]) -> ColumnElement[str]:
 def extend_leases(connection: Connection, claims: Mapping[str, int], seconds: float) -> set[str]:
     """Renew the leases that these attempts still hold; the ids of those that they do."""
     mine = tuple_(runs.c.id, runs.c.attempt).in_(list(claims.items()))
-    statement = update(runs).where(held(), mine).values(lease_expires_at=later(seconds)).returning(runs.c.id)
-    return set(connection.scalars(statement))
+    statement = update(runs).where(in_order(held(), mine)).values(lease_expires_at=later(seconds))
+    return set(connection.scalars(statement.returning(runs.c.id)))
 
 
 def fenced(rows: Sequence[Locked], claims: Mapping[str, int]) -> list[Locked]:
@@ -329,7 +337,7 @@ def give_back_to_ship(connection: Connection, shipper: str, before: Mapping[str,
     if not before:
         return
     shippers = by_run(Text(), before)
-    statement = update(runs).where(of(before), runs.c.shipper == shipper)
+    statement = update(runs).where(in_order(of(before), runs.c.shipper == shipper))
     connection.execute(statement.values(shipper=shippers, ship_lease_expires_at=None))
 
 
@@ -347,7 +355,7 @@ def note_shipped(connection: Connection, what: Mapping[str, Shipped], shipper: s
     if not what:
         return set()
     mine = true() if shipper is None else runs.c.shipper == shipper
-    statement = update(runs).where(of(what), mine).values(**known_of(what, runs.c.status))
+    statement = update(runs).where(in_order(of(what), mine)).values(**known_of(what, runs.c.status))
     return set(connection.scalars(statement.returning(runs.c.id)))
 
 
