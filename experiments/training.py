@@ -7,6 +7,7 @@ that is done is masked; its neighbours' numbers do not change by a bit.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,6 +47,7 @@ class Tile:
     should_stop: Callable[[int], StopAsked | None]
     clock: Callable[[], float]
     checkpoint_seconds: float
+    max_seconds: float
     data: Mapping[str, tuple[Tensor, Tensor]]
     state: State
     position: Position
@@ -81,6 +83,7 @@ def train(
     source: Source,
     resume: Sequence[bytes | None] = (),
     checkpoint_seconds: float = 30.0,
+    max_seconds: float = math.inf,
     device: str = "cpu",
     clock: Callable[[], float] = time.monotonic,
 ) -> list[Outcome]:
@@ -89,11 +92,17 @@ def train(
     should_stop: asked per lane about once a second; what it says ends that lane alone
     width: of the program, from layouts.WIDTHS; default: the narrowest that holds the tile
     resume: per run a checkpoint of this function's, or None; all of one tile, which keeps its width and
-        layout Raises WidthError where the runs do not fit, CheckpointError, DataError.
+        layout
+    max_seconds: of training, after which a lane is stopped. What counts is `time/train_s`, the lane's share of its
+        tile's seconds over all attempts, so that neither a wide tile nor a drained one changes what a run may take
+
+    Raises WidthError where the runs do not fit, CheckpointError, DataError.
     """
     if len({spec.program_key() for spec in tile}) != 1:
         raise WidthError("the runs of a tile must share one program (RunSpec.program_key)")
-    running = _start(tile, recorder, should_stop, width, source, resume, checkpoint_seconds, device, clock)
+    running = _start(
+        tile, recorder, should_stop, width, source, resume, checkpoint_seconds, max_seconds, device, clock
+    )
     compiled = running.program.compile_seconds
     while running.running():
         _epoch(running)
@@ -111,8 +120,8 @@ def _times(metrics: Mapping[str, float]) -> dict[str, float]:
 
 def _start(
     specs: Sequence[RunSpec], recorder: Recorder, should_stop: Callable[[int], StopAsked | None],
-    width: int | None, source: Source, resume: Sequence[bytes | None], checkpoint_seconds: float, device: str,
-    clock: Callable[[], float],
+    width: int | None, source: Source, resume: Sequence[bytes | None], checkpoint_seconds: float,
+    max_seconds: float, device: str, clock: Callable[[], float],
 ) -> Tile:  # fmt: skip
     """Program, data and state of a tile; with checkpoints, at the place of the one that is least far."""
     first = specs[0]
@@ -136,7 +145,7 @@ def _start(
         lanes.append(lane)
         states[where] = checkpoint.state if checkpoint else start
     tile = Tile(
-        program, lanes, recorder, should_stop, clock, checkpoint_seconds,
+        program, lanes, recorder, should_stop, clock, checkpoint_seconds, max_seconds,
         programs.data(first, source, device),
         program.stack(states), min((lane.starts for lane in lanes), key=lambda at: (at.epoch, at.update)),
         program.settings({lane.place: lane.spec for lane in lanes}), saved_at=clock(),
@@ -227,7 +236,11 @@ def _segment_end(tile: Tile, stop: int) -> int:
 
 def _ask(tile: Tile) -> None:
     """End the lanes that are asked to stop. A drained one leaves a checkpoint, a lost one nothing."""
-    asked = {lane.lane: tile.should_stop(lane.lane) for lane in tile.lanes if lane.outcome is None}
+    asked = {
+        lane.lane: tile.should_stop(lane.lane) or ("time" if lane.train_s >= tile.max_seconds else None)
+        for lane in tile.lanes
+        if lane.outcome is None
+    }
     drained = [lane for lane in tile.active() if asked.get(lane.lane) == "drain"]
     _save(tile, drained)
     for lane in tile.lanes:

@@ -71,10 +71,14 @@ class Tile:
     def run(self) -> None:
         """Train all lanes, draw what belongs to those that finished, and commit what each came to."""
         started = time.monotonic()
-        outcomes = failures.named(self._train, range(len(self.runs)))
-        for lane, outcome in enumerate(outcomes):
-            if outcome.status == "FINISHED":
-                outcomes[lane] = failures.named(partial(self._complete, lane, outcome), [lane])[0]
+        self.child.watchdog.begin(self._last_words)
+        try:
+            outcomes = failures.named(self._train, range(len(self.runs)))
+            for lane, outcome in enumerate(outcomes):
+                if outcome.status == "FINISHED":
+                    outcomes[lane] = failures.named(partial(self._complete, lane, outcome), [lane])[0]
+        finally:
+            self.child.watchdog.end()
         self._end([failures.settled(outcome, lanes=len(self.runs)) for outcome in outcomes])
         log.info("tile ended", seconds=round(time.monotonic() - started, 2))
 
@@ -84,20 +88,17 @@ class Tile:
             self.recorder.artifact(lane, "spec.yaml", facts.spec_yaml(spec, f"run {run.id[:8]}"))
             if spec.gradient_check.mode != "off":
                 self._certify(lane, spec)
-        self.child.watchdog.begin(self.child.settings.max_run_seconds, self._last_words)
-        try:
-            return train(
-                self.specs,
-                self.recorder,
-                self._should_stop,
-                width=self.width,
-                source=self.source,
-                resume=[self._checkpoint(run) for run in self.runs],
-                checkpoint_seconds=self.child.settings.checkpoint_seconds,
-                device=self.child.device,
-            )
-        finally:
-            self.child.watchdog.end()
+        return train(
+            self.specs,
+            self.recorder,
+            self._should_stop,
+            width=self.width,
+            source=self.source,
+            resume=[self._checkpoint(run) for run in self.runs],
+            checkpoint_seconds=self.child.settings.checkpoint_seconds,
+            max_seconds=self.child.settings.max_run_seconds,
+            device=self.child.device,
+        )
 
     def _certify(self, lane: int, spec: RunSpec) -> None:
         """The gradient's certificate: looked up by its key, or made now. Once per key, not once per run.

@@ -19,7 +19,8 @@ from service.errors import StoreUnavailable
 log = structlog.get_logger(__name__)
 MEMORY, TIME, ERROR, DISK, DATA = "memory_limit", "time_limit", "error", "disk_full", "data"
 SHARED = (MEMORY, ERROR)
-"""Reasons that, in a tile of several lanes, are the program's and not yet a run's."""
+"""Reasons that, in a tile of several lanes, are the program's and not yet a run's. Time is not among them: each lane has
+its own, its share of the tile's."""
 _STOPPED = {"memory": MEMORY, "time": TIME}
 """What training was asked to stop for, where that is a failure of the run."""
 

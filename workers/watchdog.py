@@ -1,9 +1,9 @@
-"""What ends a training from beside it: memory, wall time, a parent that is gone.
+"""What ends a tile from beside it: memory, a parent that is gone.
 
 TensorFlow's memory cannot be bounded by an address-space limit, so a thread looks at what the process holds
 now. Asking comes first (`asked()` is read by the training between chunks); a process that goes on growing
-past the hard limit, one eighth above, ends itself before the kernel ends a bystander. Its runs count a loss
-each.
+past the hard limit, one eighth above, ends itself before the kernel ends a bystander. The gradient check before the
+training and the pictures after it ask for nothing, so there only the hard limit holds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextvars
 import os
 import threading
-import time
 from collections.abc import Callable
 from typing import Literal
 
@@ -31,7 +30,7 @@ def current_memory() -> int:
 
 
 class Watchdog:
-    """A daemon thread for the life of the process. Times in seconds, memory in bytes."""
+    """A daemon thread for the life of the process. `every` in seconds, memory in bytes."""
 
     def __init__(
         self,
@@ -41,15 +40,12 @@ class Watchdog:
         every: float = 0.5,
         memory: Callable[[], int] = current_memory,
         leave: Callable[[int], object] = os._exit,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limit = memory_limit
         self._parent = parent
         self._every = every
         self._memory = memory
         self._leave = leave
-        self._clock = clock
-        self._deadline: float | None = None
         self._last_words: Callable[[], None] | None = None
         self._over = False
         self._context = contextvars.Context()
@@ -63,8 +59,8 @@ class Watchdog:
         self._stop.set()
         self._thread.join()
 
-    def begin(self, max_seconds: float, last_words: Callable[[], None]) -> None:
-        """A tile starts: it may take this long.
+    def begin(self, last_words: Callable[[], None]) -> None:
+        """A tile starts.
 
         last_words: called before this thread ends the process for its memory, so that the tile gets an
             outcome with a name and is not just lost.
@@ -72,28 +68,24 @@ class Watchdog:
         self._over = False
         self._context = contextvars.copy_context()  # the tile that this thread's log lines are about
         self._last_words = last_words
-        self._deadline = self._clock() + max_seconds
 
     def end(self) -> None:
-        self._deadline = self._last_words = None
+        self._last_words = None
         self._context = contextvars.Context()
 
-    def asked(self) -> Literal["memory", "time"] | None:
-        """Why the tile must stop, if it must."""
-        if self._over:
-            return "memory"
-        if self._deadline is not None and self._clock() >= self._deadline:
-            return "time"
-        return None
+    def asked(self) -> Literal["memory"] | None:
+        """Why the training must stop, if it must."""
+        return "memory" if self._over else None
 
     def look(self) -> None:
         """One look; what the thread does again and again."""
         if self._parent is not None and os.getppid() != self._parent:
             self._leave(EXIT_ORPHAN)
         held = self._memory()
-        if held > self._limit and self._deadline is not None and not self._over:
+        over = held > self._limit and self._last_words is not None
+        if over and not self._over:
             log.warning("memory limit reached", held=held, limit=self._limit)
-            self._over = True
+        self._over = over  # as it is now: what the gradient check took and gave back is not the training's
         if held > HARD * self._limit:
             log.error("memory limit exceeded, leaving", held=held, limit=self._limit)
             if self._last_words is not None:

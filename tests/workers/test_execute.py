@@ -21,6 +21,7 @@ from service.store import queries
 from tests.workers.conftest import Bench
 from workers import execute as module
 from workers.child import Child
+from workers.watchdog import EXIT_MEMORY, Watchdog
 
 
 def test_the_example_finds_slope_and_intercept_within_five_percent(bench):
@@ -220,6 +221,38 @@ def test_a_memory_limit_has_a_name(bench, lanes, end):
     bench.watchdog.asked = lambda: "memory"
     runs = bench.train(bench.submit(sweep={"seeds": lanes}), 4)
     assert {(run.status.value, run.reason) for run in runs} == {end}
+
+
+class Left(BaseException):
+    """What ends the process."""
+
+
+@pytest.mark.parametrize("phase", ["check", "draw"])
+@pytest.mark.parametrize(("lanes", "end"), [(1, "RUNNING"), (2, "SCHEDULED")])
+def test_the_hard_limit_has_a_name_before_and_after_the_training(bench, monkeypatch, phase, lanes, end):
+    """In the gradient check and at the pictures, where nothing can be asked to stop."""
+    memory = [0]
+
+    def leave(code):
+        raise Left(code)
+
+    bench.watchdog = Watchdog(memory_limit=1000, memory=lambda: memory[0], leave=leave)
+
+    def grow(*args, **kwargs):
+        memory[0] = 2000
+        bench.watchdog.look()
+
+    monkeypatch.setattr(*{"check": (module, "check", grow), "draw": (module.illustrate, "draw", grow)}[phase])
+    more = (
+        {"artifacts": {"plots": "auto", "model": "none"}}
+        if phase == "draw"
+        else {"gradient_check": "sampled"}
+    )
+    runs = bench.submit(sweep={"seeds": lanes}, **more)
+    with pytest.raises(Left, match=str(EXIT_MEMORY)):
+        bench.train(runs, 4)
+    for run in queries.get_runs(bench.store, [run.id for run in runs]).values():
+        assert (run.status, run.reason, run.alone) == (end, "memory_limit", lanes > 1)
 
 
 def test_a_time_limit_has_a_name(tmp_path):

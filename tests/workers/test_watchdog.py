@@ -6,7 +6,7 @@ from workers.watchdog import EXIT_MEMORY, EXIT_ORPHAN, Watchdog
 
 
 class World:
-    memory, now = 100, 0.0
+    memory = 100
 
     def __init__(self):
         self.left, self.said = [], []
@@ -16,28 +16,14 @@ class World:
             memory_limit=1000,
             memory=lambda: self.memory,
             leave=self.left.append,
-            clock=lambda: self.now,
             **more,
         )
-
-
-def test_wall_time():
-    world = World()
-    dog = world.dog()
-    assert dog.asked() is None
-    dog.begin(10.0, lambda: world.said.append(1))
-    world.now = 9.9
-    assert dog.asked() is None
-    world.now = 10.0
-    assert dog.asked() == "time"
-    dog.end()
-    assert dog.asked() is None
 
 
 def test_memory_asks_first_and_leaves_when_nothing_helps():
     world = World()
     dog = world.dog()
-    dog.begin(10.0, lambda: world.said.append(1))
+    dog.begin(lambda: world.said.append(1))
     dog.look()
     assert dog.asked() is None
     world.memory = 1001
@@ -48,8 +34,21 @@ def test_memory_asks_first_and_leaves_when_nothing_helps():
     dog.look()
     assert world.left == [EXIT_MEMORY]
     assert world.said == [1]
-    dog.begin(10.0, lambda: world.said.append(1))
+    dog.begin(lambda: world.said.append(1))
     assert dog.asked() is None
+
+
+def test_what_was_given_back_before_anybody_asked_is_forgotten():
+    """What the gradient check takes, say."""
+    world = World()
+    dog = world.dog()
+    dog.begin(lambda: world.said.append(1))
+    for world.memory, asked in ((1001, "memory"), (100, None), (1001, "memory")):
+        dog.look()
+        assert dog.asked() == asked
+    dog.end()
+    dog.look()
+    assert dog.asked() is None, "of no tile"
 
 
 def test_an_orphan_leaves():

@@ -123,6 +123,27 @@ def test_periodic_checkpoints(specs: Any, engine: Any) -> None:
     assert trained.recorder.checkpoints.keys() == {0, 1}
 
 
+def test_time_is_limited_by_a_lanes_share_over_all_attempts(specs: Any, engine: Any) -> None:
+    """By a clock that goes on by an eighth of a second at each look. Neither a wide tile nor a drained one changes the limit."""
+
+    def timed(tile: Any, **options: Any) -> Any:
+        engine(tile, width=4)  # compiled: by the real clock, which the limit leaves out
+        ticks = iter(range(10**6))
+        return engine(tile, width=4, clock=lambda: next(ticks) / 8, **options)
+
+    tile = specs(seeds=4, training={"epochs": 12, "batch_size": 16})
+    share = timed(tile).outcomes[0].metrics["time/train_s"]
+    assert {one.status for one in timed(tile, max_seconds=share + 0.01).outcomes} == {"FINISHED"}
+    (alone,) = timed(tile[:1], max_seconds=share + 0.01).outcomes
+    assert (alone.status, alone.reason) == ("FAILED", "time"), "four share the seconds of one"
+
+    whole = timed(tile[:1]).outcomes[0].metrics["time/train_s"]
+    half = timed(tile[:1], should_stop=StopAfter("drain", 8))
+    assert half.outcomes[0].metrics["time/train_s"] > 0.75
+    (rest,) = timed(tile[:1], max_seconds=whole - 0.5, resume=[half.recorder.checkpoints[0][1]]).outcomes
+    assert (rest.status, rest.reason) == ("FAILED", "time"), "not afresh"
+
+
 def test_a_checkpoint_of_another_program_is_refused(specs: Any, engine: Any) -> None:
     state = engine(specs(), should_stop=StopAfter("drain", 3)).recorder.checkpoints[0][1]
     with pytest.raises(CheckpointError, match="another program"):
