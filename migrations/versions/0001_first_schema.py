@@ -184,6 +184,13 @@ def upgrade() -> None:
         )
         batch_op.create_index("ix_runs_experiment_id_status", ["experiment_id", "status"], unique=False)
         batch_op.create_index(
+            "ix_runs_ended",
+            ["ended_at"],
+            unique=False,
+            sqlite_where=sa.text("ended_at IS NOT NULL"),
+            postgresql_where=sa.text("ended_at IS NOT NULL"),
+        )
+        batch_op.create_index(
             "ix_runs_held",
             ["lease_expires_at"],
             unique=False,
@@ -290,6 +297,11 @@ def downgrade() -> None:
             "ix_runs_sent",
             sqlite_where=sa.text("status = 'SCHEDULED' AND dispatched_at IS NOT NULL"),
             postgresql_where=sa.text("status = 'SCHEDULED' AND dispatched_at IS NOT NULL"),
+        )
+        batch_op.drop_index(
+            "ix_runs_ended",
+            sqlite_where=sa.text("ended_at IS NOT NULL"),
+            postgresql_where=sa.text("ended_at IS NOT NULL"),
         )
         batch_op.drop_index(
             "ix_runs_held",

@@ -14,7 +14,6 @@ from service.store.engine import Store
 from service.store.ids import new_id
 
 REQUEST_ATTEMPTS = 3
-KEEP_REQUESTS_SECONDS = 86400.0
 
 
 def beat(store: Store, worker: Worker) -> None:
@@ -95,20 +94,24 @@ def finish_request(
 
 def due_requests(store: Store, *, resend_seconds: float, limit: int = 100) -> list[Request]:
     """Requests whose message is to be sent now, marked as sent; lost messages come round again. Also fails those
-    that lost their worker too often, and forgets old ones.
+    that lost their worker too often. It is asked many times a second, so it looks first, and writes where it must.
 
     What no person waits for is sent while no run waits for a worker (or after ten minutes all the same), and to no
     more than half of the workers at once: *measured*, what one demo left to be drawn held the next one back for 29 s.
     """
 
+    def chosen(connection: Connection, *, lock: bool) -> list[str]:
+        fleet = [one for one in queries.read_workers(connection) if one.alive and one.kind == "train"]
+        unhurried = max(1, len(fleet) // 2)
+        return other_rows.requests_to_send(connection, resend_seconds, limit, unhurried=unhurried, lock=lock)
+
+    def look(connection: Connection) -> bool:
+        worn = other_rows.any_worn_request(connection, REQUEST_ATTEMPTS)
+        return worn or bool(chosen(connection, lock=False))
+
     def work(connection: Connection) -> list[Request]:
         other_rows.fail_worn_requests(connection, REQUEST_ATTEMPTS)
-        other_rows.delete_old_requests(connection, KEEP_REQUESTS_SECONDS)
-        other_rows.delete_old_workers(connection)
-        fleet = [one for one in queries.read_workers(connection) if one.alive and one.kind == "train"]
-        rows = other_rows.requests_to_send(
-            connection, resend_seconds, limit, unhurried=max(1, len(fleet) // 2)
-        )
+        rows = other_rows.mark_requests_sent(connection, chosen(connection, lock=True))
         return [mapper.to_request(row) for row in rows]
 
-    return store.write(work)
+    return store.write(work) if store.read(look) else []

@@ -8,8 +8,10 @@ from sqlalchemy import Connection
 
 from service.lifecycle import Edge, RunStatus, after_loss, check_transition
 from service.operations.holding import BACK, MAX_LOSSES, killed
-from service.store import experiment_rows, run_rows
+from service.store import experiment_rows, other_rows, run_rows
 from service.store.engine import Store
+
+KEEP_REQUESTS_SECONDS = 86400.0
 
 
 @dataclass(frozen=True)
@@ -62,5 +64,12 @@ def reap(store: Store, *, max_losses: int = MAX_LOSSES) -> list[Lapsed]:
 
 
 def tidy(store: Store, *, keys_older_than: float = 7 * 86400.0) -> int:
-    """Forget idempotency keys that nobody repeats any more; how many."""
-    return store.write(lambda connection: experiment_rows.delete_keys(connection, keys_older_than))
+    """Forget what nobody asks for any more: answered requests and workers of a day ago, and idempotency keys; how many
+    of these."""
+
+    def work(connection: Connection) -> int:
+        other_rows.delete_old_requests(connection, KEEP_REQUESTS_SECONDS)
+        other_rows.delete_old_workers(connection)
+        return experiment_rows.delete_keys(connection, keys_older_than)
+
+    return store.write(work)

@@ -6,7 +6,19 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, exists, func, literal_column, not_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    case,
+    exists,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from service.store.clock import db_now
 from service.store.run_rows import in_order, of
@@ -15,9 +27,14 @@ from service.store.tables import experiments, runs
 # Written out: a partial index is of no use to a statement whose values come later.
 _scheduled = runs.c.status == literal_column("'SCHEDULED'")
 _begun = runs.c.attempt > literal_column("0")
-_waits = _scheduled & runs.c.dispatched_at.is_(None)
-_sent = _scheduled & runs.c.dispatched_at.is_not(None)
-_training = (runs.c.status == "RUNNING") & runs.c.committed_at.is_(None)
+NOT_SENT = _scheduled & runs.c.dispatched_at.is_(None)
+SENT = _scheduled & runs.c.dispatched_at.is_not(None)
+TRAINING = (runs.c.status == literal_column("'RUNNING'")) & runs.c.committed_at.is_(None)
+
+
+def some_run_waits() -> ColumnElement[bool]:
+    """Whether a run is SCHEDULED, sent or not."""
+    return or_(exists().where(NOT_SENT), exists().where(SENT))
 
 
 @dataclass(frozen=True)
@@ -51,7 +68,7 @@ class SentTile:
 def waiting_experiments(connection: Connection, devices: Collection[str]) -> list[Row[Any]]:
     """Experiments with runs to be sent that ask for one of these devices (the runs of an experiment ask for one): id,
     owner, priority, created_at, and whether one of them had begun."""
-    waits = _waits & runs.c.device.in_(devices)
+    waits = NOT_SENT & runs.c.device.in_(devices)
     some = exists().where(runs.c.experiment_id == experiments.c.id, waits)
     begun = experiments.c.id.in_(select(runs.c.experiment_id).where(waits, _begun)).label("begun")
     columns = (experiments.c.id, experiments.c.owner, experiments.c.priority, experiments.c.created_at, begun)
@@ -60,7 +77,7 @@ def waiting_experiments(connection: Connection, devices: Collection[str]) -> lis
 
 def waits(connection: Connection) -> dict[str, int]:
     """Device -> number of runs that wait to be sent."""
-    statement = select(runs.c.device, func.count().label("number")).where(_waits).group_by(runs.c.device)
+    statement = select(runs.c.device, func.count().label("number")).where(NOT_SENT).group_by(runs.c.device)
     return {row.device: row.number for row in connection.execute(statement)}
 
 
@@ -82,7 +99,7 @@ def waiting_runs(connection: Connection, experiment_id: str, limit: int) -> list
     for condition in (_begun, not_(_begun)):
         statement = (
             select(*(runs.c[name] for name in names), runs.c.checkpoint)
-            .where(runs.c.experiment_id == experiment_id, _waits, condition)
+            .where(runs.c.experiment_id == experiment_id, NOT_SENT, condition)
             .order_by(runs.c.index)
             .limit(limit - len(found))
         )
@@ -97,7 +114,7 @@ def waiting_runs(connection: Connection, experiment_id: str, limit: int) -> list
 def active(connection: Connection) -> list[Row[Any]]:
     """experiment_id, owner and number of runs that were sent or are being trained."""
     found: list[Row[Any]] = []
-    for condition in (_sent, _training):
+    for condition in (SENT, TRAINING):
         statement = (
             select(runs.c.experiment_id, experiments.c.owner, func.count().label("number"))
             .join(experiments, experiments.c.id == runs.c.experiment_id)
@@ -115,7 +132,7 @@ def sent_tiles(connection: Connection, held: Collection[str]) -> list[SentTile]:
     sent_at = func.min(runs.c.dispatched_at)
     statement = (
         select(runs.c.tile, runs.c.queue, (db_now() - sent_at).label("age"), begun.label("begun"))
-        .where(_sent)
+        .where(SENT)
         .group_by(runs.c.tile, runs.c.queue)
         .having(held_here == 0)
         # What was planned in one go has one time; a tile's runs follow the order of the sweep.
@@ -131,18 +148,18 @@ def lock_waiting(connection: Connection, run_ids: Collection[str]) -> None:
 
 def mark_sent(connection: Connection, run_ids: Collection[str], *, tile: str, width: int, queue: str) -> None:
     """Mark the runs of a tile as sent. They are locked (`lock_waiting`)."""
-    statement = update(runs).where(of(run_ids), _waits)
+    statement = update(runs).where(of(run_ids), NOT_SENT)
     connection.execute(statement.values(tile=tile, width=width, queue=queue, dispatched_at=db_now()))
 
 
 def unmark(connection: Connection, tiles: Collection[str]) -> None:
     """The messages of these tiles are lost: what still waits of them is to be planned again."""
     if tiles:
-        theirs = in_order(_sent, runs.c.tile.in_(list(tiles)))
+        theirs = in_order(SENT, runs.c.tile.in_(list(tiles)))
         connection.execute(update(runs).where(theirs).values(dispatched_at=None))
 
 
 def unmark_runs(connection: Connection, run_ids: Collection[str]) -> None:
     """The message that held these runs is lost: those that still wait are to be planned again."""
     if run_ids:
-        connection.execute(update(runs).where(in_order(_sent, of(run_ids))).values(dispatched_at=None))
+        connection.execute(update(runs).where(in_order(SENT, of(run_ids))).values(dispatched_at=None))

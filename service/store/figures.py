@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, literal_column, select
 
 from service.lifecycle import TERMINAL
 from service.store import queries
 from service.store.clock import db_now
+from service.store.dispatch_rows import NOT_SENT, SENT, TRAINING
 from service.store.engine import Store
-from service.store.tables import events, experiments, metrics, requests, runs
+from service.store.other_rows import OPEN_REQUEST
+from service.store.tables import events, experiments, metrics, runs
 
 RECENT_SECONDS = 3600.0
 
@@ -43,21 +46,26 @@ def figures(store: Store) -> Figures:
 
 
 def _read(connection: Connection) -> Figures:
-    alive = runs.join(experiments)
-    waiting = (runs.c.status == "SCHEDULED") & experiments.c.deleted_at.is_(None)
-    queued = connection.execute(
-        select(runs.c.device, experiments.c.priority, func.count(), func.min(runs.c.created_at))
-        .select_from(alive)
-        .where(waiting)
-        .group_by(runs.c.device, experiments.c.priority)
-    ).all()
-    training = (runs.c.status == "RUNNING") & runs.c.committed_at.is_(None)
+    queued: Counter[tuple[str, int]] = Counter()
+    since: list[float] = []
+    for waiting in (NOT_SENT, SENT):  # an index each
+        statement = (
+            select(runs.c.device, experiments.c.priority, func.count(), func.min(runs.c.created_at))
+            .select_from(runs.join(experiments))
+            .where(waiting, experiments.c.deleted_at.is_(None))
+            .group_by(runs.c.device, experiments.c.priority)
+        )
+        for device, priority, number, oldest in connection.execute(statement):
+            queued[device, priority] += number
+            since.append(oldest)
     widths = connection.execute(
-        select(runs.c.width, func.count()).where(training).group_by(runs.c.width)
+        select(runs.c.width, func.count()).where(TRAINING).group_by(runs.c.width)
     ).all()
     committed = runs.c.committed_at.is_not(None)
     unshipped = connection.execute(
-        select(func.count(), func.min(runs.c.committed_at)).where(runs.c.status == "RUNNING", committed)
+        select(func.count(), func.min(runs.c.committed_at)).where(
+            runs.c.status == literal_column("'RUNNING'"), committed
+        )
     ).one()
     now = float(connection.scalar(select(db_now())) or 0.0)
     recent = (runs.c.ended_at > now - RECENT_SECONDS) & committed
@@ -71,20 +79,18 @@ def _read(connection: Connection) -> Figures:
     tracked = _count_and_mean(
         connection, there - runs.c.committed_at, recent & runs.c.status.in_(list(TERMINAL))
     )
-    lease = connection.scalar(select(func.min(runs.c.lease_expires_at)).where(training))
-    open_ = requests.c.status.in_(["queued", "running"])
-    oldest = min((row[3] for row in queued), default=now)
+    lease = connection.scalar(select(func.min(runs.c.lease_expires_at)).where(TRAINING))
     return Figures(
         statuses=queries.status_counts(connection),
-        queued={(row[0], row[1]): row[2] for row in queued},
+        queued=dict(queued),
         widths={row[0] or 1: row[1] for row in widths},
         lease_left=None if lease is None else float(lease) - now,
         unshipped=unshipped[0],
         mlflow_lag=now - float(unshipped[1]) if unshipped[1] is not None else 0.0,
         train_seconds=trained,
         tracking_seconds=tracked,
-        open_requests=connection.scalar(select(func.count()).where(open_)) or 0,
-        oldest_queued=max(0.0, now - float(oldest)),
+        open_requests=connection.scalar(select(func.count()).where(OPEN_REQUEST)) or 0,
+        oldest_queued=max(0.0, now - min(since, default=now)),
         metric_points=connection.scalar(select(func.max(metrics.c.id))) or 0,
     )
 

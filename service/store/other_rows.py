@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
-from service.lifecycle import RETIRED, UNHURRIED, RunStatus, Worker
+from service.lifecycle import RETIRED, UNHURRIED, Worker
 from service.store.clock import db_now, later
-from service.store.tables import api_keys, certificates, requests, runs, workers
+from service.store.dispatch_rows import some_run_waits
+from service.store.tables import api_keys, certificates, requests, workers
 
 FORGET_WORKER_SECONDS = 86400.0
 UNHURRIED_WITHIN_SECONDS = 600.0
@@ -72,10 +86,12 @@ def insert_request(connection: Connection, values: Mapping[str, Any]) -> None:
     connection.execute(insert(requests).values(created_at=db_now(), status="queued", **values))
 
 
-_free = or_(
-    requests.c.status == "queued",
-    and_(requests.c.status == "running", requests.c.lease_expires_at < db_now()),
-)
+# Written out: a partial index is of no use to a statement whose values come later. A request's result can be a
+# picture, and what is read of a row comes behind it.
+_queued, _running = (requests.c.status == literal_column(f"'{status}'") for status in ("queued", "running"))
+OPEN_REQUEST = requests.c.status.in_([literal_column("'queued'"), literal_column("'running'")])
+_lost = and_(_running, requests.c.lease_expires_at < db_now())
+_free = or_(_queued, _lost)
 
 
 def take_request(connection: Connection, id: str, worker: str, lease_seconds: float) -> Row[Any] | None:
@@ -119,41 +135,50 @@ def end_request(
 
 def fail_worn_requests(connection: Connection, max_attempts: int) -> int:
     """Fail requests that lost their worker too often."""
-    worn = and_(
-        requests.c.status == "running",
-        requests.c.lease_expires_at < db_now(),
-        requests.c.attempt >= max_attempts,
-    )
     values = {"status": "failed", "error": "the worker was lost each time", "ended_at": db_now()}
-    return connection.execute(update(requests).where(worn).values(**values)).rowcount
+    return connection.execute(update(requests).where(_worn(max_attempts)).values(**values)).rowcount
+
+
+def any_worn_request(connection: Connection, max_attempts: int) -> bool:
+    return bool(connection.scalar(select(exists().where(_worn(max_attempts)))))
+
+
+def _worn(max_attempts: int) -> ColumnElement[bool]:
+    return and_(OPEN_REQUEST, _lost, requests.c.attempt >= max_attempts)
 
 
 def requests_to_send(
-    connection: Connection, resend_seconds: float, limit: int, *, unhurried: int
-) -> list[Row[Any]]:
-    """Mark requests as sent that were not yet, or so long ago that their message is lost.
+    connection: Connection, resend_seconds: float, limit: int, *, unhurried: int, lock: bool
+) -> list[str]:
+    """Requests that were not yet sent, or so long ago that their message is lost; with `lock` those that nobody else
+    is about to send.
 
     Of those that no person waits for at most `unhurried` are out at once, and none while a run waits for a worker.
     """
     due = or_(requests.c.dispatched_at.is_(None), requests.c.dispatched_at < later(-resend_seconds))
-    open_, patient = requests.c.status.in_(["queued", "running"]), requests.c.kind.in_(UNHURRIED)
+    patient = requests.c.kind.in_(UNHURRIED)
 
     def chosen(*which: ColumnElement[bool], most: int) -> list[str]:
         statement = (
             select(requests.c.id)
-            .where(open_, _free, due, *which)
+            .where(OPEN_REQUEST, _free, due, *which)
             .order_by(requests.c.created_at)
             .limit(most)
-            .with_for_update(skip_locked=True)
         )
-        return list(connection.scalars(statement))
+        return list(connection.scalars(statement.with_for_update(skip_locked=True) if lock else statement))
 
     ids = chosen(~patient, most=limit)
-    out = select(func.count()).select_from(requests).where(open_, patient, ~and_(_free, due))
-    training = exists().where(runs.c.status == RunStatus.SCHEDULED.value)
+    out = select(func.count()).select_from(requests).where(OPEN_REQUEST, patient, ~and_(_free, due))
     long_ago = requests.c.created_at < later(-UNHURRIED_WITHIN_SECONDS)
     if (room := unhurried - int(connection.scalar(out) or 0)) > 0:
-        ids += chosen(patient, or_(~training, long_ago), most=room)
+        ids += chosen(patient, or_(~some_run_waits(), long_ago), most=room)
+    return ids
+
+
+def mark_requests_sent(connection: Connection, ids: Collection[str]) -> list[Row[Any]]:
+    """Mark requests as sent; they themselves, in the order in which they were asked for."""
+    if not ids:
+        return []
     connection.execute(update(requests).where(requests.c.id.in_(ids)).values(dispatched_at=db_now()))
     return list(
         connection.execute(select(requests).where(requests.c.id.in_(ids)).order_by(requests.c.created_at))

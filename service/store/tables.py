@@ -133,6 +133,8 @@ Index("ix_runs_waiting", runs.c.experiment_id, runs.c.index, sqlite_where=_waiti
 Index("ix_runs_begun", runs.c.experiment_id, runs.c.index, sqlite_where=_begun, postgresql_where=_begun)
 Index("ix_runs_sent", runs.c.queue, runs.c.dispatched_at, sqlite_where=_sent, postgresql_where=_sent)
 Index("ix_runs_held", runs.c.lease_expires_at, sqlite_where=_held, postgresql_where=_held)
+_over = runs.c.ended_at.is_not(None)
+Index("ix_runs_ended", runs.c.ended_at, sqlite_where=_over, postgresql_where=_over)
 Index("ix_runs_dirty", runs.c.spool, sqlite_where=text("dirty = 1"), postgresql_where=text("dirty"))
 
 metrics = Table(

@@ -23,7 +23,8 @@ from service.errors import (
     StaleVersion,
 )
 from service.lifecycle import Committed, MetricPoint, RunStatus, Shipped, Worker
-from service.store import queries
+from service.operations import reaping
+from service.store import other_rows, queries
 
 
 def ids(store, experiment):
@@ -576,3 +577,21 @@ def test_no_statement_grows_with_the_runs_that_it_changes(store, submit):
     )
     assert ops.commit_many(store, {id: Committed(1, "FINISHED", "epochs", {}) for id in run_ids}) == set()
     assert max(sizes) < 4 * len(run_ids)
+
+
+def test_tidying_forgets_answered_requests_and_workers_of_yesterday(store, submit, monkeypatch):
+    run_id = ids(store, submit())[0]
+    answered, open_ = (ops.create_request(store, run_id, kind="plot", payload={}) for _ in range(2))
+    ops.claim_request(store, answered.id, worker="w", lease_seconds=60)
+    ops.finish_request(store, answered.id, 1, result={})
+    ops.beat(store, Worker("w", queues=("gradus.any",)))
+    ops.tidy(store)
+    assert queries.get_request(store, answered.id).status == "done"
+    assert len(ops.workers(store)) == 1
+    monkeypatch.setattr(reaping, "KEEP_REQUESTS_SECONDS", -1.0)
+    monkeypatch.setattr(other_rows, "FORGET_WORKER_SECONDS", -1.0)
+    ops.tidy(store)
+    with pytest.raises(NotFound):
+        queries.get_request(store, answered.id)
+    assert queries.get_request(store, open_.id).status == "queued"
+    assert ops.workers(store) == []

@@ -1,0 +1,85 @@
+"""What runs every second, or at every scrape of /metrics, reads through no table that grows."""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+import pytest
+from sqlalchemy import event
+
+from service import operations as ops
+from service.lifecycle import Worker
+from service.planner import dispatch
+from service.store import queries
+from service.store.figures import figures
+
+GROWING = "runs|requests|metrics|events"
+WHOLE = {
+    "sqlite": re.compile(rf"SCAN ({GROWING})\b(?! USING)"),  # USING an index: of a part of the table
+    "postgresql": re.compile(rf"Seq Scan on ({GROWING})\b"),
+}
+REGULAR = {
+    "dispatch": lambda store: dispatch(store, lambda tile: None, lambda queue: 0),
+    "requests": lambda store: ops.due_requests(store, resend_seconds=0),
+    "reap": ops.reap,
+    "questions": queries.staged_experiments,
+    "figures": figures,
+}
+
+
+class Plans:
+    """The plans of what a store's connections execute. PostgreSQL is asked to take any index that will do, as the
+    tables are small here."""
+
+    def __init__(self, store):
+        self.found, self.said, self.dialect = [], [], store.engine.dialect.name
+        event.listen(store.engine, "before_cursor_execute", self.explain)
+
+    def explain(self, connection, cursor, statement, parameters, context, many):
+        self.said.append(statement)
+        if many or not statement.lstrip().startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
+            return
+        raw = connection.connection.driver_connection
+        if self.dialect == "sqlite":
+            rows = raw.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+        else:
+            mine = psycopg.ClientCursor(raw)
+            mine.execute("SET LOCAL enable_seqscan = off")
+            rows = mine.execute(f"EXPLAIN {statement}", parameters).fetchall()
+        self.found.append((statement, "\n".join(str(row[-1]) for row in rows)))
+
+    def whole(self):
+        """Table and statement of what was read from end to end."""
+        return [(found[1], sql) for sql, plan in self.found for found in WHOLE[self.dialect].finditer(plan)]
+
+
+@pytest.mark.parametrize("what", REGULAR)
+def test_no_growing_table_is_read_from_end_to_end(store, submit, what):
+    """With a run in each place, a picture that gives way to them, and a request that a person waits for."""
+    ops.beat(store, Worker("w", queues=("gradus.any",)))
+    run, *_ = queries.all_runs(store, submit(sweep={"training.batch_size": [8, 16, 32, 64], "seeds": 1}).id)
+    REGULAR["dispatch"](store)
+    ops.claim(store, [run.id], worker="w", spool="s", lease_seconds=60)
+    ops.create_request(store, run.id, kind="picture", payload={})
+    if what == "requests":
+        ops.create_request(store, run.id, kind="plot", payload={})
+    plans = Plans(store)
+    REGULAR[what](store)
+    assert plans.found
+    assert plans.whole() == []
+
+
+def test_while_no_request_can_be_sent_none_is_written(store, submit):
+    """A write takes SQLite's one lock, four times a second."""
+    ops.beat(store, Worker("w", queues=("gradus.any",)))
+    run, *_ = queries.all_runs(store, submit().id)
+    ops.create_request(store, run.id, kind="picture", payload={})  # gives way to the runs that wait
+    plans = Plans(store)
+    assert ops.due_requests(store, resend_seconds=60) == []
+    assert plans.found
+    assert not [
+        sql
+        for sql in plans.said
+        if re.match("BEGIN IMMEDIATE|UPDATE|DELETE|INSERT", sql) or "FOR UPDATE" in sql
+    ]
