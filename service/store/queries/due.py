@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, or_, select
 
 from service.lifecycle import ENDED_STAGES, Experiment, Run
 from service.store import mapper
@@ -70,7 +70,11 @@ def experiments_to_purge(store: Store, *, limit: int = 50) -> list[Experiment]:
 
 
 def staged_experiments(store: Store, *, limit: int = 200) -> list[Experiment]:
-    """Experiments with a plan and no open run: perhaps their question can go on."""
+    """Experiments with a plan and no open run: perhaps their question can go on.
+
+    One that is incomplete stays so until somebody retries it, perhaps for good: these come after all others, and in
+    turn by lot, so that however many are left behind none waits for another.
+    """
     open_ = exists().where(
         runs.c.experiment_id == experiments.c.id, runs.c.status.in_(["SCHEDULED", "RUNNING"])
     )
@@ -81,7 +85,9 @@ def staged_experiments(store: Store, *, limit: int = 200) -> list[Experiment]:
         experiments.c.stage.not_in(ENDED_STAGES),
         ~open_,
     )
-    return counted(store, statement.order_by(experiments.c.created_at).limit(limit))
+    incomplete = experiments.c.plan["wait"].as_string() == "incomplete"
+    place = case((incomplete, func.random()), else_=experiments.c.created_at)
+    return counted(store, statement.order_by(incomplete, place).limit(limit))
 
 
 def experiments_to_keep(store: Store, *, limit: int = 20) -> list[Experiment]:

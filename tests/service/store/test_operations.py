@@ -595,3 +595,20 @@ def test_tidying_forgets_answered_requests_and_workers_of_yesterday(store, submi
         queries.get_request(store, answered.id)
     assert queries.get_request(store, open_.id).status == "queued"
     assert ops.workers(store) == []
+
+
+def test_no_question_waits_behind_those_that_were_left_incomplete(store, make_spec):
+    spec = make_spec(seeds=1)
+
+    def ended(wait):
+        plan = {"wait": wait}
+        experiment = ops.submit(store, spec, spec.expand(), stage="look-1", plan=plan)
+        for run_id in ids(store, experiment):
+            ops.cancel_run(store, run_id)
+        return experiment.id
+
+    left = {ended("incomplete") for _ in range(3)}
+    first, second = ended("running"), ended("running")
+    found = [[one.id for one in queries.staged_experiments(store, limit=3)] for _ in range(60)]
+    assert {tuple(some[:2]) for some in found} == {(first, second)}
+    assert {some[2] for some in found} == left, "a retried one is looked at again"
