@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Integer, cast, func, select
 
 from service.errors import NotFound
 from service.lifecycle import RETIRED, Certificate, Request, RunStatus, Worker
@@ -56,11 +56,17 @@ def get_request(store: Store, id: str) -> Request:
 
 def status_counts(connection: Connection) -> dict[str, int]:
     """Status -> number of runs of all experiments that are not deleted."""
+    # By experiment first: in the order of an index, and an experiment is looked up once and not for each run.
+    each = (
+        select(runs.c.experiment_id, runs.c.status, func.count().label("number"))
+        .group_by(runs.c.experiment_id, runs.c.status)
+        .subquery()
+    )
     statement = (
-        select(runs.c.status, func.count())
-        .select_from(runs.join(experiments))
+        select(each.c.status, cast(func.sum(each.c.number), Integer))
+        .join(experiments, experiments.c.id == each.c.experiment_id)
         .where(experiments.c.deleted_at.is_(None))
-        .group_by(runs.c.status)
+        .group_by(each.c.status)
     )
     found = {row[0]: row[1] for row in connection.execute(statement)}
     return {status.value: found.get(status.value, 0) for status in RunStatus}

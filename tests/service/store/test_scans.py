@@ -16,7 +16,9 @@ from service.store.figures import figures
 
 GROWING = "runs|requests|metrics|events"
 WHOLE = {
-    "sqlite": re.compile(rf"SCAN ({GROWING})\b(?! USING)"),  # USING an index: of a part of the table
+    "sqlite": re.compile(
+        rf"SCAN ({GROWING})\b(?! USING)"
+    ),  # USING an index: of a part of it, or of few columns
     "postgresql": re.compile(rf"Seq Scan on ({GROWING})\b"),
 }
 REGULAR = {
