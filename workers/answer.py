@@ -14,6 +14,8 @@ import keras
 import numpy as np
 import structlog
 
+from experiments.engine import backend
+from experiments.engine.evaluation import measures_accuracy, named
 from experiments.errors import GradusError
 from service import depths, operations
 from service.lifecycle import Request, Run
@@ -104,10 +106,8 @@ def predict(child: Child, run: Run, payload: Mapping[str, Any]) -> Json:
         x = np.moveaxis(x, -1, 1)
     y = outputs(trained(spec, stored_weights(child, run)), x)
     result: Json = {"outputs": y.astype(float).tolist()}
-    if spec.data_shape.kind == "classification":
-        result["classes"] = y.argmax(axis=-1).tolist()
-    elif spec.data_shape.kind == "binary":
-        result["classes"] = (y[:, 0] > spec.loss.threshold).astype(int).tolist()
+    if measures_accuracy(spec):
+        result["classes"] = backend.array(named(spec, y)).tolist()
     return result
 
 

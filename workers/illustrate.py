@@ -10,7 +10,8 @@ import numpy as np
 from experiments import diagnostics, models, plots
 from experiments.activations import ACTIVATIONS
 from experiments.datasets import Data, Source
-from experiments.engine import activity
+from experiments.engine import activity, backend
+from experiments.engine.evaluation import measures_accuracy, named
 from experiments.runs import RunSpec
 from service import depths
 from service.lifecycle import Run
@@ -96,7 +97,9 @@ def _regression(spec: RunSpec, model: keras.Model, data: Data) -> Pictures:
 
 
 def _classification(spec: RunSpec, model: keras.Model, data: Data) -> Pictures:
-    answers = outputs(model, data.x_test).argmax(axis=-1)
+    if not measures_accuracy(spec):
+        return {}
+    answers = backend.array(named(spec, outputs(model, data.x_test)))
     classes = spec.data_shape.classes
     counts = np.zeros((classes, classes), np.int64)
     np.add.at(counts, (data.y_test.ravel().astype(int), answers), 1)
@@ -105,22 +108,21 @@ def _classification(spec: RunSpec, model: keras.Model, data: Data) -> Pictures:
 
 
 def _binary(spec: RunSpec, model: keras.Model, data: Data) -> Pictures:
-    answers = outputs(model, data.x_test)[:, 0] > spec.loss.threshold
-    counts = np.zeros((2, 2), np.int64)
-    np.add.at(counts, (data.y_test.ravel().astype(int), answers.astype(int)), 1)
-    drawn = {"plots/confusion_matrix.png": plots.confusion_matrix(counts, ["0", "1"])}
-    if spec.data_shape.input == (2,):
+    drawn = _classification(spec, model, data)
+    if drawn and spec.data_shape.input == (2,):
         low, high = data.x_test.min(axis=0) - 0.5, data.x_test.max(axis=0) + 0.5
         across, up = np.linspace(low[0], high[0], 101), np.linspace(low[1], high[1], 101)
         plane = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2).astype(np.float32)
-        height = outputs(model, plane)[:, 0].reshape(len(up), len(across))
+        said = outputs(model, plane)
+        one = spec.encoding == "value"
+        height = said[:, 0] if one else said[:, 1] - said[:, 0]  # above its bound where class 1 is named
         drawn["plots/decision.png"] = plots.decision(
             data.x_test,
             data.y_test.astype(np.float32),
             across,
             up,
-            height,
-            spec.loss.threshold,
+            height.reshape(len(up), len(across)),
+            spec.loss.threshold if one else 0.0,
             "What the network answers",
         )
     return drawn

@@ -24,6 +24,16 @@ def measures_accuracy(spec: RunSpec) -> bool:
     return spec.measures_accuracy
 
 
+def named(spec: RunSpec, outputs: Tensor) -> Tensor:
+    """The class that each sample's outputs name. outputs: (batch, units) -> (batch,) int32
+
+    Of two classes told apart by one unit: 1 above the loss' threshold, else 0. Of a unit per class: the largest.
+    """
+    if spec.encoding == "value":
+        return keras.ops.cast(outputs[:, 0] > spec.loss.threshold, "int32")
+    return backend.largest(outputs)
+
+
 def right(spec: RunSpec, y: Tensor, outputs: Tensor, share: Tensor | None = None) -> Tensor:
     """How many of the samples that count are classified rightly; 0 where nothing is classified. int32
 
@@ -32,12 +42,11 @@ def right(spec: RunSpec, y: Tensor, outputs: Tensor, share: Tensor | None = None
     ops = keras.ops
     if not measures_accuracy(spec):
         return ops.zeros((), "int32")
-    if spec.encoding == "value":
-        said, truth = outputs[:, 0] > spec.loss.threshold, y[:, 0] > 0.5
+    if spec.encoding == "one_hot":
+        truth = backend.largest(y)
     else:
-        said = backend.largest(outputs)
-        truth = ops.cast(y, said.dtype) if spec.encoding == "integer" else backend.largest(y)
-    hits = ops.equal(said, truth)
+        truth = ops.cast(y if spec.encoding == "integer" else y[:, 0], "int32")
+    hits = ops.equal(named(spec, outputs), truth)
     return ops.sum(ops.cast(hits if share is None else ops.logical_and(hits, share > 0), "int32"))
 
 

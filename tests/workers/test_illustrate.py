@@ -52,6 +52,50 @@ def test_gradient_and_activations_are_drawn(name):
         assert min(Image.open(io.BytesIO(pictures[path])).size) > 200
 
 
+AND = {1: ([[2.0], [2.0]], [-3.0]), 2: ([[-2.0, 2.0], [-2.0, 2.0]], [3.0, -3.0])}
+"""Units of the only layer -> its kernel and bias: 2 x1 + 2 x2 > 3 is class 1."""
+
+
+def and_by_hand(loss, units, folder):
+    """A spec and the weights file of a network that answers AND rightly."""
+    model = {"layers": [{"type": "dense", "units": units}]}
+    spec = run_of(dataset={"name": "and"}, model=model, loss=loss, training={"epochs": 1, "batch_size": 4})
+    network = models.build(spec)
+    network.layers[0].set_weights([np.array(value, np.float32) for value in AND[units]])
+    network.save_weights(folder / "model.weights.h5")
+    return spec, (folder / "model.weights.h5").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("loss", "units"),
+    [
+        ("binary_crossentropy", 1), ("hinge", 1), ("half_squared_error", 1), ("binary_crossentropy", 2),
+        ("categorical_crossentropy", 2), ("sparse_categorical_crossentropy", 2), ("kl_divergence", 2),
+        ("categorical_hinge", 2),
+    ],
+)  # fmt: skip
+def test_two_classes_are_drawn_the_right_way_round(loss, units, tmp_path, monkeypatch):
+    spec, weights = and_by_hand(loss, units, tmp_path)
+    counted, coloured = [], []
+    monkeypatch.setattr(illustrate.plots, "confusion_matrix", lambda counts, labels: counted.append(counts))
+    monkeypatch.setattr(illustrate.plots, "decision", lambda *args: coloured.append(args))
+    illustrate.draw(spec, Source(), {}, weights)
+    assert np.array_equal(counted[0], [[3, 0], [0, 1]]), "true class down, predicted class across"
+    x, t, across, up, height, bound, _ = coloured[0]
+    for (x1, x2), target in zip(x, t, strict=True):
+        corner = height[np.abs(up - x2).argmin(), np.abs(across - x1).argmin()]
+        assert (corner > bound) == (target == 1)
+
+
+def test_an_embedding_names_no_class(tmp_path):
+    """The circle loss has any number of outputs, none of them a class."""
+    spec = run_of(dataset={"name": "and"}, model={"layers": [{"type": "dense", "units": 3}]}, loss="circle")
+    network = models.build(spec)
+    network.save_weights(tmp_path / "model.weights.h5")
+    pictures = illustrate.draw(spec, Source(), {}, (tmp_path / "model.weights.h5").read_bytes())
+    assert pictures.keys() == {"plots/loss_curves.png", "plots/activations.png"}
+
+
 def test_without_diagnostics_there_is_no_gradient_to_draw():
     pictures = drawn(run_of(model=NETWORKS["dense"], diagnostics="off"))
     assert "plots/gradient_by_layer.png" not in pictures

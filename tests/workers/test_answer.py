@@ -1,0 +1,37 @@
+"""What a worker answers a person who has inputs and a finished run."""
+
+from __future__ import annotations
+
+import pytest
+
+from workers import answer
+from workers.child import Child
+
+CORNERS = [[0, 0], [0, 1], [1, 0], [1, 1]]
+
+
+def asked(bench, run, inputs):
+    """The worker's answer to `gradus predict`; the weights still lie in its spool."""
+    return answer.predict(
+        Child(bench.settings, bench.store, bench.spool, bench.watchdog, "cpu"), run, {"inputs": inputs}
+    )
+
+
+@pytest.mark.parametrize("loss", ["categorical_crossentropy", "binary_crossentropy"])
+def test_the_class_of_two_is_the_one_that_was_learned(bench, loss):
+    """Two softmax outputs or one sigmoid: either network knows XOR, and says so."""
+    (run,) = bench.train(
+        bench.submit(
+            dataset={"name": "xor"}, model={"hidden": [8], "activation": "tanh"}, loss=loss,
+            optimizer={"name": "adam", "learning_rate": 0.05}, training={"epochs": 200, "batch_size": 4},
+        )
+    )  # fmt: skip
+    assert run.metrics["test/accuracy"] == 1
+    said = asked(bench, run, CORNERS)
+    assert said["classes"] == [0, 1, 1, 0]
+    assert len(said["outputs"][0]) == (2 if loss == "categorical_crossentropy" else 1)
+
+
+def test_a_regression_has_no_classes(bench):
+    (run,) = bench.train(bench.submit())
+    assert asked(bench, run, [[0.0]]).keys() == {"outputs"}
