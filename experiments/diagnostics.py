@@ -161,19 +161,25 @@ def _initial_loss(spec: RunSpec, history: History) -> Diagnosis | None:
 
 
 def _diverged(spec: RunSpec, history: History) -> Diagnosis | None:
+    """Growth is judged on the probe's loss alone: the others contain the weight penalties, it does not, and only it
+    is known from before training.
+    """
+    helps = "Each step overshoots. A smaller learning rate, by a factor of ten to begin with, usually helps."
     for key in (PROBE_LOSS, "train/loss", "val/loss", "test/loss"):
         series = history.get(key, {})
-        if not series:
-            continue
-        last = series[max(series)]
-        first = history.get(PROBE_LOSS, {}).get(0, series[min(series)])
-        if not math.isfinite(last) or (max(series) > 0 and first > 0 and last > LOSS_GROWTH * first):
+        if series and not math.isfinite(last := series[max(series)]):
             sentence = (
-                f"Diverged: the loss is {last:.3g} {when(max(series))}, at the start it was {first:.3g} (bound: "
-                f"{LOSS_GROWTH:g} times that). Each step overshoots. A smaller learning rate, by a factor of ten to "
-                "begin with, usually helps."
+                f"Diverged: the loss is {last:.3g} {when(max(series))}, no number to learn from. {helps}"
             )
-            return Diagnosis("diverged", sentence, "", last, LOSS_GROWTH * first)
+            return Diagnosis("diverged", sentence, "", last, math.inf)
+    probed = history.get(PROBE_LOSS, {})
+    first, last = probed.get(0, 0.0), probed[max(probed)] if probed else 0.0
+    if first > 0 and last > LOSS_GROWTH * first:
+        sentence = (
+            f"Diverged: the loss is {last:.3g} {when(max(probed))}, at the start it was {first:.3g} (bound: "
+            f"{LOSS_GROWTH:g} times that). {helps}"
+        )
+        return Diagnosis("diverged", sentence, "", last, LOSS_GROWTH * first)
     return None
 
 

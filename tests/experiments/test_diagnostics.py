@@ -33,6 +33,10 @@ SICK = {
 HEALTHY = {
     "relu": {"model": {"hidden": [8]}},
     "tanh": {"model": {"hidden": [8, 8], "activation": "tanh"}},
+    "large penalty": {
+        "model": {"hidden": [64], "activation": "tanh", "kernel_regularizer": {"name": "l2", "l2": 0.5}},
+        "optimizer": {"name": "sgd", "learning_rate": 0.001},
+    },
 }
 
 
@@ -67,7 +71,7 @@ def test_a_healthy_network_is_left_alone(name):
     history = recorder.history[0]
     assert set(history["layers/1-dense/grad_norm"]) == {0, 1, 2}
     assert 0 <= history["layers/1-dense/zeros"][0] <= 1
-    assert ("layers/1-dense/saturated" in history) == (name == "tanh")
+    assert ("layers/1-dense/saturated" in history) == ("tanh" in HEALTHY[name]["model"].values())
     assert PROBE_LOSS not in history
 
 
@@ -121,6 +125,9 @@ def test_rules_at_their_bounds():
     assert found({PROBE_LOSS: {0: math.log(10) + 0.51}}) == {"initial_loss"}
     assert found({PROBE_LOSS: {0: 2.3, 1: 22.0}}) == set()
     assert found({PROBE_LOSS: {0: 2.3, 1: 23.1}}) == {"diverged"}
+    assert found({PROBE_LOSS: {0: 2.3, 1: 2.2}, "train/loss": {1: 60.0}, "test/loss": {1: 50.0}}) == set()
+    for key in (PROBE_LOSS, "train/loss", "val/loss", "test/loss"):
+        assert found({PROBE_LOSS: {0: 2.3}, key: {0: 2.3, 1: math.nan}}) == {"diverged"}
 
 
 def whole_and_resumed(**document):
