@@ -84,8 +84,12 @@ def _vanishing(spec: RunSpec, history: History) -> Diagnosis | None:
 
 
 def _exploding(spec: RunSpec, history: History) -> Diagnosis | None:
+    """A steep start is no explosion: where targets are large, so is the first gradient, and training tames it. The
+    measurement before training counts where none followed.
+    """
     for name, series in layers(history, "grad_norm").items():
-        for step, g in sorted(series.items()):
+        trained = {step: g for step, g in series.items() if step > 0} or series
+        for step, g in sorted(trained.items()):
             if not g <= EXPLODED_NORM:
                 sentence = (
                     f"The gradient explodes: in layer {name} its norm is {g:.3g} {when(step)} (bound "

@@ -75,6 +75,19 @@ def test_a_healthy_network_is_left_alone(name):
     assert PROBE_LOSS not in history
 
 
+def test_a_steep_start_is_no_explosion():
+    """Targets around 50 ± 58: the first gradient is above 100, and what is left at the end is the noise."""
+    recorder = trained(
+        dataset={"name": "linear", "slope": 100.0, "intercept": 50.0, "noise": 1.0},
+        model={"layers": [{"type": "dense", "units": 1}]},
+        optimizer={"name": "sgd", "learning_rate": 0.05}, training={"epochs": 10, "batch_size": 8},
+    )  # fmt: skip
+    history = recorder.history[0]
+    assert history["layers/0-dense/grad_norm"][0] > 70
+    assert history["test/loss"][10] < 2
+    assert names(recorder) == set()
+
+
 def test_relu_silences_about_half_its_units_sigmoid_none():
     relu = trained(model={"hidden": [64]}).history[0]["layers/1-dense/zeros"][0]
     sigmoid = trained(model={"hidden": [64], "activation": "sigmoid"}).history[0]["layers/1-dense/zeros"][0]
@@ -110,6 +123,10 @@ def test_rules_at_their_bounds():
     assert found({first: {0: 2e-4}, last: {0: 1.0}}) == set()
     assert found({first: {0: 70.0}, last: {0: 1.0}}) == set()
     assert found({first: {0: 1.0}, last: {0: 70.1}}) == {"exploding_gradient"}
+    assert found({first: {0: 70.1, 1: 5.0}, last: {0: 1.0, 1: 1.0}}) == set(), "a steep start"
+    assert found({first: {0: 70.1, 1: 5.0, 2: 70.1}, last: {0: 1.0, 1: 1.0, 2: 1.0}}) == {
+        "exploding_gradient"
+    }
     assert found({first: {0: 1.0, 1: math.nan}, last: {0: 1.0, 1: 1.0}}) == {"exploding_gradient"}
     assert found({"train/loss": {2: 0.5}, "train/errors": {2: 7}}) == set(), "nothing was asked for"
     stop = {"error": 0.1, "train_errors": 3}
