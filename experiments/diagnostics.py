@@ -13,6 +13,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from experiments import theory
 from experiments.runs import RunSpec
 
 History = Mapping[str, Mapping[int, float]]
@@ -149,16 +150,14 @@ def _step_size(spec: RunSpec, history: History) -> Diagnosis | None:
 
 
 def _initial_loss(spec: RunSpec, history: History) -> Diagnosis | None:
-    classes, start = spec.data_shape.classes, history.get(PROBE_LOSS, {}).get(0)
-    plain = spec.loss.name in ("categorical_crossentropy", "sparse_categorical_crossentropy")
-    if not plain or classes < 2 or start is None or not math.isfinite(start):
+    expected = theory.expected_initial_loss(spec.loss, spec.data_shape)
+    start = history.get(PROBE_LOSS, {}).get(0, math.nan)
+    if expected is None or not math.isfinite(start) or abs(start - expected) <= LOSS_MARGIN:
         return None
-    expected = math.log(classes)
-    if abs(start - expected) <= LOSS_MARGIN:
-        return None
+    choices = round(math.exp(expected))
     sentence = (
-        f"The initial loss is off: {start:.3g} before training, while guessing among {classes} classes costs "
-        f"ln {classes} = {expected:.3g} (± {LOSS_MARGIN:g}). The untrained network is already sure of itself: "
+        f"The initial loss is off: {start:.3g} before training, while guessing among {choices} answers costs "
+        f"ln {choices} = {expected:.3g} (± {LOSS_MARGIN:g}). The untrained network is already sure of itself: "
         "smaller initial weights (glorot_uniform, he_normal) or scaled inputs usually help."
     )
     return Diagnosis("initial_loss", sentence, "", start, expected)

@@ -140,6 +140,11 @@ def test_rules_at_their_bounds():
     assert found({"layers/1-dense/update_ratio": {0: 0.2, 1: 0.11}}) == {"step_size"}
     assert found({PROBE_LOSS: {0: math.log(10) + 0.49}}) == set()
     assert found({PROBE_LOSS: {0: math.log(10) + 0.51}}) == {"initial_loss"}
+    two = run_of(dataset="xor", model={"layers": [{"type": "dense", "units": 1}]}, loss="binary_crossentropy")
+    assert diagnose(two, {PROBE_LOSS: {0: math.log(2) + 0.49}}) == []
+    (off,) = diagnose(two, {PROBE_LOSS: {0: math.log(2) + 0.51}})
+    assert off.name == "initial_loss"
+    assert "guessing among 2 answers costs ln 2 = 0.693" in off.sentence
     assert found({PROBE_LOSS: {0: 2.3, 1: 22.0}}) == set()
     assert found({PROBE_LOSS: {0: 2.3, 1: 23.1}}) == {"diverged"}
     assert found({PROBE_LOSS: {0: 2.3, 1: 2.2}, "train/loss": {1: 60.0}, "test/loss": {1: 50.0}}) == set()
