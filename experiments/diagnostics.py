@@ -26,7 +26,8 @@ LOSS_MARGIN, LOSS_GROWTH = 0.5, 10.0
 PROBE_LOSS = "probe/loss"
 """The loss on the probe's points, without penalties; kept for the rules, not recorded."""
 TRAIN_ERRORS = "train/errors"
-"""Training points classified wrongly; kept for the rules, not recorded."""
+"""Training points classified wrongly in an epoch, each before the update it led to; kept for the rules, not recorded.
+"""
 
 
 @dataclass(frozen=True)
@@ -202,9 +203,11 @@ def _unconverged(spec: RunSpec, history: History) -> Diagnosis | None:
         return None
     name, last, bound = missed[0]
     epochs = max(history["train/loss"])
-    found = f"the training loss is {last:.3g}" if name == "error" else f"{last:.0f} training points are wrong"
+    answers = f"{last:.0f} of {spec.data_shape.n_train} answers were wrong"
+    found = f"the mean loss was {last:.3g}" if name == "error" else answers
     sentence = (
-        f"Never converged: after {epochs} epochs {found} (asked for by training.stop.{name}: at most {bound:g}). More "
+        f"Never converged: {epochs} epochs did not meet training.stop.{name}, at most {bound:g}. In epoch {epochs} "
+        f"{found}, counted while the weights still changed: the finished network may answer otherwise. More "
         "epochs or another learning rate usually help. Where they do not, the network cannot do it: a single neuron "
         "separates only what a straight line separates, and needs a hidden layer before it for the rest."
     )

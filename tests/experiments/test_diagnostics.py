@@ -133,7 +133,10 @@ def test_rules_at_their_bounds():
     asked = run_of(**HEALTHY["relu"] | {"training": {"epochs": 2, "stop": stop}})
     missed = {"train/loss": {1: 0.1, 2: 0.2}, "train/errors": {1: 3, 2: 4}}
     assert [one.name for one in diagnose(asked, missed)] == ["not_converged"]
-    assert "after 2 epochs the training loss is 0.2" in diagnose(asked, missed)[0].sentence
+    assert "2 epochs did not meet training.stop.error, at most 0.1. " in diagnose(asked, missed)[0].sentence
+    assert (
+        "In epoch 2 the mean loss was 0.2, counted while the weights" in diagnose(asked, missed)[0].sentence
+    )
     assert diagnose(asked, missed | {"train/errors": {2: 3}}) == [], "one of the two is enough"
     assert found({"layers/1-dense/dead": {0: 0.6, 1: 0.5}}) == set()
     assert found({"layers/1-dense/update_ratio": {0: 0.2, 1: 0.05}}) == set()

@@ -180,7 +180,13 @@ def test_the_perceptron_on_xor_says_that_it_never_converged() -> None:
     train_tile(tile, recorder, lambda lane: None, source=SOURCE)
     for lane in range(len(tile)):
         said = recorder.tagged[lane]["gradus.diagnosis.not_converged"]
-        assert said.startswith("Never converged: after 100 epochs ")
+        assert said.startswith(
+            "Never converged: 100 epochs did not meet training.stop.train_errors, at most 0."
+        )
+        wrong = round(4 * (1 - recorder.history[lane]["train/accuracy"][100]))
+        assert (
+            f"In epoch 100 {wrong} of 4 answers were wrong, counted while the weights still changed" in said
+        )
 
 
 def test_a_hidden_layer_solves_xor(train: Train) -> None:
