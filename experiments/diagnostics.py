@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from experiments import theory
+from experiments.activations import ACTIVATIONS
 from experiments.runs import RunSpec
 
 History = Mapping[str, Mapping[int, float]]
@@ -78,11 +79,23 @@ def _vanishing(spec: RunSpec, history: History) -> Diagnosis | None:
         if 0 < g < VANISHED_NORM and g < VANISHED_RATIO * top:
             sentence = (
                 f"The gradient vanishes: {when(step)} the first layer ({first}) gets {g:.1e}, the last {top:.1e}, a "
-                f"share of {g / top:.0e} (bound {VANISHED_RATIO:g}). The first layers hardly learn. ReLU or tanh in "
-                "place of sigmoid, fewer layers, batch normalisation or a better initialiser usually help."
+                f"share of {g / top:.0e} (bound {VANISHED_RATIO:g}). The first layers hardly learn. {_carries(spec)}, "
+                "batch normalisation or fewer layers usually help."
             )
             return Diagnosis("vanishing_gradient", sentence, first, g / top, VANISHED_RATIO)
     return None
+
+
+def _carries(spec: RunSpec) -> str:
+    """What carries a gradient further: another function where a hidden layer's slope is below 1 everywhere, as the
+    sigmoid's is; else initial weights of the size that suits the function (Glorot & Bengio 2010, He et al. 2015).
+    """
+    hidden = dict.fromkeys(spec.model.activations[:-1] or spec.model.activations)
+    flat = [name for name in hidden if ACTIVATIONS[name].derivative_bound < 1]
+    if flat:
+        return f"ReLU or tanh in place of {' and '.join(flat)}"
+    suited = ", ".join(f"{ACTIVATIONS[name].initializer} for {name}" for name in hidden)
+    return f"Initial weights of the right size ({suited})"
 
 
 def _exploding(spec: RunSpec, history: History) -> Diagnosis | None:

@@ -155,6 +155,22 @@ def test_rules_at_their_bounds():
         assert found({PROBE_LOSS: {0: 2.3}, key: {0: 2.3, 1: math.nan}}) == {"diverged"}
 
 
+@pytest.mark.parametrize(
+    ("activation", "advice", "silent"),
+    [
+        ("sigmoid", "ReLU or tanh in place of sigmoid", "Initial weights"),
+        ("hard_sigmoid", "ReLU or tanh in place of hard_sigmoid", "Initial weights"),
+        ("relu", "Initial weights of the right size (he_normal for relu)", "ReLU or tanh"),
+        ("tanh", "Initial weights of the right size (glorot_uniform for tanh)", "ReLU or tanh"),
+    ],
+)
+def test_the_advice_on_a_vanishing_gradient_suits_the_network(activation, advice, silent):
+    spec = run_of(model={"hidden": [8, 8], "activation": activation})
+    (said,) = diagnose(spec, {"layers/1-dense/grad_norm": {0: 9e-5}, "layers/3-dense/grad_norm": {0: 0.1}})
+    assert advice in said.sentence
+    assert silent not in said.sentence
+
+
 def whole_and_resumed(**document):
     """A run's tags and metrics: uninterrupted, and given back after every epoch and resumed each time."""
     whole = trained(**document)
