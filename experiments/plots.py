@@ -197,15 +197,18 @@ def decision(
     return png(figure)
 
 
-def decision_line(x: Array, t: Array, kernel: Array, bias: float) -> bytes:
-    """A neuron with two inputs: the line w₁x₁ + w₂x₂ + b = 0. x (n, 2), t (n,) in {0, 1}, kernel (2,)."""
+def decision_line(x: Array, t: Array, said: NDArray[np.integer], kernel: Array, bias: float) -> bytes:
+    """A neuron with two inputs: the line w₁x₁ + w₂x₂ + b = 0. x (n, 2), t (n,) in {0, 1}, kernel (2,).
+
+    said (n,) in {0, 1}: the neuron's answers; a point on the line itself belongs to the side that they say.
+    """
     w = np.asarray(kernel, dtype=np.float64).ravel()
     low, high = np.min(x, axis=0) - 0.5, np.max(x, axis=0) + 0.5
     horizontal, vertical = np.linspace(low[0], high[0], 301), np.linspace(low[1], high[1], 301)
     output = w[0] * horizontal[None, :] + w[1] * vertical[:, None] + bias  # (rows, columns)
-    wrong = int(np.sum((x @ w + bias >= 0) != (np.asarray(t).ravel() == 1)))
+    wrong = int(np.sum(said != np.asarray(t).ravel()))
     verdict = "every point on its side" if wrong == 0 else f"{wrong} of {len(x)} points on the wrong side"
-    title = f"{w[0]:.3g} x₁ {w[1]:+.3g} x₂ {bias:+.3g} = 0: {verdict}"
+    title = f"{w[0]:.3g} x₁ {w[1]:+.3g} x₂ {bias:+.3g} = 0\n{verdict}"
     return decision(x, t, horizontal, vertical, output, 0.0, title)
 
 

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from experiments import diagnostics, models, plots
 from experiments.activations import ACTIVATIONS
 from experiments.datasets import Data, Source
 from experiments.engine import activity, backend
 from experiments.engine.evaluation import measures_accuracy, named
+from experiments.layers import Dense
 from experiments.runs import RunSpec
 from service import depths
 from service.lifecycle import Run
@@ -110,22 +112,35 @@ def _classification(spec: RunSpec, model: keras.Model, data: Data) -> Pictures:
 def _binary(spec: RunSpec, model: keras.Model, data: Data) -> Pictures:
     drawn = _classification(spec, model, data)
     if drawn and spec.data_shape.input == (2,):
-        low, high = data.x_test.min(axis=0) - 0.5, data.x_test.max(axis=0) + 0.5
-        across, up = np.linspace(low[0], high[0], 101), np.linspace(low[1], high[1], 101)
-        plane = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2).astype(np.float32)
-        said = outputs(model, plane)
-        one = spec.encoding == "value"
-        height = said[:, 0] if one else said[:, 1] - said[:, 0]  # above its bound where class 1 is named
-        drawn["plots/decision.png"] = plots.decision(
-            data.x_test,
-            data.y_test.astype(np.float32),
-            across,
-            up,
-            height.reshape(len(up), len(across)),
-            spec.loss.threshold if one else 0.0,
-            "What the network answers",
-        )
+        drawn["plots/decision.png"] = _border(spec, model, data)
     return drawn
+
+
+def _border(spec: RunSpec, model: keras.Model, data: Data) -> bytes:
+    """The plane of two inputs, and where the network's answer turns."""
+    x, t = data.x_test, data.y_test.astype(np.float32)
+    if (line := _line(spec, model)) is not None:
+        return plots.decision_line(x, t, backend.array(named(spec, outputs(model, x))), *line)
+    low, high = x.min(axis=0) - 0.5, x.max(axis=0) + 0.5
+    across, up = np.linspace(low[0], high[0], 101), np.linspace(low[1], high[1], 101)
+    y = outputs(model, np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2).astype(np.float32))
+    # class 1 is named where the height exceeds the bound, as in `named`
+    height, bound = (y[:, 0], spec.loss.threshold) if spec.encoding == "value" else (y[:, 1] - y[:, 0], 0.0)
+    height = height.reshape(len(up), len(across))
+    return plots.decision(x, t, across, up, height, bound, "What the network answers")
+
+
+def _line(spec: RunSpec, model: keras.Model) -> tuple[NDArray[np.floating], float] | None:
+    """Kernel and bias of a network that is one neuron over two inputs, where its answer turns from 0 to 1 as its
+    weighted sum passes 0 (step, sigmoid, ...); else None.
+    """
+    (only, *more), entry = model.layers, spec.model.layers[0]
+    if more or not isinstance(entry, Dense) or entry.units != 1:
+        return None
+    kernel, *bias = (np.asarray(value, np.float64).ravel() for value in only.get_weights())
+    around = np.array([[-1e-3], [1e-3]], np.float32)
+    turns = backend.array(named(spec, only.activation(around))).tolist() == [0, 1]
+    return (kernel, float(bias[0][0]) if bias else 0.0) if turns and kernel.any() else None
 
 
 _BY_KIND = {"regression": _regression, "classification": _classification, "binary": _binary}

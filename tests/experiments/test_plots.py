@@ -11,6 +11,7 @@ from experiments import plots
 draw = np.random.default_rng(0)
 X = draw.uniform(-1, 1, 40)
 CORNERS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+AND = np.array([0, 0, 0, 1])
 PICTURES = {
     "loss": lambda: plots.loss_curves(
         {"train/loss": {1: 0.5, 2: float("nan")}, "val/accuracy": {0: 0.1, 1: 0.8}}
@@ -21,8 +22,8 @@ PICTURES = {
     "confusion": lambda: plots.confusion_matrix(np.array([[5, 1], [0, 0]]), ["0", "1"]),
     "weights": lambda: plots.first_layer_weights(draw.normal(size=(70, 5, 5))),
     "zero weights": lambda: plots.first_layer_weights(np.zeros((1, 3, 3))),
-    "line": lambda: plots.decision_line(CORNERS, np.array([0, 0, 0, 1]), np.array([1.0, 1.0]), -1.5),
-    "no line": lambda: plots.decision_line(CORNERS, np.array([0, 1, 1, 0]), np.zeros(2), 0.0),
+    "line": lambda: plots.decision_line(CORNERS, AND, AND, np.array([1.0, 1.0]), -1.5),
+    "no line": lambda: plots.decision_line(CORNERS, AND, 0 * AND, np.zeros(2), 0.0),
     "by layer": lambda: plots.gradient_by_layer(
         {"before training": [1e-6, 1e-3, 0.1]}, ["a", "b", "c"], 0.25
     ),

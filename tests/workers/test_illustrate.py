@@ -56,9 +56,9 @@ AND = {1: ([[2.0], [2.0]], [-3.0]), 2: ([[-2.0, 2.0], [-2.0, 2.0]], [3.0, -3.0])
 """Units of the only layer -> its kernel and bias: 2 x1 + 2 x2 > 3 is class 1."""
 
 
-def and_by_hand(loss, units, folder):
+def and_by_hand(loss, units, folder, **layer):
     """A spec and the weights file of a network that answers AND rightly."""
-    model = {"layers": [{"type": "dense", "units": units}]}
+    model = {"layers": [{"type": "dense", "units": units, **layer}]}
     spec = run_of(dataset={"name": "and"}, model=model, loss=loss, training={"epochs": 1, "batch_size": 4})
     network = models.build(spec)
     network.layers[0].set_weights([np.array(value, np.float32) for value in AND[units]])
@@ -85,6 +85,31 @@ def test_two_classes_are_drawn_the_right_way_round(loss, units, tmp_path, monkey
     for (x1, x2), target in zip(x, t, strict=True):
         corner = height[np.abs(up - x2).argmin(), np.abs(across - x1).argmin()]
         assert (corner > bound) == (target == 1)
+
+
+@pytest.mark.parametrize("activation", ["step", "sigmoid"])
+def test_a_neuron_over_two_inputs_is_drawn_as_its_line(activation, tmp_path, monkeypatch):
+    """2 x1 + 2 x2 − 3 = 0, in the title too: a step has no slope to draw a line from."""
+    spec, weights = and_by_hand("half_squared_error", 1, tmp_path, activation=activation)
+    drawn = []
+    monkeypatch.setattr(illustrate.plots, "decision", lambda *args: drawn.append(args))
+    illustrate.draw(spec, Source(), {}, weights)
+    *_, across, up, height, bound, title = drawn[0]
+    np.testing.assert_allclose(height, 2 * across[None, :] + 2 * up[:, None] - 3, atol=1e-6)
+    assert bound == 0
+    assert title == "2 x₁ +2 x₂ -3 = 0\nevery point on its side"
+
+
+def test_a_neuron_that_learned_nothing_has_no_line(tmp_path, monkeypatch):
+    """All weights 0: the step answers 1 everywhere, also in the picture."""
+    spec, _ = and_by_hand("half_squared_error", 1, tmp_path, activation="step")
+    network = models.build(spec)
+    network.layers[0].set_weights([np.zeros((2, 1)), np.zeros(1)])
+    network.save_weights(tmp_path / "model.weights.h5")
+    drawn = []
+    monkeypatch.setattr(illustrate.plots, "decision", lambda *args: drawn.append(args))
+    illustrate.draw(spec, Source(), {}, (tmp_path / "model.weights.h5").read_bytes())
+    assert (drawn[0][4] > drawn[0][5]).all()
 
 
 def test_an_embedding_names_no_class(tmp_path):
