@@ -222,10 +222,11 @@ def gradient_by_layer(
     """
     figure, ax = axes(max(5.5, 0.8 * len(layers) + 2.0), 4.0)
     place = np.arange(1, len(layers) + 1)
-    _lines(
-        ax,
-        {name: dict(zip(place.tolist(), map(float, values), strict=True)) for name, values in norms.items()},
-    )
+    shown = {  # a logarithmic axis has no place for 0
+        name if any(values) else f"{name} (0: not on this axis)": [float(v) if v else np.nan for v in values]
+        for name, values in norms.items()
+    }
+    _lines(ax, {name: dict(zip(place.tolist(), values, strict=True)) for name, values in shown.items()})
     first = next(iter(norms.values()))
     if bound is not None and bound < 1 and len(layers) > 1 and first[-1] > 0:
         falling = first[-1] * bound ** (len(layers) - place)

@@ -42,5 +42,15 @@ def test_is_a_readable_picture(name):
     assert len(np.unique(np.asarray(image.convert("L")))) > 10
 
 
+def test_a_gradient_of_0_is_named_as_not_on_the_axis(monkeypatch):
+    """A perceptron that has learned its gate: no error, no gradient, and a logarithmic axis has no 0."""
+    monkeypatch.setattr(plots, "png", lambda figure: figure)
+    drawn = plots.gradient_by_layer({"before training": [0.8], "after epoch 3": [0.0]}, ["0-dense"], None)
+    (ax,) = drawn.axes
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == ["before training", "after epoch 3 (0: not on this axis)"]
+    assert [np.isfinite(line.get_ydata()).tolist() for line in ax.lines] == [[True], [False]]
+
+
 def test_the_same_numbers_give_the_same_bytes():
     assert PICTURES["fit"]() == PICTURES["fit"]()
