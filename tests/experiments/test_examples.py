@@ -214,6 +214,24 @@ def test_a_sine_is_fitted_to_within_its_noise(train: Train) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
+def test_each_regulariser_helps_against_wrong_answers_learned_by_heart(train: Train) -> None:
+    """One training answer in five is wrong: who has learned all of them answers test points wrongly."""
+    groups = by_case(outcomes("regularization", train), "case")
+    on = {
+        part: {
+            case: sum(o.metrics[f"{part}/accuracy"] for o in found) / len(found)
+            for case, found in groups.items()
+        }
+        for part in ("train", "test")
+    }
+    assert on["train"].pop("none") == 1
+    assert all(0.7 < share < 0.9 for share in on["train"].values()), on
+    without = on["test"].pop("none")
+    assert all(share > without + 0.05 for share in on["test"].values()), on
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_many_units_follow_the_noise(train: Train) -> None:
     groups = by_case(outcomes("polynomial", train), "hidden")
     gap = {
