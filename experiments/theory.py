@@ -1,4 +1,4 @@
-"""What can be said about a network without building it: shapes, parameters, FLOPs, memory, first loss, decay.
+"""What can be said about a network without building it: shapes, parameters, FLOPs, memory, first loss.
 
 FLOPs: one forward pass of one sample, multiplication and addition counted as one each. Training costs about
 three times that (forward, gradient by inputs, gradient by weights). Memory: float32, one lane, one batch:
@@ -8,10 +8,8 @@ weights, their gradient and the optimizer's tensors; every layer's output and it
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.activations import ACTIVATIONS
 from experiments.datasets import DataShape
 from experiments.errors import Problem, SpecError
 from experiments.grammar.limits import Limits
@@ -145,13 +143,6 @@ def expected_initial_loss(loss: Loss, shape: DataShape) -> float | None:
     return None
 
 
-def gradient_decay_bound(activations: Sequence[str]) -> float:
-    """Π sup|f'| over the layers: how much of a gradient can pass, weights of norm 1 (sigmoid: 0.25 a
-    layer).
-    """
-    return math.prod(ACTIVATIONS[name].derivative_bound for name in activations)
-
-
 def problems_of(plan: Plan, samples: int, epochs: int, limits: Limits) -> list[Problem]:
     """What exceeds the limits, with the formula that decides."""
     found = []
@@ -160,7 +151,8 @@ def problems_of(plan: Plan, samples: int, epochs: int, limits: Limits) -> list[P
         found.append(
             Problem(
                 "model",
-                f"{plan.parameters:,} parameters; the largest layer is {largest.name}: {largest.formula}",
+                f"{plan.parameters:,} parameters, {plan.memory_bytes / 2**30:.1f} GiB to train them; the largest "
+                f"layer is {largest.name}: {largest.formula}, {largest.memory_bytes / 2**30:.1f} GiB",
                 f"at most {limits.max_parameters:,} parameters",
             )
         )

@@ -18,6 +18,7 @@ from experiments.layers.base import (
     image,
     pair,
     refuse,
+    size,
     spatial,
 )
 from experiments.layers.windows import Padding, Window, slide, unread
@@ -26,6 +27,10 @@ Margin = Annotated[int, Field(strict=True, ge=0, le=4096)]
 
 
 class Conv2D(Weighted):
+    """The forecast's formula has the parameters beside those of a dense layer from all inputs to as many outputs: what
+    local connections and shared weights save (LeCun et al. 1998, section II.A).
+    """
+
     keras_name: ClassVar[str] = "Conv2D"
     formula: ClassVar[str] = "W₂ = ⌊(W₁ - F + 2P)/S⌋ + 1; parameters (F·F·channels/groups + 1) · filters"
     reference: ClassVar[str] = "LeCun et al. 1998, Gradient-based learning"
@@ -65,12 +70,14 @@ class Conv2D(Weighted):
         columns = slide(width, fw, sw, self.padding, dw, "kernel_size")
         bias, fan_in = int(self.use_bias), fh * fw * (channels // self.groups)
         parameters = (fan_in + bias) * self.filters
+        outputs = rows.size * columns.size * self.filters
         return Forecast(
             output_shape=image(rows.size, columns.size, self.filters, data_format),
             parameters=parameters,
-            flops=rows.size * columns.size * self.filters * (2 * fan_in - 1 + bias),
+            flops=outputs * (2 * fan_in - 1 + bias),
             formula=f"{rows.formula}; ({fh}·{fw}·{channels // self.groups} + {bias})·{self.filters} = "
-            f"{parameters:,} parameters",
+            f"{parameters:,} parameters; fully connected: ({size(shape)} + {bias})·{outputs} = "
+            f"{(size(shape) + bias) * outputs:,}",
             warnings=unread(rows, columns),
         )
 
