@@ -77,6 +77,11 @@ def drawn(spec: RunSpec, dtype: str | None = None) -> tuple[keras.Model, list[Dr
     return model, [order.get(id(variable)) or _zeros(variable) for variable in model.variables]
 
 
+def count_parameters(model: keras.Model) -> int:
+    """Weights of a built network, trainable or not. Whole numbers are none: they are the state of a generator."""
+    return sum(int(np.prod(one.shape)) for one in model.weights if keras.backend.is_float_dtype(one.dtype))
+
+
 def layer(entry: Layer, name: str, data_format: Any, dtype: str | None = None) -> keras.layers.Layer:
     """One entry of the table as a Keras layer."""
     values = entry.arguments(data_format)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from experiments import diagnostics
+from experiments import diagnostics, models
 from experiments.datasets import Source
 from experiments.engine import backend, probe, programs
 from experiments.engine.backend import Tensor
@@ -165,6 +165,7 @@ def _introduce(tile: Tile, device: str) -> None:
         "gradus.tile_layout": str(tile.program.layout),
         "gradus.device": device,
         "gradus.threads": str(backend.threads()),
+        "gradus.n_params_actual": str(models.count_parameters(tile.program.model)),
         **{f"gradus.{name}": version for name, version in backend.versions().items()},
     }
     for lane in tile.lanes:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from experiments.datasets import DataShape
+from experiments.datasets import DataShape, Source
 from experiments.engine.pooling import StochasticPool2D
 from experiments.errors import SpecError
 from experiments.grammar.networks import ModelChoice
@@ -18,7 +18,10 @@ from experiments.grammar.resolve import resolve
 from experiments.layers import Layer
 from experiments.layers.base import DataFormat
 from experiments.losses import CategoricalCrossentropy
+from experiments.recording import MemoryRecorder
+from experiments.spec import ExperimentSpec
 from experiments.theory import plan
+from experiments.training import train
 
 Architecture = tuple[list[dict[str, Any]], tuple[int, int, int], DataFormat]
 OURS: dict[str, Any] = {"StochasticPool2D": StochasticPool2D}
@@ -197,3 +200,25 @@ def test_random_architectures() -> None:
     assert seen["agreed"] >= 500, seen
     assert seen["refused"] >= 10, seen
     assert min(seen["channels_first"], seen["channels_last"]) >= 150, seen
+
+
+@pytest.mark.parametrize(
+    ("layers", "parameters"),
+    [
+        ([{"type": "dense", "units": 12}, {"type": "dense", "units": 10}], 65 * 12 + 13 * 10),
+        ([{"type": "simple_rnn", "units": 5}, {"type": "dense", "units": 10}], (8 + 5 + 1) * 5 + 6 * 10),
+        ([{"type": "dense", "units": 8}, {"type": "batch_normalization"}, {"type": "dense", "units": 10}],
+         65 * 8 + 4 * 8 + 9 * 10),
+        ([{"type": "dense", "units": 4}, {"type": "dropout", "rate": 0.5}, {"type": "dense", "units": 10}],
+         65 * 4 + 5 * 10),
+    ],
+)  # fmt: skip
+def test_a_run_states_how_many_parameters_its_network_has(
+    layers: list[dict[str, Any]], parameters: int
+) -> None:
+    """By hand, over digits of 8x8 pixels; beside `n_params`, which is predicted before anything is built."""
+    document = {"name": "x", "dataset": "digits", "model": {"layers": layers}, "diagnostics": "off"}
+    spec, recorder = ExperimentSpec.parse(document).expand()[0].spec, MemoryRecorder()
+    train([spec], recorder, lambda lane: "cancelled", source=Source())
+    assert recorder.tagged[0]["gradus.n_params_actual"] == str(parameters)
+    assert spec.params()["n_params"] == parameters
