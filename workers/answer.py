@@ -12,11 +12,13 @@ from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import structlog
 
 from experiments.engine import backend
 from experiments.engine.evaluation import measures_accuracy, named
 from experiments.errors import GradusError
+from experiments.runs import RunSpec
 from service import depths, operations
 from service.lifecycle import Request, Run
 from service.mlflow_cards import RunRef
@@ -87,7 +89,9 @@ class _held:  # noqa: N801  (used like a function)
 
 
 def predict(child: Child, run: Run, payload: Mapping[str, Any]) -> Json:
-    """`inputs` (n samples in the data set's own shape and units) -> `outputs`, and classes if it has any."""
+    """`inputs` (n samples, of the data set's shape and scaled as it was for training) -> `outputs` on the scale of its
+    targets, `classes` if it has any, `warnings` if the inputs are none of what the network was trained on.
+    """
     spec = run.run_spec()
     shape = spec.data_shape.input
     try:
@@ -108,7 +112,21 @@ def predict(child: Child, run: Run, payload: Mapping[str, Any]) -> Json:
     result: Json = {"outputs": y.astype(float).tolist()}
     if measures_accuracy(spec):
         result["classes"] = backend.array(named(spec, y)).tolist()
+    if warning := _out_of_range(spec, x):
+        result["warnings"] = [warning]
     return result
+
+
+def _out_of_range(spec: RunSpec, x: npt.NDArray[np.float32]) -> str:
+    """What to say of inputs outside the range that the data set states; "" of others."""
+    low, high = np.float32(spec.data_shape.low), np.float32(spec.data_shape.high)
+    outside = int(np.sum((x < low) | (x > high)))
+    if not outside:
+        return ""
+    return (
+        f"{outside:,} of {x.size:,} input numbers lie outside [{low:g}, {high:g}], the range that {spec.dataset.name} "
+        f"was trained on ({spec.dataset.formula}): scale them as there, or the outputs mean little"
+    )
 
 
 def plot(child: Child, run: Run, payload: Mapping[str, Any]) -> Json:

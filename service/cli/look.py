@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.cli.failures import FAILED, USAGE, CommandError
-from service.cli.output import ago, counts, number, print_csv, print_json, print_table, say, short
+from service.cli.output import ago, complain, counts, number, print_csv, print_json, print_table, say, short
 from service.cli.session import AsCsv, AsJson, ExperimentId, Id, RunId, connect
 
 if TYPE_CHECKING:
@@ -184,11 +184,19 @@ def plot(
 def predict(
     run: RunId,
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Inputs: .json, .csv (a sample a row), .npy or .npz.")
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="Inputs, scaled as in training (MNIST: 0 to 1): .json, .csv (a sample a row), .npy or .npz.",
+        ),
     ],
     as_json: AsJson = False,
 ) -> None:
-    """The outputs of a run's trained network for the inputs of a file, computed by a worker."""
+    """The outputs of a run's trained network for the inputs of a file, computed by a worker.
+
+    Inputs are scaled as in training, and outputs are on the scale of the training targets: MNIST's pixels are byte /
+    255, the diabetes data standardised on either side. `gradus catalog` has each data set's formula.
+    """
     from service.cli.inputs import batches, read_inputs
 
     client = connect()
@@ -199,6 +207,8 @@ def predict(
         result = _answered(client, f"/v1/runs/{id}/predict", {"inputs": batch})
         outputs += result["outputs"]
         classes += result.get("classes") or []
+        for warning in result.get("warnings") or []:
+            complain(f"warning: {warning}")
     if as_json:
         print_json({"outputs": outputs, "classes": classes or None})
         return

@@ -35,3 +35,13 @@ def test_the_class_of_two_is_the_one_that_was_learned(bench, loss):
 def test_a_regression_has_no_classes(bench):
     (run,) = bench.train(bench.submit())
     assert asked(bench, run, [[0.0]]).keys() == {"outputs"}
+
+
+def test_inputs_outside_what_was_trained_on_get_a_warning(bench):
+    """The line was trained on x in [−1, 1], its ends among them."""
+    (run,) = bench.train(bench.submit())
+    assert "warnings" not in asked(bench, run, [[-1.0], [1.0]])
+    (said,) = asked(bench, run, [[255.0], [0.5], [-1.1]])["warnings"]
+    assert said.startswith(
+        "2 of 3 input numbers lie outside [-1, 1], the range that linear was trained on (y = slope"
+    )

@@ -137,11 +137,13 @@ def test_predict_and_plot_are_worked_by_a_worker(gradus, api, tmp_path):
 
     inputs = tmp_path / "x.csv"
     inputs.write_text("a,b\n1,2\n3,4\n")
-    worker = threading.Thread(target=work, args=({"outputs": [[0.1], [0.9]], "classes": [0, 1]},))
+    answer = {"outputs": [[0.1], [0.9]], "classes": [0, 1], "warnings": ["2 of 4 input numbers lie outside"]}
+    worker = threading.Thread(target=work, args=(answer,))
     worker.start()
     done = gradus("predict", run.id, inputs)
     worker.join()
     assert done.lines == ["0: class 0   0.1", "1: class 1   0.9"]
+    assert done.err.strip() == "warning: 2 of 4 input numbers lie outside"
 
     pictures = {"plots": {"plots/../../evil.png": "aGVsbG8=", "plots/loss.png": "aGVsbG8="}}
     worker = threading.Thread(target=work, args=(pictures,))
