@@ -125,7 +125,8 @@ class _Counted:
         message = await self._receive()
         self.total += len(message.get("body", b""))
         if self.total > self.limit:
-            await self.drain()
+            if message.get("more_body", False):  # where this was the last, waiting for another never ends
+                await self.drain()
             raise HTTPException(413)
         return message
 

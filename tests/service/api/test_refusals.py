@@ -4,6 +4,7 @@ values, and none leaves a row."""
 from __future__ import annotations
 
 import json
+import socket
 
 import pytest
 
@@ -113,6 +114,17 @@ def test_a_body_that_hides_its_length_is_counted(client):
     answer = client.post("/v1/experiments", content=pieces, headers={"content-type": "application/json"})
     assert answer.status_code == 413
     assert answer.json()["title"]
+
+
+@pytest.mark.parametrize("over", [1, 11_424, 200_000])
+def test_the_piece_that_passes_the_limit_may_be_the_last(api, over):
+    """Nothing more is read then: there would be nothing, and the client would wait for its 413 for ever."""
+    head = "POST /v1/experiments HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    size = MIB + over
+    chunk = f"{size:x}\r\n".encode() + b"x" * size + b"\r\n0\r\n\r\n"
+    with socket.create_connection(api.socket.getsockname(), timeout=10) as connection:
+        connection.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + chunk)
+        assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
 
 
 def test_a_large_sweep_of_the_limit_is_accepted_quickly(client):
