@@ -19,6 +19,7 @@ from experiments.engine import backend
 from experiments.engine.evaluation import measures_accuracy, named
 from experiments.errors import GradusError
 from experiments.runs import RunSpec
+from experiments.samples import samples
 from service import depths, operations
 from service.lifecycle import Request, Run
 from service.mlflow_cards import RunRef
@@ -94,18 +95,7 @@ def predict(child: Child, run: Run, payload: Mapping[str, Any]) -> Json:
     """
     spec = run.run_spec()
     shape = spec.data_shape.input
-    try:
-        x = np.asarray(payload["inputs"], dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise Unanswerable(f"the inputs are no array of numbers: {error}") from error
-    if x.shape == shape or (len(shape) == 3 and x.shape == shape[:2]):
-        x = x[None]
-    if x.shape[1:] == shape[:2] and len(shape) == 3 and shape[2] == 1:
-        x = x[..., None]  # grey pictures may leave the channel out
-    if x.shape[1:] != shape:
-        raise Unanswerable(f"each input must have the shape {shape}, found {x.shape[1:]} for {len(x)} inputs")
-    if not np.isfinite(x).all():
-        raise Unanswerable("the inputs must be finite numbers")
+    x = samples(payload["inputs"], shape)
     if len(shape) == 3 and spec.model.data_format == "channels_first":
         x = np.moveaxis(x, -1, 1)
     y = outputs(trained(spec, stored_weights(child, run)), x)

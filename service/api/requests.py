@@ -15,6 +15,8 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, Field
 
+from experiments.errors import SpecError
+from experiments.samples import samples
 from service import operations
 from service.api.auth import Reader, Writer
 from service.api.dependencies import PlaceDep, RunId, StoreDep
@@ -58,6 +60,7 @@ ACCEPTED: dict[int | str, dict[str, Any]] = {
 
 def prediction(id: RunId, who: Writer, body: Inputs, store: StoreDep) -> Work:
     run = finished(queries.get_run(store, id))
+    check_inputs(run, body)
     return operations.create_request(store, run.id, kind="predict", payload=body.model_dump())
 
 
@@ -115,6 +118,14 @@ def finished(run: Run) -> Run:
             f"run {run.id} is {run.status}; only a FINISHED run has weights and pictures to work from"
         )
     return run
+
+
+def check_inputs(run: Run, body: Inputs) -> None:
+    """Raises SpecError where an input is none of the run's data set: no worker is asked what it cannot answer."""
+    try:
+        samples(body.inputs, run.run_spec().data_shape.input)
+    except SpecError as error:
+        raise error.under("body") from error
 
 
 async def answer(store: Store, place: Place, response: Response, work: Work, wait: float) -> WorkOut:

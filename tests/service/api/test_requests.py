@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
+from experiments.samples import NUMBERS
 from service import operations
 from service.store import queries
+
+PICTURE = [[0.0] * 8] * 8
+SHAPE = "the shape (8, 8, 1) or (8, 8)"
+BAD_INPUTS = {
+    "another shape": ("[[1, 2]]", "body.inputs[0]", "found the shape (2,)", SHAPE),
+    "flat": (json.dumps([PICTURE, [0] * 64]), "body.inputs[1]", "found the shape (64,)", SHAPE),
+    "text": ('[["a"]]', "body.inputs[0][0]", "found a", NUMBERS),
+    "a truth value": ("[[true]]", "body.inputs[0][0]", "found true", NUMBERS),
+    "beyond float32": ("[[0, 1e308]]", "body.inputs[0][1]", "found 1e+308", NUMBERS),
+    "400 digits": (f"[[{'9' * 400}]]", None, "", None),
+    "not a number": ("[[NaN]]", None, "", None),
+}
 
 
 def finished_run(api):
@@ -35,7 +51,7 @@ def work_off(api, **outcome):
 def test_a_prediction_comes_back(client, api):
     run = finished_run(api)
     worker = work_off(api, result={"outputs": [[0.1, 0.9]], "classes": [1]})
-    answer = client.post(f"/v1/runs/{run.id}/predict", json={"inputs": [[0.0] * 64]})
+    answer = client.post(f"/v1/runs/{run.id}/predict", json={"inputs": [PICTURE]})
     worker.join()
     assert answer.status_code == 200
     assert answer.json()["result"] == {"outputs": [[0.1, 0.9]], "classes": [1]}
@@ -43,7 +59,7 @@ def test_a_prediction_comes_back(client, api):
 
 def test_without_a_worker_there_is_a_place_to_ask_again(client, api):
     run = finished_run(api)
-    answer = client.post(f"/v1/runs/{run.id}/predict?wait=0", json={"inputs": [[0.0] * 64]})
+    answer = client.post(f"/v1/runs/{run.id}/predict?wait=0", json={"inputs": [PICTURE]})
     assert answer.status_code == 202
     assert answer.json()["status"] == "queued"
     assert answer.headers["location"] == answer.json()["links"]["self"]
@@ -56,7 +72,7 @@ def test_without_a_worker_there_is_a_place_to_ask_again(client, api):
 def test_those_who_wait_hold_nobody_else_up(client, api):
     """More of them than the API has threads (40), and they get their results."""
     run = finished_run(api)
-    work = client.post(f"/v1/runs/{run.id}/predict?wait=0", json={"inputs": [[0.0] * 64]}).json()["id"]
+    work = client.post(f"/v1/runs/{run.id}/predict?wait=0", json={"inputs": [PICTURE]}).json()["id"]
 
     def wait(_):
         with api.client() as reader:
@@ -77,11 +93,25 @@ def test_those_who_wait_hold_nobody_else_up(client, api):
 
 def test_what_a_worker_cannot_do_is_said(client, api):
     run = finished_run(api)
-    worker = work_off(api, error="each input must have the shape (8, 8, 1)")
-    answer = client.post(f"/v1/runs/{run.id}/predict", json={"inputs": [[0.0]]})
+    worker = work_off(api, error="run is not in MLflow yet")
+    answer = client.post(f"/v1/runs/{run.id}/predict", json={"inputs": [PICTURE]})
     worker.join()
     assert answer.status_code == 502
-    assert "shape (8, 8, 1)" in answer.json()["detail"]
+    assert "not in MLflow" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("kind", BAD_INPUTS)
+def test_no_worker_is_asked_about_what_is_no_input(client, api, kind):
+    run = finished_run(api)
+    inputs, path, message, allowed = BAD_INPUTS[kind]
+    content, json_type = f'{{"inputs": {inputs}}}', {"content-type": "application/json"}
+    answer = client.post(f"/v1/runs/{run.id}/predict?wait=0", content=content, headers=json_type)
+    assert answer.status_code == 422
+    (item,) = answer.json()["errors"]
+    assert path is None or item["path"] == path
+    assert message in item["message"]
+    assert item["allowed"] == allowed or (allowed is None and item["allowed"])
+    assert not list(operations.due_requests(api.store, resend_seconds=60))
 
 
 def test_only_a_finished_run_predicts(client, api):

@@ -1,0 +1,71 @@
+"""Samples that a person asks a trained network about, held against the shape of its data set. No Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments.errors import Problem, SpecError
+from experiments.grammar.documents import short
+from experiments.grammar.fields import LARGEST
+
+Shape = tuple[int, ...]
+MOST_PROBLEMS = 20
+NUMBERS = f"numbers from {-LARGEST:g} to {LARGEST:g}"
+
+
+def samples(inputs: Sequence[object], shape: Shape) -> npt.NDArray[np.float32]:
+    """`inputs`, nested lists of numbers, as an array (samples, *shape), float32, in the data set's own units.
+
+    Grey pictures may leave the channel out, and a single sample the list around it.
+
+    Raises:
+        SpecError: an entry is no finite number, or a sample has another shape; by path: `inputs[3]`.
+    """
+    grey = len(shape) == 3 and shape[-1] == 1
+    shapes = (shape, shape[:2]) if grey else (shape,)
+    try:
+        found = _shape(inputs)
+    except SpecError:
+        found = ()
+    if found not in shapes and found[1:] not in shapes:
+        raise SpecError(_problems(inputs, shapes))
+    return np.asarray(inputs, np.float32).reshape(-1, *shape)
+
+
+def _problems(inputs: Sequence[object], shapes: Collection[Shape]) -> list[Problem]:
+    """What is wrong with each sample, up to twenty."""
+    allowed = "the shape " + " or ".join(map(str, shapes))
+    problems: list[Problem] = []
+    for index, sample in enumerate(inputs):
+        path = f"inputs[{index}]"
+        try:
+            found = _shape(sample)
+        except SpecError as error:
+            problems += error.under(path).problems
+        else:
+            if found not in shapes:
+                what = f"found the shape {found}" if found else f"found the number {short(sample)}"
+                problems.append(Problem(path, what, allowed))
+        if len(problems) == MOST_PROBLEMS:
+            break
+    return problems or [Problem("inputs", "some samples have a channel, others leave it out", allowed)]
+
+
+def _shape(value: object) -> Shape:
+    """The shape of nested lists, () for a number. Raises SpecError where there is none."""
+    if isinstance(value, list | tuple):
+        shapes = set()
+        for index, inner in enumerate(value):
+            try:
+                shapes.add(_shape(inner))
+            except SpecError as error:
+                raise error.under(f"[{index}]") from None
+        if len(shapes) > 1:
+            raise SpecError.one("", "its lists differ in length or depth", "lists of one shape")
+        return (len(value), *(shapes.pop() if shapes else ()))
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
+        raise SpecError.one("", f"found {short(value)}", NUMBERS)
+    return ()
