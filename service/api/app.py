@@ -26,6 +26,7 @@ from service.api import (
 )
 from service.api.bodies import json_document
 from service.api.guard import Guard, hosts_allowed
+from service.api.methods import HeadAsGet
 from service.settings import Settings
 from service.store import Store
 
@@ -54,6 +55,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     )
     app.state.settings, app.state.store = settings, store
     problems.install(app)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(Guard, hosts=hosts_allowed(settings), max_body_bytes=settings.max_body_bytes)
     for resource in (
         *(experiments, runs, events, answers, requests, catalog, workers, keys),

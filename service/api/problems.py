@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from experiments.errors import DataError, GradusError, Problem, SpecError, join
 from service import errors
 from service.api import refusals
+from service.api.methods import allowed_methods
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -165,6 +166,9 @@ def _finding(entry: Mapping[str, Any]) -> Problem:
 def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     detail = DESCRIPTIONS.get(error.status_code, str(error.detail))
+    if error.status_code == 405:
+        allow = allowed_methods(request)
+        return respond(request, 405, detail, [Problem("", detail, allow)], {"Allow": allow})
     if error.status_code == 404:
         detail = f"nothing is at {request.url.path}; the addresses are listed at /docs"
     return respond(request, error.status_code, detail, headers=error.headers)

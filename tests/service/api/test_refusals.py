@@ -160,3 +160,38 @@ def test_every_refusal_is_a_problem(client, method, path, status):
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["errors"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        ("PUT", "/v1/experiments", "GET, HEAD, POST"),
+        ("POST", "/v1/experiments/any", "DELETE, GET, HEAD, PATCH"),
+        ("GET", "/v1/experiments/any/cancel", "POST"),
+        ("HEAD", "/v1/experiments/any/cancel", "POST"),
+        ("DELETE", "/livez", "GET, HEAD"),
+        ("PUT", "/openapi.json", "GET, HEAD"),
+    ],
+)
+def test_a_405_names_every_method_of_the_address(client, method, path, allow):
+    answer = client.request(method, path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allow)
+    assert method == "HEAD" or answer.json()["errors"][0]["allowed"] == allow
+
+
+@pytest.mark.parametrize(
+    "path", ["/livez", "/", "/docs", "/metrics", "/v1/experiments", "/v1/experiments/none"]
+)
+def test_head_is_get_without_the_body(client, path):
+    got, head = client.get(path), client.head(path)
+    assert head.status_code == got.status_code
+    assert head.headers["content-type"] == got.headers["content-type"]
+    assert head.content == b""
+
+
+def test_the_head_of_a_stream_ends(client, api):
+    path = f"/v1/experiments/{api.submit().id}/events"  # of runs that wait: GET would not end
+    answer = client.head(path, timeout=5)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert client.get("/livez").status_code == 200
