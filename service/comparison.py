@@ -12,6 +12,7 @@ from experiments.comparing.effects import pair
 from experiments.comparing.judging import reached, scores
 from experiments.comparing.questions import Question, question_of
 from experiments.comparing.standing import progress
+from experiments.grammar.expansion import known_as
 from experiments.spec import ExperimentSpec
 from service.exploring import explore
 from service.findings import Comparison, Effect, Tuning, levels_of, scope_of, warnings_of
@@ -26,6 +27,8 @@ def compare(
 ) -> Comparison:
     """The comparison of an experiment; factor and metric are the question's where they are not given.
 
+    A factor goes by its short name or its path, as in a spec.
+
     Raises:
         NotFound: no such experiment, or no run of it has a level or parameter of that name.
     """
@@ -39,9 +42,10 @@ def compare_runs(
     """`compare` on runs that were read before."""
     spec = experiment.experiment_spec()
     question = question_of(spec)
+    factor = known_as(factor) if factor is not None else None
     if (
         question is not None
-        and factor in (None, question.factor, question.about)
+        and factor in (None, question.factor, known_as(question.about))
         and metric in (None, question.metric)
     ):
         return _answered(experiment, spec, question, runs)

@@ -92,6 +92,12 @@ def factor_name(path: Path) -> str:
     return str(last) if SHORT_NAMES.get(str(last)) == path else write_path(path)
 
 
+def known_as(name: str) -> str:
+    """How runs name the field that a short name or a path stands for; what is no field keeps its name."""
+    path = place(name)
+    return name if path is None else factor_name(path)
+
+
 def misplaced(name: str, source: str) -> Problem:
     """Why `name` is no axis."""
     if name in FIXED:

@@ -10,6 +10,7 @@ from fastapi import Depends, Query, Request, Response
 
 from experiments.errors import Problem, SpecError
 from experiments.grammar.documents import plain
+from experiments.grammar.expansion import known_as
 from service.api.schemas import Page
 from service.lifecycle import RunStatus
 from service.store import Store, queries
@@ -42,7 +43,7 @@ FILTERS: dict[str, Any] = {
             "in": "query",
             "style": "form",
             "explode": True,
-            "description": "any factor or parameter of a run by its name; given twice, either value will do",
+            "description": "any factor or parameter of a run by its name or path; given twice, either value will do",
             "schema": {
                 "type": "object",
                 "properties": {name: {"type": "string"} for name in _COMMON},
@@ -78,7 +79,15 @@ def filters(request: Request) -> dict[str, list[str]]:
     if problems:
         raise SpecError(problems)
     plain({"query": given})
-    return given
+    return by_known_name(given)
+
+
+def by_known_name(given: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """The same under the names that runs have: `training.batch_size`, as a spec writes it, is their `batch_size`."""
+    found: dict[str, list[str]] = {}
+    for name, values in given.items():
+        found.setdefault(known_as(name), []).extend(values)
+    return found
 
 
 def _name(name: str) -> bool:

@@ -11,6 +11,13 @@ from service import comparison, report, summary
 from service.errors import NotFound
 from service.settings import load_settings
 
+BATCHES = """
+name: batches
+dataset: {name: digits}
+model: {hidden: [16]}
+sweep: {"training.batch_size": [32, 64], seeds: 2}
+"""
+
 
 def verdicts(found):
     return {frozenset((one["a"], one["b"])): one for one in found.to_json()["verdicts"]}
@@ -97,6 +104,27 @@ def test_anything_else_is_exploratory(world, factor, metric):
     assert (body["kind"], body["verdicts"]) == ("exploratory", [])
     assert body["levels"]
     assert "verdict" not in (body["effects"][0] if body["effects"] else {})
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [("activation", "model.activation"), ("learning_rate", "optimizer.learning_rate")],
+)
+def test_a_factor_goes_by_its_name_or_its_path(world, name, path):
+    """As `compare.factor` does: the path is what a spec's axis is called."""
+    experiment = world.ask(world.QUESTION)
+    by_name, by_path = (
+        comparison.compare(world.store, experiment.id, factor=factor).to_json() for factor in (name, path)
+    )
+    assert by_path == by_name
+    assert len(by_path["levels"]) > 1
+
+
+def test_an_axis_written_as_a_path_is_compared_by_it(world):
+    experiment = world.submit(BATCHES)
+    world.work(experiment.id, lambda run: run.params["batch_size"] / 100)
+    body = comparison.compare(world.store, experiment.id, factor="training.batch_size").to_json()
+    assert (body["factor"], body["effects"][0]["effect"]) == ("batch_size", pytest.approx(0.32))
 
 
 def test_a_factor_that_is_none(world):

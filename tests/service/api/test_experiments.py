@@ -117,6 +117,9 @@ def test_lists_have_pages_with_links(client, api):
         ("activation=relu&seed=1", 1),
         ("optimizer=sgd", 4),
         ("learning_rate=1e-1", 4),
+        ("training.batch_size=32", 4),
+        ("model.activation=relu&activation=tanh", 4),
+        ("training.batch_size=64", 0),
     ],
 )
 def test_runs_are_filtered_by_whatever_they_have(client, api, query, number):
