@@ -7,7 +7,8 @@ GradusError
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -52,6 +53,15 @@ class SpecError(GradusError):
         return SpecError(
             Problem(join(prefix, problem.path), problem.message, problem.allowed) for problem in self.problems
         )
+
+
+@contextmanager
+def found_in(place: str) -> Iterator[None]:
+    """The problems that the block finds are those of a document at `place`: `body`, `query`."""
+    try:
+        yield
+    except SpecError as error:
+        raise error.under(place) from error
 
 
 class DataError(GradusError):

@@ -30,7 +30,8 @@ def compare(
     A factor goes by its short name or its path, as in a spec.
 
     Raises:
-        NotFound: no such experiment, or no run of it has a level or parameter of that name.
+        NotFound: no such experiment.
+        SpecError: no run of it has a level or parameter of that name, or such a metric.
     """
     experiment = queries.get_experiment(store, experiment_id)
     return compare_runs(experiment, queries.all_runs(store, experiment.id), factor=factor, metric=metric)

@@ -25,10 +25,11 @@ from experiments.comparing.held_out import HeldOut, leave_one_out
 from experiments.comparing.questions import Place, Question, Result
 from experiments.comparing.standing import progress
 from experiments.comparing.tuning import Setting, TuneAxis
+from experiments.errors import SpecError
 from experiments.grammar.facets import display, facets, factor_path, other_measure, owner
+from experiments.grammar.problems import unknown
 from experiments.spec import ExperimentSpec
 from experiments.statistics import Judgement, share_of_error
-from service.errors import NotFound
 from service.findings import (
     REPEATED,
     SEEDS,
@@ -61,13 +62,14 @@ def explore(
     """The comparison for a factor and metric, or the first swept factor and the first metric there is.
 
     Raises:
-        NotFound: no run has a level or parameter of that name.
+        SpecError: no run has a level or parameter of that name, or such a metric.
     """
     factor = factor or (question.factor if question else next(iter(spec.axes()), REPEATED))
     ground = _ground(question, spec, runs, factor)
     metric = metric or (question.metric if question else _default_metric(ground.runs))
     if runs and not any(level_of(run, factor) is not None for run in ground.runs):
-        raise NotFound("factor", factor)
+        names = sorted({name for run in runs for name in run.levels})
+        raise SpecError.one("factor", unknown("factor", factor, names), names)
     seen = _seen(spec, ground.runs, factor, [*ground.settled, *(axis.name for axis in ground.axes)])
     held = tuning = None
     if ground.axes:

@@ -75,7 +75,7 @@ def render(
     factor: str | None = None,
     metric: str | None = None,
 ) -> str:
-    """The page of an experiment, for its question or for any other factor and metric. Raises NotFound."""
+    """The page of an experiment, for its question or for any other factor and metric. Raises NotFound, SpecError."""
     experiment = queries.get_experiment(store, experiment_id)
     runs = queries.all_runs(store, experiment.id)
     return whole(store, compare_runs(experiment, runs, factor=factor, metric=metric), settings)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 from pydantic import Field
 
+from experiments.errors import found_in
 from service import comparison, questions
 from service.api.auth import Reader, Writer
 from service.api.dependencies import ExperimentId, PlaceDep, SettingsDep, StoreDep
@@ -38,7 +39,8 @@ def compare(
 ) -> dict[str, Any]:
     """Estimates and intervals per level and pair of levels; verdicts for the question that the spec fixed."""
     experiment = queries.get_experiment(store, id)
-    return comparison.compare(store, experiment.id, factor=factor, metric=metric).to_json()
+    with found_in("query"):
+        return comparison.compare(store, experiment.id, factor=factor, metric=metric).to_json()
 
 
 @router.get(
@@ -56,7 +58,8 @@ def read_report(
     from service import report  # pictures and templates: only where a report is asked for
 
     experiment = queries.get_experiment(store, id)
-    return HTMLResponse(report.render(store, experiment.id, settings, factor=factor, metric=metric))
+    with found_in("query"):
+        return HTMLResponse(report.render(store, experiment.id, settings, factor=factor, metric=metric))
 
 
 @router.post("/extend", status_code=202, response_model=ExperimentOut, responses=documented(404, 409, 429))

@@ -15,7 +15,7 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, Field
 
-from experiments.errors import SpecError
+from experiments.errors import found_in
 from experiments.samples import samples
 from service import operations
 from service.api.auth import Reader, Writer
@@ -122,10 +122,8 @@ def finished(run: Run) -> Run:
 
 def check_inputs(run: Run, body: Inputs) -> None:
     """Raises SpecError where an input is none of the run's data set: no worker is asked what it cannot answer."""
-    try:
+    with found_in("body"):
         samples(body.inputs, run.run_spec().data_shape.input)
-    except SpecError as error:
-        raise error.under("body") from error
 
 
 async def answer(store: Store, place: Place, response: Response, work: Work, wait: float) -> WorkOut:

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
+from experiments.errors import SpecError
 from service import comparison, report, summary
-from service.errors import NotFound
 from service.settings import load_settings
 
 BATCHES = """
@@ -129,8 +129,11 @@ def test_an_axis_written_as_a_path_is_compared_by_it(world):
 
 def test_a_factor_that_is_none(world):
     experiment = world.ask(world.QUESTION)
-    with pytest.raises(NotFound, match="factor"):
-        comparison.compare(world.store, experiment.id, factor="flavour")
+    with pytest.raises(SpecError) as refused:
+        comparison.compare(world.store, experiment.id, factor="activatoin")
+    (problem,) = refused.value.problems
+    assert problem.message == 'there is no factor "activatoin"; did you mean "activation"?'
+    assert problem.allowed == ["activation", "learning_rate", "seed"]
 
 
 def test_levels_that_are_truly_alike_are_never_better(world):

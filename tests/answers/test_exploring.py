@@ -56,6 +56,15 @@ def test_a_level_is_compared_at_its_own_best_rate(world, client):
     assert body["warnings"] == ["relu: best at the lowest learning_rate tried, perhaps better beyond"]
 
 
+@pytest.mark.parametrize("page", ["comparison", "report"])
+def test_a_factor_that_is_none_is_refused_with_those_that_are(world, client, page):
+    made = world.submit(GRID)
+    answer = client.get(f"/v1/experiments/{made.id}/{page}", params={"factor": "bogus"})
+    assert answer.status_code == 422
+    (item,) = answer.json()["errors"]
+    assert (item["path"], item["allowed"]) == ("query.factor", ["activation", "learning_rate", "seed"])
+
+
 def test_it_is_said_wherever_people_look(world, client, capsys):
     made = world.submit(GRID)
     world.work(made.id, peaked)
