@@ -20,6 +20,7 @@ GradusError
 from __future__ import annotations
 
 from experiments.errors import GradusError
+from experiments.grammar.documents import short
 
 
 class ServiceError(GradusError):
@@ -30,7 +31,7 @@ class NotFound(ServiceError):
     """No `kind` has the id `id`."""
 
     def __init__(self, kind: str, id: str) -> None:
-        super().__init__(f"no {kind} has the id {id!r}; look it up in the list of {kind}s")
+        super().__init__(f"no {kind} has the id {short(id)!r}; look it up in the list of {kind}s")
         self.kind, self.id = kind, id
 
 

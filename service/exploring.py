@@ -64,6 +64,8 @@ def explore(
     Raises:
         SpecError: no run has a level or parameter of that name, or such a metric.
     """
+    if metric is not None and metric not in (names := _metrics(runs)):
+        raise SpecError.one("metric", unknown("metric", metric, names), names)
     factor = factor or (question.factor if question else next(iter(spec.axes()), REPEATED))
     ground = _ground(question, spec, runs, factor)
     metric = metric or (question.metric if question else _default_metric(ground.runs))
@@ -283,6 +285,14 @@ def _edges(held: HeldOut) -> list[str]:
         for name, side in tuned.edges
     }
     return sorted(words)
+
+
+def _metrics(runs: Sequence[Run]) -> list[str]:
+    """What there is to compare by: what the runs measured and, until all are over, what they may yet measure."""
+    there = {key for run in runs for key in run.metrics}
+    if there and all(run.is_terminal for run in runs):
+        return sorted(there)
+    return sorted({*METRICS, *there})
 
 
 def _default_metric(runs: Sequence[Run]) -> str:

@@ -30,9 +30,8 @@ def place_of(request: Request, settings: SettingsDep) -> Place:
 
 
 PlaceDep = Annotated[Place, Depends(place_of)]
+# Of any length: an id that no thing can have is a thing that is not there (404), as every other that none has.
 ExperimentId = Annotated[
-    str, Path(alias="id", max_length=100, description="id of an experiment, shortened while it is unique")
+    str, Path(alias="id", description="id of an experiment, shortened while it is unique")
 ]
-RunId = Annotated[
-    str, Path(alias="id", max_length=100, description="id of a run, shortened while it is unique")
-]
+RunId = Annotated[str, Path(alias="id", description="id of a run, shortened while it is unique")]

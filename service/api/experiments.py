@@ -17,7 +17,7 @@ from service.api.auth import Reader, Writer
 from service.api.bodies import OPENAPI_BODY, RawBody, SpecDocument
 from service.api.dependencies import ExperimentId, PlaceDep, SettingsDep, StoreDep
 from service.api.etags import IfMatch, etag, expected_version
-from service.api.paging import FILTERS, Cursor, Filters, Limit, check_names, page
+from service.api.paging import FILTERS, Cursor, Filters, Limit, check_fields, check_names, page
 from service.api.problems import documented
 from service.api.schemas import ExperimentDetail, ExperimentOut, Page, RunOut, Strict
 from service.lifecycle import Experiment, RunStatus
@@ -119,6 +119,7 @@ def list_experiments(
 ) -> Page[ExperimentOut]:
     """Experiments, newest first. `name`, `owner`, `stage`, and whatever a run may be filtered by: experiments with
     such runs."""
+    check_fields(filters)
     found = queries.list_experiments(store, filters=filters, cursor=cursor, limit=limit)
     return page(request, response, found, place.experiment)
 

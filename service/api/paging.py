@@ -10,11 +10,12 @@ from fastapi import Depends, Query, Request, Response
 
 from experiments.errors import Problem, SpecError
 from experiments.grammar.documents import plain
-from experiments.grammar.expansion import known_as
+from experiments.grammar.expansion import known_as, place
+from experiments.grammar.problems import unknown
 from service.api.schemas import Page
 from service.lifecycle import RunStatus
 from service.store import Store, queries
-from service.store.queries.filters import OWN
+from service.store.queries.filters import EXPERIMENTS_OWN, OWN
 
 T = TypeVar("T")
 Out = TypeVar("Out")
@@ -104,6 +105,18 @@ def check_names(store: Store, experiment_id: str, given: Mapping[str, object]) -
         if name not in known
     ]
     if first and problems:
+        raise SpecError(problems)
+
+
+def check_fields(given: Mapping[str, object]) -> None:
+    """The same for the filters of experiments, whose runs differ: any field of a spec will do, and nothing else."""
+    known = sorted({*EXPERIMENTS_OWN, *OWN, *_COMMON, "case", "architecture", "n_params"})
+    problems = [
+        Problem(f"query.{name}", unknown("filter", name, known), [*known, "any field of a spec, by its path"])
+        for name in given
+        if name not in known and place(name) is None
+    ]
+    if problems:
         raise SpecError(problems)
 
 

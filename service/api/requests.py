@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import anyio
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, Field
 
 from experiments.errors import found_in
@@ -69,7 +69,7 @@ def pictures(id: RunId, who: Writer, store: StoreDep) -> Work:
     return operations.create_request(store, run.id, kind="plot", payload={})
 
 
-def known(id: Annotated[str, Path(max_length=100)], who: Reader, store: StoreDep) -> Work:
+def known(id: str, who: Reader, store: StoreDep) -> Work:
     return queries.get_request(store, id)
 
 

@@ -7,8 +7,10 @@ import math
 import httpx
 import pytest
 
-from service import comparison, summary
+from service import comparison, operations, summary
 from service.cli import answers
+from service.lifecycle import MetricPoint
+from service.store import queries
 
 GRID = """
 name: rates
@@ -63,6 +65,36 @@ def test_a_factor_that_is_none_is_refused_with_those_that_are(world, client, pag
     assert answer.status_code == 422
     (item,) = answer.json()["errors"]
     assert (item["path"], item["allowed"]) == ("query.factor", ["activation", "learning_rate", "seed"])
+
+
+def test_a_metric_that_no_run_has_is_refused_with_those_that_they_have(world, client):
+    made = world.submit(GRID)
+    path = f"/v1/experiments/{made.id}/comparison"
+    assert client.get(path, params={"metric": "val/loss"}).status_code == 200  # nothing is measured yet
+    assert client.get(path, params={"metric": "bogus"}).status_code == 422
+    world.work(made.id, peaked)
+    for known in ("val/loss", "layers/0-dense/grad_norm"):
+        assert client.get(path, params={"metric": known}).status_code == 200
+    refused = client.get(path, params={"metric": "test/acuracy"})
+    assert refused.status_code == 422
+    (item,) = refused.json()["errors"]
+    assert item["path"] == "query.metric"
+    assert item["message"] == 'there is no metric "test/acuracy"; did you mean "test/accuracy"?'
+    assert {"test/accuracy", "val/loss", "layers/0-dense/grad_norm"} <= set(item["allowed"])
+    assert "bogus" not in item["allowed"]
+
+
+def test_runs_that_measured_next_to_nothing_are_compared_all_the_same(world, client):
+    made = world.submit(GRID)
+    for run in queries.all_runs(world.store, made.id):
+        (mine,) = operations.claim(world.store, [run.id], worker="w", spool="s", lease_seconds=60)
+        operations.record(world.store, run.id, mine.attempt, [MetricPoint("time/compile_s", 0, 1.0)])
+        operations.cancel_run(world.store, run.id)
+        operations.commit(world.store, run.id, mine.attempt, status="KILLED", reason="cancelled", outcome={})
+        operations.finish(world.store, run.id)
+    assert explored(client, made.id)["metric"] == "test/accuracy"
+    refused = explored(client, made.id, metric="test/accuracy")
+    assert refused["errors"][0]["allowed"] == ["time/compile_s"]
 
 
 def test_it_is_said_wherever_people_look(world, client, capsys):

@@ -13,7 +13,7 @@ from service.store import mapper
 from service.store.engine import Store
 from service.store.ids import ID_LENGTH
 from service.store.queries.cursors import float_and_id
-from service.store.queries.filters import Filters, matching
+from service.store.queries.filters import EXPERIMENTS_OWN, Filters, matching
 from service.store.tables import experiments, runs
 
 
@@ -76,7 +76,7 @@ def list_experiments(
         statement = select(experiments).where(experiments.c.deleted_at.is_(None))
         inner: list[ColumnElement[bool]] = []
         for name, values in (filters or {}).items():
-            if name in ("name", "owner", "stage", "id"):
+            if name in EXPERIMENTS_OWN:
                 statement = statement.where(experiments.c[name].in_(list(values)))
             else:
                 inner.append(matching(name, values))

@@ -137,6 +137,23 @@ def test_a_filter_that_cannot_be_meant_is_refused(client, api, query):
     assert answer.json()["errors"][0]["path"].startswith("query")
 
 
+def test_a_filter_of_experiments_is_a_field_that_a_run_can_have(client, api):
+    api.submit()
+    for query, number in (
+        ("epochs=1", 1),
+        ("owner=", 1),
+        ("momentum=0.9", 0),
+        ("model.layers[0].units=8", 0),
+    ):
+        assert len(client.get(f"/v1/experiments?{query}").json()["items"]) == number
+    refused = client.get("/v1/experiments?activatoin=relu&bogus=1")
+    assert refused.status_code == 422
+    first, second = refused.json()["errors"]
+    assert (first["path"], second["path"]) == ("query.activatoin", "query.bogus")
+    assert first["message"] == 'there is no filter "activatoin"; did you mean "activation"?'
+    assert "activation" in first["allowed"]
+
+
 def test_ids_may_be_shortened(client, api):
     id = api.submit().id
     assert client.get(f"/v1/experiments/{id[:6]}").json()["id"] == id

@@ -150,6 +150,10 @@ def test_a_large_sweep_of_the_limit_is_accepted_quickly(client):
         ("GET", "/v1/runs/none/events", 404),
         ("GET", "/v1/requests/none", 404),
         ("DELETE", "/v1/keys/none", 404),
+        ("GET", f"/v1/experiments/{'a' * 101}", 404),
+        ("GET", f"/v1/runs/{'a' * 5000}", 404),
+        ("GET", f"/v1/requests/{'a' * 101}", 404),
+        ("DELETE", f"/v1/keys/{'a' * 101}", 404),
         ("PUT", "/v1/experiments", 405),
         ("GET", "/v1/experiments?cursor=what", 422),
         ("GET", "/v1/experiments?limit=100000", 422),
@@ -160,6 +164,7 @@ def test_every_refusal_is_a_problem(client, method, path, status):
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["errors"]
+    assert len(answer.json()["detail"]) < 6000
 
 
 @pytest.mark.parametrize(
