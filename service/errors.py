@@ -60,9 +60,10 @@ class IllegalTransition(Conflict):
 class StaleVersion(Conflict):
     """The experiment changed since it was read (If-Match)."""
 
-    def __init__(self, experiment_id: str, found: int, expected: int) -> None:
+    def __init__(self, experiment_id: str, found: int, expected: int | str) -> None:
         super().__init__(
-            f"experiment {experiment_id} is at version {found}, not {expected}; read it again and repeat the change"
+            f"experiment {experiment_id} is at version {found}, and If-Match names {short(expected)}; read it again, "
+            f'and repeat the change with its ETag, now If-Match: "{found}"'
         )
         self.experiment_id, self.found, self.expected = experiment_id, found, expected
 

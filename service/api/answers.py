@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import HTMLResponse
 from pydantic import Field
 
 from experiments.errors import found_in
 from service import comparison, questions
 from service.api.auth import Reader, Writer
+from service.api.bodies import json_body, json_of
 from service.api.dependencies import ExperimentId, PlaceDep, SettingsDep, StoreDep
 from service.api.problems import documented
 from service.api.schemas import ExperimentOut, Strict
@@ -62,14 +63,20 @@ def read_report(
         return HTMLResponse(report.render(store, experiment.id, settings, factor=factor, metric=metric))
 
 
-@router.post("/extend", status_code=202, response_model=ExperimentOut, responses=documented(404, 409, 429))
+@router.post(
+    "/extend",
+    status_code=202,
+    response_model=ExperimentOut,
+    responses=documented(404, 409, 415, 429),
+    openapi_extra=json_body(Extension, required=False),
+)
 def extend(
     id: ExperimentId,
     who: Writer,
     store: StoreDep,
     settings: SettingsDep,
     place: PlaceDep,
-    body: Extension | None = None,
+    body: Annotated[Extension, Depends(json_of(Extension))],
 ) -> ExperimentOut:
     """Queue the next planned look, or `seeds` more where no question is fixed. Equal runs are reused, not repeated."""
     experiment = queries.get_experiment(store, id)

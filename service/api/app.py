@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from service.api import (
@@ -24,7 +24,6 @@ from service.api import (
     runs,
     workers,
 )
-from service.api.bodies import json_document
 from service.api.guard import Guard, hosts_allowed
 from service.api.methods import HeadAsGet
 from service.settings import Settings
@@ -50,7 +49,6 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         redoc_url=None,
-        dependencies=[Depends(json_document)],
         separate_input_output_schemas=False,
     )
     app.state.settings, app.state.store = settings, store

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from email.message import Message
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from anyio.to_thread import run_sync
 from fastapi import Depends, Request
+from pydantic import BaseModel, ValidationError
 
-from experiments.errors import SpecError
+from experiments.errors import SpecError, found_in
 from experiments.grammar.documents import parse_json, parse_yaml, plain
+from experiments.grammar.problems import explain
 from service.api.refusals import NotAcceptedType
 
+M = TypeVar("M", bound=BaseModel)
 JSON = "application/json"
 YAML = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
 OPENAPI_BODY: dict[str, Any] = {
@@ -31,24 +34,7 @@ async def raw_body(request: Request) -> bytes:
 RawBody = Annotated[bytes, Depends(raw_body)]
 
 
-async def json_document(request: Request) -> object:
-    """The document in a JSON body; None for another body, which is left unread.
-
-    A dependency of the whole application: no endpoint sees what the database cannot keep (NUL, half a surrogate pair,
-    NaN) or what is nested so deeply that Python cannot walk it. In a thread, since a large one takes a while.
-
-    Raises:
-        SpecError: not UTF-8, not well formed, or not plain data.
-    """
-    if not is_json(content_type(request.headers.get("content-type", ""))):
-        return None
-    body = await request.body()
-    return await run_sync(lambda: parse_json(text_of(body))) if body.strip() else None
-
-
-def spec_document(
-    request: Request, body: RawBody, document: Annotated[object, Depends(json_document)]
-) -> object:
+def spec_document(request: Request, body: RawBody) -> object:
     """The document in the body. Not async: a large one takes a while to read, in a thread of its own.
 
     Raises:
@@ -59,13 +45,48 @@ def spec_document(
         raise SpecError.one("", "the body is empty", "a spec, as JSON or YAML")
     kind = content_type(request.headers.get("content-type", ""))
     if is_json(kind):
-        return document
+        return parse_json(text_of(body))
     if kind not in YAML:
-        message = f"a body of type {kind or 'none'} is not read here"
-        raise NotAcceptedType(message, path="header.content-type", allowed=[JSON, YAML[0]])
+        raise not_accepted(kind, JSON, YAML[0])
     document = parse_yaml(text_of(body))
     plain(document)
     return document
+
+
+def json_of(model: type[M]) -> Callable[[Request, bytes], M]:
+    """A dependency that reads a JSON body as `model`. An empty one, or null, is the model's defaults if it has them.
+
+    Instead of FastAPI's own reading, so that a fault is named as in a spec, and so that no endpoint sees what the
+    database cannot keep (NUL, half a surrogate pair, NaN) or what is nested so deeply that Python cannot walk it.
+
+    Raises:
+        NotAcceptedType: not JSON.
+        SpecError: not UTF-8, not well formed, not plain data, or not what the model takes.
+    """
+
+    def read(request: Request, body: RawBody) -> M:
+        kind = content_type(request.headers.get("content-type", ""))
+        if body.strip() and not is_json(kind):
+            raise not_accepted(kind, JSON)
+        with found_in("body"):
+            document = parse_json(text_of(body)) if body.strip() else None
+            try:
+                return model.model_validate({} if document is None else document)
+            except ValidationError as error:
+                raise explain(error, model) from error
+
+    return read
+
+
+def json_body(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
+    """The `openapi_extra` of an endpoint whose body is read by `json_of(model)`."""
+    schema = {JSON: {"schema": model.model_json_schema()}}
+    return {"requestBody": {"required": required, "content": schema}}
+
+
+def not_accepted(kind: str, *allowed: str) -> NotAcceptedType:
+    message = f"a body of type {kind or 'none'} is not read here"
+    return NotAcceptedType(message, path="header.content-type", allowed=list(allowed))
 
 
 def text_of(body: bytes) -> str:

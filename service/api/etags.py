@@ -32,5 +32,5 @@ def expected_version(experiment: Experiment, if_match: str | None) -> int | None
         return None
     tags = [int(match[1]) for part in if_match.split(",") if (match := _STRONG.fullmatch(part.strip()))]
     if experiment.version not in tags:
-        raise StaleVersion(experiment.id, experiment.version, tags[0] if tags else -1)
+        raise StaleVersion(experiment.id, experiment.version, tags[0] if tags else if_match)
     return experiment.version

@@ -6,15 +6,16 @@ import dataclasses
 import hashlib
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
+from experiments.grammar.fields import LongText, ShortText
 from experiments.grammar.preview import preview
 from experiments.spec import ExperimentSpec
 from service import operations, questions
 from service.api.auth import Reader, Writer
-from service.api.bodies import OPENAPI_BODY, RawBody, SpecDocument
+from service.api.bodies import OPENAPI_BODY, RawBody, SpecDocument, json_body, json_of
 from service.api.dependencies import ExperimentId, PlaceDep, SettingsDep, StoreDep
 from service.api.etags import IfMatch, etag, expected_version
 from service.api.paging import FILTERS, Cursor, Filters, Limit, check_fields, check_names, page
@@ -38,8 +39,8 @@ IdempotencyHeader = Annotated[
 class Change(Strict):
     """What can be changed after submission; what is left out stays."""
 
-    name: str | None = Field(None, min_length=1, max_length=200)
-    description: str | None = Field(None, max_length=20_000)
+    name: ShortText | None = None
+    description: LongText | None = None
     priority: int | None = Field(None, ge=-10, le=10, description="of what is queued: higher goes first")
 
 
@@ -153,11 +154,16 @@ def list_runs(
     return page(request, response, found, place.run)
 
 
-@router.patch("/{id}", response_model=ExperimentDetail, responses=documented(404, 409, 412))
+@router.patch(
+    "/{id}",
+    response_model=ExperimentDetail,
+    responses=documented(404, 409, 412, 415),
+    openapi_extra=json_body(Change),
+)
 def change(
     id: ExperimentId,
     who: Writer,
-    body: Change,
+    body: Annotated[Change, Depends(json_of(Change))],
     store: StoreDep,
     place: PlaceDep,
     response: Response,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
-from pydantic import Field
+from typing import Annotated
 
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from experiments.grammar.fields import ShortText
 from service import operations
 from service.api.auth import Admin, Scope
+from service.api.bodies import json_body, json_of
 from service.api.dependencies import StoreDep
 from service.api.paging import page
 from service.api.problems import documented
@@ -15,10 +20,17 @@ from service.api.schemas import KeyOut, Page, Strict, key_out
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
 
 
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        allowed = {"allowed": "text that can be printed, such as ann"}
+        raise PydanticCustomError("misfit", "a name with characters that are not seen", allowed)
+    return text
+
+
 class NewKey(Strict):
     """What a key is to allow."""
 
-    owner: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
+    owner: Annotated[ShortText, AfterValidator(_printable)]
     scopes: list[Scope] = Field(
         ["read", "write"], min_length=1, description="admin includes write, write read"
     )
@@ -33,8 +45,14 @@ class CreatedKey(KeyOut):
     key: str
 
 
-@router.post("", status_code=201, response_model=CreatedKey, responses=documented())
-def create(who: Admin, body: NewKey, store: StoreDep) -> CreatedKey:
+@router.post(
+    "",
+    status_code=201,
+    response_model=CreatedKey,
+    responses=documented(415),
+    openapi_extra=json_body(NewKey),
+)
+def create(who: Admin, body: Annotated[NewKey, Depends(json_of(NewKey))], store: StoreDep) -> CreatedKey:
     """Make a key. The answer is the only place where it is ever shown."""
     key, secret = operations.create_key(store, owner=body.owner, scopes=body.scopes, quota=body.quota)
     return CreatedKey(**key_out(key).model_dump(), key=secret)

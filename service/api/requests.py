@@ -19,6 +19,7 @@ from experiments.errors import found_in
 from experiments.samples import samples
 from service import operations
 from service.api.auth import Reader, Writer
+from service.api.bodies import json_body, json_of
 from service.api.dependencies import PlaceDep, RunId, StoreDep
 from service.api.problems import documented
 from service.api.refusals import RequestFailed
@@ -58,7 +59,9 @@ ACCEPTED: dict[int | str, dict[str, Any]] = {
 }
 
 
-def prediction(id: RunId, who: Writer, body: Inputs, store: StoreDep) -> Work:
+def prediction(
+    id: RunId, who: Writer, body: Annotated[Inputs, Depends(json_of(Inputs))], store: StoreDep
+) -> Work:
     run = finished(queries.get_run(store, id))
     check_inputs(run, body)
     return operations.create_request(store, run.id, kind="predict", payload=body.model_dump())
@@ -74,7 +77,10 @@ def known(id: str, who: Reader, store: StoreDep) -> Work:
 
 
 @router.post(
-    "/runs/{id}/predict", response_model=WorkOut, responses={**ACCEPTED, **documented(404, 409, 502)}
+    "/runs/{id}/predict",
+    response_model=WorkOut,
+    responses={**ACCEPTED, **documented(404, 409, 415, 502)},
+    openapi_extra=json_body(Inputs),
 )
 async def predict(
     work: Annotated[Work, Depends(prediction)],

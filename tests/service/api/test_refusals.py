@@ -7,6 +7,7 @@ import json
 import socket
 
 import pytest
+from fastapi.routing import iter_route_contexts
 
 from service.store import queries
 
@@ -101,6 +102,78 @@ def test_a_bad_body_is_named_and_leaves_no_row(client, api, kind):
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["errors"][0]["message"]
     assert queries.list_experiments(api.store) == ([], None)
+
+
+DEEP = b'{"name": ' + b"[" * 41 + b"]" * 41 + b"}"
+CHANGES = {
+    "true for a number": (b'{"priority": true}', "body.priority", "found true", "a whole number"),
+    "text for a number": (b'{"priority": "5"}', "body.priority", "found 5", "a whole number"),
+    "too high": (b'{"priority": 11}', "body.priority", "found 11", "at most 10"),
+    "a number for text": (b'{"name": 5}', "body.name", "found 5", "text"),
+    "an empty name": (b'{"name": ""}', "body.name", "found", "at least 1 characters"),
+    "another field": (
+        b'{"pirority": 1}',
+        "body.pirority",
+        'there is no field "pirority"; did you mean "priority"?',
+        ["description", "name", "priority"],
+    ),
+    "no mapping": (b"[1]", "body", "found [1]", "a mapping"),
+    "broken": (b"[1", "body", "line 1 column 3", "JSON"),
+    "nested too deeply": (DEEP, "body.name" + "[0]" * 40, "nested too deeply", "at most 40 levels"),
+    "nested without end": (b"[" * 100_000, "body", "nested too deeply", "at most 40 levels"),
+}
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_a_bad_change_is_named_as_in_a_spec(client, api, kind):
+    content, path, message, allowed = CHANGES[kind]
+    experiment = api.submit()
+    answer = client.patch(
+        f"/v1/experiments/{experiment.id}", content=content, headers={"content-type": "application/json"}
+    )
+    assert answer.status_code == 422, answer.text
+    (item,) = answer.json()["errors"]
+    assert item["path"] == path
+    assert message in item["message"]
+    assert item["allowed"] == allowed
+    assert queries.get_experiment(api.store, experiment.id).version == 1
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/yaml", ""])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PATCH", "/v1/experiments/{experiment}"),
+        ("POST", "/v1/experiments/{experiment}/extend"),
+        ("POST", "/v1/runs/{run}/predict"),
+        ("POST", "/v1/keys"),
+    ],
+)
+def test_a_body_that_is_not_said_to_be_json_is_not_read(client, api, method, path, kind):
+    experiment = api.submit()
+    run = api.finish(queries.all_runs(api.store, experiment.id)[0].id)
+    headers = {"content-type": kind} if kind else {}
+    answer = client.request(
+        method, path.format(experiment=experiment.id, run=run.id), content=b"{}", headers=headers
+    )
+    assert answer.status_code == 415, answer.text
+    assert answer.json()["errors"][0]["allowed"] == ["application/json"]
+
+
+@pytest.mark.parametrize(("body", "path"), [({"sedes": 1}, "body.sedes"), ({"seeds": True}, "body.seeds")])
+def test_a_bad_extension_is_named(client, api, body, path):
+    answer = client.post(f"/v1/experiments/{api.submit().id}/extend", json=body)
+    assert answer.status_code == 422
+    (item,) = answer.json()["errors"]
+    assert item["path"] == path
+    assert item["allowed"] in (["seeds"], "a whole number")
+
+
+def test_no_endpoint_reads_a_body_past_the_checks(api):
+    """FastAPI's own reading is for forms: what it makes of JSON may hold what no database keeps."""
+    contexts = iter_route_contexts(api.app.routes)
+    read = {str(one.path) for one in contexts if getattr(one, "body_field", None) is not None}
+    assert read == {"/start/preview", "/start/submit", "/start/key"}
 
 
 def test_nan_is_named_by_its_path(client):

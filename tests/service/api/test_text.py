@@ -69,7 +69,7 @@ def test_a_body_that_is_not_plain_data_is_named_by_its_path(api_on_both, there):
                 method, path.format(**there), content=body, headers={"content-type": "application/json"}
             )
             assert answer.status_code == 422, (kind, answer.text)
-            assert answer.json()["errors"][0]["path"].startswith(where), (kind, answer.text)
+            assert answer.json()["errors"][0]["path"].startswith(f"body.{where}"), (kind, answer.text)
 
 
 def test_a_case_named_like_a_version_is_no_number(api_on_both):
