@@ -21,7 +21,7 @@ from experiments.errors import GradusError
 from experiments.runs import RunSpec
 from experiments.samples import samples
 from service import depths, operations
-from service.lifecycle import Request, Run
+from service.lifecycle import Request, Run, RunStatus
 from service.mlflow_cards import RunRef
 from service.store import queries
 from service.tracking import Tracking, save_keras_model
@@ -121,9 +121,14 @@ def _out_of_range(spec: RunSpec, x: npt.NDArray[np.float32]) -> str:
 
 def plot(child: Child, run: Run, payload: Mapping[str, Any]) -> Json:
     """The run's pictures from what is stored: into MLflow, and as base64."""
+    return _drawn(child, run, pictures(child, run))
+
+
+def pictures(child: Child, run: Run) -> Mapping[str, bytes]:
+    """Path inside the artifacts -> PNG: of a run that failed or was killed, what its metrics show."""
+    weights = stored_weights(child, run) if run.status == RunStatus.FINISHED else None
     history = illustrate.recorded(child.store, run.id)
-    drawn = illustrate.draw(run.run_spec(), source(child.settings), history, stored_weights(child, run))
-    return _drawn(child, run, drawn)
+    return illustrate.draw(run.run_spec(), source(child.settings), history, weights)
 
 
 def overview(child: Child, run: Run, payload: Mapping[str, Any]) -> Json:

@@ -68,7 +68,7 @@ def prediction(
 
 
 def pictures(id: RunId, who: Writer, store: StoreDep) -> Work:
-    run = finished(queries.get_run(store, id))
+    run = over(queries.get_run(store, id))
     return operations.create_request(store, run.id, kind="plot", payload={})
 
 
@@ -101,7 +101,8 @@ async def plot(
     response: Response,
     wait: Wait = 20.0,
 ) -> WorkOut:
-    """The run's pictures from stored data, as base64 PNG and in MLflow; nothing is trained again."""
+    """The run's pictures from stored data, as base64 PNG and in MLflow; nothing is trained again. A run that failed
+    or was killed has those of its metrics."""
     return await answer(store, place, response, work, wait)
 
 
@@ -119,9 +120,23 @@ def finished(run: Run) -> Run:
     Raises:
         Conflict: it did not finish (yet).
     """
-    if run.status != RunStatus.FINISHED:
+    if run.status == RunStatus.FINISHED:
+        return run
+    when = "`gradus retry` trains it again" if run.is_terminal else "ask again once it is FINISHED"
+    raise Conflict(f"run {run.id} is {run.status}; only a FINISHED run has weights to predict with: {when}")
+
+
+def over(run: Run) -> Run:
+    """The run, if there is something to draw: also of one that failed or was killed, if it measured anything.
+
+    Raises:
+        Conflict: it is not over yet, or it never measured anything.
+    """
+    if not run.is_terminal:
+        raise Conflict(f"run {run.id} is {run.status}; its pictures can be drawn once it is over")
+    if run.status != RunStatus.FINISHED and not run.metrics:
         raise Conflict(
-            f"run {run.id} is {run.status}; only a FINISHED run has weights and pictures to work from"
+            f"run {run.id} is {run.status} and measured nothing that could be drawn: `gradus retry` trains it again"
         )
     return run
 

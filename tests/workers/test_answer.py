@@ -1,9 +1,12 @@
-"""What a worker answers a person who has inputs and a finished run."""
+"""What a worker answers of a run that is over: predictions, and pictures of what there is."""
 
 from __future__ import annotations
 
 import pytest
 
+from service import operations
+from service.lifecycle import MetricPoint
+from service.store import queries
 from workers import answer
 from workers.child import Child
 
@@ -45,3 +48,15 @@ def test_inputs_outside_what_was_trained_on_get_a_warning(bench):
     assert said.startswith(
         "2 of 3 input numbers lie outside [-1, 1], the range that linear was trained on (y = slope"
     )
+
+
+@pytest.mark.parametrize("status", ["FAILED", "KILLED"])
+def test_a_run_without_weights_is_drawn_from_its_metrics(bench, status):
+    run = bench.submit()[0]
+    (mine,) = operations.claim(bench.store, [run.id], worker="w", spool="s", lease_seconds=60)
+    operations.record(bench.store, run.id, mine.attempt, [MetricPoint("train/loss", 1, 0.5)])
+    operations.commit(bench.store, run.id, mine.attempt, status=status, reason="x", outcome={})
+    operations.finish(bench.store, run.id)
+    child = Child(bench.settings, bench.store, bench.spool, bench.watchdog, "cpu")
+    drawn = answer.pictures(child, queries.get_run(bench.store, run.id))
+    assert list(drawn) == ["plots/loss_curves.png"]

@@ -116,6 +116,25 @@ def test_no_worker_is_asked_about_what_is_no_input(client, api, kind):
 
 def test_only_a_finished_run_predicts(client, api):
     run = queries.all_runs(api.store, api.submit().id)[0]
-    assert client.post(f"/v1/runs/{run.id}/predict", json={"inputs": [[0.0]]}).status_code == 409
-    assert client.post(f"/v1/runs/{run.id}/plot").status_code == 409
+    refused = client.post(f"/v1/runs/{run.id}/predict", json={"inputs": [[0.0]]})
+    assert refused.status_code == 409
+    assert refused.json()["detail"].endswith("ask again once it is FINISHED")
     assert client.post(f"/v1/runs/{run.id}/predict", json={"inputs": []}).status_code == 422
+
+
+@pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED"])
+def test_every_run_that_is_over_and_measured_something_is_drawn(client, api, status):
+    run = queries.all_runs(api.store, api.submit().id)[0]
+    early = client.post(f"/v1/runs/{run.id}/plot?wait=0")
+    assert early.status_code == 409
+    assert early.json()["detail"].endswith("its pictures can be drawn once it is over")
+    api.finish(run.id, status, metrics=[("train/loss", 1, 0.5)], reason="x")
+    assert client.post(f"/v1/runs/{run.id}/plot?wait=0").status_code == 202
+
+
+def test_a_run_that_measured_nothing_has_nothing_to_draw(client, api):
+    run = queries.all_runs(api.store, api.submit().id)[0]
+    operations.cancel_run(api.store, run.id)
+    refused = client.post(f"/v1/runs/{run.id}/plot?wait=0")
+    assert refused.status_code == 409
+    assert "measured nothing" in refused.json()["detail"]
