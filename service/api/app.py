@@ -13,6 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from service.api import (
     answers,
     catalog,
+    docs,
     events,
     experiments,
     health,
@@ -48,6 +49,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
         version=importlib.metadata.version("gradus"),
         description=DESCRIPTION,
         lifespan=lifespan,
+        docs_url=None,  # ours, which needs no network
         redoc_url=None,
         separate_input_output_schemas=False,
     )
@@ -57,7 +59,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.add_middleware(Guard, hosts=hosts_allowed(settings), max_body_bytes=settings.max_body_bytes)
     for resource in (
         *(experiments, runs, events, answers, requests, catalog, workers, keys),
-        *(health, metrics, pages),
+        *(health, metrics, pages, docs),
     ):
         app.include_router(resource.router)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]

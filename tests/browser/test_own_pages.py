@@ -55,6 +55,16 @@ def test_a_mistake_is_explained(stack, browser, wait, shoot):
 
 
 @pytest.mark.usefixtures("quiet")
+def test_the_api_is_shown_without_a_network(stack, browser, wait, shoot):
+    browser.get(f"{stack.url}/docs")
+    wait(lambda b: len(b.find_elements(By.CSS_SELECTOR, ".opblock")) > 20)
+    loaded = browser.execute_script("return performance.getEntriesByType('resource').map(one => one.name)")
+    assert loaded
+    assert all(address.startswith(f"{stack.url}/") for address in loaded)
+    shoot("docs", whole=False)
+
+
+@pytest.mark.usefixtures("quiet")
 def test_the_report_stands_alone(stack, browser, shoot, tmp_path):
     page = httpx.get(f"{stack.url}/v1/experiments/{stack.id}/report", trust_env=False).text
     saved = tmp_path / "report.html"
