@@ -30,6 +30,10 @@ from experiments.grammar.sweeps import (
 from experiments.runs import Point, RunSpec
 
 CASE = "case"
+MISSES = 30
+"""A draw is given up after this many tries in a row, per run asked for, that gave nothing new: where there are
+as many equally likely runs as asked for, the last of them is missed that often once in e^30.
+"""
 
 
 @dataclass(frozen=True)
@@ -220,10 +224,18 @@ class Expansion:
                 yield list(combination), seed
 
     def _drawn(self, levels: list[tuple[Level, ...]]) -> Iterator[tuple[list[tuple[int, Level]], int]]:
-        """`draws` different combinations, the same for the same spec."""
+        """`draws` different combinations, the same for the same spec.
+
+        Raises:
+            SpecError: a continuous range holds too few values (they are rounded to 12 digits).
+        """
         draw = random.Random(f"gradus {self.seed}")  # noqa: S311  reproducible on purpose
         seen: set[tuple[object, ...]] = set()
-        while len(seen) < (self.draws or 0):
+        draws, misses = self.draws or 0, 0
+        continuous = any(
+            not factor.size for factor in self.factors
+        )  # levels were counted before: they suffice
+        while len(seen) < draws:
             chosen = []
             for factor, mine in zip(self.factors, levels, strict=True):
                 if factor.size:
@@ -237,7 +249,26 @@ class Expansion:
             key = (*(level.label for _, level in chosen), seed)
             if key not in seen:
                 seen.add(key)
+                misses = 0
                 yield chosen, seed
+            elif continuous and (misses := misses + 1) > MISSES * draws:
+                raise self._exhausted(seen, draws)
+
+    def _exhausted(self, seen: set[tuple[object, ...]], draws: int) -> SpecError:
+        """The refusal of a draw that finds nothing new: it blames the continuous range with the fewest values."""
+        held = {
+            factor.source: len({key[position] for key in seen})
+            for position, factor in enumerate(self.factors)
+            if not factor.size
+        }
+        source = min(held, key=lambda name: held[name])
+        values, runs = held[source], len(seen)
+        return SpecError.one(
+            source,
+            f"the range holds only {values:,} different value{'s' * (values != 1)}, which make{'s' * (values == 1)}"
+            f" {runs:,} run{'s' * (runs != 1)} of the {draws:,} to draw",
+            f"a wider range, or runs: {runs}",
+        )
 
     def _check_levels(self, levels: list[tuple[Level, ...]]) -> None:
         """Each level once, the other factors at their first: every bad level is named, not only the first."""

@@ -324,6 +324,27 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "sweep.runs",
         "at most 2",
     ),
+    "draws from a range of one value": (
+        {
+            "sweep": {
+                "learning_rate": {"linear": [0.1, 0.1000000000000001]},
+                "strategy": "random",
+                "runs": 5,
+            }
+        },
+        "sweep.learning_rate",
+        "holds only 1 different value, which makes 1 run of the 5",
+    ),
+    "draws from a logarithmic range of one value": (
+        {"sweep": {"learning_rate": {"log": [0.1, 0.1000000000000001]}, "strategy": "random", "runs": 5}},
+        "sweep.learning_rate",
+        "runs: 1",
+    ),
+    "more draws than a narrow range has values": (
+        {"sweep": {"learning_rate": {"linear": [0.1, 0.10000000001]}, "strategy": "random", "runs": 500}},
+        "sweep.learning_rate",
+        "holds only 11 different values, which make 11 runs of the 500",
+    ),
     "unequal parameters": (
         {
             "sweep": {
