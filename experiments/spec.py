@@ -115,8 +115,8 @@ class ExperimentSpec(Strict):
         return self.model_dump(mode="json", exclude_unset=True)
 
     def expand(self) -> tuple[Point, ...]:
-        """Every run: grid x cases x seeds, or the random draw; one point without a sweep. Ignores
-        `compare`.
+        """Every run: grid x cases x seeds, or the random draw; one point without a sweep. Of `compare` only
+        counts which axes it tunes: they are left out.
         """
         if self._points is None:
             self._points = self._expanded()
@@ -137,6 +137,17 @@ class ExperimentSpec(Strict):
             return {}
         factors, _ = factors_of(self.compare.tune.axes, "compare.tune")
         return {factor.name: factor.levels() for factor in factors}
+
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed and may yet surprise: axes of the sweep that belong to tuning."""
+        tuned = {} if self.compare is None or self.compare.tune is None else self.compare.tune.axes
+        names = {place(name): f"compare.tune.{name}" for name in tuned}
+        return tuple(
+            f"{axis.source} is left out of the sweep: {names[axis.path]} chooses that field for each level,"
+            " on validation data"
+            for axis in self._swept()[0]
+            if self._is_tuned(axis)
+        )
 
     def asked(self, factor: str) -> str | None:
         """The factor of the sweep that a question about `factor` compares: its axis by short or full name, or `case`
@@ -186,7 +197,18 @@ class ExperimentSpec(Strict):
         return Point(self._builder().run(writes, seed), names | {"seed": str(seed)})
 
     def _factors(self) -> list[Factor]:
-        return sweep_factors(self.sweep)[0] if self.sweep is not None else []
+        """What varies in the grid: an axis whose field is also tuned belongs to tuning."""
+        return [factor for factor in self._swept()[0] if not self._is_tuned(factor)]
+
+    def _swept(self) -> tuple[list[Factor], list[Problem]]:
+        return sweep_factors(self.sweep) if self.sweep is not None else ([], [])
+
+    def _is_tuned(self, factor: Factor) -> bool:
+        """Whether `compare.tune` names this axis' field too; the compared factor stays, and is refused there."""
+        if self.compare is None or self.compare.tune is None:
+            return False
+        tuned = {place(name) for name in self.compare.tune.axes} - {place(self.compare.factor)}
+        return factor.path in tuned
 
     def _builder(self) -> Builder:
         if self._builder_ is None:
@@ -201,7 +223,7 @@ class ExperimentSpec(Strict):
 
     def _expanded(self) -> tuple[Point, ...]:
         sweep = self.sweep or Sweep()
-        factors, problems = sweep_factors(sweep)
+        factors, problems = self._factors(), self._swept()[1]
         draws = sweep.runs if sweep.strategy == "random" else None
         if sweep.strategy == "random" and draws is None:
             problems.append(

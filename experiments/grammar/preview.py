@@ -40,7 +40,12 @@ def preview(spec: ExperimentSpec) -> dict[str, Any]:
         "training_flops": sum(costs),
         "memory_bytes": max(point.spec.plan.memory_bytes for point in points),
         "warnings": list(
-            dict.fromkeys(warning for group in groups.values() for warning in group[0].spec.plan.warnings)
+            dict.fromkeys(
+                [
+                    *spec.warnings(),
+                    *(warning for group in groups.values() for warning in group[0].spec.plan.warnings),
+                ]
+            )
         ),
         "runs": [{"levels": point.levels, "params": point.params()} for point in points[:LISTED]],
     }
