@@ -12,7 +12,7 @@ Everything listens on 127.0.0.1 only, and all state lies under the home folder:
     home/stack.json          addresses and process ids while the stack is up
     home/lock                held by the one stack of this home
 
-Exit status: 0 ended as asked, 1 something does not start, 2 used wrongly (a taken port, a home in use).
+Exit status: 0 ended as asked, 1 something does not start, 2 used wrongly (a taken port, a home in use or of no use).
 """
 
 from __future__ import annotations
@@ -48,6 +48,10 @@ class HomeInUse(StackError):
     """Another stack runs on the same home."""
 
 
+class HomeUnusable(StackError):
+    """The home is no folder that this process can make and write to."""
+
+
 def cores() -> int:
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -58,9 +62,16 @@ def lock_home(home: Path) -> IO[str]:
 
     Raises:
         HomeInUse: another process holds it.
+        HomeUnusable: the home cannot be made, or not be written to.
     """
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = (home / "lock").open("a+")
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (home / "lock").open("a+")
+    except OSError as error:
+        reason = "it is no folder" if isinstance(error, FileExistsError) else error.strerror
+        raise HomeUnusable(
+            f"{home} cannot hold the state: {reason}. Choose a folder that you can write to: gradus up --home DIR"
+        ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -263,6 +274,17 @@ class Up:
         say(f"state and logs in {home}   Ctrl-C ends it")
 
 
+def port_number(text: str) -> int:
+    """A port from the command line. Raises ArgumentTypeError, which says what is allowed."""
+    try:
+        port = int(text)
+    except ValueError:
+        port = -1
+    if port not in range(65536):
+        raise argparse.ArgumentTypeError(f"{text} is no port (allowed: 1 to 65535, and 0 for any free one)")
+    return port
+
+
 def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
@@ -273,8 +295,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--workers", type=int, default=cores(), help="training workers (default: one per core)"
     )
-    parser.add_argument("--port", type=int, default=settings.api_port, help="the API's port; 0: any free one")
-    parser.add_argument("--mlflow-port", type=int, default=5642, help="MLflow's port; 0: any free one")
+    parser.add_argument("--port", type=port_number, default=settings.api_port, help="the API's port; 0: any free one")
+    parser.add_argument(
+        "--mlflow-port", type=port_number, default=5642, help="MLflow's port; 0: any free one"
+    )
     parser.add_argument("--home", type=Path, default=settings.home, help="folder of all state")
     options = parser.parse_args(arguments)
     if options.workers < 0:
@@ -283,7 +307,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     up = Up(settings, workers=options.workers, api_port=options.port, mlflow_port=options.mlflow_port)
     try:
         up.run()
-    except (HomeInUse, PortTaken) as error:
+    except (HomeInUse, HomeUnusable, PortTaken) as error:
         say(f"gradus up: {error}")
         return 2
     except StackError as error:

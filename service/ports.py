@@ -63,9 +63,10 @@ def require_free(port: int, option: str, *, wait: float = 0.0) -> int:
     deadline = time.monotonic() + wait
     while not is_free(port):
         if time.monotonic() >= deadline:
+            other = port + 1 if port < 65535 else port - 1
             raise PortTaken(
                 f"port {port} on {LOOPBACK} is taken{_by_whom(port)}."
-                f" End that, or choose another port: gradus up {option} {port + 1} ({option} 0 takes any)"
+                f" End that, or choose another port: gradus up {option} {other} ({option} 0 takes any)"
             )
         time.sleep(0.1)
     return port

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from service.cli.output import print_json, print_table, say
-from service.cli.session import AsJson, Changes, Id, SpecFile, connect
+from service.cli.session import AsJson, Changes, Id, SpecFile, connect, settings
 
 Kind = Literal["activations", "optimizers", "layers", "losses", "datasets"]
 PASSED_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
@@ -71,7 +71,12 @@ def _as_standard_input(document: dict[str, Any]) -> str:
 
 
 def _become(module: str, *arguments: str) -> None:
-    """Let another program of ours take this process' place: its signals and its exit status are then its own."""
+    """Let another program of ours take this process' place: its signals and its exit status are then its own.
+
+    Raises:
+        CommandError: a setting is not allowed. The other program reads the same ones, and would end in a traceback.
+    """
+    settings()
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606
 

