@@ -295,7 +295,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--workers", type=int, default=cores(), help="training workers (default: one per core)"
     )
-    parser.add_argument("--port", type=port_number, default=settings.api_port, help="the API's port; 0: any free one")
+    parser.add_argument(
+        "--port", type=port_number, default=settings.api_port, help="the API's port; 0: any free one"
+    )
     parser.add_argument(
         "--mlflow-port", type=port_number, default=5642, help="MLflow's port; 0: any free one"
     )
@@ -303,6 +305,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.workers < 0:
         parser.error(f"--workers is {options.workers}; it is a number of processes, 0 or more")
+    if options.port == options.mlflow_port != 0:
+        parser.error(
+            f"the API and MLflow cannot both have port {options.port}; give one of them another:"
+            " gradus up --mlflow-port 0 takes any free one"
+        )
     settings = load_settings(home=options.home.expanduser().absolute())
     up = Up(settings, workers=options.workers, api_port=options.port, mlflow_port=options.mlflow_port)
     try:

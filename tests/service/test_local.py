@@ -52,6 +52,8 @@ def test_the_lock_of_a_killed_stack_is_free_at_once(tmp_path: Path) -> None:
         (("--port", "99999"), "99999 is no port (allowed: 1 to 65535"),
         (("--port", "-1"), "-1 is no port"),
         (("--mlflow-port", "x"), "x is no port"),
+        (("--port", "30001", "--mlflow-port", "30001"), "cannot both have port 30001"),
+        (("--port", "5642"), "gradus up --mlflow-port 0"),
         (("--home", "a-file"), "a-file cannot hold the state: it is no folder"),
         (("--home", "a-file/below"), "Not a directory. Choose a folder that you can write to"),
         (("--home", "/proc/nope"), "/proc/nope cannot hold the state"),

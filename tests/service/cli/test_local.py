@@ -61,7 +61,8 @@ def test_gradcheck_resolves_bases_and_changes(monkeypatch, became, tmp_path, spe
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("GRADUS_LEASE_SECONDS", "abc"), ("GRADUS_API_PORT", "99999"), ("GRADUS_DEVICE", "tpu")]
+    ("name", "value"),
+    [("GRADUS_LEASE_SECONDS", "abc"), ("GRADUS_API_PORT", "99999"), ("GRADUS_DEVICE", "tpu")],
 )
 @pytest.mark.parametrize("command", [("up",), ("backup", "copy"), ("gradcheck", "spec.yaml")])
 def test_a_setting_that_is_not_allowed_is_said_before(
