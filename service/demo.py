@@ -149,7 +149,7 @@ def follow(client: Client, experiment: Json) -> Json:
 def show(client: Client, experiment: Json) -> None:
     """The comparison as tables: every cell's test accuracy, and what may be said of the question."""
     cells: dict[tuple[str, str], Cell] = defaultdict(Cell)
-    for run in client.items(f"/v1/experiments/{experiment['id']}/runs", limit=200):
+    for run in client.items(f"/v1/experiments/{experiment['id']}/runs", params={"limit": 200}):
         value, levels = run["metrics"].get(METRIC), run["levels"]
         if value is None:
             continue

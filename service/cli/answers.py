@@ -9,7 +9,7 @@ import typer
 
 from service.cli.failures import USAGE, CommandError
 from service.cli.output import counts, number, print_json, print_table, say, short
-from service.cli.session import AsJson, Changes, ExperimentId, connect
+from service.cli.session import AsJson, Changes, ExperimentId, connect, path_of
 
 MORE = "Further seeds, where the spec fixes no question."
 
@@ -28,7 +28,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Which choice is better, by how much, and how sure: verdicts for the question that the spec fixed."""
-    found = connect().get(f"/v1/experiments/{id}/comparison", factor=factor, metric=metric)
+    found = connect().get(path_of("experiments", id, "comparison"), factor=factor, metric=metric)
     if as_json:
         print_json(found)
     else:
@@ -101,7 +101,7 @@ def extend(
     as_json: AsJson = False,
 ) -> None:
     """Queue the next planned look, or further seeds. Equal runs are used again, never trained twice."""
-    answer = connect().post(f"/v1/experiments/{id}/extend", {} if seeds is None else {"seeds": seeds})
+    answer = connect().post(path_of("experiments", id, "extend"), {} if seeds is None else {"seeds": seeds})
     if as_json:
         print_json(answer)
     else:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import httpx
 
 from service.cli.failures import UNREACHABLE, USAGE, CommandError, Refused
+from service.cli.session import path_of
 from service.settings import Settings
 
 Json = dict[str, Any]
@@ -54,43 +56,55 @@ class Client:
         return answer
 
     def get(self, path: str, **params: Any) -> Any:
-        return self.request("GET", path, params={k: v for k, v in params.items() if v is not None}).json()
+        return self._json(
+            self.request("GET", path, params={k: v for k, v in params.items() if v is not None})
+        )
 
     def ready(self) -> Any:
         """What the service reaches; its answer is read also where it is 503."""
         try:
-            return self._http.get("/readyz").json()
-        except (httpx.TransportError, ValueError) as error:
+            return self._json(self._http.get("/readyz"))
+        except httpx.TransportError as error:
             raise unreachable(self.url, error) from error
 
-    def post(self, path: str, body: object = None) -> Any:
-        return self.request("POST", path, **({} if body is None else {"json": body})).json()
+    def post(self, path: str, body: object = None, **options: Any) -> Any:
+        return self._json(self.request("POST", path, **options, **({} if body is None else {"json": body})))
 
-    def items(self, path: str, most: int | None = None, **params: Any) -> Iterator[Json]:
+    def _json(self, answer: httpx.Response) -> Any:
+        """What a service of ours answers. Raises CommandError: anything else answered."""
+        try:
+            found = answer.json()
+        except ValueError as error:
+            raise stranger(self.url, answer) from error
+        if not isinstance(found, dict):
+            raise stranger(self.url, answer)
+        return found
+
+    def items(
+        self, path: str, most: int | None = None, params: Mapping[str, Any] = MappingProxyType({})
+    ) -> Iterator[Json]:
         """The items of a list over its pages."""
         given = 0
         address: str | None = path
         while address is not None:
-            page = self.get(address, **params)
+            page = self._json(self.request("GET", address, params=dict(params)))
             for item in page["items"]:
                 if most is not None and given >= most:
                     return
                 given += 1
                 yield item
-            address, params = page["next"], {}
+            address, params = page["next"], {}  # the next page's address holds them
 
     def find(self, id: str) -> tuple[str, Json]:
         """What an id, perhaps shortened, belongs to: ("experiments" or "runs", the thing).
 
         Raises:
-            CommandError: it belongs to nothing, or to both a run and an experiment.
+            CommandError: it is no id, belongs to nothing, or to both a run and an experiment.
         """
-        if not id or "/" in id:
-            raise CommandError(f"{id!r} is not an id", USAGE)
         found, refused = [], []
         for kind in ("experiments", "runs"):
             try:
-                found.append((kind, self.get(f"/v1/{kind}/{id}")))
+                found.append((kind, self.get(path_of(kind, id))))
             except Refused as error:
                 if error.code != 404:
                     raise
@@ -118,6 +132,8 @@ class Client:
                     if answer.status_code >= 400:
                         answer.read()
                         raise Refused(answer.status_code, _problem(answer))
+                    if not answer.headers.get("Content-Type", "").startswith("text/event-stream"):
+                        raise stranger(self.url, answer)
                     for event in parse_events(answer.iter_lines()):
                         away_since = time.monotonic()
                         last = event.id or last
@@ -153,6 +169,15 @@ def parse_events(lines: Iterator[str]) -> Iterator[ServerEvent]:
 def unreachable(url: str, error: Exception) -> CommandError:
     remedy = "start it with `gradus up`, or set GRADUS_URL to where it runs; `gradus doctor` says more"
     return CommandError(f"the service at {url} cannot be reached ({error}); {remedy}", UNREACHABLE)
+
+
+def stranger(url: str, answer: httpx.Response) -> CommandError:
+    """Something else listens at the address."""
+    kind = answer.headers.get("Content-Type") or "nothing that has a type"
+    return CommandError(
+        f"what answers at {url} is no Gradus service: it sent {kind}; set GRADUS_URL to where one runs",
+        UNREACHABLE,
+    )
 
 
 def _problem(answer: httpx.Response) -> Json:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from service.cli.output import ago, print_json, print_table, say
-from service.cli.session import AsJson, connect, settings
+from service.cli.session import AsJson, connect, path_of, settings
 
 app = typer.Typer(help="API keys (needs the scope admin where keys are asked for).", rich_markup_mode=None)
 
@@ -82,7 +82,7 @@ def revoke(
     id: Annotated[str, typer.Argument(metavar="ID", help="Id of a key, from `gradus keys list`.")],
 ) -> None:
     """Revoke a key: it stops working at once."""
-    connect().request("DELETE", f"/v1/keys/{id}")
+    connect().request("DELETE", path_of("keys", id))
     say(f"revoked {id}")
 
 

@@ -12,12 +12,13 @@ import typer
 
 from service.cli.failures import FAILED, USAGE, CommandError
 from service.cli.output import ago, complain, counts, number, print_csv, print_json, print_table, say, short
-from service.cli.session import AsCsv, AsJson, ExperimentId, Id, RunId, connect
+from service.cli.session import AsCsv, AsJson, ExperimentId, Id, RunId, connect, path_of
 
 if TYPE_CHECKING:
     from service.cli.client import Client
 
 PATIENCE = 600.0  # seconds for a worker to answer a request
+PAGING = ("limit", "cursor")  # what the address of a list has besides filters
 SHOWN = ("test/accuracy", "test/loss", "val/accuracy", "val/loss", "train/loss")
 
 
@@ -44,7 +45,7 @@ def status(
     """All experiments, the newest first; or one experiment or run in detail."""
     client = connect()
     if id is None:
-        _list(list(client.items("/v1/experiments", most, limit=min(most, 100))), as_json)
+        _list(list(client.items("/v1/experiments", most, {"limit": min(most, 100)})), as_json)
         return
     kind, found = client.find(id)
     if as_json:
@@ -118,8 +119,10 @@ def runs(
         name, equals, value = text.partition("=")
         if not equals:
             raise CommandError(f"--filter {text!r}: expected NAME=VALUE, such as activation=relu", USAGE)
+        if name in PAGING:
+            raise CommandError(f"--filter {text!r}: {name} is no field of a run; every run is listed", USAGE)
         params.setdefault(name, []).append(value)
-    found = list(client.items(f"/v1/experiments/{id}/runs", limit=1000, **params))
+    found = list(client.items(path_of("experiments", id, "runs"), params={**params, "limit": 1000}))
     if as_json:
         print_json(found)
     elif as_csv:
@@ -165,20 +168,30 @@ def plot(
 ) -> None:
     """Draw a run's pictures from what is stored (nothing is trained again), here and in MLflow."""
     client = connect()
-    id = str(client.get(f"/v1/runs/{run}")["id"])
+    id = str(client.get(path_of("runs", run))["id"])
     result = _answered(client, f"/v1/runs/{id}/plot", {})
-    folder = out or Path(f"{short(id)}-plots")
-    written = []
-    for path, content in result["plots"].items():
-        place = folder / PurePosixPath(path).name  # a name and nothing else: no path leaves the folder
-        folder.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(base64.b64decode(content))
-        written.append(str(place))
+    written = _written(result["plots"], out or Path(f"{short(id)}-plots"))
     if as_json:
         print_json(written)
     else:
         for path in written:
             say(path)
+
+
+def _written(plots: Mapping[str, str], folder: Path) -> list[str]:
+    """Write pictures (base64) into a folder; their paths there. Raises CommandError."""
+    written = []
+    for path, content in plots.items():
+        place = folder / PurePosixPath(path).name  # a name and nothing else: no path leaves the folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(base64.b64decode(content))
+        except OSError as error:
+            raise CommandError(
+                f"{place} cannot be written: {error.strerror}; choose another folder with --out DIR", USAGE
+            ) from error
+        written.append(str(place))
+    return written
 
 
 def predict(
@@ -200,7 +213,7 @@ def predict(
     from service.cli.inputs import batches, read_inputs
 
     client = connect()
-    id = client.get(f"/v1/runs/{run}")["id"]
+    id = client.get(path_of("runs", run))["id"]
     outputs: list[Any] = []
     classes: list[int] = []
     for batch in batches(read_inputs(file)):
@@ -219,7 +232,7 @@ def predict(
 
 def _answered(client: Client, path: str, body: object) -> Any:
     """The result of a request, waited for also where the service answers before a worker does."""
-    work = client.request("POST", path, json=body, params={"wait": 20}).json()
+    work = client.post(path, body, params={"wait": 20})
     until = time.monotonic() + PATIENCE
     while work["status"] != "done":
         if time.monotonic() > until:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from service.cli.failures import USAGE, CommandError
 
 if TYPE_CHECKING:
     from service.cli.client import Client
@@ -24,6 +27,19 @@ Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a field; may be given again.")
 ]
 
+_ID = re.compile(r"[0-9A-Za-z_-]+")
+
+
+def path_of(kind: str, id: str, *rest: str) -> str:
+    """`/v1/KIND/ID/…` for an id as a person typed it.
+
+    Raises:
+        CommandError: it is no id, so that it would lead to another place or to none.
+    """
+    if not _ID.fullmatch(id):
+        raise CommandError(f"{id!r} is not an id (allowed: letters and digits, as lists print them)", USAGE)
+    return "/".join(("/v1", kind, id, *rest))
+
 
 def settings() -> Settings:
     """The settings, with the address of the stack that runs on this home where none is set.
@@ -33,7 +49,6 @@ def settings() -> Settings:
     """
     from pydantic import ValidationError
 
-    from service.cli.failures import USAGE, CommandError
     from service.settings import load_settings
 
     try:

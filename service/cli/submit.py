@@ -48,9 +48,7 @@ def send(document: Mapping[str, Any]) -> dict[str, Any]:
     headers = {"Idempotency-Key": uuid.uuid4().hex}
     for last in (*[False] * (TRIES - 1), True):
         try:
-            answer: dict[str, Any] = client.request(
-                "POST", "/v1/experiments", json=document, headers=headers
-            ).json()
+            answer: dict[str, Any] = client.post("/v1/experiments", document, headers=headers)
         except CommandError as error:
             if last or error.status != UNREACHABLE or "ConnectError" in repr(error.__cause__):
                 raise

@@ -70,7 +70,9 @@ def test_what_up_cannot_start_with_is_used_wrongly(
     Path("a-file").touch()
     kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
-        status: object = main(arguments)
+        status: object = main(
+            ("--home", "a-file", *arguments)
+        )  # so that nothing starts, whatever else is wrong
     except SystemExit as ended:
         status = ended.code
     finally:

@@ -157,6 +157,13 @@ def test_predict_and_plot_are_worked_by_a_worker(gradus, api, tmp_path):
     assert done.status == 0
     assert sorted(path.name for path in (tmp_path / "p").iterdir()) == ["evil.png", "loss.png"]
 
+    worker = threading.Thread(target=work, args=(pictures,))
+    worker.start()
+    done = gradus("plot", run.id, "--out", inputs)
+    worker.join()
+    assert done.status == 2
+    assert f"{inputs}/evil.png cannot be written: File exists; choose another folder with --out" in done.err
+
 
 def test_keys_on_the_database_and_over_the_api(gradus, api, monkeypatch, tmp_path):
     monkeypatch.setenv("GRADUS_HOME", str(tmp_path / "home"))
@@ -196,6 +203,25 @@ def test_a_service_that_is_away_is_status_3(gradus, monkeypatch, tmp_path, spec_
 @pytest.mark.parametrize("arguments", [("nothing",), ("submit",), ("status", "--limit", "0"), ("runs",)])
 def test_wrong_use_is_status_2(gradus, arguments):
     assert gradus(*arguments).status == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["status", "watch", "runs", "plot", "compare", "extend", "cancel", "retry", "rm", "open", "keys revoke"],
+)
+@pytest.mark.parametrize("id", ["?x", "#", "?", "a/b", "", "..", "a b", "é"])
+def test_what_is_no_id_is_used_wrongly(gradus, monkeypatch, command, id):
+    monkeypatch.setenv("GRADUS_URL", "http://127.0.0.1:9")
+    done = gradus(*command.split(), id)
+    assert done.status == 2
+    assert f"{id!r} is not an id (allowed: letters and digits" in done.err
+
+
+def test_a_filter_is_a_field_of_a_run(gradus, api):
+    id = api.submit().id
+    for name in ("limit", "cursor", "most", "path", "params", "self"):
+        done = gradus("runs", id, "--filter", f"{name}=1")
+        assert (done.status, name in done.err) == (2, True), name
 
 
 def test_catalog_and_validate_need_no_server(gradus, monkeypatch, spec_file):
