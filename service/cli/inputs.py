@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from service.cli.failures import USAGE, CommandError
 
+UNREADABLE = (OSError, ValueError, EOFError, RecursionError, csv.Error, zipfile.BadZipFile, zlib.error)
+"""What the readers raise for a file that is not of the kind that its name says, or a broken one."""
 LARGEST_BODY = 700_000  # bytes of JSON a request may hold, well under the service's 1 MiB
 
 
@@ -25,10 +29,14 @@ def read_inputs(file: Path) -> list[Any]:
         raise CommandError(f"{file} is of a kind that is not read here; allowed: {', '.join(readers)}", USAGE)
     try:
         found = reader(file)
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise CommandError(f"{file} cannot be read: {error}", USAGE) from error
     if not isinstance(found, list) or not found:
         raise CommandError(f"{file} holds no list of samples", USAGE)
+    try:
+        json.dumps(found, allow_nan=False)
+    except ValueError as error:
+        raise CommandError(f"{file} holds NaN or infinity; a sample is of finite numbers", USAGE) from error
     return found
 
 
@@ -57,8 +65,13 @@ def _numpy(file: Path) -> Any:
     import numpy as np
 
     found = np.load(file, allow_pickle=False)
-    array = found[found.files[0]] if hasattr(found, "files") else found
-    return array.tolist()
+    if not isinstance(found, np.ndarray):
+        if not found.files:
+            raise ValueError("the archive holds no array")
+        found = found[found.files[0]]
+    if found.dtype.kind not in "biuf":
+        raise ValueError(f"the array is of {found.dtype} (allowed: whole numbers, decimals, true and false)")
+    return found.tolist()
 
 
 def batches(samples: list[Any]) -> Iterator[list[Any]]:

@@ -58,7 +58,8 @@ def split(text: str) -> list[str]:
 
 def points_of(low: float, high: float) -> int:
     """Points of a range on a log scale: two per decade and one, so that 1e-4..1 has nine."""
-    return math.ceil(PER_DECADE * math.log10(high / low) - 1e-9) + 1
+    decades = math.log10(high) - math.log10(low)  # high / low could be infinite
+    return math.ceil(PER_DECADE * decades - 1e-9) + 1
 
 
 def tuned(text: str, points: int | None = None) -> tuple[str, object]:
@@ -76,6 +77,6 @@ def tuned(text: str, points: int | None = None) -> tuple[str, object]:
         low, high = (float(end) for end in values.split(RANGE))
     except ValueError as error:
         raise CommandError(f"--tune {text!r}: {values!r} is no range such as 1e-4..1", USAGE) from error
-    if not 0 < low < high:
-        raise CommandError(f"--tune {text!r}: a range on a log scale rises from above 0", USAGE)
+    if not 0 < low < high < math.inf:
+        raise CommandError(f"--tune {text!r}: a range on a log scale rises from above 0 to a number", USAGE)
     return name.strip(), {"log": [low, high], "points": points or points_of(low, high)}

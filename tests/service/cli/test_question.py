@@ -38,7 +38,15 @@ def test_a_question_is_written():
 
 @pytest.mark.parametrize(
     ("low", "high", "points"),
-    [(1e-4, 1.0, 9), (1e-3, 1.0, 7), (1e-3, 1e-2, 3), (0.01, 0.03, 2), (1e-4, 5e-4, 3), (0.3, 300.0, 7)],
+    [
+        (1e-4, 1.0, 9),
+        (1e-3, 1.0, 7),
+        (1e-3, 1e-2, 3),
+        (0.01, 0.03, 2),
+        (1e-4, 5e-4, 3),
+        (0.3, 300.0, 7),
+        (1e-300, 1e300, 1201),
+    ],
 )
 def test_a_range_has_two_points_per_decade_and_one(low, high, points):
     assert points_of(low, high) == points
@@ -66,7 +74,10 @@ def test_levels_may_be_mappings():
     assert split("{name: sgd, momentum: 0.9}, adam") == ["{name: sgd, momentum: 0.9}", "adam"]
 
 
-@pytest.mark.parametrize("text", ["learning_rate", "learning_rate=1..0.1", "learning_rate=a..b", "=1..2"])
+@pytest.mark.parametrize(
+    "text", ["learning_rate", "learning_rate=1..0.1", "learning_rate=a..b", "=1..2",
+             "learning_rate=0.1..inf", "learning_rate=nan..1", "learning_rate=inf..inf"],
+)  # fmt: skip
 def test_a_range_that_is_none_is_refused(text):
     with pytest.raises(CommandError):
         tuned(text, 4)
