@@ -124,11 +124,11 @@ class ExperimentSpec(Strict):
 
     def axes(self) -> dict[str, tuple[Level, ...]]:
         """Factor name -> its levels; `case` for the cases. Seeds are no factor."""
-        drawn = {f.name for f in self._factors() if not f.size}
+        drawn = {f.name: int if f.whole else float for f in self._factors() if not f.size}
         found = {f.name: f.levels() for f in self._factors() if f.size}
-        for name in drawn:
+        for name, number in drawn.items():
             values = dict.fromkeys(point.levels[name] for point in self.expand())
-            found[name] = tuple(Level(label, float(label)) for label in values)
+            found[name] = tuple(Level(label, number(label)) for label in values)
         return found
 
     def tuned(self) -> dict[str, tuple[Level, ...]]:
@@ -355,6 +355,7 @@ class ExperimentSpec(Strict):
             return problems
         problems += conflicts([*factors, *tuned])
         for factor in tuned if not problems else []:
+            problems += factor.repeated()
             for index, level in enumerate(factor.levels()):
                 try:
                     self._builder().run(factor.writes(level, index), self.seed)

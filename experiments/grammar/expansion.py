@@ -27,6 +27,7 @@ from experiments.grammar.sweeps import (
     write_path,
     written,
 )
+from experiments.grammar.whole import takes_whole_numbers
 from experiments.runs import Point, RunSpec
 
 CASE = "case"
@@ -49,12 +50,49 @@ class Factor:
     def levels(self) -> tuple[Level, ...]:
         """All levels; a continuous range has none of its own."""
         if isinstance(self.axis, LogAxis | LinearAxis):
-            axis = self.axis
-            values: list[object] = [axis.at(i / (self.size - 1)) for i in range(self.size)]
+            values: list[object] = [self.at(i / (self.size - 1)) for i in range(self.size)]
         else:
             assert isinstance(self.axis, list)
             values = [{"name": v} if isinstance(v, str) and self.path in NAMED else v for v in self.axis]
         return tuple(Level(label, value) for label, value in zip(labels(values), values, strict=True))
+
+    @property
+    def whole(self) -> bool:
+        """Whether a range is one of whole numbers: its field takes no others, and its ends are some."""
+        return (
+            isinstance(self.axis, LogAxis | LinearAxis)
+            and all(end.is_integer() for end in self.axis.ends)
+            and takes_whole_numbers(self.path)
+        )
+
+    def at(self, share: float) -> int | float:
+        """The value at a share of a range, the nearest whole number where it is one of those."""
+        assert isinstance(self.axis, LogAxis | LinearAxis)
+        value = self.axis.at(share)
+        return round(value) if self.whole else value
+
+    def repeated(self) -> list[Problem]:
+        """Levels that are given twice."""
+        labels = [level.label for level in self.levels()]
+        different = set(labels)
+        if len(different) == len(labels):
+            return []
+        if isinstance(self.axis, LogAxis | LinearAxis):
+            values = "whole number" if self.whole else "value"
+            return [
+                Problem(
+                    self.source,
+                    f"the {self.size:,} points of the range are only {len(different):,} different"
+                    f" {values}{'s' * (len(different) != 1)}",
+                    "fewer points, or a wider range",
+                )
+            ]
+        first = {label: index for index, label in reversed(list(enumerate(labels)))}
+        return [
+            Problem(f"{self.source}[{index}]", f"the level {label} is given twice", "once")
+            for index, label in enumerate(labels)
+            if first[label] != index
+        ]
 
     def writes(self, level: Level, index: int) -> list[Write]:
         if isinstance(self.axis, LogAxis | LinearAxis):
@@ -242,8 +280,7 @@ class Expansion:
                     index = int(draw.random() * factor.size)
                     chosen.append((index, mine[index]))
                 else:
-                    assert isinstance(factor.axis, LogAxis | LinearAxis)
-                    value = factor.axis.at(draw.random())
+                    value = factor.at(draw.random())
                     chosen.append((len(seen), Level(text(value), value)))
             seed = self.seeds[int(draw.random() * len(self.seeds))]
             key = (*(level.label for _, level in chosen), seed)
@@ -275,15 +312,9 @@ class Expansion:
         problems: dict[tuple[str, str], Problem] = {}
         first = [(0, one[0]) for one in levels if one]
         sized = [factor for factor in self.factors if factor.size]
-        names: dict[str, set[str]] = {}
         for position, factor in enumerate(sized):
+            problems.update({(one.path, one.message): one for one in factor.repeated()})
             for index, level in enumerate(factor.levels()):
-                if level.label in names.setdefault(factor.source, set()):
-                    problem = Problem(
-                        f"{factor.source}[{index}]", f"the level {level.label} is given twice", "once"
-                    )
-                    problems[problem.path, problem.message] = problem
-                names[factor.source].add(level.label)
                 chosen = [*first[:position], (index, level), *first[position + 1 :]]
                 try:
                     self._spec(sized, chosen, self.seeds[0])

@@ -49,6 +49,10 @@ class LogAxis(Strict):
     def _rises(self) -> Self:
         return _rising(self, self.log)
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        return self.log
+
     def at(self, share: float) -> float:
         """The value at a share of the way, rounded to 12 digits so that ends are what was written."""
         low, high = (math.log(end) for end in self.log)
@@ -64,6 +68,10 @@ class LinearAxis(Strict):
     @model_validator(mode="after")
     def _rises(self) -> Self:
         return _rising(self, self.linear)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        return self.linear
 
     def at(self, share: float) -> float:
         low, high = self.linear

@@ -345,6 +345,42 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "sweep.learning_rate",
         "holds only 11 different values, which make 11 runs of the 500",
     ),
+    "a range with fewer whole numbers than points": (
+        {"sweep": {"epochs": {"linear": [1, 3], "points": 5}}},
+        "sweep.epochs",
+        "the 5 points of the range are only 3 different whole numbers (allowed: fewer points, or a wider range)",
+    ),
+    "a range between numbers that are not whole": (
+        {"sweep": {"batch_size": {"linear": [1.5, 2.5], "points": 2}}},
+        "sweep.batch_size",
+        "found 1.5 (allowed: a whole number)",
+    ),
+    "a range of one value": (
+        {"sweep": {"learning_rate": {"linear": [0.1, 0.1000000000000001], "points": 3}}},
+        "sweep.learning_rate",
+        "the 3 points of the range are only 1 different value (",
+    ),
+    "a tuned range with fewer whole numbers than points": (
+        {
+            "sweep": {"activation": ["relu", "tanh"]},
+            "compare": {"factor": "activation", "tune": {"epochs": {"log": [1, 3], "points": 4}}},
+        },
+        "compare.tune.epochs",
+        "only 3 different whole numbers",
+    ),
+    "a tuned level twice": (
+        {
+            "sweep": {"activation": ["relu", "tanh"]},
+            "compare": {"factor": "activation", "tune": {"learning_rate": [0.1, 0.1]}},
+        },
+        "compare.tune.learning_rate[1]",
+        "the level 0.1 is given twice",
+    ),
+    "draws from a range of three whole numbers": (
+        {"sweep": {"epochs": {"linear": [1, 3]}, "strategy": "random", "runs": 9}},
+        "sweep.epochs",
+        "holds only 3 different values, which make 3 runs of the 9",
+    ),
     "unequal parameters": (
         {
             "sweep": {

@@ -74,6 +74,44 @@ def test_a_linear_axis_has_both_ends() -> None:
     assert [level.value for level in levels] == [0, 0.3, 0.6, 0.9]
 
 
+@pytest.mark.parametrize(
+    ("name", "axis", "values"),
+    [
+        ("training.batch_size", {"linear": [32, 128], "points": 4}, [32, 64, 96, 128]),
+        ("batch_size", {"log": [8, 128], "points": 5}, [8, 16, 32, 64, 128]),
+        ("epochs", {"linear": [1, 4], "points": 3}, [1, 2, 4]),  # 2.5 to the even one
+        ("epochs", {"log": [1, 100], "points": 4}, [1, 5, 22, 100]),
+        ("patience", {"linear": [1.0, 3.0], "points": 3}, [1, 2, 3]),
+        ("model.hidden[0]", {"linear": [4, 6], "points": 3}, [4, 5, 6]),
+        ("optimizer.momentum", {"linear": [0, 1], "points": 3}, [0.0, 0.5, 1.0]),
+    ],
+)
+def test_a_range_over_whole_numbers_has_whole_levels(name: str, axis: Any, values: list[int]) -> None:
+    (levels,) = parse(sweep={name: axis}).axes().values()
+    assert [level.value for level in levels] == values
+    assert {type(level.value) for level in levels} == {type(values[0])}
+    tuned = parse(
+        training={"epochs": 3, "batch_size": 16},
+        sweep={"activation": ["relu", "tanh"]},
+        compare={"factor": "activation", "tune": {name: axis}},
+    ).tuned()
+    assert [level.value for level in next(iter(tuned.values()))] == values
+
+
+def test_a_draw_from_whole_numbers() -> None:
+    sweep = {
+        "strategy": "random",
+        "runs": 5,
+        "batch_size": {"log": [1, 128]},
+        "momentum": {"linear": [0, 0.5]},
+    }
+    spec = parse(sweep=sweep)
+    sizes = [point.spec.training.batch_size for point in spec.expand()]
+    assert {type(level.value) for level in spec.axes()["batch_size"]} == {int}
+    assert {level.value for level in spec.axes()["batch_size"]} == set(sizes)
+    assert {type(level.value) for level in spec.axes()["momentum"]} == {float}
+
+
 def test_any_field_by_its_path() -> None:
     model = {
         "layers": [
