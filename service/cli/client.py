@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -30,13 +31,23 @@ class ServerEvent:
 
 
 class Client:
-    """The service at an address, with a key. Every failure is a CommandError with its exit status."""
+    """The service at an address, with a key. Every failure is a CommandError with its exit status.
+
+    url: the address for people, without the user and password that it may hold.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        self.url = settings.url.rstrip("/")
+        """Raises CommandError where the setting is no address."""
+        address = settings.url.rstrip("/")
+        self.url = re.sub(r"(?<=://).*@", "***@", address)
+        if not _is_address(address):
+            raise CommandError(
+                f"GRADUS_URL is {self.url!r}, which is no address of a service (allowed: http://HOST:PORT, or https)",
+                USAGE,
+            )
         key = settings.api_key.get_secret_value() if settings.api_key else None
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=TIMEOUT)
+        self._http = httpx.Client(base_url=address, headers=headers, timeout=TIMEOUT)
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """One request.
@@ -47,8 +58,6 @@ class Client:
         """
         try:
             answer = self._http.request(method, path, **options)
-        except httpx.InvalidURL as error:
-            raise CommandError(f"{self.url!r} is not an address: {error} (GRADUS_URL)", USAGE) from error
         except httpx.TransportError as error:
             raise unreachable(self.url, error) from error
         if answer.status_code >= 400:
@@ -146,6 +155,14 @@ class Client:
             time.sleep(1.0)
 
 
+def _is_address(text: str) -> bool:
+    try:
+        address = httpx.URL(text)
+    except httpx.InvalidURL:
+        return False
+    return address.scheme in ("http", "https") and bool(address.host) and 0 < (address.port or 80) < 65536
+
+
 def parse_events(lines: Iterator[str]) -> Iterator[ServerEvent]:
     """The text of an event stream as events, as the HTML standard reads it."""
     id, kind = "", "message"
@@ -185,5 +202,7 @@ def _problem(answer: httpx.Response) -> Json:
         body = answer.json()
     except ValueError:
         body = None
-    plain: Json = {"detail": f"{answer.url} answered with status {answer.status_code}: {answer.text[:200]}"}
+    plain: Json = {
+        "detail": f"{answer.url.path} was answered with status {answer.status_code}: {answer.text[:200]}"
+    }
     return body if isinstance(body, dict) else plain

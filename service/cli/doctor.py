@@ -33,7 +33,7 @@ class Finding:
 def examine(as_json: bool) -> int:
     """Look, print, and give the exit status."""
     chosen = settings()
-    service = list(_service(chosen))
+    service = list(_service(Client(chosen), bool(chosen.api_key)))
     findings = [*_installed(), _mnist(chosen), *service]
     findings = [replace(finding, found=without_password(finding.found)) for finding in findings]
     values = {name: without_password(value) for name, value in chosen.masked().items()}
@@ -86,9 +86,8 @@ def _mnist(chosen: Settings) -> Finding:
     return Finding("MNIST", found is not None, str(found or "not on this machine yet"), remedy)
 
 
-def _service(chosen: Settings) -> Iterator[Finding]:
+def _service(client: Client, with_key: bool) -> Iterator[Finding]:
     try:
-        client = Client(chosen)
         client.get("/livez")
     except CommandError as error:
         remedy = "start it with `gradus up`, or set GRADUS_URL to where it runs"
@@ -97,7 +96,7 @@ def _service(chosen: Settings) -> Iterator[Finding]:
     yield Finding("service", True, client.url)
     try:
         client.get("/v1/experiments", limit=1)
-        yield Finding("key", True, "accepted" if chosen.api_key else "none needed")
+        yield Finding("key", True, "accepted" if with_key else "none needed")
     except CommandError as error:
         yield Finding(
             "key", False, str(error), "set GRADUS_API_KEY; `gradus keys create` makes one", needed=True
