@@ -37,7 +37,7 @@ class Client:
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Raises CommandError where the setting is no address."""
+        """Raises CommandError where a setting is no address or no key."""
         address = settings.url.rstrip("/")
         self.url = re.sub(r"(?<=://).*@", "***@", address)
         if not _is_address(address):
@@ -46,6 +46,13 @@ class Client:
                 USAGE,
             )
         key = settings.api_key.get_secret_value() if settings.api_key else None
+        if key and not re.fullmatch(
+            "[!-~]+", key
+        ):  # the transport would print it, saying that it can't be sent
+            raise CommandError(
+                "GRADUS_API_KEY holds a character that no key has (allowed: letters, digits, signs; no spaces)",
+                USAGE,
+            )
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._http = httpx.Client(base_url=address, headers=headers, timeout=TIMEOUT)
 

@@ -64,6 +64,15 @@ def test_a_password_in_the_address_is_never_shown(gradus, monkeypatch, command, 
     assert "ter2" not in done.err + done.out
 
 
+@pytest.mark.parametrize("key", ["sécret", "secret\n", "secret word", "sec\x01ret"])
+def test_a_key_that_cannot_be_sent_is_not_shown(gradus, monkeypatch, key):
+    monkeypatch.setenv("GRADUS_API_KEY", key)
+    done = gradus("status")
+    assert done.status == 2
+    assert "GRADUS_API_KEY holds a character that no key has" in done.err
+    assert "cret" not in done.err
+
+
 def test_a_password_is_not_in_what_the_service_is_said_to_answer(gradus, monkeypatch):
     with answering("text/html", b"<html>no</html>", status=404) as place:
         monkeypatch.setenv("GRADUS_URL", f"http://user:hunter2@{place}")
