@@ -5,6 +5,7 @@ allowed.
 from __future__ import annotations
 
 import difflib
+import itertools
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -31,9 +32,11 @@ BOUNDS = {
 
 
 def nearest(name: str, names: list[str]) -> str | None:
-    """The name that was probably meant."""
-    found = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return found[0] if found else None
+    """The name that was probably meant: one of much the same letters, one by its initials (`lr`), one cut short."""
+    alike = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    initials = (one for one in names if "".join(part[:1] for part in one.split("_")) == name)
+    longer = (one for one in names if len(name) > 1 and one.startswith(name))
+    return next(itertools.chain(alike, initials, longer), None)
 
 
 def unknown(kind: str, name: object, names: list[str]) -> str:
@@ -108,6 +111,8 @@ def _problem(item: Any, annotation: object, prefix: str) -> Problem:
         names = list(context["names"])
         return Problem(where, unknown("activation", found, names), names)
     if kind == "unknown_axis":
+        if isinstance(found, dict) and {"log", "linear"} <= found.keys():
+            return Problem(where, "log and linear are both given", "one of linear and log")
         return Problem(where, f"found {short(found)}", str(context["allowed"]))
     if kind in KINDS:
         return Problem(where, f"found {short(found)}", KINDS[kind])
@@ -122,6 +127,12 @@ def _problem(item: Any, annotation: object, prefix: str) -> Problem:
 
 
 def _extra(where: str, name: str, models: list[type[BaseModel]]) -> Problem:
+    if where == "base":
+        return Problem(
+            where,
+            "`base` names a file beside this one, which only the command can read and put under it",
+            "the whole spec, or `gradus submit FILE`",
+        )
     if name in REFUSED_FIELDS and any("learning_rate" in model.model_fields for model in models):
         return Problem(where, f"`{name}` is no choice here: {REFUSED_FIELDS[name]}", "leave it out")
     names = sorted({field for model in models for field in model.model_fields})

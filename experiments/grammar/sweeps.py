@@ -91,6 +91,8 @@ def _rising(axis: _A, ends: tuple[float, float]) -> _A:
 def _axis_kind(value: object) -> str | None:
     if isinstance(value, list | tuple):
         return "list"
+    if isinstance(value, dict) and {"log", "linear"} <= value.keys():
+        return None
     if isinstance(value, LinearAxis) or (isinstance(value, dict) and "linear" in value):
         return "linear"
     if isinstance(value, LogAxis) or (isinstance(value, dict) and "log" in value):

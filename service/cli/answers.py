@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from service.cli.failures import USAGE, CommandError
-from service.cli.output import counts, number, print_json, print_table, say, short
+from service.cli.output import complain, counts, number, print_json, print_table, say, short
 from service.cli.session import AsJson, Changes, ExperimentId, connect, path_of
 
 MORE = "Further seeds, where the spec fixes no question."
@@ -143,8 +143,12 @@ def ask(
     from service.cli.submit import announce, send
     from service.cli.watch import follow_experiment
 
+    below = read_spec(Path(base), changes)
+    dropped = [name for name in ("sweep", "compare") if below.get(name) is not None]
+    if dropped:
+        complain(f"note: {' and '.join(dropped)} of {base} left out; the question takes their place")
     document = with_question(
-        read_spec(Path(base), changes),
+        below,
         factor=factor,
         levels=levels,
         tune=tune or (),

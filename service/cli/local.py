@@ -52,11 +52,16 @@ def backup(
 def gradcheck(context: typer.Context, spec: SpecFile, changes: Changes = None) -> None:
     """Check the gradients of a spec's network on this machine; other options as `python -m workers.gradcheck` has them:
     --inject FAULT, --first, --json, --picture FILE."""
+    from experiments.spec import ExperimentSpec
     from service.cli.documents import read_spec, stands_alone
 
     path = str(spec)
     if changes or path == "-" or not stands_alone(spec):
-        path = _as_standard_input(read_spec(spec, changes))
+        document = read_spec(spec, changes)
+        ExperimentSpec.parse(
+            document
+        )  # refused here, where it has a name: the next program reads it as /dev/stdin
+        path = _as_standard_input(document)
     _become("workers.gradcheck", path, *context.args)
 
 

@@ -43,10 +43,11 @@ def follow_experiment(client: Client, id: str, *, as_json: bool = False) -> int:
     plan = experiment["plan"]
     if plan and not as_json:
         say(f"{plan['factor']} by {plan['metric']}: {plan['answer']}")
-    lost = experiment["status"]["FAILED"] + experiment["status"]["KILLED"]
+    lost = {name: number for name in ("FAILED", "KILLED") if (number := experiment["status"][name])}
     if lost:
+        filters = "".join(f" --filter status={name}" for name in lost)
         complain(
-            f"{lost} of {experiment['n_runs']} runs did not finish: gradus runs {short(id)} --filter status=FAILED"
+            f"{sum(lost.values())} of {experiment['n_runs']} runs did not finish: gradus runs {short(id)}{filters}"
         )
     return FAILED if lost else DONE
 

@@ -58,6 +58,18 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "optimizer.momentun",
         'mean "momentum"',
     ),
+    "a field by its initials": (
+        {"optimizer": {"name": "sgd", "lr": 0.1}},
+        "optimizer.lr",
+        'did you mean "learning_rate"?',
+    ),
+    "an axis by its initials": ({"sweep": {"lr": [0.1, 0.2]}}, "sweep.lr", 'mean "learning_rate"'),
+    "a field cut short": (
+        {"optimizer": {"name": "rmsprop", "mom": 0.9}},
+        "optimizer.mom",
+        'did you mean "momentum"?',
+    ),
+    "a base that was not resolved": ({"base": "other.yaml"}, "base", "`gradus submit FILE`"),
     "a field of another optimizer": ({"optimizer": {"name": "sgd", "rho": 0.9}}, "optimizer.rho", "no field"),
     "a field of another loss": ({"loss": {"name": "huber", "alpha": 1}}, "loss.alpha", "delta"),
     "text for a number": ({"training": {"epochs": "3"}}, "training.epochs", "whole number"),
@@ -301,6 +313,11 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         {"sweep": {"learning_rate": {"log": [0, 1], "points": 3}}},
         "sweep.learning_rate.log[0]",
         "above 0",
+    ),
+    "a range of two kinds": (
+        {"sweep": {"learning_rate": {"log": [0.1, 1], "linear": [0.1, 1], "points": 3}}},
+        "sweep.learning_rate",
+        "log and linear are both given (allowed: one of linear and log)",
     ),
     "no range": (
         {"sweep": {"learning_rate": {"lg": [0, 1]}}},

@@ -47,6 +47,20 @@ def test_submit_and_wait_ends_like_its_runs(gradus, api, spec_file):
     assert done.status == 1
     assert "3 FINISHED" in done.out
     assert "1 of 4 runs did not finish" in done.err
+    assert done.err.rstrip().endswith("--filter status=FAILED")
+
+
+def test_watch_lists_what_did_not_finish_by_its_own_status(gradus, api):
+    experiment = api.submit()
+    first, *others = queries.all_runs(api.store, experiment.id)
+    for run in others:
+        api.finish(run.id)
+    gradus("cancel", first.id)
+    done = gradus("watch", experiment.id)
+    assert done.status == 1
+    advice = done.err.strip().partition("did not finish: gradus ")[2]
+    assert advice == f"runs {experiment.id[:8]} --filter status=KILLED"
+    assert gradus(*advice.split(), "--json").json()[0]["id"] == first.id
 
 
 @pytest.mark.parametrize("command", ["submit", "validate"])
@@ -101,6 +115,25 @@ def test_compare_explores_without_a_question(gradus, api):
     assert found["verdicts"] == []
     assert found["effects"][0]["effect"] == pytest.approx(0.395)
     assert "exploratory" in gradus("compare", experiment.id, "--factor", "activation").out
+
+
+@pytest.mark.parametrize(
+    ("fields", "note"),
+    [
+        ({"sweep": {"seeds": 3}}, "note: sweep of base.yaml left out"),
+        (
+            {"sweep": {"seeds": 3}, "compare": {"factor": "activation"}},
+            "note: sweep and compare of base.yaml left",
+        ),
+        ({"sweep": None}, None),
+    ],
+)
+def test_ask_says_what_of_its_base_it_leaves_out(gradus, api, tmp_path, fields, note):
+    (tmp_path / "base.yaml").write_text(json.dumps({**SPEC, **fields}))
+    question = ("--factor", "activation", "--levels", "relu,tanh", "--looks", "2,3", "--no-wait")
+    done = gradus("ask", "--base", "base.yaml", *question)
+    assert done.status == 0, done.err
+    assert done.err.startswith(note) if note else done.err == ""
 
 
 def test_extend_adds_seeds(gradus, api):

@@ -60,6 +60,13 @@ def test_gradcheck_resolves_bases_and_changes(monkeypatch, became, tmp_path, spe
     assert "base" not in document
 
 
+def test_gradcheck_of_a_changed_spec_names_no_other_file(gradus, became, spec_file):
+    done = gradus("gradcheck", spec_file, "--set", "training.epochs=x")
+    assert done.status == 2
+    assert done.err.splitlines()[1].strip() == "training.epochs: found x (allowed: a whole number)"
+    assert became == []
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("GRADUS_LEASE_SECONDS", "abc"), ("GRADUS_API_PORT", "99999"), ("GRADUS_DEVICE", "tpu")],
