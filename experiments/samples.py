@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -19,13 +20,14 @@ NUMBERS = f"numbers from {-LARGEST:g} to {LARGEST:g}"
 def samples(inputs: Sequence[object], shape: Shape) -> npt.NDArray[np.float32]:
     """`inputs`, nested lists of numbers, as an array (samples, *shape), float32, in the data set's own units.
 
-    Grey pictures may leave the channel out, and a single sample the list around it.
+    Grey pictures may leave the channel out, any sample may be one row of its numbers (a line of a CSV file can be
+    nothing else), and a single one may leave out the list around it.
 
     Raises:
         SpecError: an entry is no finite number, or a sample has another shape; by path: `inputs[3]`.
     """
     grey = len(shape) == 3 and shape[-1] == 1
-    shapes = (shape, shape[:2]) if grey else (shape,)
+    shapes = tuple(dict.fromkeys((shape, *([shape[:2]] if grey else ()), (math.prod(shape),))))
     try:
         found = _shape(inputs)
     except SpecError:

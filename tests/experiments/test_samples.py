@@ -17,6 +17,8 @@ from experiments.samples import MOST_PROBLEMS, samples
         ([[5]], (1,), [[5]]),
         ([[[1], [2]]], (1, 2, 1), [[[[1], [2]]]]),  # one picture, grey
         ([[[1, 2]], [[3, 4]]], (1, 2, 1), [[[[1], [2]]], [[[3], [4]]]]),  # grey pictures without the channel
+        ([[1, 2, 3, 4]], (1, 2, 2), [[[[1, 2], [3, 4]]]]),  # a row of its numbers
+        ([1, 2, 3, 4], (1, 2, 2), [[[[1, 2], [3, 4]]]]),
     ],
 )
 def test_nested_lists_are_samples(inputs, shape, expected):
