@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import time
 
 import pytest
 
 from experiments.errors import SpecError
-from experiments.grammar.documents import parse_json, parse_yaml, plain
+from experiments.grammar.documents import MAX_YAML_VALUES, parse_json, parse_yaml, plain
 
 
 @pytest.mark.parametrize(
@@ -63,6 +64,42 @@ def test_infinity_and_nan_are_read_and_then_refused() -> None:
 def test_refused_with_the_line(text: str, words: str) -> None:
     with pytest.raises(SpecError, match=words):
         parse_yaml(text)
+
+
+MILLION = {
+    "a list in lines": ("- 1\n" * 250_000, "line 50000: more than 50,000 values"),
+    "a list in brackets": ("[" + "1," * 500_000 + "]", "more than 50,000 values"),
+    "fields": ("".join(f"a{i}: 1\n" for i in range(90_000)), "line 25000: more than 50,000 values"),
+    "lists in lists": ("- " * 500_000, "nested too deeply"),
+    "brackets in brackets": ("[" * 1_000_000, "nested too deeply"),
+    "keys of keys": ("? " * 500_000, "nested too deeply"),
+}
+
+
+@pytest.mark.parametrize("case", MILLION)
+def test_a_million_characters_are_refused_before_they_are_read(case: str) -> None:
+    text, words = MILLION[case]
+    began = time.process_time()
+    with pytest.raises(SpecError, match=words):
+        parse_yaml(text)
+    assert time.process_time() - began < 10
+
+
+def test_as_many_values_as_are_allowed() -> None:
+    assert parse_yaml("- 1\n" * (MAX_YAML_VALUES - 1)) == [1] * (MAX_YAML_VALUES - 1)
+
+
+def test_json_is_yaml_and_has_no_such_bound() -> None:
+    assert parse_yaml('{"a": [' + "1," * 300_000 + "1]}") == {"a": [1] * 300_001}
+    assert parse_yaml('{"a": NaN, b: off}') == {"a": "NaN", "b": "off"}
+
+
+def test_a_doubled_key_among_many_is_found_at_once() -> None:
+    keys = [*range(90_000), 89_999]
+    began = time.process_time()
+    with pytest.raises(SpecError, match="the key 89999 appears twice"):
+        parse_json("{" + ",".join(f'"{key}":1' for key in keys) + "}")
+    assert time.process_time() - began < 10
 
 
 def test_billion_laughs_is_refused_at_once() -> None:
