@@ -172,7 +172,10 @@ def test_predict_and_plot_are_worked_by_a_worker(gradus, api, tmp_path):
     wrong.write_text("a,b\n1,2\n3,4\n")
     refused = gradus("predict", run.id, wrong)
     assert refused.status == 2
-    assert "body.inputs[0]: found the shape (2,) (allowed: the shape (8, 8, 1) or (8, 8) or (64,))" in refused.err
+    assert (
+        "body.inputs[0]: found the shape (2,) (allowed: the shape (8, 8, 1) or (8, 8) or (64,))"
+        in refused.err
+    )
     inputs.write_text(str([[[0] * 8] * 8] * 2))
     answer = {"outputs": [[0.1], [0.9]], "classes": [0, 1], "warnings": ["2 of 4 input numbers lie outside"]}
     worker = threading.Thread(target=work, args=(answer,))
