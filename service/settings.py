@@ -84,7 +84,9 @@ class Settings(BaseSettings):
     warm: bool = Field(
         False, description="whether a training worker loads TensorFlow at its start, not with its first tile"
     )
-    max_run_seconds: float = Field(24 * 3600.0, gt=0, description="longest training")
+    max_run_seconds: float = Field(
+        24 * 3600.0, gt=0, description="training of a run, its share of its tile's seconds, over all attempts"
+    )
     max_worker_memory_bytes: int = Field(
         8 * 1024**3, ge=256 * 1024**2, description="memory at which a worker stops its tile"
     )
