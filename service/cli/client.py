@@ -46,9 +46,8 @@ class Client:
                 USAGE,
             )
         key = settings.api_key.get_secret_value() if settings.api_key else None
-        if key and not re.fullmatch(
-            "[!-~]+", key
-        ):  # the transport would print it, saying that it can't be sent
+        # The transport would print it, to say that it cannot be sent.
+        if key and not re.fullmatch("[!-~]+", key):
             raise CommandError(
                 "GRADUS_API_KEY holds a character that no key has (allowed: letters, digits, signs; no spaces)",
                 USAGE,

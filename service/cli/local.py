@@ -58,9 +58,8 @@ def gradcheck(context: typer.Context, spec: SpecFile, changes: Changes = None) -
     path = str(spec)
     if changes or path == "-" or not stands_alone(spec):
         document = read_spec(spec, changes)
-        ExperimentSpec.parse(
-            document
-        )  # refused here, where it has a name: the next program reads it as /dev/stdin
+        # Refused here, where it has a name: the next program reads it as /dev/stdin.
+        ExperimentSpec.parse(document)
         path = _as_standard_input(document)
     _become("workers.gradcheck", path, *context.args)
 
