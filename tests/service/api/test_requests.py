@@ -14,10 +14,10 @@ from service import operations
 from service.store import queries
 
 PICTURE = [[0.0] * 8] * 8
-SHAPE = "the shape (8, 8, 1) or (8, 8)"
+SHAPE = "the shape (8, 8, 1) or (8, 8) or (64,)"
 BAD_INPUTS = {
     "another shape": ("[[1, 2]]", "body.inputs[0]", "found the shape (2,)", SHAPE),
-    "flat": (json.dumps([PICTURE, [0] * 64]), "body.inputs[1]", "found the shape (64,)", SHAPE),
+    "a number short": (json.dumps([PICTURE, [0] * 63]), "body.inputs[1]", "found the shape (63,)", SHAPE),
     "text": ('[["a"]]', "body.inputs[0][0]", "found a", NUMBERS),
     "a truth value": ("[[true]]", "body.inputs[0][0]", "found true", NUMBERS),
     "beyond float32": ("[[0, 1e308]]", "body.inputs[0][1]", "found 1e+308", NUMBERS),
