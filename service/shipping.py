@@ -184,7 +184,9 @@ class Shipper:
         """Remove the artifacts of experiments that were over so many days ago. Raises TrackingUnavailable."""
         for experiment, ended in queries.experiments_ended_before(self._store, days * 86400.0):
             # Runs that are added later end later, and their artifacts go in their turn.
-            note = f"removed {days:g} days after the last run, which ended at {ended:%Y-%m-%d %H:%M:%S.%f} UTC"
+            note = (
+                f"removed {days:g} days after the last run, which ended at {ended:%Y-%m-%d %H:%M:%S.%f} UTC"
+            )
             try:
                 runs = self._tracking.expire_artifacts(str(experiment.mlflow_experiment_id), note)
             except TrackingRefused as error:  # removed in MLflow by a person, say
