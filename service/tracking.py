@@ -113,11 +113,7 @@ class Tracking:
 
     def delete_experiment(self, experiment_id: str) -> None:
         """MLflow's soft delete of the experiment and its runs; one that is gone already is fine."""
-        try:
-            _call(self.client.delete_experiment, experiment_id)
-        except TrackingRefused as error:
-            if error.code != "RESOURCE_DOES_NOT_EXIST":
-                raise
+        _rid_of(self.client.delete_experiment, experiment_id)
 
     # -- runs ----------------------------------------------------------------------------------------
 
@@ -173,11 +169,7 @@ class Tracking:
 
     def delete_run(self, mlflow_run_id: str) -> None:
         """MLflow's soft delete of a run; one that is gone already is fine."""
-        try:
-            _call(self.client.delete_run, mlflow_run_id)
-        except TrackingRefused as error:
-            if error.code != "RESOURCE_DOES_NOT_EXIST":
-                raise
+        _rid_of(self.client.delete_run, mlflow_run_id)
 
     def get_run(self, mlflow_run_id: str) -> RunRef:
         return _ref(_call(self.client.get_run, mlflow_run_id))
@@ -235,11 +227,7 @@ class Tracking:
 
     def untag(self, mlflow_run_id: str, name: str) -> None:
         """Remove a tag from a run; one that is gone already is fine."""
-        try:
-            _call(self.client.delete_tag, mlflow_run_id, name)
-        except TrackingRefused as error:
-            if error.code != "RESOURCE_DOES_NOT_EXIST":
-                raise
+        _rid_of(self.client.delete_tag, mlflow_run_id, name)
 
     def download(self, run: RunRef, path: str, folder: Path) -> Path:
         """Fetch one artifact into a folder; the local file."""
@@ -356,6 +344,15 @@ def param_name(field: str) -> str:
 
 def _ref(run: MlflowRun) -> RunRef:
     return RunRef(id=str(run.info.run_id), artifact_uri=str(run.info.artifact_uri))
+
+
+def _rid_of(function: Callable[..., object], *args: Any) -> None:
+    """Call MLflow to remove something; what is gone already is fine."""
+    try:
+        _call(function, *args)
+    except TrackingRefused as error:
+        if error.code != "RESOURCE_DOES_NOT_EXIST":
+            raise
 
 
 def _call(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
