@@ -25,6 +25,7 @@ COPY deploy/slim /tools/bin/slim
 # The project itself, apart from its dependencies: a change of ours copies kilobytes into an image, not gigabytes.
 FROM build AS app
 COPY pyproject.toml README.md LICENSE ./
+COPY gradus gradus
 COPY experiments experiments
 COPY service service
 COPY workers workers

@@ -47,7 +47,7 @@ test-browser: setup ## the tests in Chromium
 	if [ $$status -eq 5 ]; then echo "make test-browser: there are no browser tests yet"; else exit $$status; fi
 
 demo: setup ## a whole comparison on this machine; DEMO_EXIT=1 ends after printing it
-	$(BIN)/python -m service.demo $(if $(DEMO_EXIT),--exit)
+	$(BIN)/python -m gradus.cli.demo $(if $(DEMO_EXIT),--exit)
 
 up: setup ## the service on this machine, until Ctrl-C
 	$(BIN)/gradus up

@@ -22,7 +22,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from service.ports import free_port
+from service.embedded.ports import free_port
 
 SWEEP = {
     "name": "thousand",

@@ -1,7 +1,7 @@
 """How often the verdicts err, how many seeds they take, and how fast 500 runs are compared: `python
 bench/comparison.py`.
 
-Simulated: normal effects per seed with a known mean and spread, judged exactly as `experiments.statistics`
+Simulated: normal effects per seed with a known mean and spread, judged exactly as `experiments.comparing.statistics`
 does. Measured: a comparison and a report over a store of 500 finished runs.
 """
 
@@ -15,7 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.statistics import judge, repeated_interval, seeds_needed, share_of_error, t_quantile
+from experiments.comparing.statistics import (
+    judge,
+    repeated_interval,
+    seeds_needed,
+    share_of_error,
+    t_quantile,
+)
 
 LOOKS = (5, 10, 20, 40)
 DELTA = 1.0
@@ -128,10 +134,11 @@ def speed() -> tuple[int, float, float, int]:
     """
     import sys
 
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "answers"))
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "service" / "analysis"))
     import conftest as answers
 
-    from service import comparison, report
+    from service.analysis import comparison
+    from service.report import page as report
     from service.settings import load_settings
 
     text = answers.QUESTION.replace("looks: [5, 10]", "looks: [160, 161]").replace(

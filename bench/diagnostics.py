@@ -18,10 +18,10 @@ import time
 from pathlib import Path
 
 from experiments.datasets import Source
+from experiments.engine.training import train
 from experiments.recording import MemoryRecorder
 from experiments.runs import RunSpec
 from experiments.spec import ExperimentSpec
-from experiments.training import train
 
 ALLOWED = 0.10
 FOLDER = os.environ.get("GRADUS_DATA_DIR")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from experiments.datasets import Source
 from experiments.errors import DataError
-from experiments.gradient_check import check
+from experiments.gradient_check.check import check
 from experiments.spec import ExperimentSpec
 
 FOLDER = os.environ.get("GRADUS_DATA_DIR")

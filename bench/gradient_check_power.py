@@ -12,11 +12,11 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from experiments.checking.certificates import GradientReport
-from experiments.checking.injected_faults import FAULTS, places
-from experiments.checking.objective import Objective
 from experiments.datasets import Source
-from experiments.gradient_check import HAND_BOUND, check
+from experiments.gradient_check.certificates import GradientReport
+from experiments.gradient_check.check import HAND_BOUND, check
+from experiments.gradient_check.injected_faults import FAULTS, places
+from experiments.gradient_check.objective import Objective
 from experiments.runs import RunSpec
 from experiments.spec import ExperimentSpec
 

@@ -16,9 +16,9 @@ import time
 import psutil
 
 from experiments.datasets import Source
+from experiments.engine.training import train
 from experiments.recording import MemoryRecorder
 from experiments.spec import ExperimentSpec
-from experiments.training import train
 
 
 def tile(number: int, programs: int) -> ExperimentSpec:

@@ -12,13 +12,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from experiments import models
 from experiments.datasets import Source
-from experiments.grammar.documents import parse_yaml
+from experiments.engine import models
+from experiments.engine.training import train
 from experiments.recording import MemoryRecorder
 from experiments.runs import RunSpec
 from experiments.spec import ExperimentSpec
-from experiments.training import train
+from experiments.spec.documents import parse_yaml
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 MLP: dict[str, Any] = {"sweep": {"seeds": 16}}

@@ -30,17 +30,17 @@ from typing import Any, TypeVar
 
 from sqlalchemy import make_url, update
 
-from experiments.grammar.limits import Limits
+from experiments.limits import Limits
 from experiments.spec import ExperimentSpec
 from service import operations
 from service.errors import StoreUnavailable
 from service.lifecycle import Committed, Measured, MetricPoint, Shipped, Worker
 from service.planner import dispatch
 from service.queue import ANY
-from service.shipping import POINTS_AT_ONCE, RUNS_PER_TURN, TURN_SECONDS
 from service.store import Store, queries
 from service.store.tables import metadata, runs
-from workers.keeper import FLUSH_SECONDS
+from service.tracking.shipper import POINTS_AT_ONCE, RUNS_PER_TURN, TURN_SECONDS
+from workers.training.lease_keeper import FLUSH_SECONDS
 
 T = TypeVar("T")
 KEYS = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
@@ -90,7 +90,7 @@ def worker(store: Store, name: str, spool: str, messages: Any, train: float, cla
 
 
 def shipper(url: str, spool: str, over: Any) -> None:
-    """A process that asks of the store what `service.shipping` does, without MLflow."""
+    """A process that asks of the store what `service.tracking.shipper` does, without MLflow."""
     store = Store(url)
     operations.beat(store, Worker(f"shipper-{spool}", kind="maintenance", queues=()))
     while not over.is_set():

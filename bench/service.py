@@ -50,7 +50,7 @@ class Up:
 
     def __init__(self, workers: int) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="gradus-bench-"))
-        command = [sys.executable, "-m", "service.local", "--workers", str(workers)]
+        command = [sys.executable, "-m", "service.embedded.stack", "--workers", str(workers)]
         command += ["--port", "0", "--mlflow-port", "0", "--home", str(self.home)]
         with (self.home / "up.log").open("w") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
@@ -99,11 +99,11 @@ def script(url: str, count: int, seed: int) -> tuple[float, dict[str, float]]:
     """Seconds for `count` runs of the sweep the usual way, and their accuracies by run name."""
     import keras
 
-    from experiments import models
     from experiments.datasets import Source
+    from experiments.engine import models
     from experiments.spec import ExperimentSpec
-    from service.mlflow_cards import DatasetCard, ExperimentCard, MetricValue, RunCard
-    from service.tracking import Tracking
+    from service.tracking.client import Tracking
+    from service.tracking.records import DatasetCard, ExperimentCard, MetricValue, RunCard
 
     spec = ExperimentSpec.parse({**SPEC, "sweep": {**SPEC["sweep"], "seeds": [seed, seed + 1, seed + 2]}})
     points = spec.expand()

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from experiments.grammar.fields import NonNegative, Positive, Real, Strict
+from experiments.fields import NonNegative, Positive, Real, Strict
 
 
 def named(value: object) -> object:

@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from experiments.grammar.fields import Flag, Fraction, NonNegative, Positive, Strict, UnitInterval
+from experiments.fields import Flag, Fraction, NonNegative, Positive, Strict, UnitInterval
 
 Encoding = Literal["one_hot", "integer", "value"]
 Wanted = Literal["any", "probabilities", "distribution", "non_negative", "above_minus_one"]

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from experiments.grammar.fields import CountOrZero, Flag, NonNegative, Positive, Real, Strict, UnitInterval
+from experiments.fields import CountOrZero, Flag, NonNegative, Positive, Real, Strict, UnitInterval
 from experiments.initializers import named
 from experiments.schedules import Schedule, ScheduleSpec
 

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from experiments.datasets import DatasetSpec, DataShape
-from experiments.grammar.fields import Seed, Strict
-from experiments.grammar.networks import ModelSpec
-from experiments.grammar.sections import (
+from experiments.fields import Seed, Strict
+from experiments.losses import Encoding, LossSpec
+from experiments.networks import ModelSpec
+from experiments.optimizers import OptimizerSpec
+from experiments.schedules import Schedule
+from experiments.sections import (
     ArtifactsSpec,
     Device,
     DiagnosticsField,
@@ -19,9 +22,6 @@ from experiments.grammar.sections import (
     GradientCheckSpec,
     TrainingSpec,
 )
-from experiments.losses import Encoding, LossSpec
-from experiments.optimizers import OptimizerSpec
-from experiments.schedules import Schedule
 from experiments.theory import Plan, plan
 
 VERSION = "gradus-1"

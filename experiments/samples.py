@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.errors import Problem, SpecError
-from experiments.grammar.documents import short
-from experiments.grammar.fields import LARGEST
+from experiments.fields import LARGEST
+from experiments.spec.documents import short
 
 Shape = tuple[int, ...]
 MOST_PROBLEMS = 20

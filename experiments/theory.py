@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from experiments.datasets import DataShape
 from experiments.errors import Problem, SpecError
-from experiments.grammar.limits import Limits
-from experiments.grammar.networks import ModelSpec
 from experiments.layers import Layer, Shape
 from experiments.layers.base import DataFormat, Forecast, size
+from experiments.limits import Limits
 from experiments.losses import Loss
+from experiments.networks import ModelSpec
 
 FLOAT = 4
 """Bytes of a float32."""

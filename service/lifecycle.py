@@ -195,7 +195,7 @@ class Experiment:
 
     def experiment_spec(self) -> ExperimentSpec:
         """The stored spec as an ExperimentSpec. It was held against the limits when it was accepted."""
-        from experiments.grammar.limits import UNLIMITED
+        from experiments.limits import UNLIMITED
         from experiments.spec import ExperimentSpec
 
         return ExperimentSpec.parse(self.spec, UNLIMITED)
@@ -321,7 +321,7 @@ class Certificate:
 
 
 UNHURRIED = ("model", "picture", "overview")
-"""Kinds of request that no person waits for (`service.keepsakes`): they give way to training."""
+"""Kinds of request that no person waits for (`service.analysis.final_artifacts`): they give way to training."""
 
 
 @dataclass(frozen=True)

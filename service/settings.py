@@ -19,7 +19,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 if TYPE_CHECKING:
-    from experiments.grammar.limits import Limits
+    from experiments.limits import Limits
 
 DEFAULT_SECRETS_DIR = Path("/run/secrets")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -165,7 +165,7 @@ class Settings(BaseSettings):
 
     def limits(self) -> Limits:
         """How large a spec may be."""
-        from experiments.grammar.limits import Limits
+        from experiments.limits import Limits
 
         names = ("max_runs", "max_parameters", "max_memory_bytes", "max_flops", "max_epochs")
         return Limits(**{name: getattr(self, name) for name in names})

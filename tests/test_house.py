@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("experiments", "service", "workers", "migrations")
+PACKAGES = ("gradus", "experiments", "service", "workers", "migrations")
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 # Split, so that this file does not find itself.
 FOREIGN = re.compile(
@@ -37,7 +37,7 @@ RUN_BY = {
     "docker compose -f docker-compose.yml -f deploy/reachable.yml up -d": "tests/e2e/test_elsewhere.py",
     "docker compose --env-file stack.env -f docker-compose.yml -f deploy/secrets.yml up -d": "tests/test_secrets_from_files.py",
     "docker compose -f deploy/worker.yml --env-file worker.env up -d": "tests/e2e/test_elsewhere.py",
-    "gradus keys create --local": "tests/service/cli/test_commands.py",
+    "gradus keys create --local": "tests/gradus/cli/test_commands.py",
     "GRADUS_AUTH_REQUIRED=true": "tests/service/store/test_replicas.py",
     "GRADUS_ADDRESS=": "tests/service/store/test_replicas.py",
     "gradus backup": "tests/e2e/test_backup.py",
@@ -121,10 +121,15 @@ def test_every_link_between_documents_leads_somewhere() -> None:
 def test_only_settings_read_the_environment() -> None:
     """Workers also set it, for the children that import TensorFlow."""
     reads = re.compile(r"os\.(?:getenv|environ\.get|environ\[[^\]]+\](?!\s*=[^=]))")
-    allowed = {"service/settings.py", "workers/child.py", "workers/execute.py", "workers/answer.py"}
+    allowed = {
+        "service/settings.py",
+        "workers/process/child.py",
+        "workers/training/execute.py",
+        "workers/requests/answer.py",
+    }
     found = [
         str(path.relative_to(ROOT))
-        for package in ("experiments", "service", "workers")
+        for package in ("gradus", "experiments", "service", "workers")
         for path in sorted((ROOT / package).rglob("*.py"))
         if reads.search(path.read_text())
     ]
@@ -141,7 +146,8 @@ def test_the_compose_stack_starts_with_no_default_secret() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["service.api.app", "service.cli.main", "service.local", "workers.app", "workers.maintenance"]
+    "module",
+    ["service.api.app", "gradus.cli.main", "service.embedded.stack", "workers.app", "workers.maintenance"],
 )
 def test_light_processes_never_load_tensorflow(module: str) -> None:
     code = (
@@ -166,7 +172,7 @@ def test_the_api_image_has_what_the_api_imports() -> None:
     assert {"tensorflow", "scipy"} <= absent
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({sorted(absent)}));"
-        " import service.api.__main__, service.cli.main, service.prepare, service.alive, workers.maintenance"
+        " import service.api.__main__, gradus.cli.main, service.prepare, service.alive, workers.maintenance"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -23,8 +23,8 @@ from celery.signals import (
 from service import logs
 from service.queue import celery_app
 from service.settings import get_settings
-from workers.devices import choose, discover
-from workers.parent import Parent
+from workers.process.devices import choose, discover
+from workers.process.parent import Parent
 
 app: Celery = celery_app(get_settings())
 app.conf.imports = ("workers.tasks",)

@@ -16,11 +16,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from experiments.checking.certificates import GradientReport, StateReport, TensorReport
 from experiments.errors import GradusError, SpecError
-from experiments.grammar.documents import parse_yaml
+from experiments.gradient_check.certificates import GradientReport, StateReport, TensorReport
 from experiments.runs import RunSpec
 from experiments.spec import ExperimentSpec
+from experiments.spec.documents import parse_yaml
 
 COLOURS = {"certified": "green", "failed": "red", "refused": "yellow", "not assessed": "yellow"}
 
@@ -109,17 +109,19 @@ def _key(run: RunSpec) -> str:
 
 def _check(run: RunSpec, fault: str | None) -> GradientReport:
     with _hushed():
-        from experiments.gradient_check import check  # TensorFlow only once the spec is known to be right
+        from experiments.gradient_check.check import (
+            check,  # TensorFlow only once the spec is known to be right
+        )
     from service.settings import get_settings
-    from workers.sources import source
+    from workers.training.sources import source
 
     return check(run, source(get_settings()), inject_fault=fault)
 
 
 def _picture(run: RunSpec, path: Path) -> None:
-    from experiments.checking.step_study import picture
+    from experiments.gradient_check.step_study import picture
     from service.settings import get_settings
-    from workers.sources import source
+    from workers.training.sources import source
 
     path.write_bytes(picture(run, source(get_settings())))
 

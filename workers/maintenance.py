@@ -13,18 +13,21 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from types import FrameType
 
 import structlog
 
 from experiments.errors import GradusError
-from service import keepsakes, logs, operations, planner, questions, queue
+from service import logs, operations, planner, queue
+from service.analysis import design, final_artifacts
 from service.lifecycle import Worker
+from service.report.experiment_note import describe_experiment
 from service.settings import Settings, get_settings
-from service.shipping import run_shipper
-from service.spool import Spool
 from service.store import Store
-from workers.facts import versions
+from service.tracking.shipper import run_shipper
+from service.tracking.spool import Spool
+from workers.training.facts import versions
 
 log = structlog.get_logger(__name__)
 TICK = 0.1
@@ -73,8 +76,8 @@ class Maintenance:
             Chore("dispatch", 0.5, self._dispatch),
             Chore("requests", 0.25, self._requests),
             Chore("reap", min(settings.reap_interval, 20.0), self._reap),
-            Chore("questions", 1.0, lambda: questions.advance(self._store)),
-            Chore("keepsakes", 3.0, lambda: keepsakes.keep(self._store)),
+            Chore("questions", 1.0, lambda: design.advance(self._store)),
+            Chore("keepsakes", 3.0, lambda: final_artifacts.keep(self._store)),
             Chore("beat", 2.0, self._beat),
             Chore("stranded", 60.0, self._stranded),
             Chore("tidy", 3600.0, lambda: operations.tidy(self._store)),
@@ -84,7 +87,8 @@ class Maintenance:
         """Until SIGTERM or SIGINT."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        arguments = (self._settings, self._store, self._spool, self._ended)
+        describe = partial(describe_experiment, self._store, self._settings)
+        arguments = (self._settings, self._store, self._spool, describe, self._ended)
         shipper = threading.Thread(target=run_shipper, args=arguments, name="shipper", daemon=True)
         shipper.start()
         log.info("maintenance is up")

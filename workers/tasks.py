@@ -6,7 +6,7 @@ from celery import shared_task
 from celery.signals import worker_process_init
 
 from service.queue import TASK_REQUEST, TASK_TRAIN
-from workers import child, drain
+from workers.process import child, drain
 
 # Here and not in `app`: a spawned child imports the task modules and nothing else.
 worker_process_init.connect(child.begin, weak=False)
@@ -16,7 +16,7 @@ worker_process_init.connect(child.begin, weak=False)
 def train(run_ids: list[str], width: int) -> None:
     """Train a tile of runs as one program of the given width."""
     drain.listen()
-    from workers.execute import execute
+    from workers.training.execute import execute
 
     execute(run_ids, width)
     child.leave_if_worn()
@@ -26,6 +26,6 @@ def train(run_ids: list[str], width: int) -> None:
 def request(request_id: str) -> None:
     """Answer a person's request: predict, draw, store a model."""
     drain.listen()
-    from workers.answer import answer
+    from workers.requests.answer import answer
 
     answer(request_id)

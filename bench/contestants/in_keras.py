@@ -94,7 +94,7 @@ class Fit(Contestant):
     def one(self, spec: Any, x: Any, y: Any, shuffle: bool) -> Any:
         import keras
 
-        from experiments import models
+        from experiments.engine import models
 
         model = models.build(spec)
         optimizer = getattr(keras.optimizers, spec.optimizer.keras_name)(**spec.optimizer.arguments())
@@ -114,7 +114,7 @@ class Fit(Contestant):
         return (time.perf_counter() - began) * len(self.specs) / len(sample)
 
     def weights(self) -> list[list[list[float]]]:
-        from experiments.engine.randomness import data_order
+        from experiments.randomness import data_order
 
         found = []
         for spec in self.checked:
@@ -129,9 +129,9 @@ class Engine(Contestant):
     """This project's engine."""
 
     def cold(self) -> None:
-        from experiments.engine import programs
+        from experiments.engine import cache
 
-        programs._programs.clear()
+        cache._programs.clear()
 
     def seconds(self) -> float:
         began = time.perf_counter()
@@ -143,14 +143,14 @@ class Engine(Contestant):
         return time.perf_counter() - began
 
     def train(self, tile: list[Any]) -> Any:
+        from experiments.engine.training import train
         from experiments.recording import MemoryRecorder
-        from experiments.training import train
 
         recorder = MemoryRecorder()
         return train(tile, recorder, lambda lane: None, source=source()), recorder
 
     def weights(self) -> list[list[list[float]]]:
-        from experiments import models
+        from experiments.engine import models
 
         width = self.checked[0].max_width()
         tiles = [self.checked] if width > 1 else [[spec] for spec in self.checked]
@@ -181,8 +181,8 @@ class Bare(Contestant):
         import numpy as np
         import tensorflow as tf
 
-        from experiments import models
-        from experiments.engine.randomness import data_order
+        from experiments.engine import models
+        from experiments.randomness import data_order
 
         x, y = (tf.constant(part) for part in data)
         size, n = specs[0].training.batch_size, len(data[0])
@@ -282,8 +282,8 @@ def work(folder: Path, specs: list[Any], check: list[Any]) -> None:
     """Write what bench/contestants/in_jax.py needs: it has none of this project."""
     import numpy as np
 
-    from experiments import models
-    from experiments.engine.randomness import data_order
+    from experiments.engine import models
+    from experiments.randomness import data_order
 
     parts: dict[str, Any] = {"batch": np.asarray(specs[0].training.batch_size)}
     for prefix, chosen in (("", specs), ("check_", check)):
@@ -309,7 +309,7 @@ def source() -> Any:
 
 
 def arrays(spec: Any, part: str = "train") -> Any:
-    from experiments import models
+    from experiments.engine import models
 
     return models.arrays(spec, spec.dataset.load(source(), spec.model.data_format))[part]
 

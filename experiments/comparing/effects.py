@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.statistics import (
+from experiments.comparing.statistics import (
     Judgement,
     judge,
     judge_signs,

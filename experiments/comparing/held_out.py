@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from experiments.comparing.design import Place, Result
 from experiments.comparing.effects import Score, State
-from experiments.comparing.questions import Place, Result
 from experiments.comparing.tuning import Setting, Trial, TuneAxis, Tuned, best
 
 

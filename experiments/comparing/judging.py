@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from experiments.comparing.design import Place, Question, Result
 from experiments.comparing.effects import (
     Score,
     judge_pair,
     pair,
 )
-from experiments.comparing.questions import Place, Question, Result
+from experiments.comparing.statistics import Judgement, verdict_text
 from experiments.comparing.tuning import Tuned
-from experiments.statistics import Judgement, verdict_text
 
 
 def scores(question: Question, tuned: Mapping[Place, Tuned], results: Iterable[Result]) -> list[Score]:

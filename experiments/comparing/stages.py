@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.comparing.questions import Ask, Place, Question, Result
+from experiments.comparing.design import Ask, Place, Question, Result
 from experiments.comparing.tuning import Setting, Trial, TuneAxis, Tuned, best
 
 Wait = Literal["running", "decided", "last look", "budget", "incomplete", "nothing to decide"]

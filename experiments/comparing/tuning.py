@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.grammar.sweeps import labels
+from experiments.spec.sweeps import labels
 
 Setting = tuple[str, ...]
 """One point of the tuning grid: a label per tuned axis."""

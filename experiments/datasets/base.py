@@ -19,7 +19,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from experiments.errors import SpecError
-from experiments.grammar.fields import Count, Strict
+from experiments.fields import Count, Strict
 
 Kind = Literal["classification", "binary", "regression"]
 DataFormat = Literal["channels_last", "channels_first"]

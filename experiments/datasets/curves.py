@@ -12,7 +12,7 @@ from pydantic import Field
 
 from experiments.datasets.base import Data, DataFormat, Dataset, DataShape, Source
 from experiments.errors import SpecError
-from experiments.grammar.fields import Seed
+from experiments.fields import Seed
 
 Samples = Annotated[int, Field(strict=True, ge=5, le=1_000_000)]
 Coefficient = Annotated[float, Field(strict=True, ge=-1e6, le=1e6)]

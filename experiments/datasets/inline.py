@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from experiments.datasets.base import Array, Data, DataFormat, Dataset, DataShape, Kind, Labels, Source, Split
-from experiments.grammar.fields import Count
+from experiments.fields import Count
 
 Number = Annotated[float, Field(strict=True, ge=-1e30, le=1e30)]
 Row = tuple[Number, ...]

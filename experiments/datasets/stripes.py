@@ -9,7 +9,7 @@ from pydantic import Field
 
 from experiments.datasets.base import Data, DataFormat, Dataset, DataShape, Source
 from experiments.errors import SpecError
-from experiments.grammar.fields import Seed
+from experiments.fields import Seed
 
 Size = Annotated[int, Field(strict=True, ge=2, le=4096)]
 MAX_PIXELS = 50_000_000

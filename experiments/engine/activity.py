@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from experiments import models
+from experiments.engine import models
 from experiments.engine.backend import Tensor, array
 from experiments.layers import Layer
 from experiments.runs import RunSpec

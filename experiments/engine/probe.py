@@ -17,8 +17,8 @@ from experiments.activations import ACTIVATIONS
 from experiments.diagnostics import PROBE_LOSS
 from experiments.engine import activity, backend
 from experiments.engine.backend import Tensor
+from experiments.engine.program import Program
 from experiments.engine.states import State
-from experiments.lanes import Program
 
 POINTS, GRADIENT_POINTS = 512, 128
 SATURATED: dict[str, tuple[float, float]] = {"tanh": (-9.5, 9.5), "sigmoid": (-23.0, 17.0)}

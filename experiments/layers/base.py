@@ -14,7 +14,7 @@ from pydantic import Field
 
 from experiments.activations import ActivationName
 from experiments.errors import SpecError
-from experiments.grammar.fields import Flag, Strict
+from experiments.fields import Flag, Strict
 from experiments.initializers import Initializer, InitializerSpec, Regularizer, RegularizerSpec
 
 Shape = tuple[int, ...]

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from experiments.grammar.fields import Count
+from experiments.fields import Count
 from experiments.layers.base import (
     DataFormat,
     Forecast,

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from experiments.grammar.fields import Flag, Positive, UnitInterval
+from experiments.fields import Flag, Positive, UnitInterval
 from experiments.initializers import InitializerSpec, RegularizerSpec
 from experiments.layers.base import DataFormat, Forecast, Layer, Shape, refuse, size
 

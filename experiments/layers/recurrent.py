@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from experiments.activations import ActivationName
-from experiments.grammar.fields import Flag
+from experiments.fields import Flag
 from experiments.initializers import InitializerSpec, RegularizerSpec
 from experiments.layers.base import DataFormat, Forecast, Shape, Units, Weighted
 

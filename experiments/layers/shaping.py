@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from experiments.grammar.fields import Count, Fraction
+from experiments.fields import Count, Fraction
 from experiments.layers.base import DataFormat, Forecast, Layer, Shape, refuse, size, times
 
 

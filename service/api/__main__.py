@@ -8,7 +8,7 @@ import uvicorn
 
 from service import operations
 from service.api.app import create_app
-from service.api.guard import is_loopback
+from service.http.guard import is_loopback
 from service.logs import configure
 from service.settings import Settings, load_settings
 from service.store import Store

@@ -9,12 +9,12 @@ from fastapi.responses import HTMLResponse
 from pydantic import Field
 
 from experiments.errors import found_in
-from service import comparison, questions
-from service.api.auth import Reader, Writer
-from service.api.bodies import json_body, json_of
-from service.api.dependencies import ExperimentId, PlaceDep, SettingsDep, StoreDep
-from service.api.problems import documented
-from service.api.schemas import ExperimentOut, Strict
+from service.analysis import comparison, design
+from service.http.auth import Reader, Writer
+from service.http.bodies import json_body, json_of
+from service.http.dependencies import ExperimentId, PlaceDep, SettingsDep, StoreDep
+from service.http.problems import documented
+from service.http.schemas import ExperimentOut, Strict
 from service.store import queries
 
 router = APIRouter(prefix="/v1/experiments/{id}", tags=["answers"])
@@ -56,11 +56,11 @@ def read_report(
     metric: Metric = None,
 ) -> HTMLResponse:
     """The same as one self-contained page with pictures."""
-    from service import report  # pictures and templates: only where a report is asked for
+    from service.report import page
 
     experiment = queries.get_experiment(store, id)
     with found_in("query"):
-        return HTMLResponse(report.render(store, experiment.id, settings, factor=factor, metric=metric))
+        return HTMLResponse(page.render(store, experiment.id, settings, factor=factor, metric=metric))
 
 
 @router.post(
@@ -82,7 +82,5 @@ def extend(
     experiment = queries.get_experiment(store, id)
     who.check_owns(experiment.owner)
     seeds = body.seeds if body else None
-    extended = questions.extend(
-        store, experiment.id, seeds=seeds, quota=who.quota, max_runs=settings.max_runs
-    )
+    extended = design.extend(store, experiment.id, seeds=seeds, quota=who.quota, max_runs=settings.max_runs)
     return place.experiment(extended)

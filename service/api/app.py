@@ -10,25 +10,13 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from service.api import (
-    answers,
-    catalog,
-    docs,
-    events,
-    experiments,
-    health,
-    keys,
-    metrics,
-    pages,
-    problems,
-    requests,
-    runs,
-    workers,
-)
-from service.api.guard import Guard, hosts_allowed
-from service.api.methods import HeadAsGet
+from service.api import answers, catalog, events, experiments, health, keys, metrics, requests, runs, workers
+from service.http import docs, problems
+from service.http.guard import Guard, hosts_allowed
+from service.http.methods import HeadAsGet
 from service.settings import Settings
 from service.store import Store
+from service.web import pages
 
 DESCRIPTION = """Train small neural networks in comparable groups, and find out which choice is better.
 

@@ -8,8 +8,8 @@ from typing import Any
 from fastapi import APIRouter
 
 from experiments.catalog import catalog
-from service.api.auth import Reader
-from service.api.problems import documented
+from service.http.auth import Reader
+from service.http.problems import documented
 
 router = APIRouter(prefix="/v1/catalog", tags=["catalog"])
 

@@ -10,17 +10,18 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from experiments.grammar.fields import LongText, ShortText
-from experiments.grammar.preview import preview
+from experiments.fields import LongText, ShortText
 from experiments.spec import ExperimentSpec
-from service import operations, questions
-from service.api.auth import Reader, Writer
-from service.api.bodies import OPENAPI_BODY, RawBody, SpecDocument, json_body, json_of
-from service.api.dependencies import ExperimentId, PlaceDep, SettingsDep, StoreDep
-from service.api.etags import IfMatch, etag, expected_version
-from service.api.paging import FILTERS, Cursor, Filters, Limit, check_fields, check_names, page
-from service.api.problems import documented
-from service.api.schemas import ExperimentDetail, ExperimentOut, Page, RunOut, Strict
+from experiments.spec.preview import preview
+from service import operations
+from service.analysis import design
+from service.http.auth import Reader, Writer
+from service.http.bodies import OPENAPI_BODY, RawBody, SpecDocument, json_body, json_of
+from service.http.dependencies import ExperimentId, PlaceDep, SettingsDep, StoreDep
+from service.http.etags import IfMatch, etag, expected_version
+from service.http.paging import FILTERS, Cursor, Filters, Limit, check_fields, check_names, page
+from service.http.problems import documented
+from service.http.schemas import ExperimentDetail, ExperimentOut, Page, RunOut, Strict
 from service.lifecycle import Experiment, RunStatus
 from service.store import queries
 
@@ -71,7 +72,7 @@ def submit(
     spec = ExperimentSpec.parse(document, settings.limits())
     if dry_run:
         return JSONResponse(preview(spec))
-    points, stage, plan = questions.initial_points(spec)
+    points, stage, plan = design.initial_points(spec)
     key = (
         operations.IdempotencyKey(idempotency_key, hashlib.sha256(body).hexdigest())
         if idempotency_key

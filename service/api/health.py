@@ -14,7 +14,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from experiments.errors import GradusError
-from service.api.dependencies import SettingsDep, StoreDep
+from service.http.dependencies import SettingsDep, StoreDep
 from service.settings import Settings
 from service.store import Store, queries
 

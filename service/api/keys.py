@@ -8,14 +8,14 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from experiments.grammar.fields import ShortText
+from experiments.fields import ShortText
 from service import operations
-from service.api.auth import Admin, Scope
-from service.api.bodies import json_body, json_of
-from service.api.dependencies import StoreDep
-from service.api.paging import page
-from service.api.problems import documented
-from service.api.schemas import KeyOut, Page, Strict, key_out
+from service.http.auth import Admin, Scope
+from service.http.bodies import json_body, json_of
+from service.http.dependencies import StoreDep
+from service.http.paging import page
+from service.http.problems import documented
+from service.http.schemas import KeyOut, Page, Strict, key_out
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
 

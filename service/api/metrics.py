@@ -11,12 +11,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from service.api.auth import Principal, allowed
-from service.api.dependencies import StoreDep
-from service.api.problems import documented
+from service.http.auth import Principal, allowed
+from service.http.dependencies import StoreDep
+from service.http.problems import documented
 from service.lifecycle import Worker
 from service.store import Store, queries
-from service.store.figures import Figures, figures
+from service.store.metrics_snapshot import Figures, figures
 
 router = APIRouter(tags=["health"])
 

@@ -18,13 +18,13 @@ from pydantic import BaseModel, Field
 from experiments.errors import found_in
 from experiments.samples import samples
 from service import operations
-from service.api.auth import Reader, Writer
-from service.api.bodies import json_body, json_of
-from service.api.dependencies import PlaceDep, RunId, StoreDep
-from service.api.problems import documented
-from service.api.refusals import RequestFailed
-from service.api.schemas import Links, Place, Strict
 from service.errors import Conflict
+from service.http.auth import Reader, Writer
+from service.http.bodies import json_body, json_of
+from service.http.dependencies import PlaceDep, RunId, StoreDep
+from service.http.problems import documented
+from service.http.refusals import RequestFailed
+from service.http.schemas import Links, Place, Strict
 from service.lifecycle import Request as Work
 from service.lifecycle import Run, RunStatus
 from service.store import Store, queries

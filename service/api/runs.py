@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from service import operations
-from service.api.auth import Reader, Writer
-from service.api.dependencies import PlaceDep, RunId, StoreDep
-from service.api.paging import Cursor, page
-from service.api.problems import documented
-from service.api.schemas import MetricOut, Page, RunDetail, RunOut, metric_out
+from service.http.auth import Reader, Writer
+from service.http.dependencies import PlaceDep, RunId, StoreDep
+from service.http.paging import Cursor, page
+from service.http.problems import documented
+from service.http.schemas import MetricOut, Page, RunDetail, RunOut, metric_out
 from service.store import queries
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from service.api.auth import Reader
-from service.api.dependencies import StoreDep
-from service.api.paging import page
-from service.api.problems import documented
-from service.api.schemas import Page, WorkerOut, worker_out
+from service.http.auth import Reader
+from service.http.dependencies import StoreDep
+from service.http.paging import page
+from service.http.problems import documented
+from service.http.schemas import Page, WorkerOut, worker_out
 from service.store import queries
 
 router = APIRouter(prefix="/v1/workers", tags=["workers"])

@@ -4,41 +4,7 @@ A status changes only here: rows are locked, the state machine is asked, the upd
 guard, and the event that names the edge is written in the same transaction.
 """
 
-from service.operations.control import (
-    cancel_experiment,
-    cancel_run,
-    delete_experiment,
-    patch_experiment,
-    purge_experiment,
-    retry_experiment,
-    retry_run,
-)
-from service.operations.ending import (
-    claim_shipping,
-    doubt_shipped,
-    finish,
-    finish_many,
-    forget_stranded,
-    give_back_shipping,
-    kept,
-    refused_by_mlflow,
-    shipped,
-    shipped_experiment,
-    shipped_many,
-)
-from service.operations.fleet import (
-    beat,
-    claim_request,
-    create_request,
-    due_requests,
-    finish_request,
-    get_certificate,
-    put_certificate,
-    renew_request,
-    retire,
-    workers,
-)
-from service.operations.holding import (
+from service.operations.claims import (
     abandon,
     checkpointed,
     claim,
@@ -52,9 +18,43 @@ from service.operations.holding import (
     renew,
     stop_requests,
 )
+from service.operations.control import (
+    cancel_experiment,
+    cancel_run,
+    delete_experiment,
+    patch_experiment,
+    purge_experiment,
+    retry_experiment,
+    retry_run,
+)
 from service.operations.keys import SCOPES, adopt_key, authenticate, create_key, list_keys, revoke_key
 from service.operations.reaping import Lapsed, reap, tidy
+from service.operations.shipping import (
+    claim_shipping,
+    doubt_shipped,
+    finish,
+    finish_many,
+    forget_stranded,
+    give_back_shipping,
+    kept,
+    refused_by_mlflow,
+    shipped,
+    shipped_experiment,
+    shipped_many,
+)
 from service.operations.submission import IdempotencyKey, add_runs, set_plan, submit
+from service.operations.workers import (
+    beat,
+    claim_request,
+    create_request,
+    due_requests,
+    finish_request,
+    get_certificate,
+    put_certificate,
+    renew_request,
+    retire,
+    workers,
+)
 
 __all__ = [
     "SCOPES",

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection
 
 from service.errors import Conflict, IllegalTransition, NotFound, StaleVersion
 from service.lifecycle import Edge, Experiment, Run, RunStatus
-from service.operations.holding import BACK, killed
+from service.operations.claims import BACK, killed
 from service.operations.submission import check_quota, note
 from service.store import experiment_rows, queries, run_rows
 from service.store.clock import db_now

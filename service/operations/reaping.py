@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from service.lifecycle import Edge, RunStatus, after_loss, check_transition
-from service.operations.holding import BACK, MAX_LOSSES, killed
+from service.operations.claims import BACK, MAX_LOSSES, killed
 from service.store import experiment_rows, other_rows, run_rows
 from service.store.engine import Store
 

@@ -25,8 +25,8 @@ from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.ui import WebDriverWait
 
+from service.embedded.ports import free_port
 from service.lifecycle import ENDED_STAGES
-from service.ports import free_port
 
 SPEC = """
 name: activations-on-digits
@@ -85,7 +85,7 @@ class Stack:
             self._reach(Path(STANDING))
             self.id = os.environ["GRADUS_TEST_EXPERIMENT"]
             return
-        command = [sys.executable, "-m", "service.local", "--home", str(home), "--workers", "2"]
+        command = [sys.executable, "-m", "service.embedded.stack", "--home", str(home), "--workers", "2"]
         command += ["--port", "0", "--mlflow-port", "0"]
         self.log = home / "up.log"
         with self.log.open("wb") as log:

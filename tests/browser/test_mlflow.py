@@ -12,7 +12,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.expected_conditions import frame_to_be_available_and_switch_to_it
 
-from service.mlflow_pages import MlflowPages
+from service.tracking.urls import MlflowPages
 
 
 def body(browser):

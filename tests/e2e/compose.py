@@ -20,7 +20,7 @@ from pathlib import Path
 
 import httpx
 
-from service.ports import free_port
+from service.embedded.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "gradus-e2e"

@@ -59,7 +59,7 @@ class Embedded:
 
     def __init__(self, home: Path, **environment: str) -> None:
         self.home = home
-        command = [sys.executable, "-m", "service.local", "--home", str(home), "--workers", "2"]
+        command = [sys.executable, "-m", "service.embedded.stack", "--home", str(home), "--workers", "2"]
         command += ["--port", "0", "--mlflow-port", "0"]
         with (home / "up.log").open("wb") as log:
             environment = {**os.environ, **QUICK_SETTINGS, **environment}

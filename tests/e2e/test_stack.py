@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.cli.client import parse_events
+from gradus.client import parse_events
 
 
 def test_submitted_runs_finish_in_the_api_and_in_mlflow_alike(service: Any, small: Any) -> None:

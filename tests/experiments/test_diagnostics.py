@@ -6,9 +6,9 @@ import pytest
 
 from experiments.datasets import Source
 from experiments.diagnostics import PROBE_LOSS, diagnose
+from experiments.engine.training import train
 from experiments.recording import MemoryRecorder
 from experiments.spec import ExperimentSpec
-from experiments.training import train
 
 SICK = {
     "vanishing_gradient": {"model": {"hidden": [8] * 8, "activation": "sigmoid"}},

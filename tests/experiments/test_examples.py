@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from experiments.comparing.questions import question_of
-from experiments.comparing.standing import progress
+from experiments.comparing.design import question_of
+from experiments.comparing.progress import progress
 from experiments.datasets import Source
-from experiments.engine import programs
+from experiments.engine import cache
+from experiments.engine.training import Outcome
+from experiments.engine.training import train as train_tile
 from experiments.errors import SpecError
-from experiments.grammar.documents import parse_yaml
 from experiments.recording import MemoryRecorder
-from experiments.spec import ExperimentSpec, Point
-from experiments.training import Outcome
-from experiments.training import train as train_tile
+from experiments.runs import Point
+from experiments.spec import ExperimentSpec
+from experiments.spec.documents import parse_yaml
 
 FOLDER = Path(__file__).parents[2] / "examples"
 EXAMPLES = sorted(FOLDER.glob("*.yaml"))
@@ -103,7 +104,7 @@ def train() -> Iterator[Train]:
         return train_tile([p.spec for p in chosen], MemoryRecorder(), lambda lane: None, source=SOURCE)
 
     yield of
-    programs.forget()
+    cache.forget()
 
 
 HEAVY = {"mnist-cnn", "mnist-cnn-pattern", "nielsen-784-30-10", "large-image-conv"}

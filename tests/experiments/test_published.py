@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from experiments import models
 from experiments.datasets import Source
-from experiments.grammar.documents import parse_yaml
+from experiments.engine import models
+from experiments.engine.training import Outcome, train
 from experiments.recording import MemoryRecorder
 from experiments.spec import ExperimentSpec
-from experiments.training import Outcome, train
+from experiments.spec.documents import parse_yaml
 
 FOLDER = Path(__file__).parents[2] / "examples"
 DATA_DIR = os.environ.get("GRADUS_DATA_DIR")

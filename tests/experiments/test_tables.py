@@ -14,10 +14,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from experiments.activations import ACTIVATIONS, Activation
 from experiments.catalog import catalog
+from experiments.engine.models import FUNCTIONS
 from experiments.initializers import INITIALIZERS, REGULARIZERS
 from experiments.layers import LAYERS
 from experiments.losses import LOSSES
-from experiments.models import FUNCTIONS
 from experiments.optimizers import OPTIMIZERS, REFUSED_FIELDS, OptimizerSpec
 from experiments.schedules import SCHEDULES
 

@@ -9,7 +9,8 @@ import pytest
 
 from experiments.errors import SpecError
 from experiments.layers.windows import slide
-from experiments.spec import ExperimentSpec, RunSpec
+from experiments.runs import RunSpec
+from experiments.spec import ExperimentSpec
 from experiments.theory import expected_initial_loss
 
 

@@ -11,17 +11,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiments.datasets import DataShape, Source
-from experiments.engine.pooling import StochasticPool2D
+from experiments.engine.training import train
 from experiments.errors import SpecError
-from experiments.grammar.networks import ModelChoice
-from experiments.grammar.resolve import resolve
+from experiments.keras_ext.pooling import StochasticPool2D
 from experiments.layers import Layer
 from experiments.layers.base import DataFormat
 from experiments.losses import CategoricalCrossentropy
+from experiments.networks import ModelChoice
 from experiments.recording import MemoryRecorder
 from experiments.spec import ExperimentSpec
+from experiments.spec.resolve import resolve
 from experiments.theory import plan
-from experiments.training import train
 
 Architecture = tuple[list[dict[str, Any]], tuple[int, int, int], DataFormat]
 OURS: dict[str, Any] = {"StochasticPool2D": StochasticPool2D}

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments.grammar.documents import parse_yaml
 from experiments.spec import ExperimentSpec
-from service.cli.main import app
+from experiments.spec.documents import parse_yaml
+from gradus.cli.main import app
 from workers.gradcheck import main
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from experiments.engine.pooling import StochasticPool2D
+from experiments.keras_ext.pooling import StochasticPool2D
 from experiments.layers import LAYERS
 
 IMAGE = [[1, 1, 1, 0, 0], [0, 1, 1, 1, 0], [0, 0, 1, 1, 1], [0, 0, 1, 1, 0], [0, 1, 1, 0, 0]]

@@ -77,7 +77,7 @@ class Stack:
         self.process = None
 
     def up(self):
-        command = [sys.executable, "-m", "service.local", "--workers", str(self.workers)]
+        command = [sys.executable, "-m", "service.embedded.stack", "--workers", str(self.workers)]
         command += ["--port", "0", "--mlflow-port", "0", "--home", str(self.home)]
         (self.home / "spool").mkdir(parents=True, exist_ok=True)
         if self.spool_size:
@@ -159,7 +159,7 @@ class Stack:
             except (psutil.NoSuchProcess, AttributeError):
                 continue
             line = " ".join(command)
-            if "service.guard" in line or "service.guard" not in owner:
+            if "service.embedded.process_guard" in line or "service.embedded.process_guard" not in owner:
                 continue
             if (name in marks and marks[name] in line) or f"--hostname {name}@" in line:
                 return one

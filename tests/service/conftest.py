@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,15 +21,22 @@ from sqlalchemy import create_engine, make_url, text
 
 from experiments.spec import ExperimentSpec
 from service import operations
+from service.embedded.ports import free_port
 from service.lifecycle import MetricPoint
-from service.mlflow_cards import TrackingUnavailable
-from service.ports import free_port
-from service.shipping import Shipper
-from service.spool import Spool
+from service.report.experiment_note import describe_experiment
+from service.settings import load_settings
 from service.store import Store, queries
 from service.store.migrate import upgrade
 from service.store.tables import metadata
-from service.tracking import Tracking
+from service.tracking.client import Tracking
+from service.tracking.records import TrackingUnavailable
+from service.tracking.shipper import Shipper
+from service.tracking.spool import Spool
+
+
+def describer(store, settings=None):
+    """What the shipper is handed in a process of ours."""
+    return partial(describe_experiment, store, settings or load_settings())
 
 
 class MlflowServer:
@@ -128,7 +136,14 @@ class World:
         self.shipper = self.new_shipper(url)
 
     def new_shipper(self, url):
-        return Shipper(self.store, self.spool, Tracking(url, timeout_s=5), settle=0.0, patience=0.0)
+        return Shipper(
+            self.store,
+            self.spool,
+            Tracking(url, timeout_s=5),
+            describer(self.store),
+            settle=0.0,
+            patience=0.0,
+        )
 
     def cut(self, method, **times):
         """From now on the answer of the shipper's first call of `method` is lost."""

@@ -9,7 +9,8 @@ import mlflow
 import pytest
 
 from experiments.spec import ExperimentSpec
-from service import operations, questions
+from service import operations
+from service.analysis import design
 from service.store import queries
 
 QUESTION = """
@@ -32,7 +33,7 @@ def accuracy(run) -> float:
 def answered(world, text: str) -> None:
     """Submit a question and give every run its result until it is over."""
     spec = ExperimentSpec.parse(text)
-    points, stage, plan = questions.initial_points(spec)
+    points, stage, plan = design.initial_points(spec)
     world.experiment = operations.submit(world.store, spec, points, stage=stage, plan=plan)
     moved = 1
     while moved:
@@ -41,7 +42,7 @@ def answered(world, text: str) -> None:
             world.record(run, 1, val_accuracy=accuracy(run), test_accuracy=accuracy(run))
             world.finish(run)
         world.ship()
-        moved = questions.advance(world.store)
+        moved = design.advance(world.store)
 
 
 def test_it_has_the_compared_runs_alone(world, mlflow_server):

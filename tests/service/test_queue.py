@@ -10,8 +10,8 @@ import pytest
 import redis
 from kombu import Queue
 
+from service.embedded.ports import free_port
 from service.errors import BrokerUnavailable
-from service.ports import free_port
 from service.queue import ANY, QUEUES, VISIBILITY_TIMEOUT, Sender, Tile, celery_app, configuration
 from service.settings import load_settings
 

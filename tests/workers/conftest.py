@@ -7,14 +7,14 @@ import pytest
 from experiments.spec import ExperimentSpec
 from service import operations
 from service.settings import load_settings
-from service.spool import Spool
 from service.store import Store, queries
 from service.store.migrate import upgrade
-from workers.child import Child
-from workers.execute import Tile
-from workers.holder import StoreHolder
-from workers.keeper import Keeper
-from workers.watchdog import Watchdog
+from service.tracking.spool import Spool
+from workers.process.child import Child
+from workers.process.watchdog import Watchdog
+from workers.training.execute import Tile
+from workers.training.holder import StoreHolder
+from workers.training.lease_keeper import Keeper
 
 LINEAR = {
     "name": "lines",

@@ -13,7 +13,7 @@ HEAVY = ("tensorflow", "keras", "matplotlib", "mlflow", "pandas")
 
 
 @pytest.mark.parametrize(
-    "module", ["workers.app", "workers.tasks", "workers.maintenance", "service.shipping"]
+    "module", ["workers.app", "workers.tasks", "workers.maintenance", "service.tracking.shipper"]
 )
 def test_loads_nothing_heavy(module):
     code = f"import sys, {module}; print([name for name in {HEAVY!r} if name in sys.modules])"

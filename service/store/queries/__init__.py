@@ -1,6 +1,15 @@
 """What is read. Functions named `read_…` take a connection and are parts of transactions; the others take the store."""
 
-from service.store.queries.due import (
+from service.store.queries.experiments import (
+    get_experiment,
+    list_experiments,
+    read_counts,
+    read_experiment,
+    resolve,
+)
+from service.store.queries.filters import Filters
+from service.store.queries.histories import events_after, metric_history, metric_values, metrics_after
+from service.store.queries.pending import (
     SHIP_ORDER,
     experiments_ended_before,
     experiments_to_keep,
@@ -11,24 +20,6 @@ from service.store.queries.due import (
     staged_experiments,
     to_ship,
 )
-from service.store.queries.experiments import (
-    get_experiment,
-    list_experiments,
-    read_counts,
-    read_experiment,
-    resolve,
-)
-from service.store.queries.filters import Filters
-from service.store.queries.fleet import (
-    ALIVE_SECONDS,
-    get_certificate,
-    get_request,
-    ping,
-    read_workers,
-    status_counts,
-    workers,
-)
-from service.store.queries.histories import events_after, metric_history, metric_values, metrics_after
 from service.store.queries.runs import (
     all_runs,
     explained,
@@ -37,6 +28,15 @@ from service.store.queries.runs import (
     list_runs,
     read_cancelled,
     read_runs,
+)
+from service.store.queries.workers import (
+    ALIVE_SECONDS,
+    get_certificate,
+    get_request,
+    ping,
+    read_workers,
+    status_counts,
+    workers,
 )
 
 __all__ = [

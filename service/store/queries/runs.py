@@ -14,7 +14,7 @@ from service.store.engine import Store
 from service.store.queries.cursors import whole_number
 from service.store.queries.experiments import resolve
 from service.store.queries.filters import Filters, matching
-from service.store.queries.fleet import read_workers
+from service.store.queries.workers import read_workers
 from service.store.tables import runs
 
 CHUNK = 1000

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from experiments.comparing.design import Result
 from experiments.comparing.effects import judge_pair, pair
 from experiments.comparing.held_out import leave_one_out
-from experiments.comparing.questions import Result
 from experiments.comparing.tuning import TuneAxis
 
 RATES = TuneAxis("learning_rate", (0.01, 0.1), "log")

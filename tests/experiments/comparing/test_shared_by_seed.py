@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from experiments.engine.randomness import data_order
-from experiments.models import build
+from experiments.engine.models import build
+from experiments.randomness import data_order
 from experiments.spec import ExperimentSpec
 
 

@@ -9,14 +9,13 @@ import keras
 import numpy as np
 import pytest
 
-from experiments import models
 from experiments.datasets import Source
-from experiments.engine import programs
-from experiments.engine.randomness import data_order
+from experiments.engine import cache, models
+from experiments.engine.training import Outcome, train
+from experiments.randomness import data_order
 from experiments.recording import MemoryRecorder
 from experiments.runs import RunSpec
 from experiments.spec import ExperimentSpec
-from experiments.training import Outcome, train
 
 BASE = {
     "name": "engine",
@@ -33,7 +32,7 @@ BASE = {
 def _forget() -> Iterator[None]:
     """No module keeps another's programs."""
     yield
-    programs.forget()
+    cache.forget()
 
 
 def _compute_in(dtype: str) -> None:

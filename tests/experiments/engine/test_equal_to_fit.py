@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments import models
 from experiments.activations import ACTIVATIONS
 from experiments.datasets import Source
-from experiments.engine.randomness import data_order
+from experiments.engine import models
 from experiments.losses import LOSSES
 from experiments.optimizers import OPTIMIZERS
+from experiments.randomness import data_order
 from experiments.schedules import SCHEDULES
 
 WITHIN = 1e-9

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from experiments import models
-from experiments.engine import functions, noise, pooling
-from experiments.engine.randomness import data_order, mix, noise_seed, weight_seed
+from experiments.engine import models
+from experiments.keras_ext import functions, noise, pooling
+from experiments.randomness import data_order, mix, noise_seed, weight_seed
 
 WORDS = np.asarray([123456789, 7], np.uint32)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
+from gradus.client import parse_events
 from service import operations
-from service.cli.client import parse_events
 from service.store import queries
 
 

@@ -9,7 +9,7 @@ import pytest
 from experiments import errors as domain
 from experiments.errors import GradusError
 from service import errors
-from service.api import problems, refusals
+from service.http import problems, refusals
 
 
 def kinds(module):

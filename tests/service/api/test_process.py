@@ -13,7 +13,7 @@ import httpx
 import psutil
 
 from service import operations
-from service.ports import free_port
+from service.embedded.ports import free_port
 from service.store import Store
 from service.store.migrate import upgrade
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gradus.client import parse_events
 from service import operations
-from service.cli.client import parse_events
-from service.ports import free_port
+from service.embedded.ports import free_port
 from service.store import Store
 from service.store.migrate import upgrade
 

@@ -12,7 +12,7 @@ from service import operations as ops
 from service.lifecycle import Worker
 from service.planner import dispatch
 from service.store import queries
-from service.store.figures import figures
+from service.store.metrics_snapshot import figures
 
 GROWING = "runs|requests|metrics|events"
 WHOLE = {

@@ -1,0 +1,176 @@
+"""RunSpec -> keras.Model, its loss and its optimizer; initial weights from (seed, layer) alone."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from keras.src.initializers.random_initializers import RandomInitializer
+
+from experiments.activations import ACTIVATIONS
+from experiments.datasets import Data
+from experiments.keras_ext import functions, noise, pooling
+from experiments.layers import Layer, Recurrent
+from experiments.losses import Loss
+from experiments.randomness import noise_seed, weight_seed
+from experiments.runs import RunSpec
+
+Array = npt.NDArray[Any]
+OURS: dict[str, type[keras.layers.Layer]] = {
+    "Dropout": noise.Dropout,
+    "StochasticPool2D": pooling.StochasticPool2D,
+}
+"""Layers that stand for Keras' own, or that Keras lacks."""
+FUNCTIONS: dict[str, Callable[[Any], Any]] = {"step": functions.step, "sparsemax": functions.sparsemax}
+"""Activations that Keras lacks or gets wrong."""
+LOSSES: dict[str, type[keras.losses.Loss]] = {
+    "half_squared_error": functions.HalfSquaredError,
+    "hinge": functions.Hinge,
+    "squared_hinge": functions.SquaredHinge,
+}
+"""Losses that stand for Keras' own, or that Keras lacks."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How one weight of a model is initialised: call `initializer(shape, dtype)` after seeding its parts."""
+
+    variable: keras.Variable
+    initializer: Callable[..., Any]
+    parts: tuple[tuple[RandomInitializer, int, int], ...]
+    """(random initialiser, index of its layer, hash of its attribute's name)."""
+
+
+def build(spec: RunSpec, *, seed: int | None = None, dtype: str | None = None) -> keras.Model:
+    """The network of `spec`, with the initial weights of `seed` (default: the spec's own).
+
+    dtype: of weights and arithmetic, Keras' floatx unless given. Layer i is called `<i>-<type>`.
+    """
+    model, draws = drawn(spec, dtype)
+    for draw, value in zip(draws, initial_weights(draws, spec.seed if seed is None else seed), strict=True):
+        draw.variable.assign(value)
+    return model
+
+
+def drawn(spec: RunSpec, dtype: str | None = None) -> tuple[keras.Model, list[Draw]]:
+    """The network and how each of its weights is drawn, in the order of `model.variables`."""
+    shape = spec.data_shape.formatted(spec.model.data_format)
+    layers = [
+        layer(entry, f"{index}-{entry.type}", spec.model.data_format, dtype)
+        for index, entry in enumerate(spec.model.layers)
+    ]
+    draws: list[Draw] = []
+    for index, one in enumerate(layers):
+        _watch(one, index, draws)
+    model = keras.Sequential(
+        [keras.Input(shape, dtype=dtype or keras.config.floatx()), *layers], name="network"
+    )
+    for one in layers:
+        for part in one._flatten_layers():
+            vars(part).pop("add_weight", None)
+    order = {id(draw.variable): draw for draw in draws}
+    return model, [order.get(id(variable)) or _zeros(variable) for variable in model.variables]
+
+
+def count_parameters(model: keras.Model) -> int:
+    """Weights of a built network, trainable or not. Whole numbers are none: they are the state of a generator."""
+    return sum(int(np.prod(one.shape)) for one in model.weights if keras.backend.is_float_dtype(one.dtype))
+
+
+def layer(entry: Layer, name: str, data_format: Any, dtype: str | None = None) -> keras.layers.Layer:
+    """One entry of the table as a Keras layer."""
+    values = entry.arguments(data_format)
+    for field in ("activation", "recurrent_activation"):
+        if field in values:
+            values[field] = activation(str(values[field]))
+    if isinstance(entry, Recurrent):
+        values["unroll"] = (
+            True  # the list of outputs that a loop over the steps fills cannot be mapped over lanes
+        )
+    known = OURS.get(entry.keras_name)
+    cls = known if known is not None else getattr(keras.layers, entry.keras_name)
+    return cls(**values, name=name, dtype=dtype)
+
+
+def activation(name: str) -> Callable[[Any], Any]:
+    """The function of an entry of the activation table."""
+    keras_name = ACTIVATIONS[name].keras_name
+    return FUNCTIONS[name] if keras_name is None else keras.activations.get(keras_name)
+
+
+def loss(entry: Loss, dtype: str | None = None) -> keras.losses.Loss:
+    """The loss as Keras computes it: the mean over the batch."""
+    cls = LOSSES.get(entry.name) or getattr(keras.losses, str(entry.keras_name))
+    return cls(**entry.arguments(), dtype=dtype)
+
+
+def initial_weights(draws: list[Draw], seed: int) -> list[Array]:
+    """The values of all weights for a run's seed, in the order of `draws`.
+
+    Layer i of two runs of one seed gets the same numbers wherever shape and initialiser agree.
+    """
+    values = []
+    for draw in draws:
+        for initializer, index, attribute in draw.parts:
+            noisy = isinstance(initializer, noise.Words)
+            initializer.seed = noise_seed(seed, index) if noisy else weight_seed(seed, index, attribute)
+        shape, dtype = draw.variable.shape, draw.variable.dtype
+        values.append(np.asarray(keras.ops.convert_to_numpy(draw.initializer(shape, dtype=dtype))))
+    return values
+
+
+def _zeros(variable: keras.Variable) -> Draw:
+    """A weight that no initialiser draws: the state of a generator that recurrent cells keep and nothing
+    uses."""
+    return Draw(variable, keras.initializers.Zeros(), ())
+
+
+def _watch(one: keras.layers.Layer, index: int, draws: list[Draw]) -> None:
+    """Note every weight that the layer (or its recurrent cell) creates while it is built."""
+    for part in one._flatten_layers():
+        parts = tuple(
+            (value, index, zlib.crc32(name.encode()))
+            for name, value in sorted(vars(part).items())
+            if isinstance(value, RandomInitializer)
+        )
+        original = part.add_weight
+
+        def add_weight(*args: Any, _original: Any = original, _parts: Any = parts, **kwargs: Any) -> Any:
+            variable = _original(*args, **kwargs)
+            chosen = keras.initializers.get(kwargs.get("initializer", "zeros"))
+            draws.append(Draw(variable, chosen, _parts))
+            return variable
+
+        object.__setattr__(part, "add_weight", add_weight)
+
+
+def targets(spec: RunSpec, y: Array) -> Array:
+    """The targets as the loss takes them: class numbers, one row of 0 and 1 per sample, or values.
+
+    y: (samples,) class numbers or (samples, k) values -> (samples,) int32, or (samples, units) floatx
+    """
+    floatx = keras.config.floatx()
+    if spec.encoding == "integer":
+        return y.astype(np.int32)
+    if spec.encoding == "one_hot":
+        return np.eye(spec.data_shape.classes, dtype=floatx)[y]
+    return y.astype(floatx).reshape(len(y), -1)
+
+
+def inputs(spec: RunSpec, x: Array) -> Array:
+    return np.ascontiguousarray(x, dtype=keras.config.floatx())
+
+
+def arrays(spec: RunSpec, data: Data) -> dict[str, tuple[Array, Array]]:
+    """Inputs and targets of the parts that have samples: `train`, `val`, `test`."""
+    parts = {
+        "train": (data.x_train, data.y_train),
+        "val": (data.x_validation, data.y_validation),
+        "test": (data.x_test, data.y_test),
+    }
+    return {name: (inputs(spec, x), targets(spec, y)) for name, (x, y) in parts.items() if len(x)}

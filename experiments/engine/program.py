@@ -1,0 +1,236 @@
+"""The engine: the runs of one program, compiled and trained together.
+
+A lane is one run: its own weights, optimizer state, learning rate and other numeric settings, seeds. A
+program is compiled for one layout (engine/layouts.py). A run alone is a program of width 1, without a lane
+axis, through the same code; so is every network with a layer that cannot be mapped over lanes (convolutions).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+
+from experiments.engine import backend, models, states
+from experiments.engine.backend import Tensor
+from experiments.engine.evaluation import Evaluation, right
+from experiments.engine.lane_axis import LaneAxis
+from experiments.engine.lane_optimizer import LaneOptimizer
+from experiments.engine.layouts import Layout
+from experiments.engine.states import Array, Batches, LaneState, State
+from experiments.engine.weights_file import Template, template
+from experiments.runs import RunSpec
+
+
+class Program:
+    """One compiled program and the Keras model it was made of."""
+
+    def __init__(self, spec: RunSpec, layout: Layout, device: str) -> None:
+        self.spec, self.layout, self.device = spec, layout, device
+        self.axis = LaneAxis(layout)
+        self.floatx = keras.config.floatx()
+        self.fused = device != "cpu" or spec.max_width() > 1
+        with backend.on(device):
+            self.model, self.draws = models.drawn(spec)
+            self._trainable = [_index(self.model.variables, v) for v in self.model.trainable_variables]
+            self._frozen = [_index(self.model.variables, v) for v in self.model.non_trainable_variables]
+            self.loss = models.loss(spec.loss)
+            self.optimizer = LaneOptimizer(spec, self.model)
+        evaluation = Evaluation(spec, self.axis, self.model, self.loss)
+        self._train = backend.compiled(self._train_steps, fused=self.fused)
+        self._evaluate = backend.compiled(evaluation.run, fused=self.fused)
+        update = self.optimizer.updated
+        self._update = update if self.fused else backend.compiled(update, fused=True)
+        self._seen: set[Any] = set()
+        self._template: Template | None = None
+        self.compile_seconds = 0.0
+        self.instruments: dict[str, Any] = {}
+        """What else was compiled for this program and is freed with it (the probe of diagnostics)."""
+
+    # ------------------------------------------------------------------ state
+
+    def initial(self, specs: Sequence[RunSpec]) -> list[LaneState]:
+        """The lanes of `specs` before their first update."""
+        drawn: dict[int, list[Array]] = {}
+        lanes = []
+        for spec in specs:
+            if spec.seed not in drawn:
+                drawn[spec.seed] = models.initial_weights(self.draws, spec.seed)
+            values = drawn[spec.seed]
+            weights, frozen = ([values[i] for i in part] for part in (self._trainable, self._frozen))
+            lanes.append(LaneState(weights, frozen, self.optimizer.initial(weights, spec), 0.0, 0))
+        return lanes
+
+    def stack(self, lanes: Mapping[int, LaneState]) -> State:
+        """place -> lane. Places without a lane get a copy of some lane, to be masked."""
+        some = next(iter(lanes.values()))
+        rows = [lanes.get(place, some) for place in range(self.layout.width)]
+        carry = self.axis.carry
+        with backend.on(self.device):
+            weights, frozen, optimizer = (
+                [carry(column) for column in zip(*(getattr(row, part) for row in rows), strict=True)]
+                for part in ("weights", "frozen", "optimizer")
+            )
+            loss = carry([np.asarray(row.loss, self.floatx) for row in rows])
+            return State(
+                weights, frozen, optimizer, loss, carry([np.asarray(row.hits, "int32") for row in rows])
+            )
+
+    def lanes(self, state: State, places: Sequence[int]) -> list[LaneState]:
+        """Some lanes of the state, on the host."""
+        weights, frozen, optimizer = ([backend.array(value) for value in part] for part in state.parts()[:3])
+        loss, hits = backend.array(state.loss), backend.array(state.hits)
+        part = self.axis.slice
+        return [
+            LaneState(
+                weights=[part(value, place) for value in weights],
+                frozen=[part(value, place) for value in frozen],
+                optimizer=[part(value, place) for value in optimizer],
+                loss=float(part(loss, place)),
+                hits=int(part(hits, place)),
+            )
+            for place in places
+        ]
+
+    def settings(self, lanes: Mapping[int, RunSpec]) -> dict[str, Tensor]:
+        """The numeric optimizer settings that are no part of the program, per lane, float64."""
+        return {
+            name: self.axis.per_lane(
+                {place: float(getattr(spec.optimizer, name)) for place, spec in lanes.items()}, "float64"
+            )
+            for name in self.optimizer.numbers
+        }
+
+    # --------------------------------------------------------------- training
+
+    def batches(self, orders: Array) -> list[Batches]:
+        """An epoch's updates. orders: (groups, samples) int32, the order in which each group reads its data."""
+        with backend.on(self.device):
+            size = self.spec.training.batch_size
+            return states.batches(orders, size, fill=_independent(self.spec), floatx=self.floatx)
+
+    def train(
+        self, state: State, numbers: Mapping[str, Tensor], active: Tensor, batches: Batches, start: int,
+        stop: int, data: tuple[Tensor, Tensor],
+    ) -> State:  # fmt: skip
+        """Updates start..stop-1 of `batches` for the active lanes.
+
+        numbers: see `settings`; active: bool per lane
+        """
+
+        def run(start: int, stop: int) -> State:
+            span = backend.tensor(start), backend.tensor(stop)
+            rows = batches.rows, batches.shares
+            new = State(*self._train(state.parts(), dict(numbers), active, rows, *span, data))
+            backend.array(new.hits)  # waits for the device
+            return new
+
+        with backend.on(self.device):
+            self._timed(("train", tuple(batches.rows.shape)), lambda: run(start, start))
+            return run(start, stop)
+
+    def evaluate(
+        self, state: State, data: Mapping[str, tuple[Tensor, Tensor]]
+    ) -> dict[str, tuple[Array, Array]]:
+        """Per part of the data: (mean loss, samples classified rightly), each (width,), in inference mode."""
+
+        def run() -> dict[str, tuple[Array, Array]]:
+            results = self._evaluate(state.weights, state.frozen, dict(data))
+            return {
+                name: (backend.array(loss), backend.array(hits)) for name, (loss, hits) in results.items()
+            }
+
+        key, found = ("evaluate", *sorted(data)), {}
+        with backend.on(self.device):
+            if key in self._seen:
+                return run()
+            self._timed(key, lambda: found.update(run()))
+            return found
+
+    def _timed(self, key: Any, compile_it: Callable[[], object]) -> None:
+        """Compile at the first call with these shapes, on the clock of `compile_seconds`."""
+        if key not in self._seen:
+            began = time.perf_counter()
+            compile_it()
+            self.compile_seconds += time.perf_counter() - began
+            self._seen.add(key)
+
+    # ---------------------------------------------------------------- results
+
+    def architecture(self) -> bytes:
+        """The network as Keras' JSON."""
+        return str(self.model.to_json()).encode()
+
+    def weights_file(self, lane: LaneState) -> bytes:
+        """A lane's weights as a Keras `.weights.h5` file."""
+        if self._template is None:
+            self._template = template(self.model)
+        values: list[Array] = [np.empty(0)] * len(self.draws)
+        for index, value in zip(
+            [*self._trainable, *self._frozen], [*lane.weights, *lane.frozen], strict=True
+        ):
+            values[index] = value
+        return self._template.filled(values)
+
+    # ------------------------------------------------------- inside the graph
+
+    def gradients(
+        self, weights: list[Tensor], frozen: list[Tensor], x: Tensor, y: Tensor, share: Tensor | None = None
+    ) -> Any:
+        """((loss, (outputs, frozen)), gradients) of one lane's batch in training mode, penalties included."""
+
+        def objective(at: list[Tensor]) -> tuple[Tensor, Any]:
+            outputs, after, penalties = self.model.stateless_call(
+                at, frozen, x, training=True, return_losses=True
+            )
+            return sum(penalties, self.loss(y, outputs, sample_weight=share)), (outputs, after)
+
+        return backend.value_and_gradients(objective, weights)
+
+    def _train_steps(
+        self, parts: Any, numbers: dict[str, Tensor], active: Tensor, batches: tuple[Tensor, Tensor | None],
+        start: Tensor, stop: Tensor, data: tuple[Tensor, Tensor],
+    ) -> Any:  # fmt: skip
+        (x, y), (rows, shares), axis = data, batches, self.axis
+
+        def body(i: Tensor, carry: Any) -> Any:
+            weights, frozen, optimizer, loss, hits = carry
+            index = backend.take(rows, i, axis=1)  # (groups, batch)
+            share = None if shares is None else backend.take(shares, i)  # (batch,)
+            weights, frozen, optimizer, mean, hit = axis.mapped(
+                partial(self._step, share=share),
+                (axis.inward(weights), axis.inward(frozen), axis.inward(optimizer), numbers),
+                (backend.take(x, index), backend.take(y, index)),
+            )
+            size = index.shape[1] if share is None else keras.ops.sum(keras.ops.cast(share > 0, self.floatx))
+            carry = axis.outward(weights), axis.outward(frozen), axis.outward(optimizer)
+            return *carry, loss + mean * size, hits + hit
+
+        result = backend.loop(start, stop, body, tuple(parts))
+        return backend.map_tree(partial(axis.kept, active), result, tuple(parts))
+
+    def _step(
+        self, weights: list[Tensor], frozen: list[Tensor], state: list[Tensor], numbers: dict[str, Tensor],
+        x: Tensor, y: Tensor, *, share: Tensor | None,
+    ) -> Any:  # fmt: skip
+        """One update of one lane: (weights, frozen, optimizer state, mean loss, samples classified rightly).
+
+        share: of each sample in the mean loss, 1 in a full batch; None: all equal
+        """
+        (loss, (outputs, frozen)), gradients = self.gradients(weights, frozen, x, y, share)
+        weights, state = self._update(state, gradients, weights, numbers)
+        return weights, frozen, state, loss, right(self.spec, y, outputs, share)
+
+
+def _independent(spec: RunSpec) -> bool:
+    """True where a sample of a batch does not touch the others, but in the mean of the losses."""
+    touching = (layer.coupled or getattr(layer, "activity_regularizer", None) for layer in spec.model.layers)
+    return not spec.loss.coupled and not any(touching)
+
+
+def _index(variables: Sequence[keras.Variable], wanted: keras.Variable) -> int:
+    return next(i for i, variable in enumerate(variables) if variable is wanted)

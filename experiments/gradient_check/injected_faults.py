@@ -1,0 +1,221 @@
+"""Faults put into a gradient on purpose, to see whether the check catches them.
+
+Each leaves the loss untouched and makes only the gradient wrong: either the finished arrays are spoilt, or a layer
+is given a wrong backward pass, y = stop(right) + (wrong − stop(wrong)), whose value is `right` to the last bit and
+whose slope is that of `wrong`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from experiments.errors import GradusError
+from experiments.gradient_check.certificates import Part
+from experiments.gradient_check.objective import Array, Objective
+from experiments.layers.base import pair
+
+Spoil = Callable[[Part, list[Array]], list[Array]]
+
+
+class FaultError(GradusError):
+    """A fault that cannot be injected: unknown, or the network has no place for it."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`inject` changes the objective's layers or gives a function that spoils the gradients of a part.
+
+    It returns None and has done nothing where the network has no place for the fault.
+    """
+
+    sentence: str
+    inject: Callable[[Objective], Spoil | None]
+
+
+def inject(name: str, objective: Objective) -> Spoil:
+    """Put a fault into an objective that was not evaluated yet. Raises FaultError."""
+    if name not in FAULTS:
+        raise FaultError(f"no fault is called {name!r}; there are {', '.join(FAULTS)}")
+    spoil = FAULTS[name].inject(objective)
+    if spoil is None:
+        raise FaultError(f"{name}: {FAULTS[name].sentence}; this network has no place for it")
+    return spoil
+
+
+def places(objective: Objective) -> list[str]:
+    """The faults that this network has a place for. The objective cannot be used afterwards."""
+    return [name for name, fault in FAULTS.items() if fault.inject(objective) is not None]
+
+
+def _unspoilt(part: Part, gradients: list[Array]) -> list[Array]:
+    return gradients
+
+
+def _pretend(right: Any, wrong: Any) -> Any:
+    return tf.stop_gradient(right) + (wrong - tf.stop_gradient(wrong))
+
+
+def _kernels(objective: Objective) -> list[int]:
+    return [i for i, v in enumerate(objective.variables) if "kernel" in v.name]
+
+
+def _at(place: int, change: Callable[[Array], Array]) -> Spoil:
+    return lambda part, gradients: [
+        change(g) if i == place and part == "loss" else g for i, g in enumerate(gradients)
+    ]
+
+
+def _scale(objective: Objective) -> Spoil | None:
+    return _at(_kernels(objective)[0], lambda g: 1.01 * g) if _kernels(objective) else None
+
+
+def _sign(objective: Objective) -> Spoil | None:
+    return _at(_kernels(objective)[-1], lambda g: -g) if _kernels(objective) else None
+
+
+def _drop_bias(objective: Objective) -> Spoil | None:
+    biases = {i for i, v in enumerate(objective.variables) if v.name == "bias"}
+    if not biases:
+        return None
+    return lambda part, gradients: [0 * g if i in biases else g for i, g in enumerate(gradients)]
+
+
+def _off_by_one(objective: Objective) -> Spoil | None:
+    wide = [i for i in _kernels(objective) if objective.variables[i].shape[-1] > 1]
+    return _at(wide[0], lambda g: np.roll(g, 1, axis=-1)) if wide else None
+
+
+def _batch_sum(objective: Objective) -> Spoil | None:
+    n = int(objective.x.shape[0])
+    return (lambda part, gradients: [n * g if part == "loss" else g for g in gradients]) if n > 1 else None
+
+
+def _drop_penalty(objective: Objective) -> Spoil | None:
+    if not objective.has_penalty:
+        return None
+    return lambda part, gradients: [0 * g if part == "penalty" else g for g in gradients]
+
+
+def _transpose(objective: Objective) -> Spoil | None:
+    """δ W in place of δ Wᵀ on the way back through the last dense layer that has weights below it.
+
+    Where W is not square its numbers are laid out in Wᵀ's shape, as a reshape in place of a transpose does.
+    """
+    weighted = [layer for layer in objective.model.layers if layer.trainable_variables]
+    dense = [
+        layer
+        for layer in weighted[1:]
+        if isinstance(layer, keras.layers.Dense) and min(layer.kernel.shape) > 1
+    ]
+    if not dense:
+        return None
+    last = dense[-1]
+    right, activation = last.call, last.activation
+
+    def call(x: Any, *args: Any, **kwargs: Any) -> Any:
+        kernel = tf.stop_gradient(tf.convert_to_tensor(last.kernel))
+        wrong = tf.matmul(x, tf.reshape(kernel, kernel.shape[::-1]), transpose_b=True)
+        extra = wrong - tf.stop_gradient(wrong)  # 0; what comes back through it is δ W
+        object.__setattr__(last, "activation", lambda z: activation(z + extra))
+        return right(tf.stop_gradient(x), *args, **kwargs)
+
+    object.__setattr__(last, "call", call)
+    return _unspoilt
+
+
+def _stop_gradient(objective: Objective) -> Spoil | None:
+    weighted = [layer for layer in objective.model.layers if layer.trainable_variables]
+    if len(weighted) < 2:
+        return _at(_kernels(objective)[0], lambda g: 0 * g) if _kernels(objective) else None
+    last, right = weighted[-1], weighted[-1].call
+    object.__setattr__(last, "call", lambda x, *args, **kwargs: right(tf.stop_gradient(x), *args, **kwargs))
+    return _unspoilt
+
+
+def _slope(objective: Objective) -> Spoil | None:
+    """φ′ forgotten, as if it were 1, in the first layer whose activation is not linear."""
+    for entry, layer in zip(objective.spec.model.layers, objective.model.layers, strict=True):
+        holder = getattr(layer, "cell", layer)
+        if getattr(entry, "activation", "linear") != "linear":
+            right = holder.activation
+            object.__setattr__(holder, "activation", lambda z, right=right: _pretend(right(z), z))
+            return _unspoilt
+    return None
+
+
+def _pool_mean(objective: Objective) -> Spoil | None:
+    """A mean where a sum belongs: max pooling spreads δ over its window, average pooling gives δ to each."""
+    for layer in objective.model.layers:
+        if isinstance(layer, keras.layers.MaxPooling2D | keras.layers.AveragePooling2D):
+            right, window = layer.call, pair(layer.pool_size)
+            factor = 1.0 if isinstance(layer, keras.layers.MaxPooling2D) else float(window[0] * window[1])
+
+            def call(x: Any, layer: Any = layer, right: Any = right, factor: float = factor) -> Any:
+                mean = keras.ops.average_pool(
+                    x, pair(layer.pool_size), pair(layer.strides), layer.padding, layer.data_format
+                )
+                return _pretend(right(x), factor * mean)
+
+            object.__setattr__(layer, "call", call)
+            return _unspoilt
+    return None
+
+
+def _stride(objective: Objective) -> Spoil | None:
+    """The backward pass walks with another stride than the forward pass (2 for 1, else 1)."""
+    for layer in objective.model.layers:
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.MaxPooling2D | keras.layers.AveragePooling2D):
+            right, stride = layer.call, pair(layer.strides)
+            axes = (1, 2) if layer.data_format == "channels_last" else (2, 3)
+
+            def call(
+                x: Any, layer: Any = layer, right: Any = right, stride: Any = stride, axes: Any = axes
+            ) -> Any:
+                value = right(x)
+                object.__setattr__(layer, "strides", (1, 1))
+                wrong = right(x)
+                object.__setattr__(layer, "strides", stride)
+                for axis, step in zip(axes, stride, strict=True):
+                    walked = np.arange(value.shape[axis]) * (2 if step == 1 else 1)
+                    wrong = tf.gather(wrong, np.minimum(walked, wrong.shape[axis] - 1), axis=axis)
+                return _pretend(value, wrong)
+
+            object.__setattr__(layer, "call", call)
+            return _unspoilt
+    return None
+
+
+def _truncate(objective: Objective) -> Spoil | None:
+    """Nothing is carried back through time: the state is taken as given at every step."""
+    for layer in objective.model.layers:
+        if isinstance(layer, keras.layers.RNN):
+            cell, right = layer.cell, layer.cell.call
+
+            def call(inputs: Any, states: Any, right: Any = right, **kwargs: Any) -> Any:
+                return right(inputs, tf.nest.map_structure(tf.stop_gradient, states), **kwargs)
+
+            object.__setattr__(cell, "call", call)
+            return _unspoilt
+    return None
+
+
+FAULTS: dict[str, Fault] = {
+    "scale": Fault("the gradient of the first kernel times 1.01", _scale),
+    "sign": Fault("the gradient of the last kernel times −1", _sign),
+    "drop-bias": Fault("the gradient of every bias is 0", _drop_bias),
+    "transpose": Fault("δ W in place of δ Wᵀ in the last dense layer", _transpose),
+    "off-by-one": Fault("the first kernel's gradient shifted by one unit", _off_by_one),
+    "batch-sum": Fault("the sum over the points in place of their mean", _batch_sum),
+    "slope": Fault("the slope of the first activation taken as 1", _slope),
+    "stop-gradient": Fault("nothing passes back through the last layer", _stop_gradient),
+    "pool-mean": Fault("mean for sum (or sum for mean) on the way back through a pool", _pool_mean),
+    "stride": Fault("a wrong stride on the way back through the first convolution or pool", _stride),
+    "truncate": Fault("nothing passes back through time in a recurrent layer", _truncate),
+    "drop-penalty": Fault("the regularisers' gradient is 0", _drop_penalty),
+}

@@ -1,0 +1,128 @@
+"""The model as a person chooses it (ModelChoice) and as it is built (ModelSpec)."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from experiments.activations import ACTIVATIONS, ActivationName
+from experiments.fields import Flag, Fraction, LongText, Strict
+from experiments.initializers import InitializerSpec, RegularizerSpec
+from experiments.layers import DataFormat, LayerSpec, Shape
+from experiments.layers.base import Units, times
+from experiments.layers.windows import Edge, Padding, Window
+
+MAX_LAYERS = 1000
+
+
+class ModelSpec(Strict):
+    """A network in full: every layer from the input's shape to the output, every activation and
+    initialiser named.
+    """
+
+    layers: tuple[LayerSpec, ...] = Field(min_length=1, max_length=MAX_LAYERS)
+    data_format: DataFormat = "channels_last"
+
+    @cached_property
+    def activations(self) -> tuple[str, ...]:
+        """The activations in order, the output's last; `linear` where a separate activation layer follows."""
+        return tuple(str(layer.activation) for layer in self.layers if hasattr(layer, "activation"))
+
+    @cached_property
+    def activation(self) -> str:
+        """That of the hidden layers: its name, `mixed`, or the output's where there is no hidden layer."""
+        hidden = {name for name in self.activations[:-1] if name != "linear"} or set(self.activations[:-1])
+        if not hidden:
+            return self.activations[-1] if self.activations else "linear"
+        return hidden.pop() if len(hidden) == 1 else "mixed"
+
+    @cached_property
+    def max_width(self) -> int:
+        """The most lanes that may train as one program: 1 where the vectorised map cannot take a layer."""
+        vectorizable = all(layer.lanes for layer in self.layers) and all(
+            ACTIVATIONS[name].vectorizable for name in self.activations
+        )
+        return 32 if vectorizable else 1
+
+    def architecture(self, shape: Shape) -> str:
+        """One line: `784-32-10`, `28x28x1-conv32(5x5)-maxpool-…-1024-10`."""
+        first = self.layers[0]
+        dense = first.type == "flatten"
+        size = 1
+        for number in shape:
+            size *= number
+        head = str(size) if dense or len(shape) == 1 else times(shape)
+        names = [layer.label for layer in (self.layers[1:] if dense else self.layers)]
+        return "-".join([head, *(name for name in names if name and name != "flatten")])
+
+
+PoolType = Literal["max_pool2d", "average_pool2d", "stochastic_pool2d"]
+
+
+class ConvBlock(Strict):
+    """What the CONV of a pattern are: one value for all, or a list consumed in order."""
+
+    filters: Units | tuple[Units, ...]
+    kernel_size: Edge | tuple[Window, ...] = 3
+    strides: Edge | tuple[Window, ...] = 1
+    padding: Padding = "same"
+
+
+class PoolBlock(Strict):
+    """What the POOL of a pattern are."""
+
+    type: PoolType = "max_pool2d"
+    pool_size: Edge | tuple[Window, ...] = 2
+    strides: Edge | tuple[Window, ...] | None = None
+    padding: Padding = "valid"
+
+
+class FcBlock(Strict):
+    """What the FC of a pattern are, but for the last, which is the output layer."""
+
+    units: Units | tuple[Units, ...] = ()
+
+
+class DropBlock(Strict):
+    rate: Fraction | tuple[Fraction, ...] = 0.5
+
+
+class PadBlock(Strict):
+    padding: Annotated[int, Field(strict=True, ge=0, le=4096)] = 1
+
+
+def _tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+class ModelChoice(Strict):
+    """`layers`, `hidden` or `pattern`: one of the three. The defaults hold for every layer that names
+    none.
+    """
+
+    activation: ActivationName | None = None
+    """Of every hidden layer that names none. Default: relu; recurrent layers tanh."""
+    kernel_initializer: InitializerSpec | None = None
+    """Default: Keras' (glorot_uniform). `auto`: the one that suits each layer's activation."""
+    bias_initializer: InitializerSpec | None = None
+    recurrent_initializer: InitializerSpec | None = None
+    kernel_regularizer: RegularizerSpec | None = None
+    bias_regularizer: RegularizerSpec | None = None
+    data_format: DataFormat = "channels_last"
+    layers: Annotated[tuple[LayerSpec, ...], Field(min_length=1, max_length=MAX_LAYERS)] | None = None
+    hidden: Annotated[tuple[Units, ...], Field(max_length=MAX_LAYERS), BeforeValidator(_tuple)] | None = None
+    pattern: LongText | None = None
+    optional: Flag = True
+    """Build the optional parts (`?`) of the pattern."""
+    conv: ConvBlock | None = None
+    pool: PoolBlock | None = None
+    fc: FcBlock | None = None
+    drop: DropBlock | None = None
+    pad: PadBlock | None = None
+
+
+FORMS = ("layers", "hidden", "pattern")
+"""The three ways to say which layers there are; setting one in a sweep displaces the others."""
+PATTERN_FIELDS = ("optional", "conv", "pool", "fc", "drop", "pad")

@@ -1,0 +1,57 @@
+"""The parts of a spec that are neither data, model, loss nor optimizer."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from experiments.fields import Count, CountOrZero, Positive, Strict
+
+
+class StopSpec(Strict):
+    """When to stop before the last epoch. Whatever is null does not stop anything."""
+
+    error: Positive | None = None
+    """Stop once the mean training loss of an epoch is at most this."""
+    train_errors: CountOrZero | None = None
+    """Stop once at most so many training samples are classified wrongly (regression: never)."""
+    patience: Count | None = None
+    """Stop after so many epochs without a better validation loss (training loss where nothing is set
+    aside).
+    """
+
+
+class TrainingSpec(Strict):
+    epochs: Count = 1
+    batch_size: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 32
+    stop: StopSpec = StopSpec()
+
+
+def _mode(value: object) -> object:
+    return {"mode": value} if isinstance(value, str) else value
+
+
+def _every(value: object) -> object:
+    return {"every": value} if isinstance(value, str) else value
+
+
+class GradientCheckSpec(Strict):
+    mode: Literal["off", "sampled", "full"] = "sampled"
+    step: Annotated[float, Field(strict=True, ge=1e-9, le=0.1)] = 1e-4
+    """h of the central difference (f(θ + h) - f(θ - h)) / 2h."""
+
+
+class DiagnosticsSpec(Strict):
+    every: Literal["off", "epoch"] = "epoch"
+
+
+class ArtifactsSpec(Strict):
+    plots: Literal["auto", "all", "none"] = "auto"
+    model: Literal["best", "all", "none"] = "best"
+
+
+GradientCheckField = Annotated[GradientCheckSpec, BeforeValidator(_mode)]
+DiagnosticsField = Annotated[DiagnosticsSpec, BeforeValidator(_every)]
+Device = Literal["auto", "cpu", "gpu"]
+Priority = Annotated[int, Field(strict=True, ge=-10, le=10)]

@@ -1,0 +1,132 @@
+"""What else differs between runs: every field of a RunSpec that decides its result, by path.
+
+A comparison over one factor may only claim what the factor did. So the runs of its levels are held side by
+side, field by field, without the fields that the factor itself sets, the seed, and whatever was tuned per
+level.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+from experiments.networks import FORMS, PATTERN_FIELDS
+from experiments.spec.sweeps import SHORT_NAMES, parse_path
+
+Path = tuple[str | int, ...]
+UNDECISIVE = frozenset({"seed", "gradient_check", "diagnostics", "artifacts", "device"})
+_FOLLOWS_LOSS = ("activation", "units")
+"""Fields of the output layer that follow the loss and the data set."""
+
+
+def flatten(value: object, path: Path = ()) -> Iterable[tuple[Path, str]]:
+    """Every leaf of plain data with its path; leaves as JSON text without quotes."""
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from flatten(inner, (*path, str(key)))
+    elif isinstance(value, list | tuple) and value:
+        for index, inner in enumerate(value):
+            yield from flatten(inner, (*path, index))
+    else:
+        yield path, value if isinstance(value, str) else json.dumps(value)
+
+
+def facets(run_spec: Mapping[str, Any], owned: Callable[[Path], bool]) -> dict[str, str]:
+    """The fields of a RunSpec (as JSON) that decide its result and that `owned` does not take out."""
+    decisive = {key: value for key, value in run_spec.items() if key not in UNDECISIVE}
+    return {write(path): text for path, text in flatten(decisive) if not owned(path)}
+
+
+def criterion(run_spec: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
+    """What a `loss` metric of this RunSpec (as JSON) measures: the loss with its settings, and the penalties that are
+    added to it, as Keras' `evaluate` does on any data; (field, value) each, whichever layers have it.
+    """
+    found = set()
+    for path, value in flatten(run_spec):
+        starts = (i for i, step in enumerate(path) if str(step).endswith("_regularizer"))
+        start = 0 if path[0] == "loss" else next(starts, None)
+        if start is not None and value != "null":
+            found.add((write(path[start:]), value))
+    return frozenset(found)
+
+
+def other_measure(metric: str, run_specs: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """What differs where the metric is not the same measure for all of these runs, in words: a lower loss is no
+    better one where the loss is another, or has another penalty in it. Empty for any other metric, and for no run.
+    """
+    every = {criterion(run_spec) for run_spec in run_specs} if metric.endswith("/loss") else set()
+    if not every:
+        return ()
+    fields = {path.partition(".")[0] for path, _ in frozenset.union(*every) - frozenset.intersection(*every)}
+    return (f"what {metric} measures ({', '.join(sorted(fields))})",) if fields else ()
+
+
+def factor_path(factor: str) -> Path | None:
+    """The field that a factor's short or full name stands for; None for `case` and for what is no field."""
+    if factor in SHORT_NAMES:
+        return SHORT_NAMES[factor]
+    return parse_path(factor) if "." in factor else None
+
+
+def owner(
+    factors: Collection[str], cases: Mapping[str, Mapping[str, object]] | None = None
+) -> Callable[[Path], bool]:
+    """A test for the fields that these factors set in a resolved RunSpec; `case` owns what the cases set."""
+    paths: set[Path] = set()
+    for factor in factors:
+        if factor == "case":
+            written = (name for fields in (cases or {}).values() for name in fields)
+            paths.update(factor_path(name) or (name,) for name in written)
+        else:
+            own = factor_path(factor)
+            if own is not None:
+                paths.add(own)
+    whole_model = any(path[:1] == ("model",) and _shapes_model(path) for path in paths)
+    defaults = {
+        str(path[1]) for path in paths if len(path) >= 2 and path[0] == "model" and not _shapes_model(path)
+    }
+    decides_output = any(path[0] in ("loss", "dataset") for path in paths)
+
+    def owns(path: Path) -> bool:
+        if any(path[: len(own)] == own or (path[-1:] == ("name",) and own == path[:-1]) for own in paths):
+            return True
+        if path[0] == "model":
+            field = path[3] if len(path) > 3 else path[-1]
+            return whole_model or field in defaults or (decides_output and field in _FOLLOWS_LOSS)
+        return decides_output and path[0] == "loss"
+
+    return owns
+
+
+def _shapes_model(path: Path) -> bool:
+    """Whether setting this path of the model decides which layers there are."""
+    if len(path) == 1:
+        return True
+    return path[1] in (*FORMS, *PATTERN_FIELDS) and not (path[1] == "layers" and len(path) > 3)
+
+
+def write(path: Path) -> str:
+    """`model.layers[0].units`."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else (f".{step}" if text else step)
+    return text
+
+
+_SHORT = re.compile(r"^(?:model\.layers\[\d+\]|model|training|optimizer)\.")
+
+
+def display(paths: Iterable[str]) -> list[str]:
+    """Names a person reads: `optimizer.name` as optimizer (its other settings follow it), layers without
+    number.
+    """
+    found = list(paths)
+    named = {path.removesuffix(".name") for path in found if path.endswith(".name")}
+    names: dict[str, None] = {}
+    for path in found:
+        holder = next((one for one in named if path == f"{one}.name" or path.startswith(one + ".")), None)
+        text = holder or path
+        names[_SHORT.sub("", text) or text] = None
+    return list(names)

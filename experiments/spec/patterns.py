@@ -1,0 +1,276 @@
+"""Architectures as pattern strings: `INPUT-[CONV*1-POOL]*2-FC*2-OUTPUT`.
+
+    pattern  = "INPUT" "-" sequence "-" "OUTPUT"
+    sequence = item { "-" item }            ("->" is read as "-")
+    item     = ( element | "[" sequence "]" ) { "*" count | "?" }
+    element  = CONV | POOL | FC | RELU | ACT | DROP | BN | LN | PAD | FLATTEN
+
+`*n` repeats, brackets nest, `?` marks what `model.optional: false` leaves out. The last FC is the output
+layer.
+Notation after CS231n, "Convolutional Networks: layer patterns".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from experiments.errors import SpecError
+from experiments.layers import (
+    LAYERS,
+    ActivationLayer,
+    BatchNormalization,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    LayerNormalization,
+    ZeroPadding2D,
+)
+from experiments.networks import MAX_LAYERS, ModelChoice
+
+PATH = "model.pattern"
+MAX_COUNT = 1000
+MAX_NESTING = 30
+_TOKEN = re.compile(r"\s*(?:(?P<word>[A-Za-z]+)|(?P<count>[0-9]+)|(?P<sign>->|[-\[\]()*?]))")
+
+
+@dataclass(frozen=True)
+class Token:
+    text: str
+    position: int
+    """Of its first character, counted from 1."""
+
+
+def elements(pattern: str, *, optional: bool = True) -> list[Token]:
+    """The elements in order, repetitions written out, INPUT and OUTPUT included. Raises SpecError with a
+    position.
+    """
+    reader = _Reader(_tokens(pattern), len(pattern) + 1, optional)
+    return reader.pattern()
+
+
+def _tokens(pattern: str) -> list[Token]:
+    tokens, at = [], 0
+    while at < len(pattern.rstrip()):
+        match = _TOKEN.match(pattern, at)
+        if match is None:
+            start = at + len(pattern[at:]) - len(pattern[at:].lstrip())
+            raise _refuse(
+                start + 1, f'"{pattern[start]}" is no part of the notation', "names, - * ? [ ] and counts"
+            )
+        group = str(match.lastgroup)
+        text = match.group(group)
+        tokens.append(Token("-" if text == "->" else text, match.start(group) + 1))
+        at = match.end()
+    return tokens
+
+
+def _refuse(position: int, message: str, allowed: str | list[str]) -> SpecError:
+    return SpecError.one(PATH, f"at position {position}: {message}", allowed)
+
+
+class _Reader:
+    """Recursive descent over the tokens."""
+
+    def __init__(self, tokens: list[Token], end: int, optional: bool) -> None:
+        self.tokens, self.at, self.end, self.optional = tokens, 0, Token("the end", end), optional
+
+    @property
+    def next(self) -> Token:
+        return self.tokens[self.at] if self.at < len(self.tokens) else self.end
+
+    def pattern(self) -> list[Token]:
+        if self.next.text.upper() != "INPUT":
+            raise _refuse(self.next.position, f"a pattern starts with INPUT, found {self.next.text}", "INPUT")
+        found = self.sequence(0)
+        if self.next is not self.end:
+            raise _refuse(
+                self.next.position, f"found {self.next.text} where the pattern should end", "- or the end"
+            )
+        if found[-1].text != "OUTPUT":
+            raise _refuse(self.end.position, f"a pattern ends with OUTPUT, not {found[-1].text}", "OUTPUT")
+        for token in found[1:-1]:
+            if token.text in ("INPUT", "OUTPUT"):
+                raise _refuse(
+                    token.position, f"{token.text} stands inside the pattern", "once, at its end of it"
+                )
+        return found
+
+    def sequence(self, depth: int) -> list[Token]:
+        found = self.item(depth)
+        while self.next.text == "-":
+            self.at += 1
+            found += self.item(depth)
+            self.bounded(found)
+        return found
+
+    def item(self, depth: int) -> list[Token]:
+        token = self.next
+        self.at += 1
+        if token.text in "[(" and token is not self.end:
+            if depth >= MAX_NESTING:
+                raise _refuse(token.position, "nested too deeply", f"at most {MAX_NESTING} levels")
+            found = self.sequence(depth + 1)
+            closing = {"[": "]", "(": ")"}[token.text]
+            if self.next.text != closing:
+                raise _refuse(
+                    self.next.position,
+                    f"found {self.next.text}; the {token.text} of position {token.position} is not closed",
+                    closing,
+                )
+            self.at += 1
+        elif token.text.upper() in NAMES:
+            found = [Token(token.text.upper(), token.position)]
+        else:
+            from experiments.spec.problems import unknown
+
+            what = unknown("element", token.text, NAMES) if token.text.isalpha() else f"found {token.text}"
+            raise _refuse(token.position, what, [*NAMES, "["])
+        return self.suffixes(found)
+
+    def suffixes(self, found: list[Token]) -> list[Token]:
+        while self.next.text in ("*", "?"):
+            sign = self.next
+            self.at += 1
+            if sign.text == "?":
+                found = found if self.optional else []
+                continue
+            count = self.next
+            if not count.text.isdigit() or len(count.text) > 6 or not 1 <= int(count.text) <= MAX_COUNT:
+                raise _refuse(count.position, f"found {count.text} after *", f"a count from 1 to {MAX_COUNT}")
+            self.at += 1
+            self.bounded(found * min(int(count.text), MAX_LAYERS + 1) if found else found)
+            found = found * int(count.text)
+        return found
+
+    def bounded(self, found: list[Token]) -> None:
+        if len(found) > MAX_LAYERS:
+            raise _refuse(
+                self.next.position, f"more than {MAX_LAYERS} layers", f"at most {MAX_LAYERS} layers"
+            )
+
+
+class _Supply:
+    """One setting of a block: a single value for all, or a list consumed in order."""
+
+    def __init__(self, path: str, value: object, element: str) -> None:
+        self.path, self.value, self.element, self.used = path, value, element, 0
+
+    def take(self) -> object:
+        if not isinstance(self.value, tuple):
+            return self.value
+        if self.used >= len(self.value):
+            raise SpecError.one(
+                self.path,
+                f"the pattern has more {self.element} than the {len(self.value)} values given here",
+                f"one value per {self.element}, or a single value for all",
+            )
+        self.used += 1
+        return self.value[self.used - 1]
+
+    def done(self) -> None:
+        if isinstance(self.value, tuple) and self.used < len(self.value):
+            raise SpecError.one(
+                self.path,
+                f"{len(self.value)} values for {self.used} {self.element} in the pattern",
+                f"{self.used} values, or a single value for all",
+            )
+
+
+class _Builder:
+    """Elements to layers."""
+
+    def __init__(self, choice: ModelChoice, output: Dense) -> None:
+        self.choice, self.output = choice, output
+        self.supplies: dict[tuple[str, str], _Supply] = {}
+
+    def value(self, block: str, field: str, element: str) -> object:
+        settings = getattr(self.choice, block)
+        key = (block, field)
+        if key not in self.supplies:
+            self.supplies[key] = _Supply(f"model.{block}.{field}", getattr(settings, field), element)
+        return self.supplies[key].take()
+
+    def need(self, block: str, element: str) -> None:
+        if getattr(self.choice, block) is None:
+            raise SpecError.one(
+                f"model.{block}",
+                f"the pattern has {element}, their sizes are not given",
+                f"a mapping, as in `{block}: {_HINTS[block]}`",
+            )
+
+    def conv(self) -> Layer:
+        self.need("conv", "CONV")
+        values = {
+            field: self.value("conv", field, "CONV")
+            for field in ("filters", "kernel_size", "strides", "padding")
+        }
+        return Conv2D.model_validate(values)
+
+    def pool(self) -> Layer:
+        if self.choice.pool is None:
+            return LAYERS["max_pool2d"].model_validate({})
+        fields = ("pool_size", "strides", "padding")
+        return LAYERS[self.choice.pool.type].model_validate(
+            {f: self.value("pool", f, "POOL") for f in fields}
+        )
+
+    def fc(self) -> Layer:
+        self.need("fc", "FC")
+        return Dense.model_validate(
+            {"units": self.value("fc", "units", "FC (the last one is the output layer)")}
+        )
+
+    def drop(self) -> Layer:
+        return Dropout.model_validate(
+            {"rate": 0.5 if self.choice.drop is None else self.value("drop", "rate", "DROP")}
+        )
+
+    def pad(self) -> Layer:
+        return ZeroPadding2D(padding=1 if self.choice.pad is None else self.choice.pad.padding)
+
+    def layers(self) -> Iterator[tuple[str, Layer]]:
+        assert self.choice.pattern is not None
+        found = elements(self.choice.pattern, optional=self.choice.optional)[1:-1]
+        for index, token in enumerate(found):
+            if token.text == "FC" and index == len(found) - 1:
+                break
+            yield PATH, BUILDERS[token.text](self)
+        yield PATH, self.output
+        for supply in self.supplies.values():
+            supply.done()
+        self.unused()
+
+    def unused(self) -> None:
+        """A block that no element of the pattern reads is a slip."""
+        units = self.choice.fc.units if self.choice.fc is not None else ()
+        if isinstance(units, tuple) and units and ("fc", "units") not in self.supplies:
+            raise SpecError.one(
+                "model.fc.units",
+                f"{len(units)} values, but the pattern's only FC is the output layer",
+                "FC*2 for one hidden layer and the output",
+            )
+
+
+_HINTS = {"conv": "{filters: [32, 64], kernel_size: 5}", "fc": "{units: [1024]}"}
+BUILDERS: dict[str, Callable[[_Builder], Layer]] = {
+    "CONV": _Builder.conv,
+    "POOL": _Builder.pool,
+    "FC": _Builder.fc,
+    "RELU": lambda _: ActivationLayer(activation="relu"),
+    "ACT": lambda _: ActivationLayer(),
+    "DROP": _Builder.drop,
+    "BN": lambda _: BatchNormalization(),
+    "LN": lambda _: LayerNormalization(),
+    "PAD": _Builder.pad,
+    "FLATTEN": lambda _: Flatten(),
+}
+NAMES = ["INPUT", *BUILDERS, "OUTPUT"]
+
+
+def pattern_layers(choice: ModelChoice, output: Dense) -> list[tuple[str, Layer]]:
+    """(path in the spec, layer) for each layer of the pattern, the output last. Raises SpecError."""
+    return list(_Builder(choice, output).layers())

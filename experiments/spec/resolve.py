@@ -1,0 +1,203 @@
+"""From a person's choice of a model to the network in full: layers implied, activations and initialisers
+named.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, cast
+
+from experiments.activations import ACTIVATIONS
+from experiments.datasets import DataShape
+from experiments.errors import Problem, SpecError
+from experiments.initializers import INITIALIZERS, Auto, Initializer
+from experiments.layers import (
+    ActivationLayer,
+    BatchNormalization,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    LayerNormalization,
+    Reshape,
+    Shape,
+)
+from experiments.layers.base import DataFormat, spatial
+from experiments.layers.normalization import channel_axis
+from experiments.losses import Loss
+from experiments.networks import FORMS, PATTERN_FIELDS, ModelChoice, ModelSpec
+from experiments.spec.outputs import check_output, output_units
+from experiments.spec.patterns import pattern_layers
+from experiments.theory import step
+
+DEFAULTS = (
+    "kernel_initializer",
+    "bias_initializer",
+    "recurrent_initializer",
+    "kernel_regularizer",
+    "bias_regularizer",
+)
+BETWEEN = (BatchNormalization, LayerNormalization, Dropout)
+"""Layers that may stand between a weighted sum and the activation layer that belongs to it."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A layer and where in the spec it comes from."""
+
+    path: str
+    layer: Layer
+
+    def blamed(self, error: SpecError) -> list[Problem]:
+        """The layer's problems where the person wrote it: a layer of a pattern has no fields of its own
+        there.
+        """
+        if self.path.startswith("model.layers"):
+            return list(error.under(self.path).problems)
+        return [
+            Problem(self.path, f"{self.layer.type}: {one.message}", one.allowed) for one in error.problems
+        ]
+
+
+def resolve(choice: ModelChoice, shape: DataShape, loss: Loss) -> ModelSpec:
+    """The network in full. Raises SpecError with paths under `model`; every layer's problem is found."""
+    placed = _chosen(choice, shape, loss)
+    named = [_named(index, placed, choice, loss) for index in range(len(placed))]
+    fitted, problems = _fitted(named, shape, choice.data_format)
+    if problems:
+        raise SpecError(problems)
+    model = ModelSpec.model_construct(
+        layers=cast(Any, tuple(one.layer for one in fitted.placed)), data_format=choice.data_format
+    )
+    check_output(
+        loss,
+        shape,
+        fitted.shape,
+        model.activations[-1] if model.activations else "linear",
+        fitted.placed[-1].path,
+    )
+    return model
+
+
+def _chosen(choice: ModelChoice, shape: DataShape, loss: Loss) -> list[Placed]:
+    """The layers by whichever form was used. Raises SpecError."""
+    given = [form for form in FORMS if getattr(choice, form) is not None]
+    if len(given) != 1:
+        found = (
+            "none of them is given"
+            if not given
+            else " and ".join(f"`{form}`" for form in given) + " are given"
+        )
+        raise SpecError.one("model", f"a model is one of layers, hidden and pattern; {found}", list(FORMS))
+    if choice.pattern is None:
+        stray = sorted(set(PATTERN_FIELDS) & choice.model_fields_set - {"optional"})
+        stray = [name for name in stray if getattr(choice, name) is not None]
+        if stray:
+            raise SpecError(
+                [Problem(f"model.{name}", "only a pattern uses this field", "leave it out") for name in stray]
+            )
+    output = Dense(units=output_units(loss, shape))
+    if choice.layers is not None:
+        return [Placed(f"model.layers[{index}]", layer) for index, layer in enumerate(choice.layers)]
+    if choice.hidden is not None:
+        hidden = [Placed(f"model.hidden[{i}]", Dense(units=units)) for i, units in enumerate(choice.hidden)]
+        return [*hidden, Placed("model.hidden", output)]
+    return [Placed(path, layer) for path, layer in pattern_layers(choice, output)]
+
+
+def _named(index: int, placed: list[Placed], choice: ModelChoice, loss: Loss) -> Placed:
+    """The layer with every default of the model and of Keras written in."""
+    layer, path = placed[index].layer, placed[index].path
+    update: dict[str, object] = {}
+    fields = type(layer).model_fields
+    activation: str | None = getattr(layer, "activation", None)
+    if "activation" in fields and activation is None:
+        activation = _default_activation(index, placed, choice, loss)
+        update["activation"] = activation
+    for name in DEFAULTS:
+        default = getattr(choice, name)
+        if name in fields and getattr(layer, name) is None and default is not None:
+            update[name] = default
+    for name in fields:
+        value = update.get(name, getattr(layer, name, None))
+        if isinstance(value, Auto):
+            wanted = ACTIVATIONS[activation].initializer if activation else "glorot_uniform"
+            update[name] = initializer(wanted)
+    return Placed(path, layer.model_copy(update=update) if update else layer)
+
+
+def initializer(name: str) -> Initializer:
+    """An initialiser of the table with its defaults."""
+    return INITIALIZERS[name].model_validate({"name": name})
+
+
+def _default_activation(index: int, placed: list[Placed], choice: ModelChoice, loss: Loss) -> str:
+    """The activation of a layer that names none: the loss' for the output, linear where an activation layer
+    follows, else the model's, else the layer type's."""
+    layer = placed[index].layer
+    rest = [one.layer for one in placed[index + 1 :]]
+    weighted = [other for other in rest if "activation" in type(other).model_fields]
+    if not weighted:
+        return loss.output_activation
+    if not isinstance(layer, ActivationLayer):
+        for other in rest:
+            if isinstance(other, ActivationLayer):
+                return "linear"
+            if not isinstance(other, BETWEEN):
+                break
+    return choice.activation or layer.default_activation or "linear"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    placed: list[Placed]
+    shape: Shape
+
+
+def _fitted(placed: list[Placed], shape: DataShape, data_format: DataFormat) -> tuple[Fitted, list[Problem]]:
+    """The layers with the implied flatten, rows and axes. Stops at the first layer that does not fit."""
+    current, result, low = shape.formatted(data_format), list[Placed](), shape.low
+    for one in placed:
+        layer = one.layer
+        implied = _implied(layer, current, data_format)
+        if implied is not None:
+            result.append(Placed(one.path, implied))
+            current = implied.forecast(current, data_format).output_shape
+        if "axis" in type(layer).model_fields and getattr(layer, "axis", 0) is None:
+            layer = layer.model_copy(update={"axis": channel_axis(current, data_format)})
+        try:
+            forecast = step(layer, current, data_format)
+        except SpecError as error:
+            return Fitted(result, current), one.blamed(error)
+        if layer.non_negative and low < 0:
+            problem = Problem(
+                f"{one.path}",
+                f"{layer.type} draws with probabilities a/Σa; its inputs start at {low:g}",
+                "an activation before it that is never negative, as relu or sigmoid",
+            )
+            return Fitted(result, current), [problem]
+        low = lowest(layer, low)
+        result.append(Placed(one.path, layer))
+        current = forecast.output_shape
+    return Fitted(result, current), []
+
+
+def lowest(layer: Layer, low: float) -> float:
+    """A lower bound of a layer's outputs, given one of its inputs."""
+    activation = getattr(layer, "activation", None)
+    if activation is not None:
+        return ACTIVATIONS[activation].low
+    return low if layer.keeps_sign else -math.inf
+
+
+def _implied(layer: Layer, shape: Shape, data_format: DataFormat) -> Layer | None:
+    """Flatten before a dense layer on an image; an image's rows as a sequence before a recurrent layer."""
+    if len(shape) != 3:
+        return None
+    if layer.wants == "vector":
+        return Flatten()
+    if layer.wants == "sequence":
+        height, width, channels = spatial(shape, data_format)
+        return Reshape(target_shape=(height, width * channels))
+    return None

@@ -1,0 +1,201 @@
+"""Building runs from a document and what a sweep writes into it: each distinct part is validated once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from experiments.datasets import Dataset, DatasetSpec, DataShape
+from experiments.errors import Problem, SpecError
+from experiments.limits import Limits
+from experiments.losses import LOSSES, Loss, LossSpec
+from experiments.networks import ModelChoice, ModelSpec
+from experiments.optimizers import Optimizer, OptimizerSpec, RMSprop
+from experiments.runs import RunSpec
+from experiments.sections import TrainingSpec
+from experiments.spec.problems import explain
+from experiments.spec.resolve import resolve
+from experiments.spec.sweeps import SECTIONS, Path, patch, write_path
+from experiments.theory import Plan, plan, problems_of
+
+ANNOTATIONS: dict[str, Any] = {
+    "dataset": DatasetSpec, "model": ModelChoice, "loss": LossSpec, "optimizer": OptimizerSpec,
+    "training": TrainingSpec,
+}  # fmt: skip
+ADAPTERS: dict[str, TypeAdapter[Any]] = {name: TypeAdapter(kind) for name, kind in ANNOTATIONS.items()}
+DEFAULT_LOSS = {
+    "classification": "categorical_crossentropy", "binary": "binary_crossentropy",
+    "regression": "mean_squared_error",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Write:
+    """One value that a sweep writes: where it goes, and where in the spec it stands."""
+
+    path: Path
+    value: object
+    source: str
+
+
+class Builder:
+    """Runs of one experiment. Sections and networks that were built before are taken again.
+
+    base: the sections as plain data; shared: the fields that are the same for every run
+    """
+
+    def __init__(self, base: Mapping[str, Any], shared: Mapping[str, Any], limits: Limits) -> None:
+        self.base = {name: base[name] for name in SECTIONS if base.get(name) is not None}
+        self.shared, self.limits = dict(shared), limits
+        self._keys = {name: json.dumps(value, sort_keys=True) for name, value in self.base.items()}
+        self._parts: dict[tuple[str, str], Any] = {}
+        self._networks: dict[tuple[str, str, str], ModelSpec | SpecError] = {}
+        self._shapes: dict[str, DataShape | SpecError] = {}
+        self._fits: dict[tuple[object, ...], Plan | SpecError] = {}
+
+    def run(self, writes: Iterable[Write], seed: int) -> RunSpec:
+        """One run. Raises SpecError; a problem inside what was written is given the path where it stands."""
+        document, ordered = dict(self.base), sorted(writes, key=lambda write: len(write.path))
+        try:
+            for write in ordered:
+                reason = patch(document, write.path, write.value)
+                if reason is not None:
+                    raise SpecError.one(
+                        write.source, f"cannot be written at {write_path(write.path)}: {reason}"
+                    )
+            return self._run(document, seed)
+        except SpecError as error:
+            raise SpecError(attributed(problem, ordered) for problem in error.problems) from None
+
+    def _run(self, document: dict[str, Any], seed: int) -> RunSpec:
+        keys = {name: self._key(name, document) for name in SECTIONS}
+        problems: list[Problem] = []
+        parts: dict[str, Any] = {}
+        for name in SECTIONS:
+            try:
+                parts[name] = self._part(name, keys[name], document)
+            except SpecError as error:
+                problems += error.problems
+        if problems:
+            raise SpecError(problems)
+        dataset = parts["dataset"]
+        shape = _or_raise(self._shapes, keys["dataset"], lambda: _shape(dataset))
+        loss: Any = parts["loss"] or default_loss(shape)
+        network = _or_raise(
+            self._networks,
+            (keys["dataset"], keys["model"], keys["loss"]),
+            lambda: resolve(parts["model"], shape, loss),
+        )
+        training: TrainingSpec = parts["training"]
+        optimizer = parts["optimizer"]
+        fit = (
+            keys["dataset"],
+            keys["model"],
+            keys["loss"],
+            training.batch_size,
+            training.epochs,
+            optimizer.slots,
+        )
+        forecast = _or_raise(self._fits, fit, lambda: self._fit(network, shape, training, optimizer))
+        run = RunSpec.model_construct(
+            dataset=dataset,
+            model=network,
+            loss=loss,
+            optimizer=optimizer,
+            training=training,
+            seed=seed,
+            **self.shared,
+        )
+        run.__dict__["plan"] = (
+            forecast  # the cached property's own place: computed once for all runs that share it
+        )
+        run.__dict__["data_shape"] = shape
+        return run
+
+    def _fit(
+        self, network: ModelSpec, shape: DataShape, training: TrainingSpec, optimizer: Optimizer
+    ) -> Plan:
+        forecast = plan(network, shape, batch_size=training.batch_size, slots=optimizer.slots)
+        problems = stop_problems(training, shape)
+        problems += problems_of(forecast, shape.n_train, training.epochs, self.limits)
+        if len(network.layers) > self.limits.max_layers:
+            problems.append(
+                Problem("model", f"{len(network.layers)} layers", f"at most {self.limits.max_layers}")
+            )
+        if problems:
+            raise SpecError(problems)
+        return forecast
+
+    def _key(self, name: str, document: dict[str, Any]) -> str:
+        value = document.get(name)
+        if value is self.base.get(name):
+            return self._keys.get(name, "null")
+        return json.dumps(value, sort_keys=True)
+
+    def _part(self, name: str, key: str, document: dict[str, Any]) -> Any:
+        known = self._parts.get((name, key))
+        if known is None:
+            known = self._parts[name, key] = (_parsed(name, document.get(name)),)
+        return known[0]
+
+
+def stop_problems(training: TrainingSpec, shape: DataShape) -> list[Problem]:
+    """Stopping rules that can never act."""
+    if training.stop.train_errors is not None and shape.kind == "regression":
+        return [Problem("training.stop.train_errors", "regression classifies nothing", "error or patience")]
+    return []
+
+
+def default_loss(shape: DataShape) -> Loss:
+    """The loss that follows the data set."""
+    name = DEFAULT_LOSS[shape.kind]
+    return LOSSES[name].model_validate({"name": name})
+
+
+def _parsed(name: str, value: object) -> Any:
+    if value is None:
+        if name == "optimizer":
+            return RMSprop()
+        if name == "training":
+            return TrainingSpec()
+        if name == "loss":
+            return None
+        raise SpecError.one(name, "this field is missing", "a mapping")
+    try:
+        return ADAPTERS[name].validate_python(value)
+    except ValidationError as error:
+        raise explain(error, ANNOTATIONS[name], name) from None
+
+
+def _shape(dataset: Dataset) -> DataShape:
+    try:
+        return dataset.shape()
+    except SpecError as error:
+        raise error.under("dataset") from None
+
+
+def _or_raise(memo: dict[Any, Any], key: object, make: Any) -> Any:
+    """The remembered value, or the remembered refusal raised again."""
+    if key not in memo:
+        try:
+            memo[key] = make()
+        except SpecError as error:
+            memo[key] = error
+    value = memo[key]
+    if isinstance(value, SpecError):
+        raise value
+    return value
+
+
+def attributed(problem: Problem, writes: Iterable[Write]) -> Problem:
+    """The problem at the place in the sweep that wrote the field it is about."""
+    for write in sorted(writes, key=lambda one: -len(one.path)):
+        where = write_path(write.path)
+        rest = problem.path[len(where) :]
+        if problem.path.startswith(where) and (not rest or rest[0] in ".["):
+            return Problem(write.source + rest, problem.message, problem.allowed)
+    return problem

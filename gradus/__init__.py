@@ -1,0 +1,1 @@
+"""What a person holds: the Python client and the command."""

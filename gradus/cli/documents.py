@@ -1,0 +1,114 @@
+"""Spec files as the command reads them: `base:` resolved, `--set` applied."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.errors import SpecError, join
+from experiments.networks import FORMS
+from experiments.spec import ExperimentSpec
+from experiments.spec.documents import parse_yaml
+from experiments.spec.sweeps import SHORT_NAMES, parse_path, patch
+from gradus.errors import USAGE, CommandError
+
+DEEPEST_BASE = 8
+LARGEST_FILE = 1024 * 1024
+KINDS = ("name", "type")  # a mapping that names another kind replaces its base
+AXES = ("sweep", "compare.tune")  # what stands below these is one name, dots and all
+
+
+def read_spec(path: Path, changes: Sequence[str] | None = None) -> dict[str, Any]:
+    """The document of a spec file (`-`: standard input) with its bases under it and the changes over it.
+
+    Raises:
+        CommandError: the file cannot be read, or a change is not `path=value`.
+        SpecError: the file is not YAML, or its bases go round in a circle.
+    """
+    document = _read(path, ())
+    for change in changes or ():
+        apply(document, change)
+    return document
+
+
+def stands_alone(path: Path) -> bool:
+    """Whether a spec file is a whole spec, without a `base:`. Raises CommandError, SpecError."""
+    document = parse_yaml(_text(path))
+    return not (isinstance(document, dict) and "base" in document)
+
+
+def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    document = parse_yaml(_text(path))
+    if not isinstance(document, dict):
+        raise SpecError.one("", f"{path} holds no mapping", "fields such as `dataset:` and `model:`")
+    base = document.pop("base", None)
+    if base is None:
+        return document
+    if not isinstance(base, str) or not base:
+        raise SpecError.one("base", f"found {base!r}", "the path of a spec file, from the folder of this one")
+    here = Path.cwd() / "-" if str(path) == "-" else path.resolve()
+    if here in above or len(above) >= DEEPEST_BASE:
+        raise SpecError.one("base", f"{path} is its own base, or has more than {DEEPEST_BASE} under it")
+    return merge(_read(here.parent / Path(base).expanduser(), (*above, here)), document)
+
+
+def _text(path: Path) -> str:
+    try:
+        body = sys.stdin.buffer.read(LARGEST_FILE + 1) if str(path) == "-" else path.read_bytes()
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}", USAGE) from error
+    if len(body) > LARGEST_FILE:
+        raise CommandError(f"{path} is larger than {LARGEST_FILE} bytes, more than a spec can have", USAGE)
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CommandError(
+            f"{path} is not UTF-8 text: {error.reason} at byte {error.start}", USAGE
+        ) from error
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any], at: str = "") -> dict[str, Any]:
+    """`over` on top of `base`: mappings field by field, everything else replaced.
+
+    A mapping that names another `name` or `type` than its base replaces it (the settings of one optimizer mean
+    nothing to another), and of a model's forms the one that `over` gives drops the others.
+    """
+    if at and any(kind in base and kind in over and base[kind] != over[kind] for kind in KINDS):
+        return dict(over)
+    dropped = set(FORMS) if at == "model" and any(form in over for form in FORMS) else set()
+    merged = {name: value for name, value in base.items() if name not in dropped}
+    for name, value in over.items():
+        below = merged.get(name)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            merged[name] = merge(below, value, join(at, name))
+        else:
+            merged[name] = value
+    return merged
+
+
+def apply(document: dict[str, Any], change: str) -> None:
+    """Set one field in place: `training.epochs=3`, `learning_rate=0.1`, `model.layers[0].units=64`,
+    `sweep.training.batch_size=[32, 64]`.
+
+    Raises:
+        CommandError: not `path=value`, or the path leads through something that has no fields.
+        SpecError: the value is not YAML.
+    """
+    name, equals, text = change.partition("=")
+    path = _path(name.strip())
+    if not equals or path is None:
+        raise CommandError(f"--set {change!r}: expected PATH=VALUE, such as training.epochs=3", USAGE)
+    refusal = patch(document, path, parse_yaml(text))
+    if refusal is not None:
+        raise CommandError(f"--set {change!r}: {refusal}", USAGE)
+
+
+def _path(name: str) -> tuple[str | int, ...] | None:
+    for place in AXES:
+        if name.startswith(f"{place}."):
+            return (*place.split("."), name.removeprefix(f"{place}."))
+    if name in ExperimentSpec.model_fields:
+        return (name,)
+    return SHORT_NAMES.get(name) or parse_path(name)

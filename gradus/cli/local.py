@@ -1,0 +1,126 @@
+"""Commands of this machine: up, backup, gradcheck, catalog, open, doctor."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from gradus.cli.output import print_json, print_table, say
+from gradus.cli.session import AsJson, Changes, Id, SpecFile, connect, settings
+
+Kind = Literal["activations", "optimizers", "layers", "losses", "datasets"]
+PASSED_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(up)
+    app.command()(backup)
+    app.command(context_settings=PASSED_ON)(gradcheck)
+    app.command()(catalog)
+    app.command("open")(open_)
+    app.command()(doctor)
+
+
+def up(
+    workers: Annotated[int | None, typer.Option(help="Training workers; default: one per core.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the API and the start page.")] = None,
+    mlflow_port: Annotated[int | None, typer.Option(help="Port of MLflow.")] = None,
+    home: Annotated[Path | None, typer.Option(help="Folder of all state; default: ~/.gradus.")] = None,
+) -> None:
+    """Start everything on this machine, in the foreground: broker, database, MLflow, API and workers."""
+    options = {"--workers": workers, "--port": port, "--mlflow-port": mlflow_port, "--home": home}
+    _become(
+        "service.embedded.stack",
+        *(str(x) for name, value in options.items() if value is not None for x in (name, value)),
+    )
+
+
+def backup(
+    folder: Annotated[Path, typer.Argument(help="A new folder, for the copy.")],
+    home: Annotated[Path | None, typer.Option(help="Folder of all state; default: ~/.gradus.")] = None,
+) -> None:
+    """Copy all state of the embedded stack, also while it runs; `gradus up --home FOLDER` continues from the copy."""
+    _become("service.embedded.backup", str(folder), *(["--home", str(home)] if home is not None else []))
+
+
+def gradcheck(context: typer.Context, spec: SpecFile, changes: Changes = None) -> None:
+    """Check the gradients of a spec's network on this machine; other options as `python -m workers.gradcheck` has them:
+    --inject FAULT, --first, --json, --picture FILE."""
+    from experiments.spec import ExperimentSpec
+    from gradus.cli.documents import read_spec, stands_alone
+
+    path = str(spec)
+    if changes or path == "-" or not stands_alone(spec):
+        document = read_spec(spec, changes)
+        # Refused here, where it has a name: the next program reads it as /dev/stdin.
+        ExperimentSpec.parse(document)
+        path = _as_standard_input(document)
+    _become("workers.gradcheck", path, *context.args)
+
+
+def _as_standard_input(document: dict[str, Any]) -> str:
+    """Let a document with its bases and changes be the next program's standard input; the path to read it by."""
+    with tempfile.TemporaryFile() as file:
+        file.write(json.dumps(document).encode())
+        file.flush()
+        file.seek(0)
+        os.dup2(file.fileno(), 0)
+    return "/dev/stdin"
+
+
+def _become(module: str, *arguments: str) -> None:
+    """Let another program of ours take this process' place: its signals and its exit status are then its own.
+
+    Raises:
+        CommandError: a setting is not allowed. The other program reads the same ones, and would end in a traceback.
+    """
+    settings()
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606
+
+
+def catalog(
+    kind: Annotated[Kind | None, typer.Argument(help="Only this kind.")] = None, as_json: AsJson = False
+) -> None:
+    """What a spec can choose from: activations, optimizers, layers, losses, data sets."""
+    from experiments.catalog import catalog as whole
+
+    found = whole()
+    if kind is not None:
+        found = {kind: found[kind]}
+    if as_json:
+        print_json(found)
+        return
+    for name, entries in found.items():
+        rows = [(entry["name"], entry["formula"], entry["reference"]) for entry in entries]
+        print_table(name, ("name", "formula", "reference"), rows)
+
+
+def open_(id: Id, as_json: AsJson = False) -> None:
+    """Print the addresses of an experiment or a run: API, MLflow, report."""
+    client = connect()
+    kind, found = client.find(id)
+    shown = ("self", "report", "mlflow", "compare", "experiment")
+    links = {name: address for name, address in found["links"].items() if name in shown}
+    if kind == "experiments":
+        links = {"start page": client.url + "/", **links}
+    if as_json:
+        print_json(links)
+        return
+    for name, address in links.items():
+        say(f"{name:<12}{address}")
+    if "mlflow" not in links:
+        say("mlflow      not there yet: it gets the run with its first results")
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """What is installed and reachable, what is not, and the remedy; the settings, with secrets masked."""
+    from gradus.cli.doctor import examine
+
+    raise typer.Exit(examine(as_json))

@@ -1,0 +1,1 @@
+"""`gradus up`: the whole stack on one machine."""

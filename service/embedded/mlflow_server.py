@@ -1,0 +1,65 @@
+"""MLflow's server on a SQLite file: `python -m service.embedded.mlflow_server FILE ARTIFACTS [mlflow server's options]`.
+
+MLflow makes and upgrades its tables one statement at a time, and SQLite does not take that back as a whole:
+*measured*, a server killed while it starts for the first time leaves a file on which no server starts again.
+So both are done on a copy, which takes the file's place once it is complete; then this process becomes the
+server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+PROXIED = "mlflow-artifacts:/"
+MAKE = (
+    "import sys; from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as Store;"
+    " Store(sys.argv[1], sys.argv[2])"
+)
+
+
+def prepare(database: Path) -> None:
+    """Make the database, or bring it to the installed version of MLflow, as a whole or not at all.
+
+    Raises:
+        subprocess.CalledProcessError: MLflow could not; what it said is on standard error.
+    """
+    version, note = importlib.metadata.version("mlflow"), database.with_suffix(".version")
+    if database.exists() and note.exists() and note.read_text() == version:
+        return
+    database.parent.mkdir(parents=True, exist_ok=True)
+    scratch = database.with_suffix(".new")
+    for left in database.parent.glob(f"{scratch.name}*"):  # with its journals
+        left.unlink()
+    url = f"sqlite:///{scratch}"
+    if database.exists():
+        with (
+            contextlib.closing(sqlite3.connect(database)) as now,
+            contextlib.closing(sqlite3.connect(scratch)) as copy,
+        ):
+            now.backup(copy)
+        subprocess.run([sys.executable, "-m", "mlflow", "db", "upgrade", url], check=True)
+    else:
+        subprocess.run([sys.executable, "-c", MAKE, url, PROXIED], check=True)
+    for suffix in ("-wal", "-shm", "-journal"):  # the old file's, which the new one must not be read with
+        database.with_name(database.name + suffix).unlink(missing_ok=True)
+    scratch.replace(database)
+    note.write_text(version)
+
+
+def main(arguments: Sequence[str]) -> None:
+    database, artifacts = (Path(argument).absolute() for argument in arguments[:2])
+    prepare(database)
+    server = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{database}"]
+    server += ["--artifacts-destination", str(artifacts), "--serve-artifacts", *arguments[2:]]
+    os.execv(server[0], server)  # noqa: S606
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,169 @@
+"""What every request passes first: host name, origin, address, body size; and what every answer carries.
+
+A browser on this machine can be made to send requests to a loopback port: by a name that resolves to 127.0.0.1
+(DNS rebinding; refused by the `Host` header) and by a form or script of another site (refused by `Origin`, for
+everything that changes something).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+import uuid
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from experiments.errors import Problem
+from service.http.problems import respond
+from service.settings import LOOPBACK, Settings
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+DRAINED = 16  # times the limit: what is read and thrown away, so that a client gets to read its 413
+QUIET = frozenset({"/livez", "/readyz", "/metrics"})
+ANSWER_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+}
+
+
+def hosts_allowed(settings: Settings) -> frozenset[str]:
+    """Host names that are answered. Empty means any: bound beyond loopback, keys protect instead."""
+    if settings.allowed_hosts:
+        named = frozenset(host.lower() for host in settings.allowed_hosts)
+        return frozenset() if "*" in named else named
+    return frozenset(LOOPBACK) if is_loopback(settings.api_host) else frozenset()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a bind address can be reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in LOOPBACK
+
+
+def host_name(header: str) -> str:
+    """The name in a Host header, without port and brackets, lower case; empty where it is malformed."""
+    try:
+        return urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def same_site(origin: str, host: str) -> bool:
+    """Whether a page of `origin` is one of ours; an origin that is malformed is not."""
+    try:
+        return urlsplit(origin).netloc == host
+    except ValueError:
+        return False
+
+
+class Guard:
+    """ASGI middleware. Answers are problem details, also here."""
+
+    def __init__(self, app: ASGIApp, *, hosts: Collection[str], max_body_bytes: int) -> None:
+        self.app, self.hosts, self.limit = app, hosts, max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        answered = _Answer(scope, send)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request=answered.request_id)
+        counted = _Counted(receive, self.limit)
+        try:
+            refusal = self._refusal(scope)
+            if refusal is not None:
+                status, problem = refusal
+                if status == 413:
+                    await counted.drain()
+                await respond(Request(scope), status, str(problem), (problem,))(scope, receive, answered.send)
+            else:
+                await self.app(scope, counted.receive, answered.send)
+        finally:
+            answered.log()
+
+    def _refusal(self, scope: Scope) -> tuple[int, Problem] | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if self.hosts and host_name(host) not in self.hosts:
+            found = f"this service does not answer to the host {host!r}"
+            return 421, Problem("header.host", f"{found} (GRADUS_ALLOWED_HOSTS)", sorted(self.hosts))
+        origin = headers.get("origin")
+        if origin is not None and scope["method"] not in SAFE and not same_site(origin, host):
+            found = f"a page of {origin} may not change anything here"
+            return 403, Problem("header.origin", found, f"pages of http://{host}")
+        # PostgreSQL has no text with NUL in it, so nothing has such a name; half a surrogate pair never gets here.
+        if "\0" in scope["path"]:
+            return 404, Problem("path", "nothing has an address with the character NUL (%00) in it")
+        if b"%00" in scope["query_string"]:
+            return 422, Problem("query", "the character NUL (%00) is in it", "text without NUL")
+        length = headers.get("content-length", "0")
+        if not length.isdecimal():
+            return 400, Problem("header.content-length", f"{length!r} is not a number", "a number of bytes")
+        if int(length) > self.limit:
+            found = f"the body has {length} bytes (GRADUS_MAX_BODY_BYTES)"
+            return 413, Problem("", found, f"at most {self.limit}")
+        return None
+
+
+class _Counted:
+    """The request's body, counted as it comes, for bodies that do not say their length."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive, self.limit, self.total = receive, limit, 0
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self.total += len(message.get("body", b""))
+        if self.total > self.limit:
+            if message.get("more_body", False):  # where this was the last, waiting for another never ends
+                await self.drain()
+            raise HTTPException(413)
+        return message
+
+    async def drain(self) -> None:
+        """Throw the rest away. Closing at once would reset the connection before the client reads the answer."""
+        more = True
+        while more and self.total <= DRAINED * self.limit:
+            message = await self._receive()
+            self.total += len(message.get("body", b""))
+            more = message["type"] == "http.request" and message.get("more_body", False)
+
+
+class _Answer:
+    """Adds the headers of every answer and writes the access log."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self.scope, self._send = scope, send
+        self.started = time.perf_counter()
+        self.status = 0
+        self.request_id = uuid.uuid4().hex[:12]
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = int(message["status"])
+            headers = MutableHeaders(scope=message)
+            for name, value in ANSWER_HEADERS.items():
+                headers.setdefault(name, value)
+            headers["X-Request-Id"] = self.request_id
+        await self._send(message)
+
+    def log(self) -> None:
+        quiet = self.scope["path"] in QUIET and self.status == 200
+        structlog.get_logger("gradus.api").log(
+            10 if quiet else 20,
+            "request",
+            method=self.scope["method"],
+            path=self.scope["path"],
+            status=self.status,
+            ms=round((time.perf_counter() - self.started) * 1000, 1),
+        )

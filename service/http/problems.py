@@ -1,0 +1,188 @@
+"""From errors to answers: RFC 9457 problem details, and the one table of HTTP statuses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from experiments.errors import DataError, GradusError, Problem, SpecError, join
+from service import errors
+from service.http import refusals
+from service.http.methods import allowed_methods
+
+MEDIA_TYPE = "application/problem+json"
+
+# The table. The first class of an error's MRO that is found here decides.
+STATUS: dict[type[GradusError], HTTPStatus] = {
+    SpecError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    DataError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.Conflict: HTTPStatus.CONFLICT,
+    errors.StaleVersion: HTTPStatus.PRECONDITION_FAILED,
+    errors.KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.QuotaExceeded: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.BadCursor: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.BrokerUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.WeakKey: HTTPStatus.UNPROCESSABLE_ENTITY,
+    refusals.Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    refusals.Forbidden: HTTPStatus.FORBIDDEN,
+    refusals.WrongHost: HTTPStatus.MISDIRECTED_REQUEST,
+    refusals.NotAcceptedType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    refusals.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    refusals.RequestFailed: HTTPStatus.BAD_GATEWAY,
+}
+HEADERS: dict[HTTPStatus, dict[str, str]] = {
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": 'Bearer realm="gradus"'},
+    HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": "60"},
+    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "5"},
+}
+DESCRIPTIONS: dict[int, str] = {
+    400: "The request cannot be read.",
+    401: "A key is needed: `Authorization: Bearer …` or `X-API-Key: …`.",
+    403: "The key does not allow this, or the request came from another site or, without a key, through a proxy.",
+    404: "There is no such thing.",
+    405: "The address does not know this method.",
+    409: "The present state does not allow this.",
+    412: "It changed since it was read: `If-Match` does not match.",
+    413: "The body is too large.",
+    415: "The body is of a type that is not read here.",
+    421: "The service does not answer to this host name.",
+    422: "Something in the request is not allowed; `errors` says where, what was found, what is allowed.",
+    429: "Too many runs of this owner are waiting.",
+    502: "A worker tried and could not do it.",
+    503: "The database does not answer now; the request may be repeated as it is.",
+}
+
+
+class ProblemItem(BaseModel):
+    """One finding."""
+
+    path: str = Field(
+        description="where: `model.layers[0].units`, `query.limit`; empty for the whole request"
+    )
+    message: str = Field(description="what was found and what is wrong with it")
+    allowed: str | list[str] | None = Field(description="what would be right")
+
+
+class ProblemDetails(BaseModel):
+    """RFC 9457."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    instance: str = Field(description="the address that was asked for")
+    errors: list[ProblemItem]
+
+
+def documented(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses=` of an endpoint that may answer with these statuses, besides those of every one."""
+    every = (400, 401, 403, 413, 421, 422, 503)
+    schema = {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}
+    return {
+        code: {"description": DESCRIPTIONS[code], "content": {MEDIA_TYPE: schema}}
+        for code in sorted({*every, *codes})
+    }
+
+
+def schemas() -> dict[str, Any]:
+    """The JSON schemas that `documented` refers to."""
+    schema = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {**schema.pop("$defs"), "ProblemDetails": schema}
+
+
+def respond(
+    request: Request,
+    status: int,
+    detail: str,
+    items: Sequence[Problem] = (),
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """One problem as an answer. Where an error has no items of its own, the detail is the one item."""
+    code = HTTPStatus(status)
+    found = items or (Problem("", detail),)
+    body = ProblemDetails(
+        title=code.phrase,
+        status=status,
+        detail=_text(detail),
+        instance=_text(request.url.path),
+        errors=[ProblemItem(path=_text(p.path), message=_text(p.message), allowed=p.allowed) for p in found],
+    )
+    extra = {**HEADERS.get(code, {}), **(headers or {})}
+    return JSONResponse(body.model_dump(mode="json"), int(status), extra, MEDIA_TYPE)
+
+
+def _text(text: str) -> str:
+    """Text that UTF-8 can hold: what is refused may be quoted, and may hold half a surrogate pair."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def status_of(error: GradusError) -> HTTPStatus:
+    """The table's answer for an error; 500 where it knows none, which a test forbids."""
+    found = (STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    return next(found, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _domain(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, GradusError)
+    status = status_of(error)
+    if isinstance(error, SpecError):
+        count = len(error.problems)
+        detail = str(error.problems[0]) if count == 1 else f"{count} problems were found in the request"
+        return respond(request, status, detail, error.problems)
+    items = (error.problem,) if isinstance(error, refusals.Refusal) and error.problem else ()
+    return respond(request, status, str(error), items)
+
+
+def _validation(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    items = [_finding(entry) for entry in error.errors()]
+    return respond(request, 422, "; ".join(map(str, items)), items)
+
+
+def _finding(entry: Mapping[str, Any]) -> Problem:
+    """A pydantic error as a finding: where, what was found, and the bounds that pydantic names."""
+    path = ""
+    for part in entry["loc"]:
+        path = join(path, f"[{part}]" if isinstance(part, int) else str(part))
+    context = jsonable_encoder(entry.get("ctx", {}), custom_encoder={Exception: str})
+    bounds = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than", "expected": ""}
+    allowed = ", ".join(f"{word} {context[name]}".strip() for name, word in bounds.items() if name in context)
+    given = entry.get("input")
+    found = f": found {given!r}" if isinstance(given, str | int | float | bool) else ""
+    return Problem(path, entry["msg"] + found[:200], allowed or None)
+
+
+def _http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    detail = DESCRIPTIONS.get(error.status_code, str(error.detail))
+    if error.status_code == 405:
+        allow = allowed_methods(request)
+        return respond(request, 405, detail, [Problem("", detail, allow)], {"Allow": allow})
+    if error.status_code == 404:
+        detail = f"nothing is at {request.url.path}; the addresses are listed at /docs"
+    return respond(request, error.status_code, detail, headers=error.headers)
+
+
+def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    """A fault of our own: logged with its trace, told without it."""
+    structlog.get_logger().error("request failed", path=request.url.path, exc_info=error)
+    return respond(request, 500, "the service failed at this; its log has the reason")
+
+
+def install(app: FastAPI) -> None:
+    """Every answer that is not a success goes through here."""
+    app.add_exception_handler(GradusError, _domain)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)

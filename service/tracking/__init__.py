@@ -1,0 +1,1 @@
+"""MLflow: the projection that people read."""

@@ -1,0 +1,324 @@
+"""The stages of a question: tuning, extension at an edge, looks, budget; and what may not be claimed."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from experiments.comparing.design import Result, question_of
+from experiments.comparing.progress import forced_look, progress
+from experiments.errors import SpecError
+from experiments.spec import ExperimentSpec
+
+BASE = """
+name: q
+dataset: {name: digits}
+model: {hidden: [32]}
+optimizer: {name: sgd}
+sweep: {activation: [sigmoid, tanh, relu]}
+compare:
+  factor: activation
+  delta: 0.01
+  tune: {learning_rate: {log: [1.0e-3, 1.0], points: 4}, seeds: 2}
+  looks: [5, 10]
+"""
+
+
+def question(text=BASE, **compare):
+    spec = ExperimentSpec.parse(text)
+    if compare:
+        spec = ExperimentSpec.parse(spec.document() | {"compare": spec.document()["compare"] | compare})
+    return question_of(spec)
+
+
+class Play:
+    """Answers every stage at once by a formula of (level, learning rate, seed)."""
+
+    def __init__(self, asked, value, state=lambda level, rate, seed: "finished"):
+        self.question, self.value, self.state = asked, value, state
+        self.results: list[Result] = []
+        self.stages: list[tuple[str, int]] = []
+
+    def now(self):
+        return progress(self.question, self.results)
+
+    def run(self, stage):
+        self.stages.append((stage.name, len(stage.asks)))
+        for ask in stage.asks:
+            names = self.question.axes
+            settings = tuple(f"{ask.levels[axis.name]:.12g}" for axis in names)
+            rate = float(settings[0]) if settings else 0.1
+            level = str(ask.levels[self.question.factor])
+            value = self.value(level, rate, ask.seed)
+            state = self.state(level, rate, ask.seed)
+            self.results.append(Result(level, (), settings, ask.seed, state, value, value, value is None))
+
+    def play(self):
+        while (stage := self.now().next) is not None:
+            self.run(stage)
+        return self.now()
+
+
+def wobble(level, seed):
+    """Within 0.001 of 0, another for each level, so that no two are equal at every seed."""
+    return 0.0005 * ((seed * 7 + ord(level[0])) % 5 - 2)
+
+
+def good(level, rate, seed):
+    """relu and tanh alike, sigmoid behind; best at 0.1."""
+    base = {"sigmoid": 0.8, "tanh": 0.9, "relu": 0.9}[level]
+    return base - 0.02 * abs(math.log10(rate) + 1) + wobble(level, seed)
+
+
+def test_tuning_comes_first_for_every_level_alike():
+    stage = progress(question(), []).next
+    assert stage.name == "tune"
+    assert len(stage.asks) == 3 * 4 * 2
+    assert {ask.seed for ask in stage.asks} == {0, 1}
+
+
+def test_looks_use_fresh_seeds_at_each_levels_best_rate():
+    play = Play(question(), good)
+    end = play.play()
+    assert play.stages == [("tune", 24), ("look-1", 15)]
+    assert end.wait == "decided"
+    assert {r.seed for r in play.results if r.setting == ("0.1",)} == {0, 1, 2, 3, 4, 5, 6}
+    assert [one.verdict for one in end.judgements] == ["better", "better", "equivalent within δ"]
+
+
+def test_nothing_is_queued_while_a_stage_runs():
+    play = Play(question(), good, state=lambda level, rate, seed: "waiting")
+    play.run(play.now().next)
+    assert (play.now().next, play.now().wait) == (None, "running")
+    assert all(one.verdict == "undecided" and one.seeds == 0 for one in play.now().judgements)
+
+
+def test_an_edge_is_extended_once_for_every_level():
+    play = Play(
+        question(), lambda level, rate, seed: 0.9 - abs(math.log10(rate) + (4 if level == "relu" else 1)) / 50
+    )
+    end = play.play()
+    assert play.stages[:2] == [("tune", 24), ("tune-extended", 3 * 2 * 2)]
+    assert [(one.name, one.runs) for one in end.steps[:2]] == play.stages[:2]
+    assert end.axes[0].labels == ("1e-05", "0.0001", "0.001", "0.01", "0.1", "1")
+    assert end.unfair == {}
+
+
+def test_still_at_the_edge_is_not_fairly_tuned():
+    def falling(level, rate, seed):
+        """relu is the better the lower its rate."""
+        below = math.log10(rate) / 100 if level == "relu" else abs(math.log10(rate) + 1) / 50
+        return 0.5 - below + wobble(level, seed)
+
+    play = Play(question(), falling)
+    end = play.play()
+    assert set(end.unfair) == {"relu"}
+    by_pair = {frozenset((one.a, one.b)): one for one in end.judgements}
+    assert by_pair[frozenset(("relu", "tanh"))].verdict == "not fairly tuned"
+    assert "lowest learning_rate" in by_pair[frozenset(("relu", "tanh"))].text
+    assert by_pair[frozenset(("sigmoid", "tanh"))].verdict == "equivalent within δ"
+
+
+def test_a_range_is_not_extended_past_what_a_field_allows():
+    text = BASE.replace(
+        "learning_rate: {log: [1.0e-3, 1.0], points: 4}", "momentum: {linear: [0.0, 0.8], points: 3}"
+    )
+    asked = question(text)
+    play = Play(asked, lambda level, rate, seed: 0.9 - rate / 10)
+    end = play.play()
+    assert play.stages[0] == ("tune", 18)
+    assert end.axes[0].values[0] == 0.0
+    assert end.unfair == {}
+
+
+def close(level, rate, seed):
+    """relu and tanh differ by half of δ with a spread of about δ; sigmoid is far behind."""
+    base = {"sigmoid": 0.5, "tanh": 0.9, "relu": 0.905}[level]
+    spread = {"sigmoid": 0.001, "tanh": 0.0, "relu": 0.004}[level] * ((seed * 3) % 7 - 3)
+    return base - abs(math.log10(rate) + 1) / 20 + spread
+
+
+def test_only_undecided_levels_go_on():
+    play = Play(question(), close)
+    end = play.play()
+    assert play.stages == [("tune", 24), ("look-1", 15), ("look-2", 2 * 5)]
+    assert end.wait == "last look"
+    assert {frozenset((one.a, one.b)): one.seeds for one in end.judgements}[frozenset(("relu", "tanh"))] == 10
+
+
+THREE = BASE.replace("  tune: {learning_rate: {log: [1.0e-3, 1.0], points: 4}, seeds: 2}\n", "")
+
+
+def contradicted(level, rate, seed):
+    """tanh is 0.02 ahead of sigmoid at the first look and as far behind after it; relu is all over the place."""
+    sign = 1 if seed < 5 else -1
+    return {"sigmoid": 0.9, "tanh": 0.9 + 0.02 * sign, "relu": 0.9 + 0.04 * (-1) ** seed}[level] + wobble(
+        level, seed
+    )
+
+
+def test_what_a_look_has_decided_stays_decided():
+    """relu takes both others to the second look, at which they would be undecided; the question must not end with
+    a pair that it took for decided and then is not."""
+    play = Play(question(THREE), contradicted)
+    end = play.play()
+    assert play.stages == [("look-1", 15), ("look-2", 15)]
+    first = next(one for one in end.judgements if {one.a, one.b} == {"sigmoid", "tanh"})
+    assert (first.text, first.seeds, first.won) == ("tanh better than sigmoid", 5, 5)
+    assert {one.seeds for one in end.judgements if one is not first} == {10}
+    failed = Play(
+        play.question, contradicted, lambda level, rate, seed: "failed" if seed == 7 else "finished"
+    )
+    again = next(one for one in failed.play().judgements if {one.a, one.b} == {"sigmoid", "tanh"})
+    assert again == first, "a run that failed later takes nothing back"
+
+
+def test_a_look_that_the_budget_does_not_pay_for_is_not_begun():
+    play = Play(question(budget=39), close)
+    end = play.play()
+    assert play.stages == [("tune", 24), ("look-1", 15)]
+    assert end.wait == "budget"
+
+
+def at_an_edge(level, rate, seed):
+    """relu is best at 1e-4, below the range; the others at 0.1."""
+    return 0.9 - abs(math.log10(rate) + (4 if level == "relu" else 1)) / 50
+
+
+@pytest.mark.parametrize(
+    ("budget", "stages", "unfair"),
+    [
+        (24 + 12 + 15, [("tune", 24), ("tune-extended", 12), ("look-1", 15)], set()),
+        # one point beyond the edge is paid for (6 runs), and it is the best and at the edge itself
+        (24 + 6 + 15, [("tune", 24), ("tune-extended", 6), ("look-1", 15)], {"relu"}),
+        (24 + 15, [("tune", 24), ("look-1", 15)], {"relu"}),
+    ],
+)
+def test_an_extension_leaves_the_first_look_its_budget(budget, stages, unfair):
+    play = Play(question(budget=budget, looks=[5]), at_an_edge)
+    end = play.play()
+    assert play.stages == stages
+    assert set(end.unfair) == unfair
+    assert {one.seeds for one in end.judgements} == {5}
+
+
+def test_a_failed_run_stops_the_question_until_it_is_retried():
+    play = Play(
+        question(),
+        good,
+        state=lambda level, rate, seed: "failed" if (level, seed) == ("relu", 3) else "finished",
+    )
+    end = play.play()
+    assert end.wait == "incomplete"
+    verdicts = {frozenset((one.a, one.b)): one.verdict for one in end.judgements}
+    assert verdicts[frozenset(("relu", "tanh"))] == "incomplete"
+    assert verdicts[frozenset(("sigmoid", "tanh"))] == "better"
+
+
+def test_the_next_look_can_be_asked_for_all_the_same():
+    play = Play(question(), good)
+    end = play.play()
+    stage = forced_look(play.question, end, play.results)
+    assert (stage.name, len(stage.asks)) == ("look-2", 15)
+    play.run(stage)
+    assert play.now().wait == "decided"
+    assert all(one.seeds == 10 for one in play.now().judgements)
+    assert forced_look(play.question, play.now(), play.results) is None
+
+
+CASES = """
+name: q
+dataset: {name: digits}
+model: {hidden: [16]}
+sweep:
+  cases:
+    a: {activation: relu, optimizer: {name: sgd}}
+    b: {activation: sigmoid, optimizer: {name: adam}}
+compare: {factor: case, looks: [5]}
+"""
+
+
+def test_cases_are_compared_as_what_they_set_together():
+    assert question(CASES).confounded == {}
+
+
+def test_a_question_about_one_field_of_the_cases_names_the_others():
+    asked = question(CASES.replace("factor: case", "factor: activation"))
+    assert (asked.factor, asked.about, list(asked.levels)) == ("case", "activation", ["a", "b"])
+    assert asked.confounded == {("a", "b"): ("optimizer",)}
+    alone = CASES.replace(", optimizer: {name: sgd}", "").replace(", optimizer: {name: adam}", "")
+    assert question(alone.replace("factor: case", "factor: model.activation")).confounded == {}
+
+
+BY_LOSS = """
+name: q
+dataset: {name: digits}
+model: {hidden: [16], activation: relu}
+sweep: {%s}
+compare: {factor: %s, metric: test/loss, delta: 0.1, looks: [5]}
+"""
+LOSSES = "loss: [categorical_crossentropy, mean_squared_error]"
+PENALTY = "cases: {none: {model.hidden: [16]}, l2: {model.kernel_regularizer: {name: l2, l2: 0.01}}}"
+
+
+@pytest.mark.parametrize(
+    ("sweep", "factor", "fields"),
+    [
+        (LOSSES, "loss", "loss"),
+        (PENALTY, "case", "kernel_regularizer"),
+        (
+            "model.kernel_regularizer: [null, {name: l2, l2: 0.01}]",
+            "model.kernel_regularizer",
+            "kernel_regularizer",
+        ),
+    ],
+)
+def test_by_a_loss_that_is_another_for_each_level_nothing_is_claimed(sweep, factor, fields):
+    text = BY_LOSS % (sweep, factor)
+    (names,) = question(text).confounded.values()
+    assert names == (f"what test/loss measures ({fields})",)
+    assert question(text.replace("test/loss", "test/accuracy")).confounded == {}
+
+
+def test_a_penalty_that_was_tuned_changes_the_loss():
+    text = BY_LOSS % ("activation: [relu, tanh]", "activation")
+    tune = {"model.kernel_regularizer": [{"name": "l2", "l2": 0.01}, {"name": "l2", "l2": 0.1}], "seeds": 2}
+    assert question(text, tune=tune).confounded == {
+        ("relu", "tanh"): ("what test/loss measures (kernel_regularizer)",)
+    }
+    assert question(text, tune={"learning_rate": [0.01, 0.1, 1.0]}).confounded == {}
+
+
+@pytest.mark.parametrize(
+    "sweep",
+    ["activation: [relu, tanh], " + LOSSES, "model.hidden: [[16], [16, 16]]"],
+    ids=["a cell", "deeper"],
+)
+def test_the_same_loss_in_every_cell_may_be_compared(sweep):
+    """The same penalty in more layers is the same penalty."""
+    text = (BY_LOSS % (sweep, sweep.partition(":")[0])).replace(
+        "hidden: [16],", "hidden: [16], kernel_regularizer: {name: l2, l2: 0.01},"
+    )
+    assert question(text).confounded == {}
+
+
+def test_a_field_that_only_one_case_sets_is_no_factor():
+    with pytest.raises(SpecError, match="optimizer is not swept"):
+        question(CASES.replace("factor: case", "factor: optimizer").replace(", optimizer: {name: sgd}", ""))
+
+
+def test_an_initialiser_that_follows_the_activation_is_named():
+    text = BASE.replace("model: {hidden: [32]}", "model: {hidden: [32], kernel_initializer: auto}")
+    asked = question(text)
+    assert asked.confounded[("sigmoid", "relu")] == ("kernel_initializer",)
+    end = Play(asked, good).play()
+    found = {frozenset((one.a, one.b)): one for one in end.judgements}[frozenset(("sigmoid", "relu"))]
+    assert found.verdict == "not attributable"
+    assert found.text == "not attributable: kernel_initializer differs along with activation"
+    assert found.effect is None
+
+
+@pytest.mark.parametrize("factor", ["activation", "model.activation"])
+def test_a_factor_by_its_short_or_full_name(factor):
+    assert question(BASE.replace("factor: activation", f"factor: {factor}")).factor == "activation"

@@ -1,0 +1,50 @@
+"""What a spec would do, said without doing it: numbers worked by hand."""
+
+from __future__ import annotations
+
+from experiments.spec import ExperimentSpec
+from experiments.spec.preview import preview
+
+SPEC = {
+    "name": "a",
+    "dataset": {"name": "digits", "validation_split": 0.2},
+    "model": {"hidden": [8]},
+    "optimizer": {"name": "sgd"},
+    "training": {"epochs": 3},
+    "sweep": {"activation": ["relu", "tanh"], "model.hidden": [[8], [4, 4]], "seeds": 5},
+}
+
+
+def test_runs_networks_and_costs():
+    found = preview(ExperimentSpec.parse(SPEC))
+    assert found["n_runs"] == 2 * 2 * 5
+    assert sum(network["runs"] for network in found["networks"]) == 20
+    assert {network["parameters"] for network in found["networks"]} == {
+        65 * 8 + 9 * 10,
+        65 * 4 + 5 * 4 + 5 * 10,
+    }
+    assert found["programs"] == 4
+    assert found["training_flops"] == 5 * sum(network["training_flops"] for network in found["networks"])
+    assert found["warnings"] == []
+    assert found["question"] is None
+    assert found["runs"][0]["levels"]["activation"] == "relu"
+
+
+def test_a_question_counts_all_its_looks():
+    tune = {"learning_rate": {"log": [0.01, 1.0], "points": 4}, "seeds": 2}
+    compare = {"factor": "activation", "looks": [5, 10], "tune": tune}
+    sweep = {"activation": ["relu", "tanh", "sigmoid"]}
+    question = preview(ExperimentSpec.parse({**SPEC, "sweep": sweep, "compare": compare}))["question"]
+    assert question["runs"] == {"tuning": 3 * 4 * 2, "looks": [15, 30]}
+    assert question["most_runs"] == 24 + 30
+
+
+def test_an_edge_that_is_never_read_is_a_warning():
+    layers = [
+        {"type": "conv2d", "filters": 2, "kernel_size": 3, "strides": 2},
+        {"type": "flatten"},
+        {"type": "dense", "units": 10},
+    ]
+    found = preview(ExperimentSpec.parse({**SPEC, "model": {"layers": layers}, "sweep": None}))
+    assert found["networks"][0]["layers"][0]["output_shape"] == [3, 3, 2]
+    assert len(found["warnings"]) == 1

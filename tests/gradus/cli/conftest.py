@@ -1,0 +1,50 @@
+"""The command in this process, against a real API."""
+
+from __future__ import annotations
+
+import json
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from gradus.cli.main import run
+from tests.service.analysis.conftest import world  # noqa: F401 (a fixture of test_demo)
+from tests.service.api.conftest import SPEC, serve
+
+
+@pytest.fixture
+def api(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("GRADUS_API_KEY", "GRADUS_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    with serve(tmp_path / "home") as served:
+        monkeypatch.setenv("GRADUS_URL", served.url)
+        yield served
+
+
+@pytest.fixture
+def gradus(monkeypatch, capsys):
+    """Call the command: its exit status, what it printed, and that as JSON."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["gradus", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            run()
+        out, err = capsys.readouterr()
+        return SimpleNamespace(
+            status=ended.value.code or 0,
+            out=out,
+            err=err,
+            json=lambda: json.loads(out),
+            lines=out.splitlines(),
+        )
+
+    return call
+
+
+@pytest.fixture
+def spec_file(tmp_path):
+    path = tmp_path / "spec.yaml"
+    path.write_text(json.dumps(SPEC))
+    return path

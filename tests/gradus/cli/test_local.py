@@ -1,0 +1,83 @@
+"""What the command hands over to: another program takes its place with the right arguments."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import pytest
+
+
+class Became(Exception):
+    """Another program would run now."""
+
+
+@pytest.fixture
+def became(monkeypatch):
+    """What the command would become; standard input is put back afterwards."""
+    found = []
+    kept = os.dup(0)
+
+    def execv(program, arguments):
+        assert program == sys.executable
+        found.extend(arguments[1:])
+        raise Became
+
+    monkeypatch.setattr(os, "execv", execv)
+    yield found
+    os.dup2(kept, 0)
+    os.close(kept)
+
+
+def call(monkeypatch, *arguments):
+    from gradus.cli.main import run
+
+    monkeypatch.setattr(sys, "argv", ["gradus", *map(str, arguments)])
+    with pytest.raises(Became):
+        run()
+
+
+def test_up_becomes_the_stack(monkeypatch, became):
+    call(monkeypatch, "up", "--workers", 2, "--port", 0, "--mlflow-port", 0, "--home", "/tmp/x")
+    wanted = ["--workers", "2", "--port", "0", "--mlflow-port", "0", "--home", "/tmp/x"]
+    assert became == ["-m", "service.embedded.stack", *wanted]
+
+
+def test_gradcheck_passes_options_on(monkeypatch, became, spec_file):
+    call(monkeypatch, "gradcheck", spec_file, "--inject", "scale", "--json")
+    assert became == ["-m", "workers.gradcheck", str(spec_file), "--inject", "scale", "--json"]
+
+
+def test_gradcheck_resolves_bases_and_changes(monkeypatch, became, tmp_path, spec_file):
+    top = tmp_path / "top.yaml"
+    top.write_text("base: spec.yaml\nname: top\n")
+    call(monkeypatch, "gradcheck", top, "--set", "training.epochs=3")
+    assert became == ["-m", "workers.gradcheck", "/dev/stdin"]
+    with open("/dev/stdin") as text:
+        document = json.load(text)
+    assert (document["name"], document["training"]["epochs"]) == ("top", 3)
+    assert "base" not in document
+
+
+def test_gradcheck_of_a_changed_spec_names_no_other_file(gradus, became, spec_file):
+    done = gradus("gradcheck", spec_file, "--set", "training.epochs=x")
+    assert done.status == 2
+    assert done.err.splitlines()[1].strip() == "training.epochs: found x (allowed: a whole number)"
+    assert became == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("GRADUS_LEASE_SECONDS", "abc"), ("GRADUS_API_PORT", "99999"), ("GRADUS_DEVICE", "tpu")],
+)
+@pytest.mark.parametrize("command", [("up",), ("backup", "copy"), ("gradcheck", "spec.yaml")])
+def test_a_setting_that_is_not_allowed_is_said_before(
+    gradus, became, spec_file, monkeypatch, command, name, value
+):
+    monkeypatch.chdir(spec_file.parent)
+    monkeypatch.setenv(name, value)
+    done = gradus(*command)
+    assert done.status == 2
+    assert f"a setting is not allowed: {name}: Input should be" in done.err
+    assert became == []

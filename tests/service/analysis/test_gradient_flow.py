@@ -1,0 +1,121 @@
+"""Gradient over depth: ratios by hand, in the report, and asked for as a picture."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from service import operations
+from service.analysis import final_artifacts, gradient_flow
+from service.lifecycle import MetricPoint
+from service.report import charts
+from service.report import page as report
+from service.settings import load_settings
+from service.store import queries
+
+DEEP = """
+name: deep
+dataset: {name: digits}
+model: {hidden: [4]}
+training: {epochs: 1}
+sweep:
+  activation: [sigmoid, relu]
+  hidden: [[4, 4], [4, 4, 4], [4, 4, 4, 4]]
+  seeds: 2
+"""
+SLOPES = {"sigmoid": 0.2, "relu": 0.9}
+
+
+def worked(world, text, slopes=SLOPES):
+    """Runs whose gradient falls by their activation's slope a layer, times 2 or a half by seed; after the epoch it
+    is everywhere 1."""
+    experiment = world.submit(text)
+    ids = [run.id for run in queries.all_runs(world.store, experiment.id)]
+    for run in operations.claim(world.store, ids, worker="w", spool="s", lease_seconds=60):
+        hidden = len(run.spec["model"]["layers"]) - 2  # without the implied flatten and the output
+        slope, factor = slopes[run.levels["activation"]], 2.0 if run.spec["seed"] else 0.5
+        points = [MetricPoint("val/accuracy", 1, 0.5)]
+        for layer in range(hidden + 1):
+            name = f"layers/{layer + 1}-dense/grad_norm"
+            value = slope ** (hidden - layer) * (factor if layer == 0 else 1.0)
+            points += [MetricPoint(name, 0, value), MetricPoint(name, 1, 1.0)]
+        operations.record(world.store, run.id, run.attempt, points)
+        operations.commit(world.store, run.id, run.attempt, status="FINISHED", reason="epochs", outcome={})
+        operations.finish(world.store, run.id)
+    runs = queries.all_runs(world.store, experiment.id)
+    return (
+        experiment,
+        runs,
+        queries.metric_values(world.store, [r.id for r in runs], gradient_flow.gradient_keys(runs)),
+    )
+
+
+def test_first_over_last_before_training_as_geometric_mean(world):
+    _, runs, curves = worked(world, DEEP)
+    found = gradient_flow.ratios(runs, curves)
+    assert found.keys() == SLOPES.keys()
+    for activation, slope in SLOPES.items():
+        assert found[activation] == pytest.approx({hidden: slope**hidden for hidden in (2, 3, 4)})
+
+
+def test_what_vanished_altogether_is_left_out(world):
+    _, runs, curves = worked(world, DEEP, {"sigmoid": 0.0, "relu": 0.9})
+    assert list(gradient_flow.ratios(runs, curves)) == ["relu"]
+
+
+def test_two_depths_make_no_line(world):
+    text = DEEP.replace("[4, 4, 4], [4, 4, 4, 4]", "[4, 4, 4]")
+    experiment, runs, curves = worked(world, text)
+    assert gradient_flow.ratios(runs, curves) == {}
+    assert "the price of depth" not in report.render(world.store, experiment.id, load_settings())
+
+
+def test_the_gradient_by_layer_is_of_one_depth(world):
+    """Of 2 and 3 hidden layers only the latter: 0.2³ from its first layer to its last, and no mean with 0.2²."""
+    made = world.submit(DEEP.replace("[4, 4, 4], [4, 4, 4, 4]", "[4, 4, 4]"))
+    ids = [run.id for run in queries.all_runs(world.store, made.id)]
+    for run in operations.claim(world.store, ids, worker="w", spool="s", lease_seconds=60):
+        hidden = len(run.spec["model"]["layers"]) - 2
+        points = [
+            MetricPoint(
+                f"layers/{layer + 1}-dense/grad_norm", 1, SLOPES[run.levels["activation"]] ** (hidden - layer)
+            )
+            for layer in range(hidden + 1)
+        ]
+        operations.record(world.store, run.id, run.attempt, points)
+        operations.commit(world.store, run.id, run.attempt, status="FINISHED", reason="epochs", outcome={})
+    page = report.render(world.store, made.id, load_settings(), factor="activation")
+    assert "sigmoid (its 2 runs with 3 hidden layers): first layer over last 0.008." in page
+
+
+@pytest.mark.parametrize("factor", [None, "hidden"])
+def test_the_report_shows_it_beside_the_bound(world, factor):
+    experiment, _, _ = worked(world, DEEP)
+    page = report.render(world.store, experiment.id, load_settings(), factor=factor)
+    assert "Vanishing gradient: the price of depth" in page
+    assert f"sigmoid: {0.2**4:.4g} at 4 hidden layers." in page
+    assert f"0.25 to the power L: {0.25**4:.4g} at 4 hidden layers." in page
+
+
+def test_the_best_run_is_asked_to_keep_the_picture(world):
+    experiment, runs, _ = worked(world, DEEP)
+    wishes = final_artifacts.wishes(queries.get_experiment(world.store, experiment.id), runs)
+    assert [kind for kind, _ in wishes] == ["model", "overview"]
+    none, runs, _ = worked(world, DEEP + "artifacts: {plots: none, model: none}\n")
+    assert final_artifacts.wishes(queries.get_experiment(world.store, none.id), runs) == []
+
+
+def test_the_bound_is_the_sigmoids():
+    assert gradient_flow.SLOPE == 0.25
+    assert math.isclose(
+        max(s * (1 - s) for s in [1 / (1 + math.exp(-z / 100)) for z in range(-500, 501)]), 0.25
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (0.001, "0.001"), (1e-4, "1e−4"), (-2.5e-6, "−2.5e−6"), (99_999.0, "99999"), (1e5, "1e5")],
+)
+def test_numbers_on_an_axis(value, text):
+    assert charts.tick_text(value) == text

@@ -1,0 +1,117 @@
+"""The report is one page that needs nothing else."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from service.report import page as report
+from service.settings import load_settings
+
+VOID = {"meta", "link", "img", "br", "input", "hr"}
+
+
+class Balanced(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open, self.attributes, self.tags = [], [], set()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes += [(tag, name, value) for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag, attrs):
+        self.attributes += [(tag, name, value) for name, value in attrs]
+
+
+@pytest.fixture
+def page(world):
+    experiment = world.ask(world.QUESTION.replace("name: activations", "name: '<script>alert(1)</script>'"))
+    return report.render(world.store, experiment.id, load_settings())
+
+
+def test_it_is_well_formed_and_loads_nothing(page):
+    parser = Balanced()
+    parser.feed(page)
+    assert parser.open == []
+    loading = [
+        one for one in parser.attributes if one[1] in ("src", "srcset", "data", "style") or one[0] == "link"
+    ]
+    assert loading == []
+    assert "script" not in parser.tags
+    assert "url(" not in page
+    assert any("default-src 'none'" in value for _, name, value in parser.attributes if name == "content")
+
+
+def test_every_picture_has_its_text(page):
+    pictures = re.findall(r'<svg class="chart".*?</svg>', page, re.S)
+    assert len(pictures) >= 5
+    assert all("<title>" in one and "<desc>" in one for one in pictures)
+    assert page.count("<figcaption>") == len(pictures)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "relu better than sigmoid", "Learning rate, level by level", "test/accuracy during training",
+        "Gradient norm over depth", "certified (5)", "Every run", "gradus submit", "log: [0.001, 1.0]",
+        "This holds for the data set digits", "look-1", "<dt>Keras</dt><dd>3.15.0</dd>",
+    ],
+)  # fmt: skip
+def test_it_says_what_it_must(page, words):
+    assert words in page
+
+
+ALONE = "name: alone\ndataset: {name: digits}\nmodel: {hidden: [16]}\n"
+
+
+def submitted(world, text, score, **asked):
+    """The report of a spec whose runs all ended with these scores."""
+    made = world.submit(text)
+    world.work(made.id, score)
+    return report.render(world.store, made.id, load_settings(), **asked)
+
+
+def test_without_a_factor_it_is_a_mean_over_the_seeds(world):
+    """No seed is better than another, and there are no differences to show."""
+    page = submitted(world, ALONE + "sweep: {seeds: 3}\n", lambda run: 0.5 + 0.1 * run.params["seed"])
+    assert "test/accuracy, mean over the seeds" in page
+    for wrong in ("Which seed", "Differences", "only one level", "Exploratory", "question fixed"):
+        assert wrong not in page
+
+
+def test_without_a_question_it_says_that_none_was_fixed(world):
+    page = submitted(world, ALONE + "sweep: {activation: [relu, tanh], seeds: 3}\n", lambda run: 0.5)
+    assert "the spec fixed no question" in page
+    assert "not the question fixed" not in page
+
+
+def test_one_seed_has_no_interval(world):
+    page = submitted(world, ALONE + "sweep: {activation: [relu, tanh]}\n", lambda run: 0.5)
+    assert page.count("one seed: no interval") == 3, "of the difference and of both levels"
+    assert "– to –" not in page
+
+
+def test_training_curves_say_how_many_runs_they_are_of(world):
+    """A mean over the one run that did not diverge is no mean of five."""
+    text = ALONE + "training: {epochs: 3}\nsweep: {activation: [relu, tanh], seeds: 5}\n"
+    page = submitted(
+        world, text, lambda run: None if run.params["activation"] == "relu" and run.params["seed"] else 0.9
+    )
+    assert "relu ends at 0.9 (1 of 5 runs; 4 had stopped or diverged)." in page
+    assert "tanh ends at 0.9 (5 runs)." in page
+
+
+def test_any_other_factor_is_shown_without_a_verdict(world):
+    experiment = world.ask(world.QUESTION)
+    page = report.render(world.store, experiment.id, load_settings(), factor="learning_rate")
+    assert "Exploratory" in page
+    assert "this was not the question fixed before the results" in page
+    assert "better than" not in page

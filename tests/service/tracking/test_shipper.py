@@ -1,0 +1,342 @@
+"""The shipper against a real MLflow server, database and spool; MLflow is read by its own client."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from service import operations
+from service.analysis import design, final_artifacts
+from service.lifecycle import MetricPoint
+from service.store import queries
+from service.tracking import shipper
+from service.tracking.client import Tracking
+from service.tracking.records import TrackingUnavailable
+from service.tracking.shipper import Shipper, run_shipper
+from service.tracking.spool import Spool
+from tests.service.conftest import describer
+
+
+def test_a_run_from_waiting_to_finished(world):
+    first, *others = world.submit()
+    world.ship()
+    assert [run.info.status for run in world.all_there()] == ["SCHEDULED"] * 3
+    (held,) = world.claim(first)
+    world.record(held, 0, test_loss=2.0)
+    world.ship()
+    assert world.there(first).info.status == "RUNNING"
+    assert world.there(first).data.metrics == {"test/loss": 2.0}
+    world.record(held, 1, test_loss=None, train_loss=0.5)
+    world.finish(held)
+    assert world.run(first).status == "RUNNING"
+    world.ship()
+    done = world.run(first)
+    assert done.status == "FINISHED"
+    assert done.mlflow_status == "FINISHED"
+    run = world.there(first)
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "seed 0"
+    assert run.info.end_time == round(done.ended_at.timestamp() * 1000)
+    assert run.data.params["optimizer"] == "sgd"
+    assert run.data.params["learning_rate"] == "0.01"
+    assert run.data.tags["gradus.run_id"] == first.id
+    assert run.data.tags["gradus.fingerprint"] == first.fingerprint
+    assert run.data.tags["gradus.reason"] == "epochs"
+    assert run.data.tags["gradus.device"] == "cpu"
+    assert math.isnan(run.data.metrics["test/loss"])
+    history = world.client.get_metric_history(run.info.run_id, "test/loss")
+    assert [point.step for point in history] == [0, 1]
+    assert run.inputs.dataset_inputs[0].dataset.digest == "abc"
+    assert {f.path for f in world.client.list_artifacts(run.info.run_id)} == {"spec.yaml", "weights"}
+    assert world.spool.run_ids() == []
+    assert [world.there(run).info.status for run in others] == ["SCHEDULED"] * 2
+
+
+@pytest.mark.parametrize("points", [9, 10, 25])
+def test_a_history_longer_than_what_is_read_at_once_arrives_whole(world, points, monkeypatch):
+    """As of a long run that MLflow missed: page after page, each point once, also with a full last page."""
+    monkeypatch.setattr(shipper, "POINTS_AT_ONCE", 5)
+    first, *_ = world.submit()
+    (held,) = world.claim(first)
+    measured = [MetricPoint("train/loss", step, step / 7) for step in range(1, points + 1)]
+    operations.record(world.store, held.id, held.attempt, measured)
+    world.finish(held)
+    world.ship()
+    history = world.client.get_metric_history(world.run(first).mlflow_run_id, "train/loss")
+    assert sorted((point.step, point.value) for point in history) == [(m.step, m.value) for m in measured]
+    assert world.there(first).data.params["optimizer"] == "sgd"
+    assert world.run(first).status == "FINISHED"
+
+
+def test_a_result_shows_while_others_are_still_carried(world, monkeypatch):
+    """Not only when the whole turn is done: of a large sweep that takes long."""
+    monkeypatch.setattr(shipper, "NOTE_SECONDS", 0.0)
+    held = world.claim(*world.submit())
+    for run in held:
+        world.finish(run)
+    seen, real = [], world.shipper._tracking.create_run
+
+    def create(*arguments):
+        seen.append(sum(world.run(run).status == "FINISHED" for run in held))
+        return real(*arguments)
+
+    monkeypatch.setattr(world.shipper._tracking, "create_run", create)
+    assert world.shipper.turn() == 3
+    assert seen == [0, 1, 2]
+
+
+def test_the_experiment_and_its_changes(world):
+    world.submit()
+    world.ship()
+    kept = queries.get_experiment(world.store, world.experiment.id)
+    there = world.client.get_experiment(kept.mlflow_experiment_id)
+    assert there.name == f"lines #{kept.id[:6]}"
+    assert there.tags["gradus.name"] == "lines"
+    assert there.tags["course"] == "nn-101"
+    assert there.tags["mlflow.note.content"] == "two of them"
+    operations.patch_experiment(world.store, kept.id, name="curves", description="one")
+    world.ship()
+    there = world.client.get_experiment(kept.mlflow_experiment_id)
+    assert there.name == f"curves #{kept.id[:6]}"
+    assert there.tags["mlflow.note.content"] == "one"
+
+
+def all_finish(world, scores):
+    """The waiting runs end with these validation losses, in order, and the experiment's keepsakes are asked for."""
+    waiting = [run for run in queries.all_runs(world.store, world.experiment.id) if run.status == "SCHEDULED"]
+    for run, loss in zip(world.claim(*waiting), scores, strict=True):
+        world.record(run, 1, val_loss=loss, test_loss=loss)
+        world.finish(run)
+    world.ship()
+    final_artifacts.keep(world.store)
+
+
+def best_in_mlflow(world):
+    """(the experiment's tag, the runs that bear the tag, those that bear the report)."""
+    runs = world.all_there()
+    there = world.client.get_experiment(runs[0].info.experiment_id)
+    tagged = [run.info.run_id for run in runs if run.data.tags.get("gradus.best") == "yes"]
+    bearing = [
+        run.info.run_id
+        for run in runs
+        if "report.html" in {file.path for file in world.client.list_artifacts(run.info.run_id)}
+    ]
+    return there.tags.get("gradus.best_run"), tagged, bearing
+
+
+@pytest.mark.parametrize("method", [None, "remove", "untag", "upload", "log", "describe_experiment"])
+def test_the_best_run_alone_bears_the_tag_and_the_report(world, method, tmp_path):
+    """Also when it changes, and where the answer of a call is lost while it does."""
+    runs = world.submit()
+    all_finish(world, [0.3, 0.1, 0.2])
+    world.ship()
+    first = world.run(runs[1]).mlflow_run_id
+    assert best_in_mlflow(world) == (first, [first], [first])
+    design.extend(world.store, world.experiment.id, seeds=1)
+    all_finish(world, [0.05])
+    if method is not None:
+        world.cut(method)
+        with pytest.raises(TrackingUnavailable):
+            world.shipper.turn()
+    world.ship()
+    last = queries.all_runs(world.store, world.experiment.id)[-1].mlflow_run_id
+    assert best_in_mlflow(world) == (last, [last], [last])
+    assert len(world.all_there()) == 4, "no run of its own for the report"
+    page = Path(world.client.download_artifacts(last, "report.html", str(tmp_path))).read_text("utf-8")
+    assert page.startswith("<!doctype html>")
+    assert all(run.id[:8] in page for run in queries.all_runs(world.store, world.experiment.id))
+
+
+def test_a_best_run_deleted_in_mlflow_does_not_hold_up_the_rest(world):
+    runs = world.submit()
+    all_finish(world, [0.3, 0.1, 0.2])
+    world.client.delete_run(world.run(runs[1]).mlflow_run_id)
+    for _ in range(shipper.TRIES + 2):
+        world.shipper.turn()
+    (other,) = world.submit(name="other", sweep={"seeds": 1})
+    world.ship()
+    assert world.there(other).info.status == "SCHEDULED"
+    assert queries.experiments_to_ship(world.store) == []
+
+
+def test_cancelled_while_queued_then_retried_is_one_mlflow_run(world):
+    first, *_ = world.submit()
+    operations.cancel_run(world.store, first.id)
+    world.ship()
+    assert world.there(first).info.status == "KILLED"
+    before = world.run(first).mlflow_run_id
+    operations.retry_run(world.store, first.id)
+    world.ship()
+    assert world.there(first).info.status == "SCHEDULED"
+    (held,) = world.claim(first)
+    world.finish(held)
+    world.ship()
+    assert world.run(first).mlflow_run_id == before
+    assert world.there(first).info.status == world.run(first).status == "FINISHED"
+    assert len(world.all_there()) == 3
+
+
+@pytest.mark.parametrize("status", ["FAILED", "KILLED"])
+def test_every_other_end(world, status):
+    first, *_ = world.submit()
+    (held,) = world.claim(first)
+    world.finish(held, status, "why")
+    world.ship()
+    assert world.there(first).info.status == world.run(first).status == status
+    assert world.there(first).data.tags["gradus.reason"] == "why"
+
+
+def test_cancelled_while_its_outcome_is_on_the_way(world):
+    first, *_ = world.submit()
+    (held,) = world.claim(first)
+    world.finish(held)
+    operations.cancel_run(world.store, first.id)
+    world.ship()
+    assert world.there(first).info.status == world.run(first).status == "KILLED"
+
+
+def test_the_files_of_another_spool_are_waited_for(world):
+    first, *_ = world.submit(sweep={"seeds": 1})
+    (held,) = operations.claim(world.store, [first.id], worker="w", spool="far away", lease_seconds=60)
+    world.finish(held)
+    for _ in range(3):
+        world.shipper.turn()
+    assert world.run(first).status == "RUNNING"
+
+
+def test_a_deleted_experiment_goes_though_mlflow_never_heard_of_a_run_that_was_in_training(world):
+    first, *_ = world.submit()
+    (held,) = world.claim(first)
+    operations.delete_experiment(world.store, world.experiment.id)
+    world.shipper.turn()
+    assert queries.get_runs(world.store, [first.id]) != {}, "it is in training"
+    world.finish(held)
+    for _ in range(2):
+        world.shipper.turn()
+    assert queries.get_runs(world.store, [first.id]) == {}
+    world.shipper.sweep()
+    assert world.spool.run_ids() == []
+
+
+def test_a_swept_field_with_an_index_has_a_name_that_mlflow_takes(world):
+    sweep = {"model.layers[0].units": [2, 3]}
+    layers = [{"type": "dense", "units": 2}, {"type": "dense", "units": 1}]
+    runs = world.claim(*world.submit(model={"layers": layers}, sweep=sweep))
+    for run in runs:
+        world.finish(run)
+    world.ship()
+    assert [world.there(run).data.params["model.layers.0.units"] for run in runs] == ["2", "3"]
+    assert {world.run(run).status for run in runs} == {"FINISHED"}
+
+
+def test_a_deleted_experiment_goes_in_both(world):
+    first, *_ = world.submit()
+    world.ship()
+    (held,) = world.claim(first)
+    there = queries.get_experiment(world.store, world.experiment.id).mlflow_experiment_id
+    operations.delete_experiment(world.store, world.experiment.id)
+    world.finish(held)
+    for _ in range(5):
+        world.shipper.turn()
+    assert world.client.get_experiment(there).lifecycle_stage == "deleted"
+    assert queries.get_runs(world.store, [first.id]) == {}
+
+
+def test_artifacts_go_after_their_time_and_the_numbers_stay(world):
+    first, *_ = world.submit(sweep={"seeds": 1})
+    (held,) = world.claim(first)
+    world.record(held, 1, test_loss=1.0)
+    world.finish(held)
+    world.ship()
+    world.shipper.expire(days=1.0)
+    run = world.there(first).info.run_id
+    assert len(world.client.list_artifacts(run)) == 2
+    time.sleep(0.2)
+    for _ in range(2):
+        world.shipper.expire(days=0.1 / 86400)
+    assert world.client.list_artifacts(run) == []
+    assert world.there(first).data.metrics == {"test/loss": 1.0}
+
+
+def test_the_loop_removes_artifacts_of_the_age_that_is_set(world, mlflow_server, tmp_path):
+    first, *_ = world.submit(sweep={"seeds": 1})
+    (held,) = world.claim(first)
+    world.finish(held)
+    world.ship()
+    assert len(world.client.list_artifacts(world.run(first).mlflow_run_id)) == 2
+    time.sleep(0.2)
+    settings = shipper.Settings(
+        home=tmp_path, mlflow_url=mlflow_server.url, artifact_retention_days=0.1 / 86400
+    )
+    ended = threading.Event()
+    loop = threading.Thread(
+        target=run_shipper, args=(settings, world.store, world.spool, describer(world.store, settings), ended)
+    )
+    loop.start()
+    try:
+        until = time.monotonic() + 20
+        while world.client.list_artifacts(world.run(first).mlflow_run_id):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+    finally:
+        ended.set()
+        loop.join()
+
+
+def test_mlflow_away_and_back(world, mlflow_server, tmp_path):
+    """The loop as a process runs it: nothing is lost while MLflow is away, and it catches up in seconds."""
+    first, second, third = world.submit()
+    settings = shipper.Settings(home=tmp_path, mlflow_url=mlflow_server.url)
+    ended = threading.Event()
+    loop = threading.Thread(
+        target=run_shipper, args=(settings, world.store, world.spool, describer(world.store, settings), ended)
+    )
+    loop.start()
+    try:
+        mlflow_server.stop()
+        for run in world.claim(first, second):
+            world.record(run, 1, test_loss=1.0)
+            world.finish(run)
+        operations.cancel_run(world.store, third.id)
+        time.sleep(2)
+        assert world.run(first).status == "RUNNING"
+        mlflow_server.start()
+        until = time.monotonic() + 10
+        while not all(
+            world.run(run).mlflow_status == world.run(run).status for run in (first, second, third)
+        ):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        assert sorted(run.info.status for run in world.all_there()) == ["FINISHED", "FINISHED", "KILLED"]
+    finally:
+        ended.set()
+        loop.join()
+        if mlflow_server.process is None:
+            mlflow_server.start()
+
+
+def test_a_run_that_one_host_saw_waiting_and_another_trained_is_carried_at_once(
+    world, mlflow_server, tmp_path
+):
+    """The one's shipper takes what waits too; it keeps no lease on what it leaves."""
+    (run,) = world.submit(sweep={"seeds": 1})
+    world.shipper = Shipper(
+        world.store,
+        world.spool,
+        Tracking(mlflow_server.url, timeout_s=5),
+        describer(world.store),
+        settle=60.0,
+    )
+    assert world.shipper.turn() == 0
+    there = Spool.open(tmp_path / "there")
+    (run,) = operations.claim(world.store, [run.id], worker="w", spool=there.id, lease_seconds=60)
+    there.put(run.id, run.attempt, "spec.yaml", b"name: x")
+    assert operations.commit(world.store, run.id, run.attempt, status="FINISHED", reason="epochs", outcome={})
+    Shipper(
+        world.store, there, Tracking(mlflow_server.url, timeout_s=5), describer(world.store), settle=0.0
+    ).turn()
+    assert queries.get_run(world.store, run.id).status == "FINISHED"

@@ -1,0 +1,39 @@
+"""When a child leaves for its memory: by what it holds now, in a process of its own that really holds it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from workers.process.watchdog import EXIT_WORN
+
+MIB = 1024 * 1024
+CODE = f"""
+import mmap
+from workers import child
+
+def held(mebibytes):
+    block = mmap.mmap(-1, mebibytes * {MIB})
+    for page in range(0, len(block), mmap.PAGESIZE):
+        block[page] = 1
+    return block
+
+limit = child.get_settings().max_worker_memory_bytes
+peak = held(400)
+assert child.current_memory() > child.WORN * limit
+peak.close()
+child.leave_if_worn()
+print("stayed after a peak", flush=True)
+now = held(400)
+child.leave_if_worn()
+print("stayed while it holds it", flush=True)
+"""
+
+
+def test_recycled_by_what_it_holds_now_and_not_by_its_peak():
+    environment = {**os.environ, "GRADUS_MAX_WORKER_MEMORY_BYTES": str(512 * MIB)}
+    done = subprocess.run([sys.executable, "-c", CODE], env=environment, capture_output=True, text=True)
+    assert done.returncode == EXIT_WORN, done.stderr[-2000:]
+    assert done.stdout.splitlines()[0] == "stayed after a peak"
+    assert "stayed while it holds it" not in done.stdout

@@ -1,0 +1,109 @@
+"""What a worker's parent does when its child dies, told by Celery's own signal."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+from billiard.exceptions import WorkerLostError
+from celery.signals import task_failure
+from celery.worker import state as celery_state
+
+from service import operations
+from service.lifecycle import Worker
+from service.planner import dispatch
+from service.store import queries
+from workers import app
+from workers.process import parent as parent_module
+from workers.process.devices import Device
+from workers.process.parent import Parent
+from workers.process.watchdog import EXIT_WORN
+
+
+@pytest.fixture
+def parent(bench, monkeypatch):
+    made = Parent(bench.settings, Device("cpu", "cpu", 1))
+    monkeypatch.setattr(app, "_parent", [made])
+    return made
+
+
+def sent(bench):
+    """One tile, sent and taken by this worker."""
+    tiles = []
+    operations.beat(bench.store, Worker("w", queues=("gradus.any",)))
+    dispatch(bench.store, tiles.append, lambda queue: 0)
+    return tiles
+
+
+def die(tile, message="signal 9 (SIGKILL)"):
+    error = WorkerLostError(f"Worker exited prematurely: {message} Job: 1.")
+    task_failure.send(sender=None, task_id="t", exception=error, args=[list(tile.run_ids), tile.width])
+
+
+def test_a_child_that_dies_before_it_claimed_anything_loses_no_time(bench, parent):
+    bench.submit()
+    (tile,) = sent(bench)
+    assert sent(bench) == [], "its message is on its way"
+    die(tile)
+    (again,) = sent(bench)
+    assert again.run_ids == tile.run_ids
+
+
+def test_a_child_that_dies_while_it_trains_is_reaped_at_once(bench, parent):
+    bench.submit()
+    (tile,) = sent(bench)
+    operations.claim(bench.store, tile.run_ids, worker="w", spool="s", lease_seconds=3600)
+    die(tile)
+    assert sorted(one.run for one in operations.reap(bench.store)) == sorted(tile.run_ids)
+
+
+class Message:
+    """What Celery's state keeps of a task that was received."""
+
+    def __init__(self, tile):
+        self.args = (list(tile.run_ids), tile.width)
+
+
+class Pool:
+    """A worker object whose pool has this one child."""
+
+    def __init__(self, child):
+        self.pool = SimpleNamespace(_pool=SimpleNamespace(_pool=[child]))
+
+
+@pytest.fixture
+def child():
+    made = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    yield made
+    made.kill()
+    made.wait()
+
+
+@pytest.mark.parametrize("claimed", [False, True])
+def test_told_to_stop_only_a_child_that_holds_runs_is_waited_for(bench, parent, child, claimed, monkeypatch):
+    bench.submit()
+    (tile,) = sent(bench)
+    if claimed:
+        operations.claim(bench.store, tile.run_ids, worker="w", spool="s", lease_seconds=3600)
+    monkeypatch.setattr(parent_module.drain, "SIGNAL", 0)  # asks nothing, and is no end either
+    monkeypatch.setattr(celery_state, "reserved_requests", [Message(tile)])
+    parent.worker = Pool(child)
+    parent.drain()
+    if claimed:
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.wait(3 * parent_module.LOADING_SECONDS)
+        parent.stop()
+        return
+    assert child.wait(10 * parent_module.LOADING_SECONDS) == -signal.SIGKILL
+    assert {run.losses for run in queries.get_runs(bench.store, tile.run_ids).values()} == {0}
+
+
+def test_a_child_that_left_for_its_memory_loses_nothing(bench, parent):
+    bench.submit()
+    (tile,) = sent(bench)
+    operations.claim(bench.store, tile.run_ids, worker="w", spool="s", lease_seconds=3600)
+    die(tile, f"exitcode {EXIT_WORN}")
+    assert operations.reap(bench.store) == []

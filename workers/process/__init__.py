@@ -1,0 +1,1 @@
+"""The processes of a worker: its parent, its child, its device."""

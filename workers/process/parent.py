@@ -1,0 +1,169 @@
+"""What a training worker's parent does beside Celery: report, drain, ship. It never loads TensorFlow."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import signal
+import socket
+import threading
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import psutil
+import structlog
+from billiard.exceptions import WorkerLostError
+from celery.worker import state as celery_state
+
+from service import operations
+from service.errors import ServiceError
+from service.lifecycle import Worker
+from service.report.experiment_note import describe_experiment
+from service.settings import Settings
+from service.store import queries
+from service.store.engine import Store
+from service.tracking.shipper import run_shipper
+from service.tracking.spool import Spool
+from workers.process import drain
+from workers.process.devices import Device
+from workers.process.watchdog import EXIT_WORN
+from workers.training.facts import versions
+
+log = structlog.get_logger(__name__)
+BEAT_SECONDS = 2.0
+LOADING_SECONDS = 0.5  # by then the pool is closed and starts no other child
+
+
+class Parent:
+    """One training worker, seen from outside its child."""
+
+    def __init__(self, settings: Settings, device: Device) -> None:
+        self._settings = settings
+        self._device = device
+        self._store = Store(settings.sql_url)
+        self._spool = Spool.open(settings.spool)
+        self._versions = versions()
+        self._draining = threading.Event()
+        self._ended = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self.worker: Any = None  # Celery's own worker object, once it is set up
+
+    def start(self) -> None:
+        """The worker consumes from now on."""
+        describe = partial(describe_experiment, self._store, self._settings)
+        shipper = (self._settings, self._store, self._spool, describe, self._ended)
+        self._threads = [
+            threading.Thread(target=self._beat, name="beat", daemon=True),
+            threading.Thread(target=run_shipper, args=shipper, name="shipper", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def drain(self) -> None:
+        """Called where Celery was told to stop: tell the child, and see that it ends in time. One that only loads
+        TensorFlow for a tile which it has not claimed, and will not, has nothing to bring to safety."""
+        if self._draining.is_set():
+            return
+        self._draining.set()
+        patience = LOADING_SECONDS if self._loading() else self._settings.drain_seconds
+        for pid in self._children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, drain.SIGNAL)
+        threading.Thread(target=self._give_up, args=(patience,), name="drain", daemon=True).start()
+
+    def stop(self) -> None:
+        """Celery has stopped: nothing is running any more. A shipper that waits for MLflow is not waited for:
+        whatever it was about to do is done again by the next one."""
+        self._ended.set()
+        for thread in self._threads:
+            thread.join(timeout=1)
+        with contextlib.suppress(ServiceError):
+            operations.retire(self._store, self._settings.worker)
+
+    def child_died(self, exception: BaseException, arguments: Sequence[Any] = ()) -> None:
+        """Its leases can run out now: nobody is there to renew them. The message that it died with is gone."""
+        worn = f"exitcode {EXIT_WORN}" in str(exception)  # it ended itself, between tiles
+        if isinstance(exception, WorkerLostError) and not worn:
+            message = _tile(arguments)[0]
+            with contextlib.suppress(ServiceError):
+                lost = operations.abandon(self._store, self._settings.worker, message=message)
+                log.warning("child died", error=str(exception), run=list(lost), attempt=list(lost.values()))
+
+    def _beat(self) -> None:
+        while True:
+            try:
+                operations.beat(self._store, self.report())
+            except ServiceError as error:
+                log.warning("database away", error=str(error))
+            except Exception:  # a worker that no longer says that it is alive would be given nothing
+                log.exception("beat failed")
+            if self._ended.wait(BEAT_SECONDS):
+                return
+
+    def report(self) -> Worker:
+        """What `GET /v1/workers` shows of this worker."""
+        run_ids, width = self._in_hand()
+        busy = bool(celery_state.reserved_requests)
+        if busy:  # a child that has to be replaced from now on is wanted at once
+            os.environ["GRADUS_WARM"] = "true"
+        state = "draining" if self._draining.is_set() else "busy" if busy else "idle"
+        return Worker(
+            name=self._settings.worker,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            device=self._device.kind,
+            device_name=self._device.name if self._device.gpu else platform.processor() or platform.machine(),
+            queues=tuple(self._device.queues()),
+            threads=self._device.threads,
+            spool=self._spool.id,
+            versions=self._versions,
+            state=state,
+            run_ids=tuple(run_ids),
+            width=width,
+            memory_bytes=self._memory(),
+        )
+
+    def _children(self) -> list[int]:
+        pool = getattr(getattr(self.worker, "pool", None), "_pool", None)
+        return [process.pid for process in getattr(pool, "_pool", []) if process.pid]
+
+    def _memory(self) -> int:
+        held = 0
+        for pid in (os.getpid(), *self._children()):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                held += int(psutil.Process(pid).memory_info().rss)
+        return held
+
+    def _give_up(self, patience: float) -> None:
+        """The child did not come to a safe point in time: end it, and give its runs back from here. Nothing that
+        it claimed meanwhile counts as a loss."""
+        if self._ended.wait(patience):
+            return
+        log.warning("the child does not stop, giving its runs back without it", seconds=patience)
+        for pid in self._children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ServiceError):
+            operations.release_worker(self._store, self._settings.worker, reason="drain")
+
+    def _loading(self) -> bool:
+        """Whether the child has a tile's message in its hands, and none of its runs."""
+        run_ids, _ = self._in_hand()
+        try:
+            found = queries.get_runs(self._store, run_ids).values()
+        except ServiceError:
+            return False
+        mine = self._settings.worker
+        return bool(run_ids) and not any(run.status == "RUNNING" and run.worker == mine for run in found)
+
+    def _in_hand(self) -> tuple[list[str], int | None]:
+        """Runs and width of the message that the child has, or that waits for it to start."""
+        tiles = [_tile(request.args or ()) for request in celery_state.reserved_requests]
+        return next((tile for tile in tiles if tile[0]), ([], None))
+
+
+def _tile(arguments: Sequence[Any]) -> tuple[list[str], int | None]:
+    """Runs and width of a tile's message; none where it is a request's."""
+    return (list(arguments[0]), int(arguments[1])) if len(arguments) == 2 else ([], None)

@@ -1,0 +1,1 @@
+"""One tile, from claim to commit."""

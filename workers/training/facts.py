@@ -1,0 +1,46 @@
+"""What a run says about itself beside its numbers: tags, and its spec as a file."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.metadata
+import io
+import platform
+
+from ruamel.yaml import YAML
+
+from experiments.runs import RunSpec
+from workers.process.child import Child
+
+PACKAGES = ("gradus", "keras", "tensorflow", "tensorflow-cpu", "numpy")
+
+
+def tags(child: Child) -> dict[str, str]:
+    """By whom a run was trained, and the versions that training itself does not state."""
+    own = ("python", "numpy")
+    return {
+        "gradus.worker": child.settings.worker,
+        "gradus.version": versions().get("gradus", ""),
+        **{f"gradus.{name}": versions()[name] for name in own if name in versions()},
+    }
+
+
+def spec_yaml(spec: RunSpec, name: str) -> bytes:
+    """A spec that gives this one run again: `gradus submit spec.yaml`."""
+    yaml = YAML(typ="safe")
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    text = io.BytesIO()
+    yaml.dump({"name": name, **spec.model_dump(mode="json", exclude_none=True)}, text)
+    return text.getvalue()
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """The installed versions of what decides a result, without importing any of it."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package.removesuffix("-cpu")] = importlib.metadata.version(package)
+    return found
