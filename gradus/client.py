@@ -12,25 +12,12 @@ from typing import Any
 
 import httpx
 
+from gradus.addresses import path_of
 from gradus.errors import UNREACHABLE, USAGE, CommandError, Refused
 
 Json = dict[str, Any]
 TIMEOUT = httpx.Timeout(30.0, connect=3.0)
 PATIENCE = 120.0  # seconds without the service before a stream is given up
-
-
-_ID = re.compile(r"[0-9A-Za-z_-]+")
-
-
-def path_of(kind: str, id: str, *rest: str) -> str:
-    """`/v1/KIND/ID/…` for an id as a person typed it.
-
-    Raises:
-        CommandError: it is no id, so that it would lead to another place or to none.
-    """
-    if not _ID.fullmatch(id):
-        raise CommandError(f"{id!r} is not an id (allowed: letters and digits, as lists print them)", USAGE)
-    return "/".join(("/v1", kind, id, *rest))
 
 
 @dataclass(frozen=True)

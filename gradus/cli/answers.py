@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from gradus.addresses import path_of
 from gradus.cli.output import complain, counts, number, print_json, print_table, say, short
 from gradus.cli.session import AsJson, Changes, ExperimentId, connect
-from gradus.client import path_of
 from gradus.errors import USAGE, CommandError
 
 MORE = "Further seeds, where the spec fixes no question."

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from gradus.addresses import path_of
 from gradus.cli.output import ago, print_json, print_table, say
 from gradus.cli.session import AsJson, connect, settings
-from gradus.client import path_of
 
 app = typer.Typer(help="API keys (needs the scope admin where keys are asked for).", rich_markup_mode=None)
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gradus.addresses import path_of
 from gradus.cli.output import ago, complain, counts, number, print_csv, print_json, print_table, say, short
 from gradus.cli.session import AsCsv, AsJson, ExperimentId, Id, RunId, connect
-from gradus.client import path_of
 from gradus.errors import FAILED, USAGE, CommandError
 
 if TYPE_CHECKING:

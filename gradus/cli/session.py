@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradus.client import Client
 from gradus.errors import USAGE, CommandError
 
 if TYPE_CHECKING:
+    from gradus.client import Client
     from service.settings import Settings
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -64,4 +64,6 @@ def connect() -> Client:
 
 def client_for(chosen: Settings) -> Client:
     """The client for the address and the key of these settings."""
+    from gradus.client import Client
+
     return Client(chosen.url, chosen.api_key.get_secret_value() if chosen.api_key else None)

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 import pytest
 
 from gradus.cli.main import run
-from tests.service.analysis.conftest import world  # noqa: F401 (a fixture of test_demo)
 from tests.service.api.conftest import SPEC, serve
 
 
