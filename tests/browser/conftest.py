@@ -10,7 +10,9 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -23,6 +25,7 @@ from selenium.common.exceptions import (
 )
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.support.ui import WebDriverWait
 
 from service.embedded.ports import free_port
@@ -60,14 +63,14 @@ the pages.
 OVER = ("FINISHED", "FAILED", "KILLED")
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(items: Any) -> None:
     for item in items:
         if Path(item.path).parent == Path(__file__).parent:
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.timeout(900))
 
 
-def wait_until(true, seconds=120.0, pause=0.25):
+def wait_until(true: Any, seconds: float = 120.0, pause: float = 0.25) -> Any:
     """Wait for a condition and return what it gave."""
     end = time.monotonic() + seconds
     while not (found := true()):
@@ -132,14 +135,14 @@ class Stack:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory):
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     made = Stack(tmp_path_factory.mktemp("home"))
     yield made
     made.end()
 
 
 @pytest.fixture
-def browser(tmp_path):
+def browser(tmp_path: Path) -> Iterator[Any]:
     """A fresh Chromium of its own profile; what its console says is checked at the end of each test by
     `quiet`.
     """
@@ -159,19 +162,19 @@ def browser(tmp_path):
 
 
 @pytest.fixture
-def wait(browser):
+def wait(browser: WebDriver) -> Any:
     """A function that asks again until something is true of the page, and gives what it was. A page that is being
     drawn anew takes elements away between finding and using them: both happen in what is asked again.
     """
 
-    def until(true, seconds=60):
+    def until(true: Any, seconds: float = 60) -> Any:
         return WebDriverWait(browser, seconds, ignored_exceptions=REDRAWN).until(true)
 
     return until
 
 
 @pytest.fixture
-def shoot(browser):
+def shoot(browser: WebDriver) -> Any:
     """A function that keeps a picture of the whole page under a name."""
     OUTPUT.mkdir(parents=True, exist_ok=True)
 
@@ -189,7 +192,7 @@ def shoot(browser):
 
 
 @pytest.fixture
-def quiet(browser):
+def quiet(browser: WebDriver) -> Iterator[Any]:
     """Our own pages leave nothing in the console: no error, no refused resource."""
     yield
     assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []

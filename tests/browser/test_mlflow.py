@@ -5,34 +5,41 @@ groups.
 from __future__ import annotations
 
 import json
+from typing import Any
 from urllib.parse import quote
 
 import pytest
+from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.expected_conditions import frame_to_be_available_and_switch_to_it
 
 from service.tracking.urls import MlflowPages
+from tests.browser.conftest import Stack
 
 
-def body(browser):
+def body(browser: WebDriver) -> Any:
     return browser.find_element(By.TAG_NAME, "body").text
 
 
 @pytest.fixture
-def runs(stack):
+def runs(stack: Stack) -> Any:
     """(MLflow experiment, MLflow ids of the compared runs)."""
     items = stack.client.get(f"/v1/experiments/{stack.id}/runs", params={"stage": "look-1"}).json()["items"]
     return items[0]["mlflow"]["experiment_id"], [item["mlflow"]["run_id"] for item in items]
 
 
-def test_the_run_list_has_our_names(stack, browser, wait, shoot, runs):
+def test_the_run_list_has_our_names(
+    stack: Stack, browser: WebDriver, wait: Any, shoot: Any, runs: Any
+) -> None:
     browser.get(f"{stack.mlflow_url}/#/experiments/{runs[0]}/runs")
     wait(lambda b: "activations-on-digits" in body(b) and "relu" in body(b))
     shoot("mlflow-runs", whole=False)
 
 
-def test_compared_runs_show_parallel_coordinates_with_our_params(stack, browser, wait, shoot, runs):
+def test_compared_runs_show_parallel_coordinates_with_our_params(
+    stack: Stack, browser: WebDriver, wait: Any, shoot: Any, runs: Any
+) -> None:
     experiment, ids = runs
     query = f"runs={quote(json.dumps(ids))}&experiments={quote(json.dumps([experiment]))}"
     browser.get(f"{stack.mlflow_url}/#/compare-runs?{query}")
@@ -46,7 +53,7 @@ def test_compared_runs_show_parallel_coordinates_with_our_params(stack, browser,
     shoot("mlflow-compare", whole=False)
 
 
-def written(browser):
+def written(browser: WebDriver) -> Any:
     """The question's metric, chosen in MLflow's second list."""
     metrics = browser.find_elements(By.CSS_SELECTOR, "input[role=combobox]")[1:2]
     for one in metrics:
@@ -57,12 +64,14 @@ def written(browser):
 AXES = "//*[name()='text' and contains(@class, 'axis-title')]"
 
 
-def charts(browser):
+def charts(browser: WebDriver) -> Any:
     """The names of the sections and charts of MLflow's chart view."""
     return browser.find_element(By.CSS_SELECTOR, "[data-testid=experiment-view-compare-runs-chart-area]").text
 
 
-def test_our_link_opens_parallel_coordinates_of_what_was_swept(stack, browser, wait, shoot):
+def test_our_link_opens_parallel_coordinates_of_what_was_swept(
+    stack: Stack, browser: WebDriver, wait: Any, shoot: Any
+) -> None:
     """Nothing is clicked: the view is a tag of the experiment, and MLflow opens it."""
     browser.set_window_size(1600, 1000)
     browser.get(stack.experiment()["links"]["compare"])
@@ -73,7 +82,9 @@ def test_our_link_opens_parallel_coordinates_of_what_was_swept(stack, browser, w
     shoot("mlflow-side-by-side", 1600, whole=False)
 
 
-def test_our_link_opens_runs_grouped_by_level(stack, browser, wait, shoot, runs):
+def test_our_link_opens_runs_grouped_by_level(
+    stack: Stack, browser: WebDriver, wait: Any, shoot: Any, runs: Any
+) -> None:
     browser.set_window_size(1600, 1000)
     browser.get(MlflowPages(stack.mlflow_url).grouped(runs[0]))
     wait(lambda b: all(f"Group: {name}" in body(b) for name in ("sigmoid", "tanh", "relu")))
@@ -81,7 +92,9 @@ def test_our_link_opens_runs_grouped_by_level(stack, browser, wait, shoot, runs)
     shoot("mlflow-by-level", 1600, whole=False)
 
 
-def test_the_report_is_an_artifact_of_the_best_run(stack, browser, wait, shoot, runs):
+def test_the_report_is_an_artifact_of_the_best_run(
+    stack: Stack, browser: WebDriver, wait: Any, shoot: Any, runs: Any
+) -> None:
     """MLflow shows it in a frame of its own, without a network of ours."""
     answer = stack.experiment()["plan"]["answer"]
     experiment = stack.mlflow("experiments/get", experiment_id=runs[0])["experiment"]
@@ -95,7 +108,7 @@ def test_the_report_is_an_artifact_of_the_best_run(stack, browser, wait, shoot, 
     shoot("mlflow-report", whole=False)
 
 
-def grouped_by_activation(browser):
+def grouped_by_activation(browser: WebDriver) -> Any:
     """`activation` chosen in the list that `Group by` opens. Where MLflow draws the page anew the list is closed again:
     then it is opened once more.
     """
@@ -110,7 +123,9 @@ def grouped_by_activation(browser):
     return False
 
 
-def test_runs_are_grouped_by_activation(stack, browser, wait, shoot, runs):
+def test_runs_are_grouped_by_activation(
+    stack: Stack, browser: WebDriver, wait: Any, shoot: Any, runs: Any
+) -> None:
     browser.set_window_size(1500, 950)
     browser.get(f"{stack.mlflow_url}/#/experiments/{runs[0]}/runs?compareRunsMode=CHART")
     wait(grouped_by_activation)
@@ -118,6 +133,6 @@ def test_runs_are_grouped_by_activation(stack, browser, wait, shoot, runs):
     shoot("mlflow-grouped", 1500, whole=False)
 
 
-def test_the_description_holds_the_verdicts(stack, browser, wait, runs):
+def test_the_description_holds_the_verdicts(stack: Stack, browser: WebDriver, wait: Any, runs: Any) -> None:
     browser.get(f"{stack.mlflow_url}/#/experiments/{runs[0]}/runs")
     wait(lambda b: stack.experiment()["plan"]["answer"].split(";")[0] in body(b), 90)

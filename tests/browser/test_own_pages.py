@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import httpx
 import pytest
+from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
+from tests.browser.conftest import Stack
+
 
 @pytest.mark.usefixtures("quiet")
-def test_the_start_page_shows_the_answer(stack, browser, wait, shoot):
+def test_the_start_page_shows_the_answer(stack: Stack, browser: WebDriver, wait: Any, shoot: Any) -> None:
     browser.get(stack.url)
     text = wait(lambda b: b.find_element(By.ID, stack.id).text)
     assert stack.experiment()["plan"]["answer"] in text
@@ -22,7 +28,9 @@ def test_the_start_page_shows_the_answer(stack, browser, wait, shoot):
 
 
 @pytest.mark.usefixtures("quiet")
-def test_an_example_is_checked_and_submitted_by_keyboard(stack, browser, wait, shoot):
+def test_an_example_is_checked_and_submitted_by_keyboard(
+    stack: Stack, browser: WebDriver, wait: Any, shoot: Any
+) -> None:
     browser.get(stack.url)
     Select(browser.find_element(By.ID, "example")).select_by_visible_text("xor-mlp")
     wait(lambda b: b.find_elements(By.CSS_SELECTOR, "#preview .fine"))
@@ -39,7 +47,7 @@ def test_an_example_is_checked_and_submitted_by_keyboard(stack, browser, wait, s
 
 
 @pytest.mark.usefixtures("quiet")
-def test_progress_moves_without_a_reload(stack, browser, wait):
+def test_progress_moves_without_a_reload(stack: Stack, browser: WebDriver, wait: Any) -> None:
     browser.get(stack.url)
     text = "name: live\ndataset: {name: digits}\nmodel: {hidden: [8]}\nsweep: {seeds: 4}\n"
     id = stack.submit(text)
@@ -47,7 +55,7 @@ def test_progress_moves_without_a_reload(stack, browser, wait):
     wait(lambda b: "4 finished" in b.find_element(By.ID, id).text, 180)
 
 
-def test_a_mistake_is_explained(stack, browser, wait, shoot):
+def test_a_mistake_is_explained(stack: Stack, browser: WebDriver, wait: Any, shoot: Any) -> None:
     browser.get(stack.url)
     browser.find_element(By.ID, "spec").send_keys("name: x\ndataset: {name: mnits}\nmodel: {hidden: [3]}")
     assert "mnist" in wait(lambda b: b.find_element(By.CSS_SELECTOR, "#preview .problems").text)
@@ -55,7 +63,7 @@ def test_a_mistake_is_explained(stack, browser, wait, shoot):
 
 
 @pytest.mark.usefixtures("quiet")
-def test_the_api_is_shown_without_a_network(stack, browser, wait, shoot):
+def test_the_api_is_shown_without_a_network(stack: Stack, browser: WebDriver, wait: Any, shoot: Any) -> None:
     browser.get(f"{stack.url}/docs")
     wait(lambda b: len(b.find_elements(By.CSS_SELECTOR, ".opblock")) > 20)
     loaded = browser.execute_script("return performance.getEntriesByType('resource').map(one => one.name)")
@@ -65,7 +73,7 @@ def test_the_api_is_shown_without_a_network(stack, browser, wait, shoot):
 
 
 @pytest.mark.usefixtures("quiet")
-def test_the_report_stands_alone(stack, browser, shoot, tmp_path):
+def test_the_report_stands_alone(stack: Stack, browser: WebDriver, shoot: Any, tmp_path: Path) -> None:
     page = httpx.get(f"{stack.url}/v1/experiments/{stack.id}/report", trust_env=False).text
     saved = tmp_path / "report.html"
     saved.write_text(page, "utf-8")
@@ -84,7 +92,9 @@ def test_the_report_stands_alone(stack, browser, shoot, tmp_path):
 
 
 @pytest.mark.parametrize("path", ["/", "/experiments/{id}/report"])
-def test_a_phone_shows_it_without_sideways_scrolling(stack, browser, shoot, path):
+def test_a_phone_shows_it_without_sideways_scrolling(
+    stack: Stack, browser: WebDriver, shoot: Any, path: Any
+) -> None:
     size = {"width": 390, "height": 800, "deviceScaleFactor": 2, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     browser.get(stack.url + path.format(id=stack.id))
@@ -92,13 +102,13 @@ def test_a_phone_shows_it_without_sideways_scrolling(stack, browser, shoot, path
     browser.save_screenshot(str(shoot("unused", whole=False).with_name(f"phone{path.count('/')}.png")))
 
 
-def test_the_report_prints(stack, browser):
+def test_the_report_prints(stack: Stack, browser: WebDriver) -> None:
     browser.get(f"{stack.url}/experiments/{stack.id}/report")
     printed = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
     assert len(printed["data"]) > 20_000
 
 
-def test_a_closed_list_of_runs_is_printed_all_the_same(stack, browser):
+def test_a_closed_list_of_runs_is_printed_all_the_same(stack: Stack, browser: WebDriver) -> None:
     browser.get(f"{stack.url}/experiments/{stack.id}/report")
     browser.execute_script("document.querySelector('details').open = false")
     shown = "return document.querySelector('details tbody tr').checkVisibility()"

@@ -1,6 +1,9 @@
 """Every sick network is named, the healthy ones are not; the rules at their bounds, from made-up histories."""
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import pytest
 
@@ -40,23 +43,23 @@ HEALTHY = {
 }
 
 
-def run_of(**document):
+def run_of(**document: Any) -> Any:
     document = {"dataset": "digits", "training": {"epochs": 2}, **document}
     return ExperimentSpec.parse({"name": "sick", **document}).expand()[0].spec
 
 
-def trained(**document):
+def trained(**document: Any) -> Any:
     recorder = MemoryRecorder()
     train([run_of(**document)], recorder, lambda lane: None, source=Source())
     return recorder
 
 
-def names(recorder):
+def names(recorder: Any) -> Any:
     return {key.removeprefix("gradus.diagnosis.") for key in recorder.tagged[0] if "diagnosis" in key}
 
 
 @pytest.mark.parametrize("name", SICK)
-def test_a_sick_network_is_named(name):
+def test_a_sick_network_is_named(name: str) -> None:
     recorder = trained(**SICK[name])
     assert name in names(recorder)
     sentence = recorder.tagged[0][f"gradus.diagnosis.{name}"]
@@ -65,7 +68,7 @@ def test_a_sick_network_is_named(name):
 
 
 @pytest.mark.parametrize("name", HEALTHY)
-def test_a_healthy_network_is_left_alone(name):
+def test_a_healthy_network_is_left_alone(name: str) -> None:
     recorder = trained(**HEALTHY[name])
     assert names(recorder) == set()
     history = recorder.history[0]
@@ -75,7 +78,7 @@ def test_a_healthy_network_is_left_alone(name):
     assert PROBE_LOSS not in history
 
 
-def test_a_steep_start_is_no_explosion():
+def test_a_steep_start_is_no_explosion() -> None:
     """Targets around 50 ± 58: the first gradient is above 100, and what is left at the end is the noise."""
     recorder = trained(
         dataset={"name": "linear", "slope": 100.0, "intercept": 50.0, "noise": 1.0},
@@ -88,14 +91,14 @@ def test_a_steep_start_is_no_explosion():
     assert names(recorder) == set()
 
 
-def test_relu_silences_about_half_its_units_sigmoid_none():
+def test_relu_silences_about_half_its_units_sigmoid_none() -> None:
     relu = trained(model={"hidden": [64]}).history[0]["layers/1-dense/zeros"][0]
     sigmoid = trained(model={"hidden": [64], "activation": "sigmoid"}).history[0]["layers/1-dense/zeros"][0]
     assert 0.3 < relu < 0.7
     assert sigmoid == 0
 
 
-def test_lanes_are_measured_apart():
+def test_lanes_are_measured_apart() -> None:
     recorder = MemoryRecorder()
     document = {"dataset": "digits", "model": {"hidden": [8]}, "optimizer": "sgd", "training": {"epochs": 1}}
     document["sweep"] = {"learning_rate": [1e-9, 0.05, 1e3]}
@@ -107,16 +110,16 @@ def test_lanes_are_measured_apart():
     assert "diverged" in found[2]
 
 
-def test_off_measures_nothing():
+def test_off_measures_nothing() -> None:
     recorder = trained(**HEALTHY["relu"], diagnostics="off")
     assert not [key for key in recorder.history[0] if key.startswith("layers/")]
 
 
-def found(history):
+def found(history: Any) -> Any:
     return {one.name for one in diagnose(run_of(**HEALTHY["relu"]), history)}
 
 
-def test_rules_at_their_bounds():
+def test_rules_at_their_bounds() -> None:
     first, last = "layers/1-dense/grad_norm", "layers/2-dense/grad_norm"
     assert found({first: {0: 9e-5}, last: {0: 0.1}}) == {"vanishing_gradient"}
     assert found({first: {0: 9e-5}, last: {0: 0.08}}) == set()
@@ -164,21 +167,23 @@ def test_rules_at_their_bounds():
         ("tanh", "Initial weights of the right size (glorot_uniform for tanh)", "ReLU or tanh"),
     ],
 )
-def test_the_advice_on_a_vanishing_gradient_suits_the_network(activation, advice, silent):
+def test_the_advice_on_a_vanishing_gradient_suits_the_network(
+    activation: Any, advice: Any, silent: Any
+) -> None:
     spec = run_of(model={"hidden": [8, 8], "activation": activation})
     (said,) = diagnose(spec, {"layers/1-dense/grad_norm": {0: 9e-5}, "layers/3-dense/grad_norm": {0: 0.1}})
     assert advice in said.sentence
     assert silent not in said.sentence
 
 
-def whole_and_resumed(**document):
+def whole_and_resumed(**document: Any) -> Any:
     """A run's tags and metrics: uninterrupted, and given back after every epoch and resumed each time."""
     whole = trained(**document)
     spec, recorder = run_of(**document), MemoryRecorder()
     while True:
         begun = len(recorder.history[0].get("train/loss", {}))
 
-        def stop(lane, begun=begun):
+        def stop(lane: Any, begun: Any = begun) -> Any:
             return "drain" if len(recorder.history[0].get("train/loss", {})) > begun else None
 
         resume = [recorder.checkpoints[0][1] if recorder.checkpoints else None]
@@ -199,7 +204,7 @@ RESUMED = {
 
 
 @pytest.mark.parametrize("name", RESUMED)
-def test_a_resumed_run_has_the_diagnoses_of_an_uninterrupted_one(name):
+def test_a_resumed_run_has_the_diagnoses_of_an_uninterrupted_one(name: str) -> None:
     """What happened before the interruption counts: these three are seen before the first epoch."""
     whole, resumed = whole_and_resumed(**RESUMED[name])
     assert name in names(whole)
@@ -211,7 +216,7 @@ def test_a_resumed_run_has_the_diagnoses_of_an_uninterrupted_one(name):
     } == measured
 
 
-def test_a_lane_resumed_beside_a_fresh_one_is_not_measured_as_untrained():
+def test_a_lane_resumed_beside_a_fresh_one_is_not_measured_as_untrained() -> None:
     specs = [run_of(**HEALTHY["relu"], seed=seed) for seed in (0, 1)]
     whole, cut = MemoryRecorder(), MemoryRecorder()
     train(specs, whole, lambda lane: None, source=Source())
@@ -230,7 +235,7 @@ RECURRENT = {
 
 
 @pytest.mark.parametrize("kind", RECURRENT)
-def test_recurrent_layers_are_measured_in_every_lane(kind):
+def test_recurrent_layers_are_measured_in_every_lane(kind: str) -> None:
     """A state of tanh lies in (−1, 1): its mean too, and its deviation is below 1; lanes differ by their seed."""
     recorder = MemoryRecorder()
     specs = [run_of(**RECURRENT[kind], training={"epochs": 1}, seed=seed) for seed in (0, 1)]
@@ -242,7 +247,7 @@ def test_recurrent_layers_are_measured_in_every_lane(kind):
     assert names(recorder) == set()
 
 
-def test_a_saturated_recurrent_layer_is_named():
+def test_a_saturated_recurrent_layer_is_named() -> None:
     layers = [
         {"type": "simple_rnn", "units": 8, "kernel_initializer": {"name": "random_normal", "stddev": 50.0}},
         {"type": "dense", "units": 10},

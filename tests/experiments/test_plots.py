@@ -34,7 +34,7 @@ PICTURES = {
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_is_a_readable_picture(name):
+def test_is_a_readable_picture(name: str) -> None:
     content = PICTURES[name]()
     image = Image.open(io.BytesIO(content))
     assert image.format == "PNG"
@@ -42,7 +42,7 @@ def test_is_a_readable_picture(name):
     assert len(np.unique(np.asarray(image.convert("L")))) > 10
 
 
-def test_a_gradient_of_0_is_named_as_not_on_the_axis(monkeypatch):
+def test_a_gradient_of_0_is_named_as_not_on_the_axis(monkeypatch: pytest.MonkeyPatch) -> None:
     """A perceptron that has learned its gate: no error, no gradient, and a logarithmic axis has no 0."""
     monkeypatch.setattr(plots, "png", lambda figure: figure)
     drawn = plots.gradient_by_layer({"before training": [0.8], "after epoch 3": [0.0]}, ["0-dense"], None)
@@ -52,5 +52,5 @@ def test_a_gradient_of_0_is_named_as_not_on_the_axis(monkeypatch):
     assert [np.isfinite(line.get_ydata()).tolist() for line in ax.lines] == [[True], [False]]
 
 
-def test_the_same_numbers_give_the_same_bytes():
+def test_the_same_numbers_give_the_same_bytes() -> None:
     assert PICTURES["fit"]() == PICTURES["fit"]()

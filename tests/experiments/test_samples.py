@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -21,7 +23,7 @@ from experiments.samples import MOST_PROBLEMS, samples
         ([1, 2, 3, 4], (1, 2, 2), [[[[1, 2], [3, 4]]]]),
     ],
 )
-def test_nested_lists_are_samples(inputs, shape, expected):
+def test_nested_lists_are_samples(inputs: Any, shape: Any, expected: Any) -> None:
     found = samples(inputs, shape)
     assert found.dtype == np.float32
     assert found.tolist() == expected
@@ -42,7 +44,7 @@ def test_nested_lists_are_samples(inputs, shape, expected):
         ([[]], (2,), "inputs[0]", "found the shape (0,)"),
     ],
 )
-def test_what_is_none_is_named_by_its_path(inputs, shape, path, message):
+def test_what_is_none_is_named_by_its_path(inputs: Any, shape: Any, path: Any, message: Any) -> None:
     with pytest.raises(SpecError) as refused:
         samples(inputs, shape)
     (problem,) = refused.value.problems
@@ -51,7 +53,7 @@ def test_what_is_none_is_named_by_its_path(inputs, shape, path, message):
     assert problem.allowed
 
 
-def test_only_the_first_problems_are_listed():
+def test_only_the_first_problems_are_listed() -> None:
     with pytest.raises(SpecError) as refused:
         samples([["x"]] * 1000, (1,))
     assert len(refused.value.problems) == MOST_PROBLEMS

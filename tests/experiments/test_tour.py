@@ -1,8 +1,11 @@
 """The guided tour's commands: every spec it names can be submitted, and the checks it promises come out so."""
 
+from __future__ import annotations
+
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,19 +25,21 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_spec_of_a_command_is_sound(command):
+def test_the_spec_of_a_command_is_sound(command: Any) -> None:
     program, verb, path, *_ = shlex.split(command)
     assert program == "gradus"
     assert verb in {"submit", "validate", "gradcheck"}
     assert ExperimentSpec.parse(parse_yaml((ROOT / path).read_text(encoding="utf-8"))).expand()
 
 
-def test_there_is_such_a_command_line():
+def test_there_is_such_a_command_line() -> None:
     assert len(COMMANDS) >= 12
     assert app.registered_commands or app.registered_groups
 
 
-def test_the_line_is_certified_and_the_perceptron_refused(monkeypatch, capsys):
+def test_the_line_is_certified_and_the_perceptron_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(ROOT)
     assert main(["examples/linear-regression.yaml"]) == 0
     assert main(["examples/perceptron-and.yaml", "--first"]) == 1

@@ -9,7 +9,9 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -34,7 +36,7 @@ SETTINGS = {
 }
 
 
-def quick(runs=6, **changes):
+def quick(runs: int = 6, **changes: Any) -> Any:
     """Runs of a tenth of a second each."""
     spec = {
         "name": "quick",
@@ -50,7 +52,7 @@ def quick(runs=6, **changes):
     return {**spec, **changes}
 
 
-def lasting(runs=1, epochs=12, **changes):
+def lasting(runs: int = 1, epochs: int = 12, **changes: Any) -> Any:
     """Runs that share one program and last long enough to be broken: an eighth of a second an epoch for one lane
     on one thread of an idle machine, more on a busy one."""
     layers = [{"type": "dense", "units": 64, "activation": "tanh"} for _ in range(2)]
@@ -67,7 +69,7 @@ class Stack:
     quick = staticmethod(quick)
     lasting = staticmethod(lasting)
 
-    def __init__(self, home, workers=2, *, spool_size=None, **settings):
+    def __init__(self, home: Path, workers: int = 2, *, spool_size: Any = None, **settings: Any) -> None:
         """spool_size: where given, the spool lies on a file system of that size."""
         self.spool_size = spool_size
         self.home = Path(home)
@@ -76,7 +78,7 @@ class Stack:
         self.accepted = []
         self.process = None
 
-    def up(self):
+    def up(self) -> None:
         command = [sys.executable, "-m", "service.embedded.stack", "--workers", str(self.workers)]
         command += ["--port", "0", "--mlflow-port", "0", "--home", str(self.home)]
         (self.home / "spool").mkdir(parents=True, exist_ok=True)
@@ -98,44 +100,44 @@ class Stack:
         self.mlflow = MlflowClient(self.mlflow_url)
         self.wait(lambda: len([w for w in queries.workers(self.store) if w.kind == "train"]) == self.workers)
 
-    def down(self):
+    def down(self) -> None:
         if self.process and self.process.poll() is None:
             self.process.terminate()
             self.process.wait(60)
 
     # -- asking ------------------------------------------------------------------------------------
 
-    def post(self, spec, key=None, timeout=20):
+    def post(self, spec: Any, key: Any = None, timeout: int = 20) -> Any:
         headers = {"Idempotency-Key": key} if key else {}
         answer = httpx.post(f"{self.url}/v1/experiments", json=spec, headers=headers, timeout=timeout)
         assert answer.status_code == 201, answer.text
         self.accepted.append(answer.json()["id"])
         return answer.json()["id"]
 
-    def cancel(self, kind, id):
+    def cancel(self, kind: str, id: Any) -> None:
         answer = httpx.post(f"{self.url}/v1/{kind}/{id}/cancel", timeout=20)
         assert answer.status_code == 202, answer.text
 
-    def runs(self, experiment):
+    def runs(self, experiment: Any) -> Any:
         return queries.all_runs(self.store, experiment)
 
-    def statuses(self, experiment):
+    def statuses(self, experiment: Any) -> Any:
         return [run.status.value for run in self.runs(experiment)]
 
-    def wait(self, condition, seconds=120):
+    def wait(self, condition: Any, seconds: float = 120) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "the condition did not come true in time"
             time.sleep(0.05)
 
-    def wait_over(self, experiment, seconds=180):
+    def wait_over(self, experiment: Any, seconds: float = 180) -> Any:
         self.wait(lambda: all(status in OVER for status in self.statuses(experiment)), seconds)
         return self.runs(experiment)
 
-    def wait_running(self, experiment, seconds=120):
+    def wait_running(self, experiment: Any, seconds: float = 120) -> Any:
         """Some run of the experiment is being trained, its first epoch done."""
 
-        def begun():
+        def begun() -> Any:
             held = [run for run in self.runs(experiment) if run.status == "RUNNING"]
             return [run for run in held if "train/loss" in run.metrics and run.committed_at is None]
 
@@ -144,7 +146,7 @@ class Stack:
 
     # -- breaking ----------------------------------------------------------------------------------
 
-    def process_of(self, name):
+    def process_of(self, name: str) -> Any:
         """The process of a program, wherever the supervisor started it last."""
         marks = {
             "api": "service.api",
@@ -165,7 +167,7 @@ class Stack:
                 return one
         return None
 
-    def child_of(self, worker):
+    def child_of(self, worker: Any) -> Any:
         """The child that trains, of a worker; None while it is being replaced."""
         parent = self.process_of(worker)
         try:
@@ -175,7 +177,7 @@ class Stack:
             return None
         return found[0] if found else None
 
-    def kill(self, name):
+    def kill(self, name: str) -> Any:
         """SIGKILL to a program and all its children; False where it is down already."""
         one = self.process_of(name)
         if one is None:
@@ -184,7 +186,7 @@ class Stack:
         one.wait(10)
         return True
 
-    def pause(self, name):
+    def pause(self, name: str) -> Any:
         """SIGSTOP to a program with all its children; gives what lets it go on, None where it is down."""
         one = self.process_of(name)
         if one is None:
@@ -193,28 +195,28 @@ class Stack:
         for member in group:
             member.suspend()
 
-        def go_on():
+        def go_on() -> None:
             for member in group:
                 if member.is_running():
                     member.resume()
 
         return go_on
 
-    def broker_url(self):
+    def broker_url(self) -> Any:
         lines = (self.home / "broker" / "valkey.conf").read_text().splitlines()
         words = dict(line.split(None, 1) for line in lines)
         return f"redis://:{words['requirepass']}@127.0.0.1:{words['port']}/0"
 
-    def broker(self):
+    def broker(self) -> Any:
         """A client of the broker."""
         return redis.Redis.from_url(self.broker_url(), socket_timeout=5, socket_connect_timeout=5)
 
-    def sender(self):
+    def sender(self) -> Any:
         return Sender(load_settings(home=self.home, broker_url=self.broker_url()))
 
     # -- looking over ------------------------------------------------------------------------------
 
-    def check(self, experiment):
+    def check(self, experiment: Any) -> Any:
         """The four invariants: accepted = over, at most one result, fences rise, MLflow says the same; and
         every point is in MLflow exactly once."""
         runs = self.wait_over(experiment)
@@ -234,7 +236,7 @@ class Stack:
         self.check_points(by_id, runs)
         return runs
 
-    def check_points(self, by_id, runs):
+    def check_points(self, by_id: Any, runs: Any) -> None:
         with sqlite3.connect(self.home / "mlflow" / "mlflow.db") as db:
             for run in runs:
                 mine = queries.metric_history(self.store, run.id, limit=1_000_000)[0]
@@ -246,7 +248,7 @@ class Stack:
 
 
 @pytest.fixture(scope="session")
-def running_stack(tmp_path_factory):
+def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     stack = Stack(tmp_path_factory.mktemp("stack"))
     stack.up()
     # Every child has TensorFlow before the first fault.
@@ -256,11 +258,11 @@ def running_stack(tmp_path_factory):
 
 
 @pytest.fixture
-def make_stack(tmp_path):
+def make_stack(tmp_path: Path) -> Iterator[Any]:
     """Stacks of one's own: `make_stack(workers, **settings)`."""
     made = []
 
-    def make(workers, **settings):
+    def make(workers: Any, **settings: Any) -> Any:
         made.append(Stack(tmp_path / f"stack-{len(made)}", workers, **settings))
         made[-1].up()
         return made[-1]
@@ -271,7 +273,7 @@ def make_stack(tmp_path):
 
 
 @pytest.fixture
-def stack(running_stack):
+def stack(running_stack: Any) -> Any:
     """The stack, whole again after the test before."""
     running_stack.wait(lambda: all(running_stack.child_of(f"worker-{n}") for n in (1, 2)))
     running_stack.wait(
@@ -280,7 +282,7 @@ def stack(running_stack):
     return running_stack
 
 
-def alive(url):
+def alive(url: str) -> Any:
     try:
         return httpx.get(url, timeout=2).status_code == 200
     except httpx.HTTPError:

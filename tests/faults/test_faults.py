@@ -9,6 +9,7 @@ import tempfile
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -17,6 +18,7 @@ from service import operations
 from service.lifecycle import Committed
 from service.queue import Tile
 from service.store import queries
+from tests.faults.conftest import Stack
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -24,7 +26,7 @@ pytestmark = pytest.mark.timeout(600)
 # ---- the API
 
 
-def test_api_killed_before_the_commit_leaves_nothing_and_after_it_the_experiment(stack):
+def test_api_killed_before_the_commit_leaves_nothing_and_after_it_the_experiment(stack: Stack) -> None:
     spec, key = stack.quick(3, name="once"), uuid.uuid4().hex
     with sqlite3.connect(stack.home / "gradus.db", isolation_level=None) as db:
         db.execute("BEGIN IMMEDIATE")  # nobody can commit
@@ -43,7 +45,7 @@ def test_api_killed_before_the_commit_leaves_nothing_and_after_it_the_experiment
     assert {run.status for run in stack.check(first)} == {"FINISHED"}
 
 
-def reachable(stack):
+def reachable(stack: Stack) -> Any:
     try:
         return httpx.get(f"{stack.url}/livez", timeout=1).status_code == 200
     except httpx.HTTPError:
@@ -53,13 +55,13 @@ def reachable(stack):
 # ---- the broker
 
 
-def test_broker_down_at_submit(stack):
+def test_broker_down_at_submit(stack: Stack) -> None:
     stack.kill("broker")
     experiment = stack.post(stack.quick(6))
     assert {run.status for run in stack.check(experiment)} == {"FINISHED"}
 
 
-def test_broker_flushed_with_work_queued_and_its_connections_cut(stack):
+def test_broker_flushed_with_work_queued_and_its_connections_cut(stack: Stack) -> None:
     experiment = stack.post(
         stack.lasting(1, epochs=6) | {"sweep": {"learning_rate": [0.01, 0.02], "seeds": 3}}
     )
@@ -73,7 +75,7 @@ def test_broker_flushed_with_work_queued_and_its_connections_cut(stack):
     assert {run.status for run in stack.check(later)} == {"FINISHED"}
 
 
-def test_the_same_message_five_times_trains_once(stack):
+def test_the_same_message_five_times_trains_once(stack: Stack) -> None:
     experiment = stack.post(stack.quick(4, training={"epochs": 40, "batch_size": 8}))
     ids = tuple(run.id for run in stack.runs(experiment))
     sender = stack.sender()
@@ -87,7 +89,9 @@ def test_the_same_message_five_times_trains_once(stack):
 
 
 @pytest.mark.parametrize("victim", ["child", "parent"])
-def test_a_worker_killed_is_resumed_in_time_and_goes_on_from_its_checkpoint(stack, victim):
+def test_a_worker_killed_is_resumed_in_time_and_goes_on_from_its_checkpoint(
+    stack: Stack, victim: Any
+) -> None:
     experiment = stack.post(stack.lasting(2, epochs=60))
     run = stack.wait_running(experiment)
     stack.wait(lambda: stack.runs(experiment)[run.index].checkpoint is not None)
@@ -114,7 +118,7 @@ def test_a_worker_killed_is_resumed_in_time_and_goes_on_from_its_checkpoint(stac
         assert told(stack, one) == told(stack, other)
 
 
-def told(stack, run):
+def told(stack: Stack, run: Any) -> Any:
     """What a run came to, bit for bit: every loss of every epoch, and its weights."""
     points, _ = queries.metric_history(stack.store, run.id, keys=["train/loss", "test/loss"], limit=1000)
     with tempfile.TemporaryDirectory() as folder:
@@ -124,14 +128,14 @@ def told(stack, run):
     return [(point.key, point.step, point.value) for point in points], weights
 
 
-def parted(log, start, run):
+def parted(log: Any, start: Any, run: Any) -> Any:
     """Whether the worker has said since that byte of its log that it holds this attempt no longer."""
     said = log.read_bytes()[start:].decode().splitlines()
     mine = [line for line in said if run.id in line]
     return any("lease lost" in line or "a newer attempt holds the run" in line for line in mine)
 
 
-def test_a_frozen_worker_wakes_up_too_late(stack):
+def test_a_frozen_worker_wakes_up_too_late(stack: Stack) -> None:
     experiment = stack.post(stack.lasting(1, epochs=60))
     run = stack.wait_running(experiment)
     child = stack.child_of(run.worker)
@@ -151,7 +155,7 @@ def test_a_frozen_worker_wakes_up_too_late(stack):
 # ---- cancellation
 
 
-def test_cancelled_while_queued_while_running_and_while_no_worker_is_up(stack):
+def test_cancelled_while_queued_while_running_and_while_no_worker_is_up(stack: Stack) -> None:
     running = stack.post(stack.lasting(1, epochs=400))
     run = stack.wait_running(running)
     asked = time.monotonic()
@@ -177,7 +181,7 @@ def test_cancelled_while_queued_while_running_and_while_no_worker_is_up(stack):
 # ---- runs that are to blame
 
 
-def test_a_run_that_kills_its_process_takes_no_other_lane_down(stack):
+def test_a_run_that_kills_its_process_takes_no_other_lane_down(stack: Stack) -> None:
     experiment = stack.post(stack.lasting(4, epochs=5, name="poison"))
     poison = stack.runs(experiment)[0].id
     killed = 0
@@ -197,7 +201,7 @@ def test_a_run_that_kills_its_process_takes_no_other_lane_down(stack):
     assert {run.status for run in runs[1:]} == {"FINISHED"}
 
 
-def test_not_a_number_is_an_outcome_and_no_failure(stack):
+def test_not_a_number_is_an_outcome_and_no_failure(stack: Stack) -> None:
     experiment = stack.post(stack.quick(2, optimizer={"name": "sgd", "learning_rate": 1e9}))
     runs = stack.check(experiment)
     assert {(run.status.value, run.reason, run.attempt) for run in runs} == {("FINISHED", "diverged", 1)}
@@ -207,7 +211,7 @@ def test_not_a_number_is_an_outcome_and_no_failure(stack):
 
 
 @pytest.mark.parametrize("when", ["start", "middle", "end"])
-def test_mlflow_away(stack, when):
+def test_mlflow_away(stack: Stack, when: Any) -> None:
     go_on = stack.pause("mlflow") if when == "start" else None
     experiment = stack.post(stack.lasting(2, epochs=40))
     if when == "middle":
@@ -224,7 +228,9 @@ def test_mlflow_away(stack, when):
 
 
 @pytest.mark.parametrize(("seconds", "attempts"), [(1.5, 1), (7.5, 2)])
-def test_database_away_for_less_and_for_more_than_the_lease(stack, seconds, attempts):
+def test_database_away_for_less_and_for_more_than_the_lease(
+    stack: Stack, seconds: float, attempts: Any
+) -> None:
     experiment = stack.post(stack.lasting(1, epochs=40))
     stack.wait_running(experiment)
     with sqlite3.connect(stack.home / "gradus.db", isolation_level=None, timeout=10) as db:
@@ -236,7 +242,7 @@ def test_database_away_for_less_and_for_more_than_the_lease(stack, seconds, atte
     assert run.attempt == attempts
 
 
-def test_told_to_end_a_worker_gives_its_runs_back_and_no_loss_counts(stack):
+def test_told_to_end_a_worker_gives_its_runs_back_and_no_loss_counts(stack: Stack) -> None:
     experiment = stack.post(stack.lasting(2, epochs=40))
     run = stack.wait_running(experiment)
     worker = stack.process_of(run.worker)
@@ -249,7 +255,7 @@ def test_told_to_end_a_worker_gives_its_runs_back_and_no_loss_counts(stack):
     assert "released" in edges
 
 
-def test_nothing_is_left_of_what_was_accepted(stack):
+def test_nothing_is_left_of_what_was_accepted(stack: Stack) -> None:
     """After all of the above: everything that was accepted is over, and MLflow has one run for each."""
     for experiment in stack.accepted:
         stack.check(experiment)

@@ -7,17 +7,19 @@ import signal
 import socket
 import subprocess
 import time
+from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
 import pytest
 
 from service.store import queries
+from tests.faults.conftest import Stack
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-def test_supervisor_killed_leaves_nothing_and_the_next_stack_goes_on(make_stack):
+def test_supervisor_killed_leaves_nothing_and_the_next_stack_goes_on(make_stack: Any) -> None:
     stack = make_stack(1)
     experiment = stack.post(stack.lasting(3, epochs=60))
     stack.wait_running(experiment)
@@ -34,7 +36,7 @@ def test_supervisor_killed_leaves_nothing_and_the_next_stack_goes_on(make_stack)
     assert {run.status for run in stack.check(experiment)} == {"FINISHED"}
 
 
-def test_a_memory_limit_names_the_run_and_lets_small_ones_through(make_stack):
+def test_a_memory_limit_names_the_run_and_lets_small_ones_through(make_stack: Any) -> None:
     stack = make_stack(1, GRADUS_MAX_WORKER_MEMORY_BYTES=str(1_400_000_000))
     network = {"hidden": [5000, 5000]}
     data = {"name": "digits"}
@@ -47,7 +49,7 @@ def test_a_memory_limit_names_the_run_and_lets_small_ones_through(make_stack):
     assert {run.status for run in stack.check(small)} == {"FINISHED"}
 
 
-def test_a_full_disk_names_the_run_and_lets_small_ones_through(make_stack):
+def test_a_full_disk_names_the_run_and_lets_small_ones_through(make_stack: Any) -> None:
     """A spool of 256 KiB, on a file system that only this stack sees."""
     if subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
         pytest.skip("this machine allows no user namespaces")
@@ -59,7 +61,7 @@ def test_a_full_disk_names_the_run_and_lets_small_ones_through(make_stack):
     assert {run.status for run in stack.check(small)} == {"FINISHED"}
 
 
-def test_a_broker_flushed_with_500_runs_queued(make_stack):
+def test_a_broker_flushed_with_500_runs_queued(make_stack: Any) -> None:
     stack = make_stack(2)
     experiment = stack.post(stack.quick(500))
     stack.wait(lambda: any(run.status == "RUNNING" for run in stack.runs(experiment)))
@@ -67,7 +69,7 @@ def test_a_broker_flushed_with_500_runs_queued(make_stack):
     assert {run.status for run in stack.check(experiment)} == {"FINISHED"}
 
 
-def test_mlflow_away_for_a_minute_in_the_middle_of_50_runs(make_stack):
+def test_mlflow_away_for_a_minute_in_the_middle_of_50_runs(make_stack: Any) -> None:
     stack = make_stack(2)
     experiment = stack.post(stack.lasting(50, epochs=12))
     stack.wait_running(experiment)
@@ -81,5 +83,5 @@ def test_mlflow_away_for_a_minute_in_the_middle_of_50_runs(make_stack):
     assert {run.status for run in stack.check(experiment)} == {"FINISHED"}
 
 
-def trained(stack, experiment):
+def trained(stack: Stack, experiment: Any) -> Any:
     return sum(run.committed_at is not None for run in queries.all_runs(stack.store, experiment))

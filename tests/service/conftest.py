@@ -12,8 +12,10 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -34,7 +36,7 @@ from service.tracking.shipper import Shipper
 from service.tracking.spool import Spool
 
 
-def describer(store, settings=None):
+def describer(store: Store, settings: Any = None) -> Any:
     """What the shipper is handed in a process of ours."""
     return partial(describe_experiment, store, settings or load_settings())
 
@@ -42,13 +44,13 @@ def describer(store, settings=None):
 class MlflowServer:
     """`mlflow server` in a process group of its own, so that it can be stopped and started again."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = None
 
-    def start(self, wait=True, **environment):
+    def start(self, wait: bool = True, **environment: Any) -> None:
         command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1"]
         command += ["--port", str(self.port), "--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"]
         command += ["--artifacts-destination", str(self.folder / "artifacts"), "--serve-artifacts"]
@@ -65,7 +67,7 @@ class MlflowServer:
         if wait:
             self.wait()
 
-    def wait(self, seconds=90):
+    def wait(self, seconds: float = 90) -> None:
         deadline = time.monotonic() + seconds
         while True:
             try:
@@ -77,7 +79,7 @@ class MlflowServer:
             else:
                 return
 
-    def stop(self):
+    def stop(self) -> None:
         if self.process is not None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
@@ -85,7 +87,7 @@ class MlflowServer:
 
 
 @pytest.fixture(scope="session")
-def mlflow_server(tmp_path_factory):
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     server = MlflowServer(tmp_path_factory.mktemp("mlflow"))
     server.start()
     yield server
@@ -106,15 +108,15 @@ LINEAR = {
 class Cut:
     """A tracking whose answers get lost: `method` does its work in MLflow, then fails, the first `times`."""
 
-    def __init__(self, tracking, method, times=1):
+    def __init__(self, tracking: Tracking, method: str, times: int = 1) -> None:
         self.tracking, self.method, self.times = tracking, method, times
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         real = getattr(self.tracking, name)
         if name != self.method:
             return real
 
-        def cut(*args, **kwargs):
+        def cut(*args: Any, **kwargs: Any) -> Any:
             answer = real(*args, **kwargs)
             if self.times:
                 self.times -= 1
@@ -127,7 +129,7 @@ class Cut:
 class World:
     """A database, a spool, a shipper, and an MLflow server to look into."""
 
-    def __init__(self, folder, url):
+    def __init__(self, folder: Path, url: str) -> None:
         database = f"sqlite:///{folder / 'gradus.db'}"
         upgrade(database)
         self.store = Store(database)
@@ -135,7 +137,7 @@ class World:
         self.client = MlflowClient(url)
         self.shipper = self.new_shipper(url)
 
-    def new_shipper(self, url):
+    def new_shipper(self, url: str) -> Any:
         return Shipper(
             self.store,
             self.spool,
@@ -145,20 +147,20 @@ class World:
             patience=0.0,
         )
 
-    def cut(self, method, **times):
+    def cut(self, method: str, **times: Any) -> None:
         """From now on the answer of the shipper's first call of `method` is lost."""
         self.shipper._tracking = Cut(self.shipper._tracking, method, **times)
 
-    def submit(self, **changes):
+    def submit(self, **changes: Any) -> Any:
         spec = ExperimentSpec.parse({**LINEAR, **changes})
         self.experiment = operations.submit(self.store, spec, spec.expand(), owner="")
         return queries.all_runs(self.store, self.experiment.id)
 
-    def claim(self, *runs):
+    def claim(self, *runs: Any) -> Any:
         ids = [run.id for run in runs]
         return operations.claim(self.store, ids, worker="w", spool=self.spool.id, lease_seconds=60)
 
-    def finish(self, run, status="FINISHED", reason="epochs"):
+    def finish(self, run: Any, status: str = "FINISHED", reason: str = "epochs") -> None:
         self.spool.put(run.id, run.attempt, "spec.yaml", b"name: x")
         self.spool.put(run.id, run.attempt, "weights/model.weights.h5", b"weights")
         outcome = {"epochs": 2, "dataset": {"name": "linear", "digest": "abc", "spec": {"slope": 0.5}}}
@@ -167,29 +169,29 @@ class World:
         )
         assert done
 
-    def ship(self):
+    def ship(self) -> None:
         """Turn until nothing is left to carry."""
         for _ in range(20):
             if not self.shipper.turn() and not queries.to_ship(self.store, self.spool.id):
                 return
 
-    def record(self, run, step, **values):
+    def record(self, run: Any, step: Any, **values: Any) -> None:
         points = [MetricPoint(key.replace("_", "/", 1), step, value) for key, value in values.items()]
         assert operations.record(self.store, run.id, run.attempt, points, {"gradus.device": "cpu"})
 
-    def run(self, run):
+    def run(self, run: Any) -> Any:
         return queries.get_run(self.store, run.id)
 
-    def there(self, run):
+    def there(self, run: Any) -> Any:
         return self.client.get_run(self.run(run).mlflow_run_id)
 
-    def all_there(self):
+    def all_there(self) -> Any:
         experiment = queries.get_experiment(self.store, self.experiment.id)
         return self.client.search_runs([experiment.mlflow_experiment_id])
 
 
 @pytest.fixture
-def world(tmp_path, mlflow_server):
+def world(tmp_path: Path, mlflow_server: MlflowServer) -> Iterator[Any]:
     made = World(tmp_path, mlflow_server.url)
     yield made
     made.shipper.close()
@@ -197,7 +199,7 @@ def world(tmp_path, mlflow_server):
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Address of a PostgreSQL server on which databases may be made."""
     given = os.environ.get("GRADUS_TEST_POSTGRES_URL")
     if given:
@@ -219,7 +221,7 @@ def postgres(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def template(postgres):
+def template(postgres: Any) -> Any:
     """A database with all tables, from which each test's own is copied."""
     with admin(postgres) as connection:
         connection.execute(text("DROP DATABASE IF EXISTS gradus_template"))
@@ -231,12 +233,12 @@ def template(postgres):
 
 
 @pytest.fixture(scope="session")
-def new_database(postgres):
+def new_database(postgres: Any) -> Iterator[Any]:
     """A context in which there is a database of its own, empty or a copy of `template`; its address."""
     numbers = itertools.count()
 
     @contextlib.contextmanager
-    def new(template="template1"):
+    def new(template: str = "template1") -> Iterator[Any]:
         name = f"test_{os.getpid()}_{next(numbers)}"
         with admin(postgres) as connection:
             connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
@@ -247,10 +249,10 @@ def new_database(postgres):
     return new
 
 
-def admin(url):
+def admin(url: str) -> Any:
     engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
     return engine.connect()
 
 
-def named(url, database):
+def named(url: str, database: Any) -> Any:
     return make_url(url).set(database=database).render_as_string(hide_password=False)

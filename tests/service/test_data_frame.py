@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
@@ -12,6 +13,7 @@ from experiments.spec import ExperimentSpec
 from service import operations
 from service.analysis import design
 from service.store import queries
+from tests.service.conftest import MlflowServer, World
 
 QUESTION = """
 name: rates
@@ -23,14 +25,14 @@ compare: {factor: activation, tune: {learning_rate: [0.01, 0.1, 1.0], seeds: 1},
 """
 
 
-def accuracy(run) -> float:
+def accuracy(run: Any) -> float:
     """Best at a rate of 0.1."""
     return {"relu": 0.9, "tanh": 0.8}[run.params["activation"]] - abs(
         0.1 - float(run.params["learning_rate"])
     )
 
 
-def answered(world, text: str) -> None:
+def answered(world: World, text: str) -> None:
     """Submit a question and give every run its result until it is over."""
     spec = ExperimentSpec.parse(text)
     points, stage, plan = design.initial_points(spec)
@@ -45,7 +47,7 @@ def answered(world, text: str) -> None:
         moved = design.advance(world.store)
 
 
-def test_it_has_the_compared_runs_alone(world, mlflow_server):
+def test_it_has_the_compared_runs_alone(world: World, mlflow_server: MlflowServer) -> None:
     """Its means are the comparison's: at 0.1 on two fresh seeds, and no run that tuned."""
     answered(world, QUESTION)
     page = (Path(__file__).parents[2] / "docs" / "comparing.md").read_text("utf-8")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 from sqlalchemy import update
 
@@ -26,7 +30,7 @@ SPEC = {
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(tmp_path: Path) -> Iterator[Any]:
     url = f"sqlite:///{tmp_path / 'gradus.db'}"
     upgrade(url)
     made = Store(url)
@@ -34,7 +38,7 @@ def store(tmp_path):
     made.close()
 
 
-def finished(store, accuracy, **changes):
+def finished(store: Store, accuracy: Any, **changes: Any) -> Any:
     """An experiment whose runs are FINISHED; accuracy: run -> its validation accuracy (None: it diverged)."""
     spec = ExperimentSpec.parse({**SPEC, **changes})
     experiment = operations.submit(store, spec, spec.expand(), owner="")
@@ -42,7 +46,7 @@ def finished(store, accuracy, **changes):
     return queries.get_experiment(store, experiment.id)
 
 
-def finish(store, experiment_id, accuracy):
+def finish(store: Store, experiment_id: str, accuracy: Any) -> None:
     """What waits of an experiment ends with this accuracy."""
     for run in queries.all_runs(store, experiment_id):
         if run.status != RunStatus.SCHEDULED:
@@ -55,21 +59,21 @@ def finish(store, experiment_id, accuracy):
         operations.finish(store, run.id, Shipped(run.change, "m", "FINISHED"))
 
 
-def forget_optimizer(store, experiment_id):
+def forget_optimizer(store: Store, experiment_id: str) -> None:
     """The stored spec names an optimizer that there is not."""
     spec = {**queries.get_experiment(store, experiment_id).spec, "optimizer": {"name": "gone"}}
     changed = update(experiments).where(experiments.c.id == experiment_id).values(spec=spec)
     store.write(lambda connection: connection.execute(changed))
 
 
-def beat(store, name):
+def beat(store: Store, name: str) -> None:
     """A worker that trains says that it is alive."""
     operations.beat(
         store, Worker(name=name, kind="train", host="h", pid=1, spool="s", versions={}, state="idle")
     )
 
 
-def requests(store):
+def requests(store: Store) -> Any:
     """What is asked for, one after the other, each answered at once."""
     asked = []
     while due := operations.due_requests(store, resend_seconds=60):
@@ -80,7 +84,7 @@ def requests(store):
     return asked
 
 
-def test_a_large_experiment_keeps_the_best_model_and_draws_the_best_of_each_level(store):
+def test_a_large_experiment_keeps_the_best_model_and_draws_the_best_of_each_level(store: Store) -> None:
     """24 runs, better the later; of relu and 0.1 the last is best, so tanh's and 0.01's best come on their own."""
     experiment = finished(store, lambda run: run.index / 24)
     assert final_artifacts.keep(store) == 4
@@ -93,7 +97,7 @@ def test_a_large_experiment_keeps_the_best_model_and_draws_the_best_of_each_leve
     assert final_artifacts.keep(store) == 0
 
 
-def test_they_give_way_to_training(store):
+def test_they_give_way_to_training(store: Store) -> None:
     """Nothing is sent while a run waits; then one at a time with fewer than four workers, and two with four."""
     finished(store, lambda run: run.index / 24)
     final_artifacts.keep(store)
@@ -108,7 +112,7 @@ def test_they_give_way_to_training(store):
     assert len(operations.due_requests(store, resend_seconds=60)) == 1, "one more for four workers"
 
 
-def test_what_a_person_asks_for_never_waits(store):
+def test_what_a_person_asks_for_never_waits(store: Store) -> None:
     experiment = finished(store, lambda run: run.index / 24)
     final_artifacts.keep(store)
     spec = ExperimentSpec.parse({**SPEC, "name": "next", "sweep": {"seeds": 1}})
@@ -121,7 +125,7 @@ def test_what_a_person_asks_for_never_waits(store):
     assert {one.id for one in operations.due_requests(store, resend_seconds=60)} == made
 
 
-def test_training_does_not_hold_them_back_for_ever(store, monkeypatch):
+def test_training_does_not_hold_them_back_for_ever(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     finished(store, lambda run: run.index / 24)
     final_artifacts.keep(store)
     spec = ExperimentSpec.parse({**SPEC, "name": "next", "sweep": {"seeds": 1}})
@@ -141,7 +145,7 @@ QUESTION = {
 }
 
 
-def test_nothing_is_kept_between_two_stages_of_a_question(store):
+def test_nothing_is_kept_between_two_stages_of_a_question(store: Store) -> None:
     """After tuning the best run is not known yet, and what is drawn then would be drawn again."""
     spec = ExperimentSpec.parse(QUESTION)
     points, stage, plan = design.initial_points(spec)
@@ -155,7 +159,7 @@ def test_nothing_is_kept_between_two_stages_of_a_question(store):
     assert final_artifacts.keep(store) > 0
 
 
-def test_one_whose_spec_can_no_longer_be_read_holds_no_other_up(store):
+def test_one_whose_spec_can_no_longer_be_read_holds_no_other_up(store: Store) -> None:
     """As after an upgrade that takes a name away."""
     whole = finished(store, lambda run: 0.5, sweep={"seeds": 2})
     lost = finished(store, lambda run: 0.5, sweep={"seeds": 2})
@@ -166,7 +170,7 @@ def test_one_whose_spec_can_no_longer_be_read_holds_no_other_up(store):
     assert queries.experiments_to_keep(store) == [], "it is not tried again and again"
 
 
-def test_what_was_accepted_under_larger_limits_keeps_its_best_model(store):
+def test_what_was_accepted_under_larger_limits_keeps_its_best_model(store: Store) -> None:
     """81 million parameters; it can also be compared."""
     large = {**SPEC, "model": {"hidden": [9000, 9000]}, "sweep": {"activation": ["tanh", "relu"], "seeds": 2}}
     with pytest.raises(SpecError, match="parameters"):
@@ -178,19 +182,19 @@ def test_what_was_accepted_under_larger_limits_keeps_its_best_model(store):
     assert compare(store, experiment.id).factor == "activation"
 
 
-def test_a_small_one_is_drawn_already(store):
+def test_a_small_one_is_drawn_already(store: Store) -> None:
     finished(store, lambda run: 0.5, sweep={"seeds": 2})
     assert final_artifacts.keep(store) == 1
     assert requests(store) == [("model", 0)]
 
 
-def test_what_diverged_is_never_the_best(store):
+def test_what_diverged_is_never_the_best(store: Store) -> None:
     finished(store, lambda run: None if run.index == 1 else 0.1, sweep={"seeds": 3})
     final_artifacts.keep(store)
     assert requests(store) == [("model", 0)]
 
 
 @pytest.mark.parametrize(("model", "number"), [("none", 0), ("all", 3)])
-def test_as_the_spec_says(store, model, number):
+def test_as_the_spec_says(store: Store, model: Any, number: int) -> None:
     finished(store, lambda run: 0.5, sweep={"seeds": 3}, artifacts={"plots": "none", "model": model})
     assert final_artifacts.keep(store) == number

@@ -6,6 +6,8 @@ import io
 import json
 import logging
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import structlog
@@ -15,7 +17,7 @@ from service.settings import load_settings
 
 
 @pytest.fixture
-def lines(monkeypatch):
+def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Configure logging as a worker does; gives what was logged since, decoded."""
     written = io.StringIO()
     monkeypatch.setattr(sys, "stderr", written)
@@ -26,7 +28,7 @@ def lines(monkeypatch):
     structlog.reset_defaults()
 
 
-def test_bound_names_are_in_every_line_and_secrets_in_none(lines):
+def test_bound_names_are_in_every_line_and_secrets_in_none(lines: Any) -> None:
     log = structlog.get_logger("x")
     with structlog.contextvars.bound_contextvars(run="r1", attempt=3):
         log.info("claimed", api_key="gradus_abc", url="redis://:hunter2@host:1/0")
@@ -42,7 +44,7 @@ def test_bound_names_are_in_every_line_and_secrets_in_none(lines):
     assert "hunter2" not in json.dumps(found)
 
 
-def test_what_libraries_log_has_the_same_form(lines):
+def test_what_libraries_log_has_the_same_form(lines: Any) -> None:
     logging.getLogger("celery.worker").info("Connected to %s", "redis://:hunter2@host:1/0")
     logging.getLogger("multiprocessing").error("Process %r exited with %r", "child", "signal 9")
     logging.getLogger("some.library").warning("careful")

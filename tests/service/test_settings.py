@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -9,7 +12,7 @@ from service.settings import Settings, child_environment, load_settings
 
 
 @pytest.fixture(autouse=True)
-def clean(monkeypatch, tmp_path):
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import os
 
     for name in list(os.environ):
@@ -18,7 +21,7 @@ def clean(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
-def test_precedence(monkeypatch, tmp_path):
+def test_precedence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     secrets = tmp_path / "secrets"
     secrets.mkdir()
     (secrets / "GRADUS_LEASE_SECONDS").write_text("1")
@@ -33,7 +36,7 @@ def test_precedence(monkeypatch, tmp_path):
     assert load_settings().lease_seconds == 2
 
 
-def test_what_follows_from_others(tmp_path):
+def test_what_follows_from_others(tmp_path: Path) -> None:
     settings = load_settings(home=tmp_path, lease_seconds=9)
     assert settings.sql_url == f"sqlite:///{tmp_path / 'gradus.db'}"
     assert settings.spool == tmp_path / "spool"
@@ -45,11 +48,11 @@ def test_what_follows_from_others(tmp_path):
     ("host", "asked", "needed"),
     [("127.0.0.1", None, False), ("0.0.0.0", None, True), ("::1", None, False), ("127.0.0.1", True, True)],
 )
-def test_a_key_is_needed_beyond_loopback(host, asked, needed):
+def test_a_key_is_needed_beyond_loopback(host: Any, asked: Any, needed: Any) -> None:
     assert load_settings(api_host=host, auth_required=asked).needs_key is needed
 
 
-def test_secrets_are_masked():
+def test_secrets_are_masked() -> None:
     settings = load_settings(
         api_key="s3cret", database_url="postgresql://u:s3cret@h/d", broker_url="redis://:s3cret@h"
     )
@@ -69,17 +72,17 @@ def test_secrets_are_masked():
     ],
 )
 @pytest.mark.parametrize("name", ["mlflow_url", "mlflow_public_url"])
-def test_the_address_of_mlflow_is_shown_without_its_password(name, given, shown):
+def test_the_address_of_mlflow_is_shown_without_its_password(name: str, given: Any, shown: Any) -> None:
     settings = load_settings(**{name: given})
     assert settings.public_mlflow_url == shown
     assert getattr(settings, name) == given
 
 
 @pytest.mark.parametrize("name", ["lease_seconds", "max_runs", "api_port", "device"])
-def test_nonsense_is_refused(name):
+def test_nonsense_is_refused(name: str) -> None:
     with pytest.raises(ValidationError, match=name):
         load_settings(**{name: -1})
 
 
-def test_every_setting_says_what_it_is():
+def test_every_setting_says_what_it_is() -> None:
     assert all(field.description for field in Settings.model_fields.values())

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from experiments.spec import ExperimentSpec
@@ -31,7 +35,7 @@ LINEAR = {
 class Bench:
     """One worker's surroundings, and tiles for it."""
 
-    def __init__(self, folder, **settings):
+    def __init__(self, folder: Path, **settings: Any) -> None:
         self.settings = load_settings(
             home=folder, worker_name="w", lease_seconds=5, poll_seconds=0.1, **settings
         )
@@ -40,12 +44,12 @@ class Bench:
         self.spool = Spool.open(self.settings.spool)
         self.watchdog = Watchdog(memory_limit=2**40)
 
-    def submit(self, **changes):
+    def submit(self, **changes: Any) -> Any:
         spec = ExperimentSpec.parse({**LINEAR, **changes})
         self.experiment = operations.submit(self.store, spec, spec.expand(), owner="")
         return queries.all_runs(self.store, self.experiment.id)
 
-    def train(self, runs, width=None, spool=None, before=None):
+    def train(self, runs: Any, width: Any = None, spool: Any = None, before: Any = None) -> Any:
         claimed = operations.claim(
             self.store, [run.id for run in runs], worker="w", spool=self.spool.id, lease_seconds=5
         )
@@ -61,7 +65,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path):
+def bench(tmp_path: Path) -> Iterator[Any]:
     made = Bench(tmp_path)
     yield made
     made.store.close()

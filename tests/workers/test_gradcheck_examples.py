@@ -33,7 +33,7 @@ def reports(output: str) -> list[dict]:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_every_program_of_an_example(path: Path, capsys) -> None:
+def test_every_program_of_an_example(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if "mnist" in path.read_text("utf-8") and not HAS_MNIST:
         pytest.skip("no mnist.npz: set GRADUS_DATA_DIR to the folder that holds it")
     status = main([str(path), "--json"])

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,13 +16,13 @@ HEAVY = ("tensorflow", "keras", "matplotlib", "mlflow", "pandas")
 @pytest.mark.parametrize(
     "module", ["workers.app", "workers.tasks", "workers.maintenance", "service.tracking.shipper"]
 )
-def test_loads_nothing_heavy(module):
+def test_loads_nothing_heavy(module: Any) -> None:
     code = f"import sys, {module}; print([name for name in {HEAVY!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr[-2000:]
 
 
-def test_no_worker_reads_a_wall_clock():
+def test_no_worker_reads_a_wall_clock() -> None:
     """It may be wrong by an hour: moments are the database's, spans are monotonic."""
     wall = re.compile(
         r"time\.time(_ns)?\(|datetime\.(now|utcnow|today)\(|date\.today\(|from time import .*\btime\b"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ compare:
 """
 
 
-def question(text=BASE, **compare):
+def question(text: Any = BASE, **compare: Any) -> Any:
     spec = ExperimentSpec.parse(text)
     if compare:
         spec = ExperimentSpec.parse(spec.document() | {"compare": spec.document()["compare"] | compare})
@@ -35,15 +36,15 @@ def question(text=BASE, **compare):
 class Play:
     """Answers every stage at once by a formula of (level, learning rate, seed)."""
 
-    def __init__(self, asked, value, state=lambda level, rate, seed: "finished"):
+    def __init__(self, asked: Any, value: Any, state: Any = lambda level, rate, seed: "finished") -> None:
         self.question, self.value, self.state = asked, value, state
         self.results: list[Result] = []
         self.stages: list[tuple[str, int]] = []
 
-    def now(self):
+    def now(self) -> Any:
         return progress(self.question, self.results)
 
-    def run(self, stage):
+    def run(self, stage: Any) -> None:
         self.stages.append((stage.name, len(stage.asks)))
         for ask in stage.asks:
             names = self.question.axes
@@ -54,31 +55,31 @@ class Play:
             state = self.state(level, rate, ask.seed)
             self.results.append(Result(level, (), settings, ask.seed, state, value, value, value is None))
 
-    def play(self):
+    def play(self) -> Any:
         while (stage := self.now().next) is not None:
             self.run(stage)
         return self.now()
 
 
-def wobble(level, seed):
+def wobble(level: Any, seed: int) -> Any:
     """Within 0.001 of 0, another for each level, so that no two are equal at every seed."""
     return 0.0005 * ((seed * 7 + ord(level[0])) % 5 - 2)
 
 
-def good(level, rate, seed):
+def good(level: Any, rate: float, seed: int) -> Any:
     """relu and tanh alike, sigmoid behind; best at 0.1."""
     base = {"sigmoid": 0.8, "tanh": 0.9, "relu": 0.9}[level]
     return base - 0.02 * abs(math.log10(rate) + 1) + wobble(level, seed)
 
 
-def test_tuning_comes_first_for_every_level_alike():
+def test_tuning_comes_first_for_every_level_alike() -> None:
     stage = progress(question(), []).next
     assert stage.name == "tune"
     assert len(stage.asks) == 3 * 4 * 2
     assert {ask.seed for ask in stage.asks} == {0, 1}
 
 
-def test_looks_use_fresh_seeds_at_each_levels_best_rate():
+def test_looks_use_fresh_seeds_at_each_levels_best_rate() -> None:
     play = Play(question(), good)
     end = play.play()
     assert play.stages == [("tune", 24), ("look-1", 15)]
@@ -87,14 +88,14 @@ def test_looks_use_fresh_seeds_at_each_levels_best_rate():
     assert [one.verdict for one in end.judgements] == ["better", "better", "equivalent within δ"]
 
 
-def test_nothing_is_queued_while_a_stage_runs():
+def test_nothing_is_queued_while_a_stage_runs() -> None:
     play = Play(question(), good, state=lambda level, rate, seed: "waiting")
     play.run(play.now().next)
     assert (play.now().next, play.now().wait) == (None, "running")
     assert all(one.verdict == "undecided" and one.seeds == 0 for one in play.now().judgements)
 
 
-def test_an_edge_is_extended_once_for_every_level():
+def test_an_edge_is_extended_once_for_every_level() -> None:
     play = Play(
         question(), lambda level, rate, seed: 0.9 - abs(math.log10(rate) + (4 if level == "relu" else 1)) / 50
     )
@@ -105,8 +106,8 @@ def test_an_edge_is_extended_once_for_every_level():
     assert end.unfair == {}
 
 
-def test_still_at_the_edge_is_not_fairly_tuned():
-    def falling(level, rate, seed):
+def test_still_at_the_edge_is_not_fairly_tuned() -> Any:
+    def falling(level: Any, rate: float, seed: int) -> Any:
         """relu is the better the lower its rate."""
         below = math.log10(rate) / 100 if level == "relu" else abs(math.log10(rate) + 1) / 50
         return 0.5 - below + wobble(level, seed)
@@ -120,7 +121,7 @@ def test_still_at_the_edge_is_not_fairly_tuned():
     assert by_pair[frozenset(("sigmoid", "tanh"))].verdict == "equivalent within δ"
 
 
-def test_a_range_is_not_extended_past_what_a_field_allows():
+def test_a_range_is_not_extended_past_what_a_field_allows() -> None:
     text = BASE.replace(
         "learning_rate: {log: [1.0e-3, 1.0], points: 4}", "momentum: {linear: [0.0, 0.8], points: 3}"
     )
@@ -132,14 +133,14 @@ def test_a_range_is_not_extended_past_what_a_field_allows():
     assert end.unfair == {}
 
 
-def close(level, rate, seed):
+def close(level: Any, rate: float, seed: int) -> Any:
     """relu and tanh differ by half of δ with a spread of about δ; sigmoid is far behind."""
     base = {"sigmoid": 0.5, "tanh": 0.9, "relu": 0.905}[level]
     spread = {"sigmoid": 0.001, "tanh": 0.0, "relu": 0.004}[level] * ((seed * 3) % 7 - 3)
     return base - abs(math.log10(rate) + 1) / 20 + spread
 
 
-def test_only_undecided_levels_go_on():
+def test_only_undecided_levels_go_on() -> None:
     play = Play(question(), close)
     end = play.play()
     assert play.stages == [("tune", 24), ("look-1", 15), ("look-2", 2 * 5)]
@@ -150,7 +151,7 @@ def test_only_undecided_levels_go_on():
 THREE = BASE.replace("  tune: {learning_rate: {log: [1.0e-3, 1.0], points: 4}, seeds: 2}\n", "")
 
 
-def contradicted(level, rate, seed):
+def contradicted(level: Any, rate: float, seed: int) -> Any:
     """tanh is 0.02 ahead of sigmoid at the first look and as far behind after it; relu is all over the place."""
     sign = 1 if seed < 5 else -1
     return {"sigmoid": 0.9, "tanh": 0.9 + 0.02 * sign, "relu": 0.9 + 0.04 * (-1) ** seed}[level] + wobble(
@@ -158,7 +159,7 @@ def contradicted(level, rate, seed):
     )
 
 
-def test_what_a_look_has_decided_stays_decided():
+def test_what_a_look_has_decided_stays_decided() -> None:
     """relu takes both others to the second look, at which they would be undecided; the question must not end with
     a pair that it took for decided and then is not."""
     play = Play(question(THREE), contradicted)
@@ -174,14 +175,14 @@ def test_what_a_look_has_decided_stays_decided():
     assert again == first, "a run that failed later takes nothing back"
 
 
-def test_a_look_that_the_budget_does_not_pay_for_is_not_begun():
+def test_a_look_that_the_budget_does_not_pay_for_is_not_begun() -> None:
     play = Play(question(budget=39), close)
     end = play.play()
     assert play.stages == [("tune", 24), ("look-1", 15)]
     assert end.wait == "budget"
 
 
-def at_an_edge(level, rate, seed):
+def at_an_edge(level: Any, rate: float, seed: int) -> Any:
     """relu is best at 1e-4, below the range; the others at 0.1."""
     return 0.9 - abs(math.log10(rate) + (4 if level == "relu" else 1)) / 50
 
@@ -195,7 +196,7 @@ def at_an_edge(level, rate, seed):
         (24 + 15, [("tune", 24), ("look-1", 15)], {"relu"}),
     ],
 )
-def test_an_extension_leaves_the_first_look_its_budget(budget, stages, unfair):
+def test_an_extension_leaves_the_first_look_its_budget(budget: Any, stages: Any, unfair: Any) -> None:
     play = Play(question(budget=budget, looks=[5]), at_an_edge)
     end = play.play()
     assert play.stages == stages
@@ -203,7 +204,7 @@ def test_an_extension_leaves_the_first_look_its_budget(budget, stages, unfair):
     assert {one.seeds for one in end.judgements} == {5}
 
 
-def test_a_failed_run_stops_the_question_until_it_is_retried():
+def test_a_failed_run_stops_the_question_until_it_is_retried() -> None:
     play = Play(
         question(),
         good,
@@ -216,7 +217,7 @@ def test_a_failed_run_stops_the_question_until_it_is_retried():
     assert verdicts[frozenset(("sigmoid", "tanh"))] == "better"
 
 
-def test_the_next_look_can_be_asked_for_all_the_same():
+def test_the_next_look_can_be_asked_for_all_the_same() -> None:
     play = Play(question(), good)
     end = play.play()
     stage = forced_look(play.question, end, play.results)
@@ -239,11 +240,11 @@ compare: {factor: case, looks: [5]}
 """
 
 
-def test_cases_are_compared_as_what_they_set_together():
+def test_cases_are_compared_as_what_they_set_together() -> None:
     assert question(CASES).confounded == {}
 
 
-def test_a_question_about_one_field_of_the_cases_names_the_others():
+def test_a_question_about_one_field_of_the_cases_names_the_others() -> None:
     asked = question(CASES.replace("factor: case", "factor: activation"))
     assert (asked.factor, asked.about, list(asked.levels)) == ("case", "activation", ["a", "b"])
     assert asked.confounded == {("a", "b"): ("optimizer",)}
@@ -274,14 +275,16 @@ PENALTY = "cases: {none: {model.hidden: [16]}, l2: {model.kernel_regularizer: {n
         ),
     ],
 )
-def test_by_a_loss_that_is_another_for_each_level_nothing_is_claimed(sweep, factor, fields):
+def test_by_a_loss_that_is_another_for_each_level_nothing_is_claimed(
+    sweep: Any, factor: str, fields: Any
+) -> None:
     text = BY_LOSS % (sweep, factor)
     (names,) = question(text).confounded.values()
     assert names == (f"what test/loss measures ({fields})",)
     assert question(text.replace("test/loss", "test/accuracy")).confounded == {}
 
 
-def test_a_penalty_that_was_tuned_changes_the_loss():
+def test_a_penalty_that_was_tuned_changes_the_loss() -> None:
     text = BY_LOSS % ("activation: [relu, tanh]", "activation")
     tune = {"model.kernel_regularizer": [{"name": "l2", "l2": 0.01}, {"name": "l2", "l2": 0.1}], "seeds": 2}
     assert question(text, tune=tune).confounded == {
@@ -295,7 +298,7 @@ def test_a_penalty_that_was_tuned_changes_the_loss():
     ["activation: [relu, tanh], " + LOSSES, "model.hidden: [[16], [16, 16]]"],
     ids=["a cell", "deeper"],
 )
-def test_the_same_loss_in_every_cell_may_be_compared(sweep):
+def test_the_same_loss_in_every_cell_may_be_compared(sweep: Any) -> None:
     """The same penalty in more layers is the same penalty."""
     text = (BY_LOSS % (sweep, sweep.partition(":")[0])).replace(
         "hidden: [16],", "hidden: [16], kernel_regularizer: {name: l2, l2: 0.01},"
@@ -303,12 +306,12 @@ def test_the_same_loss_in_every_cell_may_be_compared(sweep):
     assert question(text).confounded == {}
 
 
-def test_a_field_that_only_one_case_sets_is_no_factor():
+def test_a_field_that_only_one_case_sets_is_no_factor() -> None:
     with pytest.raises(SpecError, match="optimizer is not swept"):
         question(CASES.replace("factor: case", "factor: optimizer").replace(", optimizer: {name: sgd}", ""))
 
 
-def test_an_initialiser_that_follows_the_activation_is_named():
+def test_an_initialiser_that_follows_the_activation_is_named() -> None:
     text = BASE.replace("model: {hidden: [32]}", "model: {hidden: [32], kernel_initializer: auto}")
     asked = question(text)
     assert asked.confounded[("sigmoid", "relu")] == ("kernel_initializer",)
@@ -320,5 +323,5 @@ def test_an_initialiser_that_follows_the_activation_is_named():
 
 
 @pytest.mark.parametrize("factor", ["activation", "model.activation"])
-def test_a_factor_by_its_short_or_full_name(factor):
+def test_a_factor_by_its_short_or_full_name(factor: str) -> None:
     assert question(BASE.replace("factor: activation", f"factor: {factor}")).factor == "activation"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from experiments.comparing.effects import (
 )
 
 
-def both(a, b, *, metric="test/accuracy", chance=0.1, seeds=None):
+def both(a: Any, b: Any, *, metric: str = "test/accuracy", chance: float = 0.1, seeds: Any = None) -> Any:
     """Pair two lists of (cell, seed, value); value None diverged, a word is a state."""
     scores = []
     for level, rows in (("A", a), ("B", b)):
@@ -29,7 +30,7 @@ def both(a, b, *, metric="test/accuracy", chance=0.1, seeds=None):
     return pair(scores, "A", "B", metric=metric, chance=chance, seeds=seeds)
 
 
-def test_an_effect_is_the_mean_over_the_cells_of_one_seed():
+def test_an_effect_is_the_mean_over_the_cells_of_one_seed() -> None:
     found = both([("x", 0, 0.9), ("y", 0, 0.8), ("x", 1, 0.7), ("y", 1, 0.7)],
                  [("x", 0, 0.8), ("y", 0, 0.4), ("x", 1, 0.8), ("y", 1, 0.8)])  # fmt: skip
     assert found.seeds == (0, 1)
@@ -38,32 +39,32 @@ def test_an_effect_is_the_mean_over_the_cells_of_one_seed():
 
 
 @pytest.mark.parametrize(("metric", "sign"), [("test/accuracy", 1), ("test/loss", -1), ("val/loss", -1)])
-def test_positive_favours_a(metric, sign):
+def test_positive_favours_a(metric: Any, sign: Any) -> None:
     found = both([("x", 0, 0.5)], [("x", 0, 0.2)], metric=metric)
     assert found.effects == pytest.approx((sign * 0.3,))
     assert lower_is_better(metric) == (sign < 0)
 
 
-def test_a_failed_or_cancelled_cell_makes_its_seed_incomplete():
+def test_a_failed_or_cancelled_cell_makes_its_seed_incomplete() -> None:
     found = both(
         [("x", 0, 0.5), ("x", 1, "failed"), ("x", 2, 0.5)], [("x", 0, 0.5), ("x", 1, 0.5), ("x", 2, "killed")]
     )
     assert (found.seeds, found.incomplete) == ((0,), (1, 2))
 
 
-def test_a_missing_or_open_cell_is_waited_for():
+def test_a_missing_or_open_cell_is_waited_for() -> None:
     found = both([("x", 0, 0.5), ("x", 1, "waiting")], [("x", 1, 0.5)])
     assert (found.seeds, found.waiting) == ((), (0, 1))
 
 
-def test_a_diverged_accuracy_scores_chance():
+def test_a_diverged_accuracy_scores_chance() -> None:
     found = both([("x", 0, 0.9)], [("x", 0, None)], chance=chance_level("test/accuracy", 10))
     assert found.effects == pytest.approx((0.8,))
     assert (found.diverged_a, found.diverged_b, found.runs) == (0, 1, 1)
 
 
 @pytest.mark.parametrize(("metric", "chance"), [("test/accuracy", 0.1), ("test/loss", None)])
-def test_where_every_run_diverged_nothing_is_claimed(metric, chance):
+def test_where_every_run_diverged_nothing_is_claimed(metric: Any, chance: Any) -> None:
     """Chance equals chance at every seed; that is no sign that the two would be equal."""
     all_lost = [("x", seed, None) for seed in range(1000)]
     judged = judge_pair(both(all_lost, all_lost, metric=metric, chance=chance), delta=0.1, level=0.05)
@@ -71,7 +72,7 @@ def test_where_every_run_diverged_nothing_is_claimed(metric, chance):
     assert (judged.effect, judged.seeds) == (None, 1000)
 
 
-def test_what_was_never_measured_is_no_number():
+def test_what_was_never_measured_is_no_number() -> None:
     """It is waited for, not scored as chance: two levels without an accuracy would be equivalent."""
     scores = [Score(level, "x", seed, None) for level in "AB" for seed in range(5)]
     found = pair(scores, "A", "B", metric="test/accuracy", chance=0.1)
@@ -82,7 +83,7 @@ def test_what_was_never_measured_is_no_number():
     assert pair(infinite, "A", "B", metric="test/accuracy", chance=0.1).effects == pytest.approx((-0.8,))
 
 
-def test_a_diverged_loss_has_a_sign_and_no_effect():
+def test_a_diverged_loss_has_a_sign_and_no_effect() -> None:
     found = both([("x", s, None if s == 2 else 0.5) for s in range(10)], [("x", s, None) for s in range(10)],
                  metric="test/loss", chance=chance_level("test/loss", 10))  # fmt: skip
     assert found.effects == (None,) * 10
@@ -91,14 +92,14 @@ def test_a_diverged_loss_has_a_sign_and_no_effect():
     assert (judged.verdict, judged.effect, judged.won) == ("better", None, 9)
 
 
-def test_fewer_diverged_cells_win_a_seed():
+def test_fewer_diverged_cells_win_a_seed() -> None:
     found = both(
         [("x", 0, None), ("y", 0, 0.9)], [("x", 0, None), ("y", 0, None)], metric="test/loss", chance=None
     )
     assert found.signs == (1,)
 
 
-def test_an_estimate_is_over_seeds():
+def test_an_estimate_is_over_seeds() -> None:
     scores = [Score("A", cell, seed, value) for cell, seed, value in
               (("x", 0, 0.8), ("y", 0, 0.6), ("x", 1, 0.9), ("y", 1, 0.7))]  # fmt: skip
     found = estimate(scores, "A", chance=0.1)
@@ -106,13 +107,13 @@ def test_an_estimate_is_over_seeds():
     assert found.sd == pytest.approx(math.sqrt(0.005))
 
 
-def test_the_fields_that_differ_are_named():
+def test_the_fields_that_differ_are_named() -> None:
     relu, sigmoid = [{"optimizer": "sgd", "rate": "1"}], [{"optimizer": "adam", "rate": "1"}]
     assert differing(relu, sigmoid) == ("optimizer",)
     assert differing(relu, relu * 2) == ()
 
 
-def test_the_same_values_in_other_combinations_are_named_too():
+def test_the_same_values_in_other_combinations_are_named_too() -> None:
     a = [{"o": "sgd", "r": "1"}, {"o": "adam", "r": "2"}]
     b = [{"o": "sgd", "r": "2"}, {"o": "adam", "r": "1"}]
     assert differing(a, b) == ("o", "r")

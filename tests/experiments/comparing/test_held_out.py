@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -27,22 +28,22 @@ RESULTS = [
 ]
 
 
-def held(results=RESULTS, lower=False):
+def held(results: Any = RESULTS, lower: bool = False) -> Any:
     return leave_one_out(results, [RATES], lower=lower)
 
 
-def changed(level, rate, seed, **fields):
+def changed(level: Any, rate: float, seed: int, **fields: Any) -> Any:
     return [
         replace(one, **fields) if (one.level, one.setting, one.seed) == (level, (rate,), seed) else one
         for one in RESULTS
     ]
 
 
-def rates(found):
+def rates(found: Any) -> Any:
     return {(level, seed): one.setting[0] for ((level, _), seed), one in found.chosen.items()}
 
 
-def test_the_seed_itself_has_no_say():
+def test_the_seed_itself_has_no_say() -> None:
     """A without seed 0: 0.5 at 0.01, 0.75 at 0.1. Without 1: 0.7, 0.7 (the first of equals). Without 2: 0.7, 0.65.
     B: 0.5 and 0.4; 0.5 and 0.4; 0.1 and 0.4."""
     assert rates(held()) == {
@@ -51,21 +52,21 @@ def test_the_seed_itself_has_no_say():
     }  # fmt: skip
 
 
-def test_effects_are_of_test_data_at_the_rate_of_the_other_seeds():
+def test_effects_are_of_test_data_at_the_rate_of_the_other_seeds() -> None:
     """A: 0.61, 0.51, 0.52; B: 0.11, 0.12, 0.43; so 0.5, 0.39, 0.09."""
     found = pair(held().scores, "A", "B", metric="test/accuracy", chance=0.1)
     assert found.effects == pytest.approx((0.5, 0.39, 0.09))
     assert judge_pair(found, delta=0.01, level=0.05).effect == pytest.approx(0.98 / 3)
 
 
-def test_looking_at_the_seed_itself_would_have_chosen_otherwise():
+def test_looking_at_the_seed_itself_would_have_chosen_otherwise() -> None:
     """With its own seed, A at seed 0 has 0.9 at 0.01 and would be 0.3 better on test data than it may claim."""
     scores = {(one.level, one.seed): one.value for one in held().scores}
     assert scores["A", 0] == 0.61
     assert max(TEST["A", rate][0] for rate in RATES.labels) == 0.91
 
 
-def test_a_loss_is_chosen_by_the_lowest():
+def test_a_loss_is_chosen_by_the_lowest() -> None:
     """The other way round wherever there is no tie."""
     assert rates(held(lower=True)) == {
         ("A", 0): "0.01", ("A", 1): "0.01", ("A", 2): "0.1",
@@ -73,14 +74,14 @@ def test_a_loss_is_chosen_by_the_lowest():
     }  # fmt: skip
 
 
-def test_a_rate_that_diverged_at_another_seed_ranks_last():
+def test_a_rate_that_diverged_at_another_seed_ranks_last() -> None:
     found = held(changed("A", "0.1", 1, diverged=True, validation=None, value=None))
     assert rates(found)["A", 0] == "0.01", "0.5 without a diverged seed is before 0.8 with one"
     assert rates(found)["A", 1] == "0.01"
 
 
 @pytest.mark.parametrize("state", ["failed", "killed", "waiting"])
-def test_a_seed_with_an_open_run_is_nobodys_tuning(state):
+def test_a_seed_with_an_open_run_is_nobodys_tuning(state: Any) -> None:
     """Seed 2 of B is open at one rate: it is neither compared nor tuned on, of A neither."""
     found = held(changed("B", "0.01", 2, state=state, value=None, validation=None))
     assert rates(found) == {("A", 0): "0.1", ("A", 1): "0.01", ("B", 0): "0.1", ("B", 1): "0.1"}
@@ -99,9 +100,9 @@ def test_a_seed_with_an_open_run_is_nobodys_tuning(state):
     ],
     ids=["one seed", "one rate", "no grid", "no validation data", "nothing"],
 )
-def test_where_there_is_nothing_to_tune_on(results):
+def test_where_there_is_nothing_to_tune_on(results: Any) -> None:
     assert held(results) is None
 
 
-def test_an_edge_is_told():
+def test_an_edge_is_told() -> None:
     assert held().chosen[("A", ()), 0].edges == (("learning_rate", "high"),)

@@ -1,5 +1,9 @@
 """Backprop by hand against numbers worked on paper, against a difference quotient, and against autodiff."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -24,7 +28,7 @@ def points(seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
     return draw.normal(size=(3, 4)), np.eye(3)[[0, 2, 1]]
 
 
-def test_one_sigmoid_neuron_worked_on_paper():
+def test_one_sigmoid_neuron_worked_on_paper() -> None:
     # x = (1, 2), w = (0.5, −0.25), b = 0: z = 0, y = ½, t = 1, E = ½ (1 − ½)² = 0.125
     # ∂E/∂z = (y − t) y (1 − y) = −½ · ¼ = −0.125; times x: (−0.125, −0.25)
     layer = Layer(np.array([[0.5], [-0.25]]), np.zeros(1), "sigmoid")
@@ -34,7 +38,7 @@ def test_one_sigmoid_neuron_worked_on_paper():
     np.testing.assert_array_equal(gradient.bias, [-0.125])
 
 
-def test_hidden_delta_is_a_one_minus_a_sum_w_delta():
+def test_hidden_delta_is_a_one_minus_a_sum_w_delta() -> None:
     # 1-1-1, all weights 1, no bias, sigmoid: the textbook's chain, written out
     hidden, out = Layer(np.ones((1, 1)), None, "sigmoid"), Layer(np.ones((1, 1)), None, "sigmoid")
     x, t = 0.3, 0.9
@@ -48,7 +52,7 @@ def test_hidden_delta_is_a_one_minus_a_sum_w_delta():
     assert first.bias is None
 
 
-def test_softmax_and_cross_entropy_together_give_y_minus_t():
+def test_softmax_and_cross_entropy_together_give_y_minus_t() -> None:
     layer = Layer(np.eye(3), None, "softmax")
     z = np.array([[0.0, np.log(2.0), np.log(5.0)]])  # softmax: 1/8, 2/8, 5/8
     error, [gradient] = backprop([layer], z, np.array([[0.0, 1.0, 0.0]]), "categorical_crossentropy")
@@ -56,7 +60,7 @@ def test_softmax_and_cross_entropy_together_give_y_minus_t():
     np.testing.assert_allclose(gradient.kernel, z.T @ [[1 / 8, 2 / 8 - 1, 5 / 8]], atol=1e-15)
 
 
-def test_mse_has_two_over_outputs_times_the_gradient_of_half_squared_error():
+def test_mse_has_two_over_outputs_times_the_gradient_of_half_squared_error() -> None:
     layers, (x, t) = network("tanh", "linear"), points()
     _, half = backprop(layers, x, t, "half_squared_error")
     _, mse = backprop(layers, x, t, "mean_squared_error")
@@ -64,7 +68,7 @@ def test_mse_has_two_over_outputs_times_the_gradient_of_half_squared_error():
         np.testing.assert_allclose(b.kernel, 2 / 3 * a.kernel, rtol=1e-12)
 
 
-def test_delta_rule_learns_and_from_the_truth_table():
+def test_delta_rule_learns_and_from_the_truth_table() -> None:
     x = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     t = np.array([[0.0], [0.0], [0.0], [1.0]])
     w, b = np.zeros((2, 1)), np.zeros(1)
@@ -76,7 +80,7 @@ def test_delta_rule_learns_and_from_the_truth_table():
     np.testing.assert_array_equal((x @ w + b >= 0) * 1.0, t)
 
 
-def test_delta_rule_is_gradient_descent_on_half_the_squared_error_with_slope_one():
+def test_delta_rule_is_gradient_descent_on_half_the_squared_error_with_slope_one() -> None:
     draw = np.random.default_rng(3)
     x, w, b = draw.normal(size=(5, 2)), draw.normal(size=(2, 1)), draw.normal(size=1)
     t = (draw.random((5, 1)) > 0.5) * 1.0
@@ -87,7 +91,7 @@ def test_delta_rule_is_gradient_descent_on_half_the_squared_error_with_slope_one
 
 
 @pytest.mark.parametrize("name", SMOOTH_ENOUGH)
-def test_every_slope_is_its_functions_difference_quotient(name):
+def test_every_slope_is_its_functions_difference_quotient(name: str) -> None:
     z = np.random.default_rng(5).normal(size=(50, 4)) * 3
     g = np.random.default_rng(6).normal(size=z.shape)
     d = np.random.default_rng(7).normal(size=z.shape)
@@ -102,7 +106,7 @@ def test_every_slope_is_its_functions_difference_quotient(name):
 
 @pytest.mark.parametrize("loss", sorted(LOSSES))
 @pytest.mark.parametrize("last", ["linear", "sigmoid", "softmax"])
-def test_gradient_is_the_errors_difference_quotient(loss, last):
+def test_gradient_is_the_errors_difference_quotient(loss: Any, last: Any) -> None:
     if "crossentropy" in loss and last == "linear":
         pytest.skip("cross-entropy is of probabilities")
     layers, (x, t) = network("tanh", last), points()
@@ -122,7 +126,7 @@ def test_gradient_is_the_errors_difference_quotient(loss, last):
             )
 
 
-def keras_gradients(layers, x, t, loss):
+def keras_gradients(layers: Any, x: Any, t: Any, loss: Any) -> Any:
     keras = pytest.importorskip("keras")
     tf = pytest.importorskip("tensorflow")
     stack = [
@@ -146,7 +150,7 @@ def keras_gradients(layers, x, t, loss):
     return float(error), [np.asarray(g) for g in gradients]
 
 
-def assert_equal_to_autodiff(layers, x, t, loss):
+def assert_equal_to_autodiff(layers: Any, x: Any, t: Any, loss: Any) -> None:
     error, by_hand = backprop(layers, x, t, loss)
     reference, autodiff = keras_gradients(layers, x, t, loss)
     flat = [part for g in by_hand for part in ([g.kernel] if g.bias is None else [g.kernel, g.bias])]
@@ -156,21 +160,21 @@ def assert_equal_to_autodiff(layers, x, t, loss):
 
 
 @pytest.mark.parametrize("name", sorted(set(SLOPES) - {"step"}))
-def test_equals_autodiff_within_1e_10_for_every_activation(name):
+def test_equals_autodiff_within_1e_10_for_every_activation(name: str) -> None:
     x, t = points()
     assert_equal_to_autodiff(network(name, "linear"), x, t, "mean_squared_error")
 
 
 @pytest.mark.parametrize("loss", sorted(LOSSES))
 @pytest.mark.parametrize("last", ["softmax", "sigmoid"])
-def test_equals_autodiff_within_1e_10_for_every_loss(loss, last):
+def test_equals_autodiff_within_1e_10_for_every_loss(loss: Any, last: Any) -> None:
     x, t = points()
     if not covers([last], loss):
         pytest.skip("Keras takes the cross-entropy of the logits here, which is another function")
     assert_equal_to_autodiff(network("sigmoid", last, bias=False), x, t, loss)
 
 
-def test_784_32_10_equals_autodiff_within_1e_10():
+def test_784_32_10_equals_autodiff_within_1e_10() -> None:
     draw = np.random.default_rng(0)
     layers = [
         Layer(draw.uniform(-0.1, 0.1, (784, 32)), np.zeros(32), "relu"),
@@ -179,7 +183,7 @@ def test_784_32_10_equals_autodiff_within_1e_10():
     assert_equal_to_autodiff(layers, draw.random((8, 784)), np.eye(10)[:8], "categorical_crossentropy")
 
 
-def test_covers_and_forward():
+def test_covers_and_forward() -> None:
     assert covers(["relu", "softmax"], "categorical_crossentropy")
     assert not covers(["relu"], "poisson")
     z, a = forward(network("relu", "softmax"), points()[0])

@@ -1,6 +1,9 @@
 """The check certifies right gradients, catches every injected fault, and refuses what has no gradient."""
 
+from __future__ import annotations
+
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,12 +53,12 @@ NETWORKS = {
 }  # fmt: skip
 
 
-def run_of(**document):
+def run_of(**document: Any) -> Any:
     return ExperimentSpec.parse({"name": "checked", **document}).expand()[0].spec
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_right_gradients_are_certified(name):
+def test_right_gradients_are_certified(name: str) -> None:
     report = check(run_of(**NETWORKS[name]))
     assert report.verdict == "certified", report.reason
     assert report.max_rel_err <= (1e-5 if report.states[0].slope else 1e-4)
@@ -77,13 +80,13 @@ def test_right_gradients_are_certified(name):
         ("convolution", "stride"), ("recurrent", "truncate"), ("penalised", "drop-penalty"), ("tanh", "batch-sum"),
     ],
 )  # fmt: skip
-def test_every_fault_is_caught(name, fault):
+def test_every_fault_is_caught(name: str, fault: Any) -> None:
     report = check(run_of(**NETWORKS[name]), inject_fault=fault)
     assert report.verdict == "failed"
     assert report.injected == fault
 
 
-def test_every_fault_has_a_place_among_the_networks():
+def test_every_fault_has_a_place_among_the_networks() -> None:
     found = set()
     for document in NETWORKS.values():
         spec = run_of(**document)
@@ -91,14 +94,14 @@ def test_every_fault_has_a_place_among_the_networks():
     assert found == set(FAULTS)
 
 
-def test_an_unknown_or_impossible_fault_is_named():
+def test_an_unknown_or_impossible_fault_is_named() -> None:
     with pytest.raises(FaultError, match="no fault is called 'typo'"):
         check(run_of(**NETWORKS["tanh"]), inject_fault="typo")
     with pytest.raises(FaultError, match="no place for it"):
         check(run_of(**NETWORKS["tanh"]), inject_fault="pool-mean")
 
 
-def test_a_step_is_refused_not_failed():
+def test_a_step_is_refused_not_failed() -> None:
     spec = run_of(
         dataset="and",
         model={"layers": [{"type": "dense", "units": 1, "activation": "step"}]},
@@ -109,13 +112,13 @@ def test_a_step_is_refused_not_failed():
     assert "no derivative" in report.reason
 
 
-def test_single_precision_certifies_nothing():
+def test_single_precision_certifies_nothing() -> None:
     report = check(run_of(**NETWORKS["tanh"]), dtype="float32")
     assert report.verdict == "not assessed"
     assert "certifies nothing" in report.reason
 
 
-def test_a_vanishing_gradient_is_judged_along_a_direction():
+def test_a_vanishing_gradient_is_judged_along_a_direction() -> None:
     report = check(
         run_of(dataset="digits", model={"hidden": [8] * 16, "activation": "sigmoid"}), engine=False
     )
@@ -125,14 +128,14 @@ def test_a_vanishing_gradient_is_judged_along_a_direction():
     assert report.verdict in ("certified", "not assessed")
 
 
-def test_full_mode_takes_every_coordinate():
+def test_full_mode_takes_every_coordinate() -> None:
     spec = run_of(**NETWORKS["tanh"], gradient_check={"mode": "full"})
     report = check(spec)
     assert sum(t.checked for t in report.states[0].tensors) == spec.plan.parameters
     assert report.verdict == "certified"
 
 
-def test_the_key_is_of_the_program_not_of_the_run():
+def test_the_key_is_of_the_program_not_of_the_run() -> None:
     base = NETWORKS["tanh"]
     key = certificate_key(run_of(**base), "cpu")
     same = run_of(**base, seed=5, optimizer="adam", training={"epochs": 9, "batch_size": 7})
@@ -146,8 +149,8 @@ def test_the_key_is_of_the_program_not_of_the_run():
     assert len({key, *others}) == 5
 
 
-def test_relative_error_by_hand():
-    def one(a, n, noise=0.0, scale=0.0):
+def test_relative_error_by_hand() -> Any:
+    def one(a: Any, n: Any, noise: float = 0.0, scale: float = 0.0) -> Any:
         return float(relative_error(np.array(a), np.array(n), np.array(noise), scale))
 
     assert one(0.0, 0.0) == 0.0
@@ -157,13 +160,13 @@ def test_relative_error_by_hand():
     assert one(float("nan"), 1.0) == np.inf
 
 
-def test_bands():
+def test_bands() -> None:
     assert [band(e) for e in (1.0, 1e-3, 1e-5, 1e-8, float("nan"))] == [
         "wrong", "suspicious", "acceptable", "good", "wrong"
     ]  # fmt: skip
 
 
-def test_every_function_with_kinks_or_bends_says_where():
+def test_every_function_with_kinks_or_bends_says_where() -> None:
     for name, entry in ACTIVATIONS.items():
         if entry.smoothness == "C0":
             assert entry.kinks or entry.joint, name

@@ -4,6 +4,10 @@ The ordinary suite looks at a few seeds of seven networks, the slow one at a hun
 test_gradient_check.py; the whole table is printed by bench/gradient_check_power.py, whose networks these are.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -22,7 +26,7 @@ CURVED = (19, 34, 82)
 """Seeds at which the simple RNN's bias bends the loss so sharply that the quotient of h alone fails the gates."""
 
 
-def alarms(name, seeds):
+def alarms(name: str, seeds: int) -> Any:
     """(seed, reason) of the right programs that were not certified."""
     spec = spec_of(NETWORKS[name])
     data = spec.dataset.load(Source())
@@ -32,23 +36,23 @@ def alarms(name, seeds):
     ]
 
 
-def test_there_are_enough_networks():
+def test_there_are_enough_networks() -> None:
     assert len(NETWORKS) >= 5
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_no_false_alarm_at_a_few_seeds(name):
+def test_no_false_alarm_at_a_few_seeds(name: str) -> None:
     assert alarms(name, FEW) == []
 
 
-def test_the_quotients_own_error_is_no_alarm():
+def test_the_quotients_own_error_is_no_alarm() -> None:
     assert alarms("simple RNN", CURVED) == []
 
 
-def test_extrapolation_is_right_to_the_fourth_order():
+def test_extrapolation_is_right_to_the_fourth_order() -> Any:
     """f = w³ + w⁵ at 1: f′ = 8; n(h) = 8 + 11 h² + h⁴, and (4 n(h) − n(2h))/3 = 8 − 4 h⁴."""
 
-    def quotients(h):
+    def quotients(h: Any) -> Any:
         slope = np.array([8 + 11 * h**2 + h**4] * 2)
         return Quotients(np.arange(2), slope, np.full(2, h), np.array([False, h > 0.15]), np.zeros(2, bool))
 
@@ -60,14 +64,14 @@ def test_extrapolation_is_right_to_the_fourth_order():
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", NETWORKS)
-def test_no_false_alarm_at_a_hundred_seeds(name):
+def test_no_false_alarm_at_a_hundred_seeds(name: str) -> None:
     assert alarms(name, MANY) == []
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", NETWORKS)
-def test_every_fault_that_has_a_place_is_caught(name):
+def test_every_fault_that_has_a_place_is_caught(name: str) -> None:
     spec = spec_of(NETWORKS[name])
     data = spec.dataset.load(Source())
     found = {

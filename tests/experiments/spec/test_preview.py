@@ -15,7 +15,7 @@ SPEC = {
 }
 
 
-def test_runs_networks_and_costs():
+def test_runs_networks_and_costs() -> None:
     found = preview(ExperimentSpec.parse(SPEC))
     assert found["n_runs"] == 2 * 2 * 5
     assert sum(network["runs"] for network in found["networks"]) == 20
@@ -30,7 +30,7 @@ def test_runs_networks_and_costs():
     assert found["runs"][0]["levels"]["activation"] == "relu"
 
 
-def test_a_question_counts_all_its_looks():
+def test_a_question_counts_all_its_looks() -> None:
     tune = {"learning_rate": {"log": [0.01, 1.0], "points": 4}, "seeds": 2}
     compare = {"factor": "activation", "looks": [5, 10], "tune": tune}
     sweep = {"activation": ["relu", "tanh", "sigmoid"]}
@@ -39,7 +39,7 @@ def test_a_question_counts_all_its_looks():
     assert question["most_runs"] == 24 + 30
 
 
-def test_an_edge_that_is_never_read_is_a_warning():
+def test_an_edge_that_is_never_read_is_a_warning() -> None:
     layers = [
         {"type": "conv2d", "filters": 2, "kernel_size": 3, "strides": 2},
         {"type": "flatten"},

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -13,7 +16,7 @@ from tests.service.api.conftest import SPEC, serve
 
 
 @pytest.fixture
-def api(tmp_path, monkeypatch):
+def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.chdir(tmp_path)
     for name in ("GRADUS_API_KEY", "GRADUS_HOME"):
         monkeypatch.delenv(name, raising=False)
@@ -23,10 +26,10 @@ def api(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def gradus(monkeypatch, capsys):
+def gradus(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
     """Call the command: its exit status, what it printed, and that as JSON."""
 
-    def call(*arguments):
+    def call(*arguments: Any) -> Any:
         monkeypatch.setattr(sys, "argv", ["gradus", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             run()
@@ -43,7 +46,7 @@ def gradus(monkeypatch, capsys):
 
 
 @pytest.fixture
-def spec_file(tmp_path):
+def spec_file(tmp_path: Path) -> Any:
     path = tmp_path / "spec.yaml"
     path.write_text(json.dumps(SPEC))
     return path

@@ -5,26 +5,29 @@ from __future__ import annotations
 import contextlib
 import http.server
 import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 
 @contextlib.contextmanager
-def answering(kind: str, body: bytes, status: int = 200):
+def answering(kind: str, body: bytes, status: int = 200) -> Iterator[Any]:
     """A server on this machine that answers everything with this body; its address without the scheme."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
+        def do_GET(self) -> None:
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
-        def do_POST(self):
+        def do_POST(self) -> None:
             self.do_GET()
 
-        def log_message(self, *_arguments):
+        def log_message(self, *_arguments: Any) -> None:
             """Keep the test's output clean."""
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -43,7 +46,9 @@ def answering(kind: str, body: bytes, status: int = 200):
     "command",
     ["status", "status abc", "runs abc", "workers", "cancel abc", "submit spec.yaml", "doctor --json"],
 )
-def test_another_server_is_no_gradus_service(gradus, monkeypatch, spec_file, body, command):
+def test_another_server_is_no_gradus_service(
+    gradus: Any, monkeypatch: pytest.MonkeyPatch, spec_file: Path, body: Any, command: Any
+) -> None:
     monkeypatch.chdir(spec_file.parent)
     with answering(*body) as place:
         monkeypatch.setenv("GRADUS_URL", f"http://{place}")
@@ -56,7 +61,9 @@ def test_another_server_is_no_gradus_service(gradus, monkeypatch, spec_file, bod
 
 @pytest.mark.parametrize("command", ["status", "watch abc", "doctor", "doctor --json"])
 @pytest.mark.parametrize("secret", ["user:hunter2@", "user:hun/ter2@", ":hunter2@"])
-def test_a_password_in_the_address_is_never_shown(gradus, monkeypatch, command, secret):
+def test_a_password_in_the_address_is_never_shown(
+    gradus: Any, monkeypatch: pytest.MonkeyPatch, command: Any, secret: Any
+) -> None:
     monkeypatch.setenv("GRADUS_URL", f"http://{secret}127.0.0.1:9")
     done = gradus(*command.split())
     assert done.status in (2, 3)
@@ -65,7 +72,9 @@ def test_a_password_in_the_address_is_never_shown(gradus, monkeypatch, command, 
 
 
 @pytest.mark.parametrize("key", ["sécret", "secret\n", "secret word", "sec\x01ret"])
-def test_a_key_that_cannot_be_sent_is_not_shown(gradus, monkeypatch, key):
+def test_a_key_that_cannot_be_sent_is_not_shown(
+    gradus: Any, monkeypatch: pytest.MonkeyPatch, key: Any
+) -> None:
     monkeypatch.setenv("GRADUS_API_KEY", key)
     done = gradus("status")
     assert done.status == 2
@@ -73,7 +82,9 @@ def test_a_key_that_cannot_be_sent_is_not_shown(gradus, monkeypatch, key):
     assert "cret" not in done.err
 
 
-def test_a_password_is_not_in_what_the_service_is_said_to_answer(gradus, monkeypatch):
+def test_a_password_is_not_in_what_the_service_is_said_to_answer(
+    gradus: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with answering("text/html", b"<html>no</html>", status=404) as place:
         monkeypatch.setenv("GRADUS_URL", f"http://user:hunter2@{place}")
         done = gradus("workers")
@@ -87,7 +98,9 @@ def test_a_password_is_not_in_what_the_service_is_said_to_answer(gradus, monkeyp
     ["notaurl", "ftp://x", "http://", "127.0.0.1:8642", "http://x:99999", "http://[::1", "localhost:1"],
 )
 @pytest.mark.parametrize("command", ["status", "doctor"])
-def test_an_address_that_is_none_is_a_wrong_setting(gradus, monkeypatch, address, command):
+def test_an_address_that_is_none_is_a_wrong_setting(
+    gradus: Any, monkeypatch: pytest.MonkeyPatch, address: Any, command: Any
+) -> None:
     monkeypatch.setenv("GRADUS_URL", address)
     done = gradus(command)
     assert done.status == 2
@@ -95,7 +108,7 @@ def test_an_address_that_is_none_is_a_wrong_setting(gradus, monkeypatch, address
     assert "allowed: http://HOST:PORT" in done.err
 
 
-def test_an_event_stream_of_another_server_ends(monkeypatch):
+def test_an_event_stream_of_another_server_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     from gradus.client import Client
     from gradus.errors import CommandError
 

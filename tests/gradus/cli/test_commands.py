@@ -10,16 +10,18 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gradus.cli.output import ago, quantity
 from service import operations
 from service.store import queries
-from tests.service.api.conftest import SPEC
+from tests.service.api.conftest import SPEC, Served
 
 
-def test_submit_prints_where_it_is(gradus, api, spec_file):
+def test_submit_prints_where_it_is(gradus: Any, api: Served, spec_file: Path) -> None:
     done = gradus("submit", spec_file, "--set", "training.epochs=2")
     assert done.status == 0
     (experiment,), _ = queries.list_experiments(api.store)
@@ -27,8 +29,8 @@ def test_submit_prints_where_it_is(gradus, api, spec_file):
     assert queries.all_runs(api.store, experiment.id)[0].params["epochs"] == 2
 
 
-def test_submit_and_wait_ends_like_its_runs(gradus, api, spec_file):
-    def work():
+def test_submit_and_wait_ends_like_its_runs(gradus: Any, api: Served, spec_file: Path) -> None:
+    def work() -> None:
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             found, _ = queries.list_experiments(api.store)
@@ -50,7 +52,7 @@ def test_submit_and_wait_ends_like_its_runs(gradus, api, spec_file):
     assert done.err.rstrip().endswith("--filter status=FAILED")
 
 
-def test_watch_lists_what_did_not_finish_by_its_own_status(gradus, api):
+def test_watch_lists_what_did_not_finish_by_its_own_status(gradus: Any, api: Served) -> None:
     experiment = api.submit()
     first, *others = queries.all_runs(api.store, experiment.id)
     for run in others:
@@ -64,7 +66,7 @@ def test_watch_lists_what_did_not_finish_by_its_own_status(gradus, api):
 
 
 @pytest.mark.parametrize("command", ["submit", "validate"])
-def test_a_bad_spec_is_used_wrongly(gradus, api, tmp_path, command):
+def test_a_bad_spec_is_used_wrongly(gradus: Any, api: Served, tmp_path: Path, command: Any) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text(json.dumps({**SPEC, "model": {"hidden": [8], "activation": "relo"}}))
     done = gradus(command, path)
@@ -74,7 +76,7 @@ def test_a_bad_spec_is_used_wrongly(gradus, api, tmp_path, command):
     assert gradus(command, tmp_path / "none.yaml").status == 2
 
 
-def test_lists_and_details(gradus, api):
+def test_lists_and_details(gradus: Any, api: Served) -> None:
     experiment = api.submit()
     run = queries.all_runs(api.store, experiment.id)[0]
     api.finish(run.id, metrics=[("test/accuracy", 1, 0.75)])
@@ -94,7 +96,7 @@ def test_lists_and_details(gradus, api):
     assert "tanh" in table
 
 
-def test_cancel_retry_rm_open(gradus, api):
+def test_cancel_retry_rm_open(gradus: Any, api: Served) -> None:
     experiment = api.submit()
     run = queries.all_runs(api.store, experiment.id)[0]
     assert "KILLED" in gradus("cancel", run.id[:8]).out
@@ -106,7 +108,7 @@ def test_cancel_retry_rm_open(gradus, api):
     assert gradus("status", experiment.id).status == 2
 
 
-def test_compare_explores_without_a_question(gradus, api):
+def test_compare_explores_without_a_question(gradus: Any, api: Served) -> None:
     experiment = api.submit()
     for run in queries.all_runs(api.store, experiment.id):
         value = 0.9 if run.levels["activation"] == "relu" else 0.5 + 0.01 * int(run.levels["seed"])
@@ -128,7 +130,9 @@ def test_compare_explores_without_a_question(gradus, api):
         ({"sweep": None}, None),
     ],
 )
-def test_ask_says_what_of_its_base_it_leaves_out(gradus, api, tmp_path, fields, note):
+def test_ask_says_what_of_its_base_it_leaves_out(
+    gradus: Any, api: Served, tmp_path: Path, fields: Any, note: Any
+) -> None:
     (tmp_path / "base.yaml").write_text(json.dumps({**SPEC, **fields}))
     question = ("--factor", "activation", "--levels", "relu,tanh", "--looks", "2,3", "--no-wait")
     done = gradus("ask", "--base", "base.yaml", *question)
@@ -136,7 +140,7 @@ def test_ask_says_what_of_its_base_it_leaves_out(gradus, api, tmp_path, fields, 
     assert done.err.startswith(note) if note else done.err == ""
 
 
-def test_extend_adds_seeds(gradus, api):
+def test_extend_adds_seeds(gradus: Any, api: Served) -> None:
     experiment = api.submit()
     for run in queries.all_runs(api.store, experiment.id):
         api.finish(run.id)
@@ -146,7 +150,7 @@ def test_extend_adds_seeds(gradus, api):
     assert gradus("extend", experiment.id).status == 1
 
 
-def test_watch_a_run(gradus, api):
+def test_watch_a_run(gradus: Any, api: Served) -> None:
     run = queries.all_runs(api.store, api.submit().id)[0]
     api.finish(run.id, metrics=[("train/loss", 1, 0.5)])
     done = gradus("watch", run.id)
@@ -155,11 +159,11 @@ def test_watch_a_run(gradus, api):
     assert "train/loss 0.5" in done.out
 
 
-def test_predict_and_plot_are_worked_by_a_worker(gradus, api, tmp_path):
+def test_predict_and_plot_are_worked_by_a_worker(gradus: Any, api: Served, tmp_path: Path) -> None:
     run = queries.all_runs(api.store, api.submit().id)[0]
     api.finish(run.id)
 
-    def work(result):
+    def work(result: Any) -> None:
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             for request in operations.due_requests(api.store, resend_seconds=60):
@@ -201,7 +205,9 @@ def test_predict_and_plot_are_worked_by_a_worker(gradus, api, tmp_path):
     assert f"{inputs}/evil.png cannot be written: File exists; choose another folder with --out" in done.err
 
 
-def test_keys_on_the_database_and_over_the_api(gradus, api, monkeypatch, tmp_path):
+def test_keys_on_the_database_and_over_the_api(
+    gradus: Any, api: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("GRADUS_HOME", str(tmp_path / "home"))
     secret = gradus("keys", "create", "--local", "--owner", "root", "--scope", "admin").out.strip()
     assert secret.startswith("gradus_")
@@ -213,7 +219,9 @@ def test_keys_on_the_database_and_over_the_api(gradus, api, monkeypatch, tmp_pat
     assert gradus("status").status == 2
 
 
-def test_doctor_masks_secrets_and_names_remedies(gradus, api, monkeypatch):
+def test_doctor_masks_secrets_and_names_remedies(
+    gradus: Any, api: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GRADUS_BROKER_URL", "redis://:hunter2@127.0.0.1:1/0")
     monkeypatch.setenv("GRADUS_MLFLOW_URL", "http://ann:hunt@hunter2@127.0.0.1:1")
     monkeypatch.setenv("GRADUS_URL", api.url.replace("://", "://ann:hunter2@"))
@@ -227,7 +235,9 @@ def test_doctor_masks_secrets_and_names_remedies(gradus, api, monkeypatch):
     assert "hunter2" not in gradus("doctor").out
 
 
-def test_a_service_that_is_away_is_status_3(gradus, monkeypatch, tmp_path, spec_file):
+def test_a_service_that_is_away_is_status_3(
+    gradus: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, spec_file: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GRADUS_URL", "http://127.0.0.1:9")
     for arguments in (("status",), ("submit", spec_file), ("doctor",), ("watch", "abc")):
@@ -237,7 +247,7 @@ def test_a_service_that_is_away_is_status_3(gradus, monkeypatch, tmp_path, spec_
 
 
 @pytest.mark.parametrize("arguments", [("nothing",), ("submit",), ("status", "--limit", "0"), ("runs",)])
-def test_wrong_use_is_status_2(gradus, arguments):
+def test_wrong_use_is_status_2(gradus: Any, arguments: Any) -> None:
     assert gradus(*arguments).status == 2
 
 
@@ -246,21 +256,25 @@ def test_wrong_use_is_status_2(gradus, arguments):
     ["status", "watch", "runs", "plot", "compare", "extend", "cancel", "retry", "rm", "open", "keys revoke"],
 )
 @pytest.mark.parametrize("id", ["?x", "#", "?", "a/b", "", "..", "a b", "é"])
-def test_what_is_no_id_is_used_wrongly(gradus, monkeypatch, command, id):
+def test_what_is_no_id_is_used_wrongly(
+    gradus: Any, monkeypatch: pytest.MonkeyPatch, command: Any, id: Any
+) -> None:
     monkeypatch.setenv("GRADUS_URL", "http://127.0.0.1:9")
     done = gradus(*command.split(), id)
     assert done.status == 2
     assert f"{id!r} is not an id (allowed: letters and digits" in done.err
 
 
-def test_a_filter_is_a_field_of_a_run(gradus, api):
+def test_a_filter_is_a_field_of_a_run(gradus: Any, api: Served) -> None:
     id = api.submit().id
     for name in ("limit", "cursor", "most", "path", "params", "self"):
         done = gradus("runs", id, "--filter", f"{name}=1")
         assert (done.status, name in done.err) == (2, True), name
 
 
-def test_catalog_and_validate_need_no_server(gradus, monkeypatch, spec_file):
+def test_catalog_and_validate_need_no_server(
+    gradus: Any, monkeypatch: pytest.MonkeyPatch, spec_file: Path
+) -> None:
     monkeypatch.setenv("GRADUS_URL", "http://127.0.0.1:9")
     assert "relu" in gradus("catalog", "activations").out
     assert gradus("catalog", "--json").json()["optimizers"]
@@ -270,7 +284,7 @@ def test_catalog_and_validate_need_no_server(gradus, monkeypatch, spec_file):
     assert gradus("validate", spec_file, "--json").json()["n_runs"] == 4
 
 
-def test_the_command_loads_nothing_heavy():
+def test_the_command_loads_nothing_heavy() -> None:
     code = "import sys, gradus.cli.main; print('\\n'.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
@@ -278,7 +292,7 @@ def test_the_command_loads_nothing_heavy():
     assert not loaded & heavy
 
 
-def test_validate_never_loads_tensorflow(spec_file):
+def test_validate_never_loads_tensorflow(spec_file: Path) -> None:
     code = (
         "import sys, gradus.cli.main as m\n"
         f"sys.argv = ['gradus', 'validate', {str(spec_file)!r}]\n"
@@ -289,7 +303,7 @@ def test_validate_never_loads_tensorflow(spec_file):
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=kept)
 
 
-def test_numbers_for_people():
+def test_numbers_for_people() -> None:
     assert quantity(1_234_567, "B") == "1.23 MB"
     assert quantity(12) == "12"
     assert ago(None) == ""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from experiments.errors import SpecError
@@ -9,7 +12,7 @@ from gradus.cli.documents import apply, merge, read_spec
 from gradus.errors import CommandError
 
 
-def test_a_base_lies_under_its_spec(tmp_path):
+def test_a_base_lies_under_its_spec(tmp_path: Path) -> None:
     (tmp_path / "common").mkdir()
     (tmp_path / "common" / "base.yaml").write_text(
         "name: a\ntraining: {epochs: 2, batch_size: 32}\noptimizer: {name: sgd, momentum: 0.9}\n"
@@ -27,7 +30,7 @@ def test_a_base_lies_under_its_spec(tmp_path):
     }
 
 
-def test_a_circle_of_bases_is_refused(tmp_path):
+def test_a_circle_of_bases_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("base: b.yaml\n")
     (tmp_path / "b.yaml").write_text("base: a.yaml\n")
     with pytest.raises(SpecError, match="its own base"):
@@ -48,25 +51,25 @@ def test_a_circle_of_bases_is_refused(tmp_path):
         ),
     ],
 )
-def test_a_change_sets_one_field(change, document):
+def test_a_change_sets_one_field(change: Any, document: Any) -> None:
     found = {}
     apply(found, change)
     assert found == document
 
 
-def test_a_change_reaches_into_a_list():
+def test_a_change_reaches_into_a_list() -> None:
     document = {"model": {"layers": [{"type": "dense", "units": 8}]}}
     apply(document, "model.layers[0].units=16")
     assert document["model"]["layers"][0]["units"] == 16
 
 
 @pytest.mark.parametrize("change", ["training.epochs", "=3", "model.layers[4].units=1", "a b=1"])
-def test_a_change_that_leads_nowhere_is_refused(change):
+def test_a_change_that_leads_nowhere_is_refused(change: Any) -> None:
     with pytest.raises(CommandError):
         apply({"model": {"layers": []}}, change)
 
 
-def test_merging_leaves_the_base_alone():
+def test_merging_leaves_the_base_alone() -> None:
     base = {"a": {"b": 1}}
     merge(base, {"a": {"c": 2}})
     assert base == {"a": {"b": 1}}

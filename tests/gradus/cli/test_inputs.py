@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import zipfile
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +36,7 @@ def archive(**arrays: np.ndarray) -> bytes:
         ("x.npz", archive(x=np.array([[1, 2], [3, 4]]))),
     ],
 )
-def test_two_samples_of_two_numbers(tmp_path, name, content):
+def test_two_samples_of_two_numbers(tmp_path: Path, name: str, content: Any) -> None:
     (tmp_path / name).write_bytes(content)
     assert read_inputs(tmp_path / name) == [[1, 2], [3, 4]]
 
@@ -58,7 +60,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_file_that_cannot_be_read_is_used_wrongly(tmp_path, case):
+def test_a_file_that_cannot_be_read_is_used_wrongly(tmp_path: Path, case: Any) -> None:
     name, content, words = BROKEN[case]
     (tmp_path / name).write_bytes(content)
     with pytest.raises(CommandError) as refused:
@@ -68,7 +70,7 @@ def test_a_file_that_cannot_be_read_is_used_wrongly(tmp_path, case):
     assert "x." in str(refused.value)
 
 
-def test_a_broken_member_of_an_archive(tmp_path):
+def test_a_broken_member_of_an_archive(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("x.npy", saved(np.random.default_rng(0).random(1000)))
     content = bytearray((tmp_path / "x.npz").read_bytes())

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,12 +17,12 @@ class Became(Exception):
 
 
 @pytest.fixture
-def became(monkeypatch):
+def became(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """What the command would become; standard input is put back afterwards."""
     found = []
     kept = os.dup(0)
 
-    def execv(program, arguments):
+    def execv(program: Any, arguments: Any) -> None:
         assert program == sys.executable
         found.extend(arguments[1:])
         raise Became
@@ -30,7 +33,7 @@ def became(monkeypatch):
     os.close(kept)
 
 
-def call(monkeypatch, *arguments):
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> None:
     from gradus.cli.main import run
 
     monkeypatch.setattr(sys, "argv", ["gradus", *map(str, arguments)])
@@ -38,18 +41,20 @@ def call(monkeypatch, *arguments):
         run()
 
 
-def test_up_becomes_the_stack(monkeypatch, became):
+def test_up_becomes_the_stack(monkeypatch: pytest.MonkeyPatch, became: Any) -> None:
     call(monkeypatch, "up", "--workers", 2, "--port", 0, "--mlflow-port", 0, "--home", "/tmp/x")
     wanted = ["--workers", "2", "--port", "0", "--mlflow-port", "0", "--home", "/tmp/x"]
     assert became == ["-m", "service.embedded.stack", *wanted]
 
 
-def test_gradcheck_passes_options_on(monkeypatch, became, spec_file):
+def test_gradcheck_passes_options_on(monkeypatch: pytest.MonkeyPatch, became: Any, spec_file: Path) -> None:
     call(monkeypatch, "gradcheck", spec_file, "--inject", "scale", "--json")
     assert became == ["-m", "workers.gradcheck", str(spec_file), "--inject", "scale", "--json"]
 
 
-def test_gradcheck_resolves_bases_and_changes(monkeypatch, became, tmp_path, spec_file):
+def test_gradcheck_resolves_bases_and_changes(
+    monkeypatch: pytest.MonkeyPatch, became: Any, tmp_path: Path, spec_file: Path
+) -> None:
     top = tmp_path / "top.yaml"
     top.write_text("base: spec.yaml\nname: top\n")
     call(monkeypatch, "gradcheck", top, "--set", "training.epochs=3")
@@ -60,7 +65,7 @@ def test_gradcheck_resolves_bases_and_changes(monkeypatch, became, tmp_path, spe
     assert "base" not in document
 
 
-def test_gradcheck_of_a_changed_spec_names_no_other_file(gradus, became, spec_file):
+def test_gradcheck_of_a_changed_spec_names_no_other_file(gradus: Any, became: Any, spec_file: Path) -> None:
     done = gradus("gradcheck", spec_file, "--set", "training.epochs=x")
     assert done.status == 2
     assert done.err.splitlines()[1].strip() == "training.epochs: found x (allowed: a whole number)"
@@ -73,8 +78,14 @@ def test_gradcheck_of_a_changed_spec_names_no_other_file(gradus, became, spec_fi
 )
 @pytest.mark.parametrize("command", [("up",), ("backup", "copy"), ("gradcheck", "spec.yaml")])
 def test_a_setting_that_is_not_allowed_is_said_before(
-    gradus, became, spec_file, monkeypatch, command, name, value
-):
+    gradus: Any,
+    became: Any,
+    spec_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: Any,
+    name: str,
+    value: Any,
+) -> None:
     monkeypatch.chdir(spec_file.parent)
     monkeypatch.setenv(name, value)
     done = gradus(*command)

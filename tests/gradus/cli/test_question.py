@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from experiments.comparing.design import question_of
@@ -19,7 +21,7 @@ BASE = {
 }
 
 
-def test_a_question_is_written():
+def test_a_question_is_written() -> None:
     document = with_question(
         BASE,
         factor="activation",
@@ -48,13 +50,13 @@ def test_a_question_is_written():
         (1e-300, 1e300, 1201),
     ],
 )
-def test_a_range_has_two_points_per_decade_and_one(low, high, points):
+def test_a_range_has_two_points_per_decade_and_one(low: Any, high: Any, points: Any) -> None:
     assert points_of(low, high) == points
     assert tuned(f"learning_rate={low}..{high}") == ("learning_rate", {"log": [low, high], "points": points})
     assert tuned(f"learning_rate={low}..{high}", 4)[1] == {"log": [low, high], "points": 4}
 
 
-def test_a_budget_of_sixty_pays_for_tuning_and_two_looks():
+def test_a_budget_of_sixty_pays_for_tuning_and_two_looks() -> None:
     """2 levels x 9 points x 2 seeds, then 2 x 5 fresh seeds, then 2 x 5 more."""
     document = with_question(
         BASE,
@@ -70,7 +72,7 @@ def test_a_budget_of_sixty_pays_for_tuning_and_two_looks():
     assert (asked.budget, asked.looks[:2]) == (60, (5, 10))
 
 
-def test_levels_may_be_mappings():
+def test_levels_may_be_mappings() -> None:
     assert split("{name: sgd, momentum: 0.9}, adam") == ["{name: sgd, momentum: 0.9}", "adam"]
 
 
@@ -78,6 +80,6 @@ def test_levels_may_be_mappings():
     "text", ["learning_rate", "learning_rate=1..0.1", "learning_rate=a..b", "=1..2",
              "learning_rate=0.1..inf", "learning_rate=nan..1", "learning_rate=inf..inf"],
 )  # fmt: skip
-def test_a_range_that_is_none_is_refused(text):
+def test_a_range_that_is_none_is_refused(text: Any) -> None:
     with pytest.raises(CommandError):
         tuned(text, 4)

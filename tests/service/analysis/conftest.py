@@ -8,7 +8,9 @@ import math
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -43,7 +45,7 @@ def noise(*parts: object) -> float:
     return int.from_bytes(digest[:4], "big") / 2**31 - 1
 
 
-def accuracy(run) -> float:
+def accuracy(run: Any) -> float:
     """Best at a rate of 0.1; relu ahead of tanh by 0.002 and of sigmoid by 0.06."""
     level = {"sigmoid": 0.88, "tanh": 0.938, "relu": 0.94}[run.params["activation"]]
     rate = float(run.params["learning_rate"])
@@ -64,12 +66,12 @@ class World:
         migrate.upgrade(url)
         self.store = Store(url)
 
-    def submit(self, text: str, **more: object):
+    def submit(self, text: str, **more: object) -> Any:
         spec = ExperimentSpec.parse(text)
         points, stage, plan = design.initial_points(spec)
         return operations.submit(self.store, spec, points, stage=stage, plan=plan)
 
-    def work(self, experiment_id: str, score=accuracy, status=lambda run: "FINISHED") -> int:
+    def work(self, experiment_id: str, score: Any = accuracy, status: Any = lambda run: "FINISHED") -> int:
         """Finish what waits. score(run) None: it diverged."""
         waiting = [r for r in queries.all_runs(self.store, experiment_id) if r.status == RunStatus.SCHEDULED]
         ids = [run.id for run in waiting]
@@ -93,7 +95,7 @@ class World:
             operations.finish(self.store, run.id)
         return len(ids)
 
-    def ask(self, text: str, score=accuracy, turns: int = 20):
+    def ask(self, text: str, score: Any = accuracy, turns: int = 20) -> Any:
         """Submit a question and let it go on until nothing more is queued."""
         experiment = self.submit(text)
         for _ in range(turns):
@@ -104,14 +106,14 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path):
+def world(tmp_path: Path) -> Iterator[Any]:
     made = World(tmp_path)
     yield made
     made.store.close()
 
 
 @contextlib.contextmanager
-def serving(store, **settings):
+def serving(store: Store, **settings: Any) -> Iterator[Any]:
     """The real application on a free port of this machine; its address."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -130,7 +132,7 @@ def serving(store, **settings):
 
 
 @pytest.fixture
-def serve(world):
+def serve(world: World) -> Iterator[Any]:
     """A function that starts the application over the world's store with these settings; its address."""
     with contextlib.ExitStack() as stack:
         yield lambda **settings: stack.enter_context(serving(world.store, **settings))

@@ -6,13 +6,16 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
 
 from service.analysis import design
 from service.store import queries
+from tests.service.analysis.conftest import World
 
 ALONG = """
 name: along
@@ -34,12 +37,12 @@ compare: {factor: activation, delta: 0.005, looks: [5, 10, 20]}
 
 
 @pytest.fixture
-def client(serve):
+def client(serve: Any) -> Iterator[Any]:
     with httpx.Client(base_url=serve(), trust_env=False, timeout=30) as made:
         yield made
 
 
-def answered(world, client, text, score):
+def answered(world: World, client: httpx.Client, text: Any, score: Any) -> Any:
     """Submit a question and let workers and maintenance go on until it is over; (experiment, comparison)."""
     made = client.post("/v1/experiments", content=text, headers={"content-type": "application/yaml"}).json()
     for _ in range(20):
@@ -50,7 +53,7 @@ def answered(world, client, text, score):
     return client.get(path).json(), client.get(f"{path}/comparison").json()
 
 
-def test_where_the_optimizer_differs_too_nothing_is_claimed(world, client):
+def test_where_the_optimizer_differs_too_nothing_is_claimed(world: World, client: httpx.Client) -> None:
     experiment, found = answered(
         world, client, ALONG, lambda run: 0.9 if run.params["activation"] == "relu" else 0.5
     )
@@ -72,10 +75,12 @@ def test_where_the_optimizer_differs_too_nothing_is_claimed(world, client):
 
 @pytest.mark.parametrize("draw", range(8))
 @pytest.mark.parametrize("spread", [0.001, 0.01])
-def test_levels_that_are_alike_are_never_better(world, client, draw, spread):
+def test_levels_that_are_alike_are_never_better(
+    world: World, client: httpx.Client, draw: Any, spread: Any
+) -> Any:
     """Noise and nothing else; the plain t interval would call one in twenty of such looks."""
 
-    def score(run):
+    def score(run: Any) -> Any:
         return 0.9 + spread * world.noise(draw, run.params["activation"], run.params["seed"])
 
     _, found = answered(world, client, ALIKE, score)
@@ -83,12 +88,12 @@ def test_levels_that_are_alike_are_never_better(world, client, draw, spread):
     assert found["verdicts"][0]["seeds"] in (5, 10, 20)
 
 
-def test_a_look_uses_the_runs_there_are_and_none_is_trained_twice(world, client):
+def test_a_look_uses_the_runs_there_are_and_none_is_trained_twice(world: World, client: httpx.Client) -> Any:
     """Two workers and two maintenance loops; then further looks, each asked for by four people at once."""
     trained: Counter[str] = Counter()
     lock = threading.Lock()
 
-    def score(run):
+    def score(run: Any) -> Any:
         with lock:
             trained[run.fingerprint] += 1
         return world.accuracy(run)
@@ -96,7 +101,7 @@ def test_a_look_uses_the_runs_there_are_and_none_is_trained_twice(world, client)
     made = world.submit(world.QUESTION)
     ended = threading.Event()
 
-    def go_on(step):
+    def go_on(step: Any) -> None:
         while not ended.wait(0.01):
             step()
 
@@ -120,7 +125,7 @@ def test_a_look_uses_the_runs_there_are_and_none_is_trained_twice(world, client)
     assert trained == {run.fingerprint: 1 for run in runs}
 
 
-def until(true, seconds=60.0):
+def until(true: Any, seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end

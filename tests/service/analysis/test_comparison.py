@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from experiments.errors import SpecError
 from service.analysis import comparison
 from service.report import experiment_note, page
 from service.settings import load_settings
+from tests.service.analysis.conftest import World
 
 BATCHES = """
 name: batches
@@ -20,11 +22,11 @@ sweep: {"training.batch_size": [32, 64], seeds: 2}
 """
 
 
-def verdicts(found):
+def verdicts(found: Any) -> Any:
     return {frozenset((one["a"], one["b"])): one for one in found.to_json()["verdicts"]}
 
 
-def test_the_question_gets_verdicts(world):
+def test_the_question_gets_verdicts(world: World) -> None:
     experiment = world.ask(world.QUESTION)
     body = comparison.compare(world.store, experiment.id).to_json()
     json.dumps(body, allow_nan=False)
@@ -48,7 +50,7 @@ def test_the_question_gets_verdicts(world):
     )
 
 
-def test_the_worked_example_of_the_documentation(world):
+def test_the_worked_example_of_the_documentation(world: World) -> None:
     """The numbers in docs/comparing.md."""
     experiment = world.ask(world.QUESTION)
     found = verdicts(comparison.compare(world.store, experiment.id))
@@ -67,11 +69,11 @@ compare: {factor: learning_rate, delta: 0.01, looks: [5]}
 """
 
 
-def test_a_number_is_named_with_its_factor(world):
+def test_a_number_is_named_with_its_factor(world: World) -> Any:
     """`0.1 better than 0.01` says nothing by itself; a and b stay the labels."""
     mean, spread = {0.1: 0.9, 0.01: 0.8, 1.0: 0.9}, {0.1: 0.001, 0.01: 0.001, 1.0: 0.05}
 
-    def score(run):
+    def score(run: Any) -> Any:
         rate = run.params["learning_rate"]
         return mean[rate] + spread[rate] * world.noise(rate, run.params["seed"])
 
@@ -84,7 +86,7 @@ def test_a_number_is_named_with_its_factor(world):
     assert f"learning_rate {left['a']} / learning_rate {left['b']} undecided" in found.answer
 
 
-def test_it_holds_for_every_data_set_that_was_swept(world):
+def test_it_holds_for_every_data_set_that_was_swept(world: World) -> None:
     text = RATES.replace("learning_rate: [0.1, 0.01, 1.0]", "dataset: [digits, mnist, stripes]")
     found = comparison.compare(
         world.store, world.submit(text.replace("factor: learning_rate", "factor: dataset")).id
@@ -99,7 +101,7 @@ def test_it_holds_for_every_data_set_that_was_swept(world):
 @pytest.mark.parametrize(
     ("factor", "metric"), [("activation", "test/loss"), ("learning_rate", None), ("optimizer", None)]
 )
-def test_anything_else_is_exploratory(world, factor, metric):
+def test_anything_else_is_exploratory(world: World, factor: str, metric: Any) -> None:
     experiment = world.ask(world.QUESTION)
     body = comparison.compare(world.store, experiment.id, factor=factor, metric=metric).to_json()
     assert (body["kind"], body["verdicts"]) == ("exploratory", [])
@@ -111,7 +113,7 @@ def test_anything_else_is_exploratory(world, factor, metric):
     ("name", "path"),
     [("activation", "model.activation"), ("learning_rate", "optimizer.learning_rate")],
 )
-def test_a_factor_goes_by_its_name_or_its_path(world, name, path):
+def test_a_factor_goes_by_its_name_or_its_path(world: World, name: str, path: Any) -> None:
     """As `compare.factor` does: the path is what a spec's axis is called."""
     experiment = world.ask(world.QUESTION)
     by_name, by_path = (
@@ -121,14 +123,14 @@ def test_a_factor_goes_by_its_name_or_its_path(world, name, path):
     assert len(by_path["levels"]) > 1
 
 
-def test_an_axis_written_as_a_path_is_compared_by_it(world):
+def test_an_axis_written_as_a_path_is_compared_by_it(world: World) -> None:
     experiment = world.submit(BATCHES)
     world.work(experiment.id, lambda run: run.params["batch_size"] / 100)
     body = comparison.compare(world.store, experiment.id, factor="training.batch_size").to_json()
     assert (body["factor"], body["effects"][0]["effect"]) == ("batch_size", pytest.approx(0.32))
 
 
-def test_a_factor_that_is_none(world):
+def test_a_factor_that_is_none(world: World) -> None:
     experiment = world.ask(world.QUESTION)
     with pytest.raises(SpecError) as refused:
         comparison.compare(world.store, experiment.id, factor="activatoin")
@@ -137,7 +139,7 @@ def test_a_factor_that_is_none(world):
     assert problem.allowed == ["activation", "learning_rate", "seed"]
 
 
-def test_levels_that_are_truly_alike_are_never_better(world):
+def test_levels_that_are_truly_alike_are_never_better(world: World) -> None:
     text = world.QUESTION.replace("delta: 0.01", "delta: 0.005")
     experiment = world.ask(
         text, lambda run: 0.9 + 0.004 * ((run.params["seed"] * 7 + len(run.params["activation"])) % 5)
@@ -158,7 +160,7 @@ sweep:
 """
 
 
-def test_an_optimizer_that_differs_along_is_named(world):
+def test_an_optimizer_that_differs_along_is_named(world: World) -> None:
     experiment = world.ask(CASES, lambda run: 0.9 if run.params["activation"] == "relu" else 0.5)
     body = comparison.compare(world.store, experiment.id, factor="activation").to_json()
     assert body["answer"] == "not attributable: optimizer differs along with activation"
@@ -166,8 +168,8 @@ def test_an_optimizer_that_differs_along_is_named(world):
     assert body["verdicts"] == []
 
 
-def test_diverged_runs_score_chance_and_are_counted(world):
-    def score(run):
+def test_diverged_runs_score_chance_and_are_counted(world: World) -> Any:
+    def score(run: Any) -> Any:
         return None if run.params["activation"] == "relu" and run.params["seed"] >= 2 else world.accuracy(run)
 
     experiment = world.ask(world.QUESTION, score)
@@ -182,7 +184,7 @@ def test_diverged_runs_score_chance_and_are_counted(world):
     assert "relu: 5 of 5 runs diverged" in found.warnings
 
 
-def test_the_answer_as_markdown(world):
+def test_the_answer_as_markdown(world: World) -> None:
     experiment = world.ask(world.QUESTION)
     text = experiment_note.markdown(
         comparison.compare(world.store, experiment.id), {"report": "http://x/report"}
@@ -195,7 +197,7 @@ def test_the_answer_as_markdown(world):
     assert experiment.description in text
 
 
-def test_before_the_first_look_there_is_no_answer(world):
+def test_before_the_first_look_there_is_no_answer(world: World) -> None:
     experiment = world.submit(world.QUESTION)
     body = comparison.compare(world.store, experiment.id).to_json()
     assert body["answer"] == "no answer yet (tune: 0 of 24 runs)"
@@ -203,7 +205,7 @@ def test_before_the_first_look_there_is_no_answer(world):
     assert page.render(world.store, experiment.id, load_settings())
 
 
-def test_five_hundred_runs_in_a_second(world):
+def test_five_hundred_runs_in_a_second(world: World) -> None:
     text = world.QUESTION.replace("looks: [5, 10]", "looks: [160, 161]")
     experiment = world.ask(text)
     assert experiment.n_runs >= 500

@@ -5,19 +5,24 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from gradus.cli import demo
 from gradus.client import Client
 from service.analysis import design
+from tests.service.analysis.conftest import World
 
 
 @contextlib.contextmanager
-def answering(world, experiment_id):
+def answering(world: World, experiment_id: str) -> Iterator[Any]:
     """Workers and maintenance, for as long as the context lasts."""
     ended = threading.Event()
 
-    def score(run) -> float:  # highest in the middle of the demo's rates
+    def score(run: Any) -> float:  # highest in the middle of the demo's rates
         return world.accuracy(run) - 0.1 * abs(math.log10(float(run.params["learning_rate"]) / 0.003))
 
     def go_on() -> None:
@@ -34,7 +39,9 @@ def answering(world, experiment_id):
         thread.join()
 
 
-def test_it_follows_the_stages_and_ends_with_the_verdicts(world, serve, capsys):
+def test_it_follows_the_stages_and_ends_with_the_verdicts(
+    world: World, serve: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     made = world.submit(Path(demo.SPEC).read_text())
     client = Client(serve())
     with answering(world, made.id):
@@ -52,5 +59,5 @@ def test_it_follows_the_stages_and_ends_with_the_verdicts(world, serve, capsys):
     assert {cell[-1] for cell in cells} == {"5"}, "five fresh seeds each"
 
 
-def test_a_cell_without_results_has_a_dash():
+def test_a_cell_without_results_has_a_dash() -> None:
     assert (demo.spread([]), demo.spread([0.5]), demo.spread([0.1, 0.3])) == ("–", "0.500", "0.200 ± 0.141")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -13,6 +15,7 @@ from service.analysis import comparison
 from service.lifecycle import MetricPoint
 from service.report import experiment_note
 from service.store import queries
+from tests.service.analysis.conftest import World
 
 GRID = """
 name: rates
@@ -25,7 +28,7 @@ BEST = {"sigmoid": 0.1, "relu": 0.01}
 OWN = {"sigmoid": 0.6, "relu": 0.7}
 
 
-def peaked(run) -> float:
+def peaked(run: Any) -> float:
     """Each activation at its best where its rate is its own, 0.1 less for every factor of ten beside it; seeds
     0.01 apart."""
     activation, rate = run.params["activation"], float(run.params["learning_rate"])
@@ -33,16 +36,16 @@ def peaked(run) -> float:
 
 
 @pytest.fixture
-def client(serve):
+def client(serve: Any) -> Iterator[Any]:
     with httpx.Client(base_url=serve(), trust_env=False) as made:
         yield made
 
 
-def explored(client, id, **parameters):
+def explored(client: httpx.Client, id: Any, **parameters: Any) -> Any:
     return client.get(f"/v1/experiments/{id}/comparison", params=parameters).json()
 
 
-def test_a_level_is_compared_at_its_own_best_rate(world, client):
+def test_a_level_is_compared_at_its_own_best_rate(world: World, client: httpx.Client) -> None:
     """0.7 against 0.6 at every seed; the mean over all rates would have said 0.6 against 0.5333."""
     made = world.submit(GRID)
     world.work(made.id, peaked)
@@ -61,7 +64,9 @@ def test_a_level_is_compared_at_its_own_best_rate(world, client):
 
 
 @pytest.mark.parametrize("page", ["comparison", "report"])
-def test_a_factor_that_is_none_is_refused_with_those_that_are(world, client, page):
+def test_a_factor_that_is_none_is_refused_with_those_that_are(
+    world: World, client: httpx.Client, page: Any
+) -> None:
     made = world.submit(GRID)
     answer = client.get(f"/v1/experiments/{made.id}/{page}", params={"factor": "bogus"})
     assert answer.status_code == 422
@@ -69,7 +74,9 @@ def test_a_factor_that_is_none_is_refused_with_those_that_are(world, client, pag
     assert (item["path"], item["allowed"]) == ("query.factor", ["activation", "learning_rate", "seed"])
 
 
-def test_a_metric_that_no_run_has_is_refused_with_those_that_they_have(world, client):
+def test_a_metric_that_no_run_has_is_refused_with_those_that_they_have(
+    world: World, client: httpx.Client
+) -> None:
     made = world.submit(GRID)
     path = f"/v1/experiments/{made.id}/comparison"
     assert client.get(path, params={"metric": "val/loss"}).status_code == 200  # nothing is measured yet
@@ -86,7 +93,9 @@ def test_a_metric_that_no_run_has_is_refused_with_those_that_they_have(world, cl
     assert "bogus" not in item["allowed"]
 
 
-def test_runs_that_measured_next_to_nothing_are_compared_all_the_same(world, client):
+def test_runs_that_measured_next_to_nothing_are_compared_all_the_same(
+    world: World, client: httpx.Client
+) -> None:
     made = world.submit(GRID)
     for run in queries.all_runs(world.store, made.id):
         (mine,) = operations.claim(world.store, [run.id], worker="w", spool="s", lease_seconds=60)
@@ -99,7 +108,9 @@ def test_runs_that_measured_next_to_nothing_are_compared_all_the_same(world, cli
     assert refused["errors"][0]["allowed"] == ["time/compile_s"]
 
 
-def test_it_is_said_wherever_people_look(world, client, capsys):
+def test_it_is_said_wherever_people_look(
+    world: World, client: httpx.Client, capsys: pytest.CaptureFixture[str]
+) -> None:
     made = world.submit(GRID)
     world.work(made.id, peaked)
     words = "for every seed the one with the best val/accuracy on the other seeds"
@@ -116,7 +127,9 @@ def test_it_is_said_wherever_people_look(world, client, capsys):
     assert words in experiment_note.markdown(comparison.compare(world.store, made.id))
 
 
-def test_seeds_are_repetitions_and_no_levels(world, client, capsys):
+def test_seeds_are_repetitions_and_no_levels(
+    world: World, client: httpx.Client, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Nothing else was swept: one level with its spread, and no pair that compares a seed with another."""
     made = world.submit("name: again\ndataset: {name: digits}\nmodel: {hidden: [16]}\nsweep: {seeds: 3}\n")
     world.work(made.id, lambda run: 0.5 + 0.1 * run.params["seed"])
@@ -135,10 +148,10 @@ def test_seeds_are_repetitions_and_no_levels(world, client, capsys):
     assert "[0.3516, 0.8484]" in out
 
 
-def test_the_rate_of_a_seed_is_not_chosen_by_it(world, client):
+def test_the_rate_of_a_seed_is_not_chosen_by_it(world: World, client: httpx.Client) -> Any:
     """relu's 0.1 is far the best at seed 2 alone: seed 2 stands at 0.01 all the same, which the others chose."""
 
-    def lucky(run):
+    def lucky(run: Any) -> Any:
         odd = (run.params["activation"], float(run.params["learning_rate"]), run.params["seed"]) == (
             "relu",
             0.1,
@@ -152,7 +165,7 @@ def test_the_rate_of_a_seed_is_not_chosen_by_it(world, client):
     assert {one["learning_rate"]: one["seeds"] for one in tuned} == {"0.01": "2", "0.1": "0, 1"}
 
 
-def test_one_seed_leaves_none_to_tune_on(world, client):
+def test_one_seed_leaves_none_to_tune_on(world: World, client: httpx.Client) -> None:
     """(0.7 + 0.6 + 0.5) / 3 − (0.5 + 0.6 + 0.5) / 3"""
     made = world.submit(GRID.replace(", seeds: 3", ""))
     world.work(made.id, peaked)
@@ -163,7 +176,9 @@ def test_one_seed_leaves_none_to_tune_on(world, client):
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
-def test_optimizers_are_compared_over_their_rates_one_by_one(world, client, seeds):
+def test_optimizers_are_compared_over_their_rates_one_by_one(
+    world: World, client: httpx.Client, seeds: int
+) -> Any:
     """An optimizer owns its rate, yet runs at other rates are not the same cell."""
     made = world.submit(
         GRID.replace("activation: [sigmoid, relu]", "optimizer: [{name: sgd}, {name: adam}]").replace(
@@ -172,7 +187,7 @@ def test_optimizers_are_compared_over_their_rates_one_by_one(world, client, seed
     )
     best = {"sgd": 1.0, "adam": 0.01}
 
-    def score(run):
+    def score(run: Any) -> Any:
         return 0.9 - 0.1 * abs(math.log10(float(run.params["learning_rate"]) / best[run.levels["optimizer"]]))
 
     world.work(made.id, score)
@@ -183,11 +198,11 @@ def test_optimizers_are_compared_over_their_rates_one_by_one(world, client, seed
     assert levels["adam"]["mean"] == pytest.approx(0.9 if seeds > 1 else 0.8)
 
 
-def test_a_metric_that_was_never_measured_has_no_numbers(world, client):
+def test_a_metric_that_was_never_measured_has_no_numbers(world: World, client: httpx.Client) -> Any:
     """`circle` trains an embedding: no accuracy, so neither a mean nor a difference, and chance is none either."""
     made = world.submit(GRID.replace("model:", "loss: circle\nmodel:"))
 
-    def score(run):
+    def score(run: Any) -> Any:
         return None if run.params["seed"] == 1 else peaked(run)
 
     world.work(made.id, score, status=lambda run: "FAILED" if run.index == 0 else "FINISHED")
@@ -202,7 +217,9 @@ def test_a_metric_that_was_never_measured_has_no_numbers(world, client):
     assert "test/accuracy" not in refused["errors"][0]["allowed"]
 
 
-def test_by_a_loss_that_is_another_for_each_level_no_difference_is_shown(world, client):
+def test_by_a_loss_that_is_another_for_each_level_no_difference_is_shown(
+    world: World, client: httpx.Client
+) -> None:
     sweep = "loss: [categorical_crossentropy, mean_squared_error], activation: [sigmoid, relu], seeds: 3}"
     made = world.submit(
         GRID.replace("activation: [sigmoid, relu], learning_rate: [0.01, 0.1, 1.0], seeds: 3}", sweep)
@@ -218,7 +235,7 @@ def test_by_a_loss_that_is_another_for_each_level_no_difference_is_shown(world, 
         assert explored(client, made.id, **parameters)["effects"][0]["note"] is None
 
 
-def test_a_random_draw_has_no_grid_to_tune_on(world, client):
+def test_a_random_draw_has_no_grid_to_tune_on(world: World, client: httpx.Client) -> None:
     text = GRID.replace(
         "learning_rate: [0.01, 0.1, 1.0], seeds: 3", "learning_rate: {log: [0.01, 1.0]}, seeds: 2"
     )
@@ -229,7 +246,9 @@ def test_a_random_draw_has_no_grid_to_tune_on(world, client):
     assert body["effects"][0]["effect"] is None
 
 
-def test_a_question_without_fresh_seeds_is_explored_on_those_it_tunes_on(world, client):
+def test_a_question_without_fresh_seeds_is_explored_on_those_it_tunes_on(
+    world: World, client: httpx.Client
+) -> None:
     made = world.submit(world.QUESTION)
     world.work(made.id)
     tuning = explored(client, made.id, metric="test/loss")
@@ -243,7 +262,7 @@ def test_a_question_without_fresh_seeds_is_explored_on_those_it_tunes_on(world, 
     assert fresh["verdicts"] == []
 
 
-def test_a_failed_run_takes_its_seed_out_for_every_level(world, client):
+def test_a_failed_run_takes_its_seed_out_for_every_level(world: World, client: httpx.Client) -> None:
     made = world.submit(GRID)
     world.work(made.id, peaked, status=lambda run: "FAILED" if run.index == 0 else "FINISHED")
     body = explored(client, made.id)

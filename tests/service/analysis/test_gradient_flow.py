@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from service.report import charts
 from service.report import page as report
 from service.settings import load_settings
 from service.store import queries
+from tests.service.analysis.conftest import World
 
 DEEP = """
 name: deep
@@ -27,7 +29,7 @@ sweep:
 SLOPES = {"sigmoid": 0.2, "relu": 0.9}
 
 
-def worked(world, text, slopes=SLOPES):
+def worked(world: World, text: Any, slopes: Any = SLOPES) -> Any:
     """Runs whose gradient falls by their activation's slope a layer, times 2 or a half by seed; after the epoch it
     is everywhere 1."""
     experiment = world.submit(text)
@@ -51,7 +53,7 @@ def worked(world, text, slopes=SLOPES):
     )
 
 
-def test_first_over_last_before_training_as_geometric_mean(world):
+def test_first_over_last_before_training_as_geometric_mean(world: World) -> None:
     _, runs, curves = worked(world, DEEP)
     found = gradient_flow.ratios(runs, curves)
     assert found.keys() == SLOPES.keys()
@@ -59,19 +61,19 @@ def test_first_over_last_before_training_as_geometric_mean(world):
         assert found[activation] == pytest.approx({hidden: slope**hidden for hidden in (2, 3, 4)})
 
 
-def test_what_vanished_altogether_is_left_out(world):
+def test_what_vanished_altogether_is_left_out(world: World) -> None:
     _, runs, curves = worked(world, DEEP, {"sigmoid": 0.0, "relu": 0.9})
     assert list(gradient_flow.ratios(runs, curves)) == ["relu"]
 
 
-def test_two_depths_make_no_line(world):
+def test_two_depths_make_no_line(world: World) -> None:
     text = DEEP.replace("[4, 4, 4], [4, 4, 4, 4]", "[4, 4, 4]")
     experiment, runs, curves = worked(world, text)
     assert gradient_flow.ratios(runs, curves) == {}
     assert "the price of depth" not in report.render(world.store, experiment.id, load_settings())
 
 
-def test_the_gradient_by_layer_is_of_one_depth(world):
+def test_the_gradient_by_layer_is_of_one_depth(world: World) -> None:
     """Of 2 and 3 hidden layers only the latter: 0.2³ from its first layer to its last, and no mean with 0.2²."""
     made = world.submit(DEEP.replace("[4, 4, 4], [4, 4, 4, 4]", "[4, 4, 4]"))
     ids = [run.id for run in queries.all_runs(world.store, made.id)]
@@ -90,7 +92,7 @@ def test_the_gradient_by_layer_is_of_one_depth(world):
 
 
 @pytest.mark.parametrize("factor", [None, "hidden"])
-def test_the_report_shows_it_beside_the_bound(world, factor):
+def test_the_report_shows_it_beside_the_bound(world: World, factor: str) -> None:
     experiment, _, _ = worked(world, DEEP)
     page = report.render(world.store, experiment.id, load_settings(), factor=factor)
     assert "Vanishing gradient: the price of depth" in page
@@ -98,7 +100,7 @@ def test_the_report_shows_it_beside_the_bound(world, factor):
     assert f"0.25 to the power L: {0.25**4:.4g} at 4 hidden layers." in page
 
 
-def test_the_best_run_is_asked_to_keep_the_picture(world):
+def test_the_best_run_is_asked_to_keep_the_picture(world: World) -> None:
     experiment, runs, _ = worked(world, DEEP)
     wishes = final_artifacts.wishes(queries.get_experiment(world.store, experiment.id), runs)
     assert [kind for kind, _ in wishes] == ["model", "overview"]
@@ -106,7 +108,7 @@ def test_the_best_run_is_asked_to_keep_the_picture(world):
     assert final_artifacts.wishes(queries.get_experiment(world.store, none.id), runs) == []
 
 
-def test_the_bound_is_the_sigmoids():
+def test_the_bound_is_the_sigmoids() -> None:
     assert gradient_flow.SLOPE == 0.25
     assert math.isclose(
         max(s * (1 - s) for s in [1 / (1 + math.exp(-z / 100)) for z in range(-500, 501)]), 0.25
@@ -117,5 +119,5 @@ def test_the_bound_is_the_sigmoids():
     ("value", "text"),
     [(0.0, "0"), (0.001, "0.001"), (1e-4, "1e−4"), (-2.5e-6, "−2.5e−6"), (99_999.0, "99999"), (1e5, "1e5")],
 )
-def test_numbers_on_an_axis(value, text):
+def test_numbers_on_an_axis(value: Any, text: Any) -> None:
     assert charts.tick_text(value) == text

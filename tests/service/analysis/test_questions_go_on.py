@@ -6,6 +6,7 @@ import html
 import math
 import time
 from collections import Counter
+from typing import Any
 
 import httpx
 import pytest
@@ -20,13 +21,14 @@ from service.analysis import design
 from service.errors import Conflict
 from service.store import queries
 from service.store.tables import experiments
+from tests.service.analysis.conftest import World
 
 
-def stages(world, id):
+def stages(world: World, id: Any) -> Any:
     return Counter(run.stage for run in queries.all_runs(world.store, id))
 
 
-def test_a_question_is_answered_stage_by_stage(world):
+def test_a_question_is_answered_stage_by_stage(world: World) -> None:
     experiment = world.submit(world.QUESTION)
     assert (experiment.stage, experiment.n_runs) == ("tune", 24)
     assert design.advance(world.store) == 0  # nothing has ended
@@ -45,7 +47,7 @@ def test_a_question_is_answered_stage_by_stage(world):
     assert design.advance(world.store) == 0
 
 
-def test_two_maintenance_loops_queue_a_stage_once(world):
+def test_two_maintenance_loops_queue_a_stage_once(world: World) -> None:
     experiment = world.submit(world.QUESTION)
     world.work(experiment.id)
     design.advance(world.store)
@@ -54,7 +56,7 @@ def test_two_maintenance_loops_queue_a_stage_once(world):
     assert stages(world, experiment.id)["look-1"] == 15
 
 
-def test_a_question_that_cannot_be_read_holds_no_other_up(world):
+def test_a_question_that_cannot_be_read_holds_no_other_up(world: World) -> None:
     """As after an upgrade that takes a name away. The broken one is the older, so it comes first."""
     broken, whole = world.submit(world.QUESTION), world.submit(world.QUESTION)
     spec = {**broken.spec, "optimizer": {"name": "gone"}}
@@ -71,7 +73,7 @@ def test_a_question_that_cannot_be_read_holds_no_other_up(world):
     assert "gone" in told[0]
 
 
-def test_extend_queues_the_next_planned_look(world):
+def test_extend_queues_the_next_planned_look(world: World) -> None:
     experiment = world.ask(world.QUESTION)
     extended = design.extend(world.store, experiment.id)
     assert (extended.stage, extended.n_runs) == ("look-2", 24 + 30)
@@ -83,10 +85,10 @@ def test_extend_queues_the_next_planned_look(world):
         design.extend(world.store, experiment.id)
 
 
-def test_extend_goes_past_the_budget_to_the_next_look_and_tunes_no_more(world):
+def test_extend_goes_past_the_budget_to_the_next_look_and_tunes_no_more(world: World) -> Any:
     """All are best below the range; the budget of 45 pays for one of two further points, and for no second look."""
 
-    def lower_is_better(run):
+    def lower_is_better(run: Any) -> Any:
         return world.accuracy(run) - 0.1 * abs(math.log10(float(run.params["learning_rate"])) + 6)
 
     experiment = world.submit(world.QUESTION + "  budget: 45\n")
@@ -101,13 +103,13 @@ def test_extend_goes_past_the_budget_to_the_next_look_and_tunes_no_more(world):
     assert stages(world, experiment.id) == {"tune": 24, "tune-extended": 6, "look-1": 15, "look-2": 15}
 
 
-def test_a_planned_question_takes_no_number_of_seeds(world):
+def test_a_planned_question_takes_no_number_of_seeds(world: World) -> None:
     experiment = world.submit(world.QUESTION)
     with pytest.raises(Conflict, match="planned looks"):
         design.extend(world.store, experiment.id, seeds=3)
 
 
-def test_without_a_question_extend_adds_seeds(world):
+def test_without_a_question_extend_adds_seeds(world: World) -> None:
     text = world.QUESTION.split("compare:")[0] + "seed: 4\n"
     experiment = world.submit(text)
     with pytest.raises(Conflict, match="how many"):
@@ -117,7 +119,7 @@ def test_without_a_question_extend_adds_seeds(world):
     assert {run.spec["seed"] for run in queries.all_runs(world.store, experiment.id)} == {4, 5, 6}
 
 
-def test_extend_keeps_to_the_runs_of_one_experiment(world, serve):
+def test_extend_keeps_to_the_runs_of_one_experiment(world: World, serve: Any) -> None:
     """Three runs, ten allowed: two seeds more make nine. Refused before a run is built: 10,000 seeds take a minute."""
     url = serve(max_runs=10)
     experiment = world.submit(world.QUESTION.split("compare:")[0])
@@ -134,14 +136,14 @@ def test_extend_keeps_to_the_runs_of_one_experiment(world, serve):
     assert queries.get_experiment(world.store, experiment.id).n_runs == 9
 
 
-def test_a_look_that_is_larger_than_an_experiment_may_be_is_not_queued(world):
+def test_a_look_that_is_larger_than_an_experiment_may_be_is_not_queued(world: World) -> None:
     experiment = world.ask(world.QUESTION)
     with pytest.raises(SpecError, match=r"has 39 runs and would have 54 \(allowed: at most 50 runs"):
         design.extend(world.store, experiment.id, max_runs=50)
     assert design.extend(world.store, experiment.id, max_runs=54).stage == "look-2"
 
 
-def test_seeds_that_exist_add_no_run(world):
+def test_seeds_that_exist_add_no_run(world: World) -> None:
     """Four seeds of three activations, three of them there already: three runs are new, none is made again."""
     text = world.QUESTION.split("compare:")[0]
     experiment = world.submit(text.replace("relu]}", "relu], seeds: 3}"))
@@ -156,12 +158,12 @@ def test_seeds_that_exist_add_no_run(world):
         assert world.work(experiment.id) == new
 
 
-def test_a_budget_that_pays_for_nothing_is_refused(world):
+def test_a_budget_that_pays_for_nothing_is_refused(world: World) -> None:
     with pytest.raises(SpecError, match="at least 39"):
         world.submit(world.QUESTION + "  budget: 38\n")
 
 
-def test_a_failed_run_holds_the_question_until_it_is_retried(world):
+def test_a_failed_run_holds_the_question_until_it_is_retried(world: World) -> None:
     experiment = world.submit(world.QUESTION)
     world.work(experiment.id, status=lambda run: "FAILED" if run.index == 3 else "FINISHED")
     design.advance(world.store)
@@ -181,10 +183,18 @@ def test_a_failed_run_holds_the_question_until_it_is_retried(world):
         ("  budget: 40\n", "budget spent", "budget", ["done", "done", "not paid for"]),
     ],
 )
-def test_a_question_that_ends_undecided_says_why(world, serve, capsys, budget, stage, wait, states):
+def test_a_question_that_ends_undecided_says_why(
+    world: World,
+    serve: Any,
+    capsys: pytest.CaptureFixture[str],
+    budget: Any,
+    stage: Any,
+    wait: Any,
+    states: Any,
+) -> Any:
     """The same word in the API, on the start page and in the terminal, the same sentence in the report."""
 
-    def alike(run):  # no activation is ahead, but the seeds differ by more than δ
+    def alike(run: Any) -> Any:  # no activation is ahead, but the seeds differ by more than δ
         own = world.noise(run.params["activation"], run.params["seed"])
         return 0.9 - 0.03 * abs(math.log10(float(run.params["learning_rate"])) + 1) + 0.03 * own
 
@@ -212,7 +222,7 @@ def test_a_question_that_ends_undecided_says_why(world, serve, capsys, budget, s
     assert found["plan"]["standing"] in " ".join(capsys.readouterr().out.split())
 
 
-def test_a_question_with_a_failed_run_waits_for_a_person(world):
+def test_a_question_with_a_failed_run_waits_for_a_person(world: World) -> None:
     """Whoever watches is told, instead of waiting for ever; a retry lets it go on."""
     experiment = world.submit(world.QUESTION)
     world.work(experiment.id, status=lambda run: "FAILED" if run.index == 3 else "FINISHED")
@@ -224,7 +234,7 @@ def test_a_question_with_a_failed_run_waits_for_a_person(world):
     assert not queries.get_experiment(world.store, experiment.id).is_settled
 
 
-def test_a_cancelled_question_does_not_grow(world):
+def test_a_cancelled_question_does_not_grow(world: World) -> None:
     experiment = world.submit(world.QUESTION)
     operations.cancel_experiment(world.store, experiment.id)
     assert design.advance(world.store) == 0

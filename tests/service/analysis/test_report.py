@@ -4,40 +4,42 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
 from service.report import page as report
 from service.settings import load_settings
+from tests.service.analysis.conftest import World
 
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 
 
 class Balanced(HTMLParser):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.open, self.attributes, self.tags = [], [], set()
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: Any, attrs: Any) -> None:
         self.tags.add(tag)
         self.attributes += [(tag, name, value) for name, value in attrs]
         if tag not in VOID:
             self.open.append(tag)
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: Any) -> None:
         assert self.open.pop() == tag
 
-    def handle_startendtag(self, tag, attrs):
+    def handle_startendtag(self, tag: Any, attrs: Any) -> None:
         self.attributes += [(tag, name, value) for name, value in attrs]
 
 
 @pytest.fixture
-def page(world):
+def page(world: World) -> Any:
     experiment = world.ask(world.QUESTION.replace("name: activations", "name: '<script>alert(1)</script>'"))
     return report.render(world.store, experiment.id, load_settings())
 
 
-def test_it_is_well_formed_and_loads_nothing(page):
+def test_it_is_well_formed_and_loads_nothing(page: Any) -> None:
     parser = Balanced()
     parser.feed(page)
     assert parser.open == []
@@ -50,7 +52,7 @@ def test_it_is_well_formed_and_loads_nothing(page):
     assert any("default-src 'none'" in value for _, name, value in parser.attributes if name == "content")
 
 
-def test_every_picture_has_its_text(page):
+def test_every_picture_has_its_text(page: Any) -> None:
     pictures = re.findall(r'<svg class="chart".*?</svg>', page, re.S)
     assert len(pictures) >= 5
     assert all("<title>" in one and "<desc>" in one for one in pictures)
@@ -65,21 +67,21 @@ def test_every_picture_has_its_text(page):
         "This holds for the data set digits", "look-1", "<dt>Keras</dt><dd>3.15.0</dd>",
     ],
 )  # fmt: skip
-def test_it_says_what_it_must(page, words):
+def test_it_says_what_it_must(page: Any, words: Any) -> None:
     assert words in page
 
 
 ALONE = "name: alone\ndataset: {name: digits}\nmodel: {hidden: [16]}\n"
 
 
-def submitted(world, text, score, **asked):
+def submitted(world: World, text: Any, score: Any, **asked: Any) -> Any:
     """The report of a spec whose runs all ended with these scores."""
     made = world.submit(text)
     world.work(made.id, score)
     return report.render(world.store, made.id, load_settings(), **asked)
 
 
-def test_without_a_factor_it_is_a_mean_over_the_seeds(world):
+def test_without_a_factor_it_is_a_mean_over_the_seeds(world: World) -> None:
     """No seed is better than another, and there are no differences to show."""
     page = submitted(world, ALONE + "sweep: {seeds: 3}\n", lambda run: 0.5 + 0.1 * run.params["seed"])
     assert "test/accuracy, mean over the seeds" in page
@@ -87,19 +89,19 @@ def test_without_a_factor_it_is_a_mean_over_the_seeds(world):
         assert wrong not in page
 
 
-def test_without_a_question_it_says_that_none_was_fixed(world):
+def test_without_a_question_it_says_that_none_was_fixed(world: World) -> None:
     page = submitted(world, ALONE + "sweep: {activation: [relu, tanh], seeds: 3}\n", lambda run: 0.5)
     assert "the spec fixed no question" in page
     assert "not the question fixed" not in page
 
 
-def test_one_seed_has_no_interval(world):
+def test_one_seed_has_no_interval(world: World) -> None:
     page = submitted(world, ALONE + "sweep: {activation: [relu, tanh]}\n", lambda run: 0.5)
     assert page.count("one seed: no interval") == 3, "of the difference and of both levels"
     assert "– to –" not in page
 
 
-def test_training_curves_say_how_many_runs_they_are_of(world):
+def test_training_curves_say_how_many_runs_they_are_of(world: World) -> None:
     """A mean over the one run that did not diverge is no mean of five."""
     text = ALONE + "training: {epochs: 3}\nsweep: {activation: [relu, tanh], seeds: 5}\n"
     page = submitted(
@@ -109,7 +111,7 @@ def test_training_curves_say_how_many_runs_they_are_of(world):
     assert "tanh ends at 0.9 (5 runs)." in page
 
 
-def test_any_other_factor_is_shown_without_a_verdict(world):
+def test_any_other_factor_is_shown_without_a_verdict(world: World) -> None:
     experiment = world.ask(world.QUESTION)
     page = report.render(world.store, experiment.id, load_settings(), factor="learning_rate")
     assert "Exploratory" in page

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
 
 from service import operations
 from service.store import queries
+from tests.service.analysis.conftest import World
 
 
 @pytest.fixture
-def client(serve):
+def client(serve: Any) -> Iterator[Any]:
     with httpx.Client(base_url=serve(), trust_env=False) as made:
         yield made
 
 
-def test_it_lists_experiments_with_progress_and_answer(world, client):
+def test_it_lists_experiments_with_progress_and_answer(world: World, client: httpx.Client) -> None:
     world.ask(world.QUESTION)
     world.submit(world.QUESTION.replace("name: activations", "name: waiting"))
     page = client.get("/")
@@ -32,12 +35,12 @@ def test_it_lists_experiments_with_progress_and_answer(world, client):
 
 
 @pytest.mark.parametrize("kind", ["css", "js", "svg"])
-def test_its_files(client, kind):
+def test_its_files(client: httpx.Client, kind: str) -> None:
     assert client.get(f"/start/start.{kind}").status_code == 200
     assert client.get(f"/start/other.{kind}").status_code == 404
 
 
-def test_a_spec_is_checked_and_submitted(world, client):
+def test_a_spec_is_checked_and_submitted(world: World, client: httpx.Client) -> None:
     checked = client.post("/start/preview", data={"spec": world.QUESTION})
     assert "24 runs in the first stage (tune)" in checked.text
     made = client.post("/start/submit", data={"spec": world.QUESTION})
@@ -51,12 +54,12 @@ def test_a_spec_is_checked_and_submitted(world, client):
     [("dataset: {name: xor}\nmodel: {hidden: [2]}", "less than 0.1 MB"),
      ("dataset: {name: mnist}\nmodel: {hidden: [512]}", r"about [1-9]\d*\.\d MB")],
 )  # fmt: skip
-def test_memory_is_never_nothing(client, model, memory):
+def test_memory_is_never_nothing(client: httpx.Client, model: Any, memory: Any) -> None:
     checked = client.post("/start/preview", data={"spec": f"name: m\n{model}"})
     assert re.search(memory, checked.text)
 
 
-def test_what_is_wrong_with_a_spec_is_said(client):
+def test_what_is_wrong_with_a_spec_is_said(client: httpx.Client) -> None:
     answer = client.post(
         "/start/submit", data={"spec": "name: x\ndataset: {name: mnits}\nmodel: {hidden: [3]}"}
     )
@@ -65,19 +68,19 @@ def test_what_is_wrong_with_a_spec_is_said(client):
     assert "<code>dataset" in answer.text
 
 
-def test_names_are_escaped(world, client):
+def test_names_are_escaped(world: World, client: httpx.Client) -> None:
     world.submit(world.QUESTION.replace("name: activations", "name: '<img src=x onerror=alert(1)>'"))
     assert "<img src=x" not in client.get("/").text
 
 
-def test_another_site_cannot_submit(world, client):
+def test_another_site_cannot_submit(world: World, client: httpx.Client) -> None:
     answer = client.post(
         "/start/submit", data={"spec": world.QUESTION}, headers={"Origin": "http://evil.example"}
     )
     assert answer.status_code == 403
 
 
-def test_a_key_is_asked_for_once(world, serve):
+def test_a_key_is_asked_for_once(world: World, serve: Any) -> None:
     client = httpx.Client(base_url=serve(auth_required=True), trust_env=False)
     world.submit(world.QUESTION)
     assert "asks for a key" in client.get("/").text

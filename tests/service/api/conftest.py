@@ -8,6 +8,9 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -35,7 +38,7 @@ SPEC = {
 class Served:
     """An API that runs: its address, its store, its settings."""
 
-    def __init__(self, settings, *, empty=False):
+    def __init__(self, settings: Any, *, empty: bool = False) -> None:
         if not empty:
             upgrade(settings.sql_url)
         self.settings = settings
@@ -47,27 +50,27 @@ class Served:
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.socket]}, daemon=True)
 
-    def __enter__(self):
+    def __enter__(self) -> Any:
         self.thread.start()
         deadline = time.monotonic() + 20
         while not self.server.started and time.monotonic() < deadline:
             time.sleep(0.01)
         return self
 
-    def __exit__(self, *exc):
+    def __exit__(self, *exc: Any) -> None:
         self.server.should_exit = True
         self.thread.join(10)
         self.store.close()
         self.socket.close()
 
-    def client(self, **options):
+    def client(self, **options: Any) -> Any:
         return httpx.Client(base_url=self.url, timeout=20, trust_env=False, **options)
 
-    def submit(self, document=None):
+    def submit(self, document: Any = None) -> Any:
         spec = ExperimentSpec.parse(document or SPEC)
         return operations.submit(self.store, spec, spec.expand())
 
-    def finish(self, run_id, status="FINISHED", metrics=(), reason="epochs"):
+    def finish(self, run_id: str, status: str = "FINISHED", metrics: Any = (), reason: str = "epochs") -> Any:
         """Do what a worker and the shipper do, up to the end of a run."""
         (run,) = operations.claim(self.store, [run_id], worker="w", spool="s", lease_seconds=60)
         points = [MetricPoint(key, step, value) for key, step, value in metrics]
@@ -77,7 +80,7 @@ class Served:
 
 
 @contextlib.contextmanager
-def serve(folder, *, empty=False, **options):
+def serve(folder: Path, *, empty: bool = False, **options: Any) -> Iterator[Any]:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     away = {"mlflow_url": "http://127.0.0.1:9"}  # nothing listens there
     settings = Settings(home=folder, _env_file=None, **{**away, **options})
@@ -87,13 +90,13 @@ def serve(folder, *, empty=False, **options):
 
 
 @pytest.fixture
-def api(tmp_path):
+def api(tmp_path: Path) -> Iterator[Any]:
     with serve(tmp_path) as served:
         yield served
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def api_on_both(request, tmp_path):
+def api_on_both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     """An API over SQLite, and one over PostgreSQL, which refuses some text that SQLite takes."""
     if request.param == "sqlite":
         with serve(tmp_path) as served:
@@ -105,11 +108,11 @@ def api_on_both(request, tmp_path):
 
 
 @pytest.fixture
-def client(api):
+def client(api: Served) -> Iterator[Any]:
     with api.client() as client:
         yield client
 
 
 @pytest.fixture
-def spec():
+def spec() -> Any:
     return copy.deepcopy(SPEC)

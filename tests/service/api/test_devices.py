@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import httpx
 import pytest
 
 from service import operations
 from service.lifecycle import Worker
+from tests.service.api.conftest import Served
 
 
-def fleet(api, device):
+def fleet(api: Served, device: Any) -> None:
     queues = (f"gradus.{device}", "gradus.any")
     operations.beat(api.store, Worker(f"{device}-1", device=device, queues=queues, state="idle"))
 
 
 @pytest.mark.parametrize("workers", [(), ("cpu",)])
-def test_it_waits_and_says_for_what(api, client, spec, workers):
+def test_it_waits_and_says_for_what(api: Served, client: httpx.Client, spec: Any, workers: Any) -> None:
     for device in workers:
         fleet(api, device)
     answer = client.post("/v1/experiments", json={**spec, "device": "gpu"})
@@ -29,7 +33,7 @@ def test_it_waits_and_says_for_what(api, client, spec, workers):
     assert {run["reason"] for run in client.get(f"{path}/runs").json()["items"]} == {""}
 
 
-def test_the_fleet_shows_what_each_worker_trains_on(api, client):
+def test_the_fleet_shows_what_each_worker_trains_on(api: Served, client: httpx.Client) -> None:
     fleet(api, "gpu")
     fleet(api, "cpu")
     shown = {worker["name"]: worker["device"] for worker in client.get("/v1/workers").json()["items"]}

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from urllib.parse import urljoin
 
+import httpx
 
-def test_everything_that_the_page_names_is_here(client):
+
+def test_everything_that_the_page_names_is_here(client: httpx.Client) -> None:
     page = client.get("/docs")
     assert page.status_code == 200
     named = re.findall(r"""(?:src|href)="([^"]+)"|url: '([^']+)'""", page.text)
@@ -21,6 +23,6 @@ def test_everything_that_the_page_names_is_here(client):
     assert "connect-src 'self'" in page.headers["content-security-policy"]
 
 
-def test_nothing_else_of_the_package_is_given_out(client):
+def test_nothing_else_of_the_package_is_given_out(client: httpx.Client) -> None:
     for name in ("redoc.standalone.js", "favicon.png", "..%2Fcore.py", "none"):
         assert client.get(f"/docs/{name}").status_code == 404

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
+
+import httpx
 
 from gradus.client import parse_events
 from service import operations
 from service.store import queries
+from tests.service.api.conftest import Served
 
 
-def stream(client, path, last=None, until=None):
+def stream(client: httpx.Client, path: Any, last: Any = None, until: Any = None) -> Any:
     headers = {"last-event-id": last} if last else {}
     found = []
     with client.stream("GET", path, headers=headers) as answer:
@@ -22,7 +26,7 @@ def stream(client, path, last=None, until=None):
     return found
 
 
-def test_a_stream_tells_the_whole_story_and_ends(client, api):
+def test_a_stream_tells_the_whole_story_and_ends(client: httpx.Client, api: Served) -> None:
     experiment = api.submit()
     runs = queries.all_runs(api.store, experiment.id)
     for run in runs[1:]:
@@ -38,7 +42,7 @@ def test_a_stream_tells_the_whole_story_and_ends(client, api):
     assert len(set(ids)) == len(ids)
 
 
-def test_a_stream_is_resumed_after_the_last_event(client, api):
+def test_a_stream_is_resumed_after_the_last_event(client: httpx.Client, api: Served) -> None:
     experiment = api.submit()
     operations.cancel_experiment(api.store, experiment.id)
     whole = stream(client, f"/v1/experiments/{experiment.id}/events")
@@ -46,7 +50,7 @@ def test_a_stream_is_resumed_after_the_last_event(client, api):
     assert [e.id for e in rest[:-1]] == [e.id for e in whole[2:-1]]
 
 
-def test_what_happens_later_arrives(client, api):
+def test_what_happens_later_arrives(client: httpx.Client, api: Served) -> None:
     experiment = api.submit()
     run = queries.all_runs(api.store, experiment.id)[0]
     later = threading.Timer(0.5, operations.cancel_run, (api.store, run.id))
@@ -57,7 +61,7 @@ def test_what_happens_later_arrives(client, api):
     assert found[-1].kind == "end"
 
 
-def test_a_cursor_that_is_none_is_refused_before_the_stream(client, api):
+def test_a_cursor_that_is_none_is_refused_before_the_stream(client: httpx.Client, api: Served) -> None:
     id = api.submit().id
     answer = client.get(f"/v1/experiments/{id}/events", headers={"last-event-id": "yesterday"})
     assert answer.status_code == 422

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import httpx
 import pytest
 
 from service import operations
 from service.lifecycle import Worker
 from service.store import queries
+from tests.service.api.conftest import Served
 
 
-def test_a_spec_becomes_an_experiment_with_runs(client, spec):
+def test_a_spec_becomes_an_experiment_with_runs(client: httpx.Client, spec: Any) -> None:
     answer = client.post("/v1/experiments", json=spec)
     assert answer.status_code == 201
     made = answer.json()
@@ -40,7 +43,7 @@ def test_a_spec_becomes_an_experiment_with_runs(client, spec):
     assert contract <= runs["items"][0].keys()
 
 
-def test_yaml_is_read_as_1_2(client):
+def test_yaml_is_read_as_1_2(client: httpx.Client) -> None:
     text = """
 name: off
 dataset: {name: digits}
@@ -56,7 +59,7 @@ optimizer: {name: sgd, learning_rate: 1e-4}
     assert run["params"]["learning_rate"] == 1e-4
 
 
-def test_dry_run_keeps_nothing(client, api, spec):
+def test_dry_run_keeps_nothing(client: httpx.Client, api: Served, spec: Any) -> None:
     answer = client.post("/v1/experiments?dry_run=true", json=spec)
     assert answer.status_code == 200
     found = answer.json()
@@ -67,7 +70,9 @@ def test_dry_run_keeps_nothing(client, api, spec):
     assert queries.list_experiments(api.store) == ([], None)
 
 
-def test_the_same_key_and_body_give_the_first_answer_again(client, api, spec):
+def test_the_same_key_and_body_give_the_first_answer_again(
+    client: httpx.Client, api: Served, spec: Any
+) -> None:
     headers = {"Idempotency-Key": "k"}
     first = client.post("/v1/experiments", json=spec, headers=headers)
     client.post(f"/v1/experiments/{first.json()['id']}/cancel")
@@ -80,10 +85,10 @@ def test_the_same_key_and_body_give_the_first_answer_again(client, api, spec):
     assert "another body" in other.json()["detail"]
 
 
-def test_one_key_from_many_at_once_makes_one_experiment(client, api, spec):
+def test_one_key_from_many_at_once_makes_one_experiment(client: httpx.Client, api: Served, spec: Any) -> Any:
     """Whoever comes while the first is at work gets 409 and may ask again; nobody makes a second."""
 
-    def post(_):
+    def post(_: Any) -> Any:
         return client.post("/v1/experiments", json=spec, headers={"Idempotency-Key": "same"})
 
     with ThreadPoolExecutor(8) as pool:
@@ -93,7 +98,7 @@ def test_one_key_from_many_at_once_makes_one_experiment(client, api, spec):
     assert len(queries.list_experiments(api.store)[0]) == 1
 
 
-def test_lists_have_pages_with_links(client, api):
+def test_lists_have_pages_with_links(client: httpx.Client, api: Served) -> None:
     for _ in range(5):
         api.submit()
     seen, address = [], "/v1/experiments?limit=2"
@@ -122,7 +127,9 @@ def test_lists_have_pages_with_links(client, api):
         ("training.batch_size=64", 0),
     ],
 )
-def test_runs_are_filtered_by_whatever_they_have(client, api, query, number):
+def test_runs_are_filtered_by_whatever_they_have(
+    client: httpx.Client, api: Served, query: Any, number: int
+) -> None:
     id = api.submit().id
     assert len(client.get(f"/v1/experiments/{id}/runs?{query}").json()["items"]) == number
     found = client.get(f"/v1/experiments?{query}").json()["items"]
@@ -130,14 +137,14 @@ def test_runs_are_filtered_by_whatever_they_have(client, api, query, number):
 
 
 @pytest.mark.parametrize("query", ["activatoin=relu", "status=DONE", "a%22b=1", "activation=%00", "limit=0"])
-def test_a_filter_that_cannot_be_meant_is_refused(client, api, query):
+def test_a_filter_that_cannot_be_meant_is_refused(client: httpx.Client, api: Served, query: Any) -> None:
     answer = client.get(f"/v1/experiments/{api.submit().id}/runs?{query}")
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["errors"][0]["path"].startswith("query")
 
 
-def test_a_filter_of_experiments_is_a_field_that_a_run_can_have(client, api):
+def test_a_filter_of_experiments_is_a_field_that_a_run_can_have(client: httpx.Client, api: Served) -> None:
     api.submit()
     for query, number in (
         ("epochs=1", 1),
@@ -154,14 +161,14 @@ def test_a_filter_of_experiments_is_a_field_that_a_run_can_have(client, api):
     assert "activation" in first["allowed"]
 
 
-def test_ids_may_be_shortened(client, api):
+def test_ids_may_be_shortened(client: httpx.Client, api: Served) -> None:
     id = api.submit().id
     assert client.get(f"/v1/experiments/{id[:6]}").json()["id"] == id
     assert client.get("/v1/experiments/zzzz").status_code == 404
     assert client.get(f"/v1/runs/{id}").status_code == 404
 
 
-def test_a_change_needs_the_version_it_was_read_at(client, api):
+def test_a_change_needs_the_version_it_was_read_at(client: httpx.Client, api: Served) -> None:
     path = f"/v1/experiments/{api.submit().id}"
     tag = client.get(path).headers["etag"]
     changed = client.patch(path, json={"priority": 5, "description": "d"}, headers={"If-Match": tag})
@@ -179,7 +186,7 @@ def test_a_change_needs_the_version_it_was_read_at(client, api):
     assert right.status_code == 200
 
 
-def test_cancel_is_idempotent_and_retry_takes_it_back(client, api):
+def test_cancel_is_idempotent_and_retry_takes_it_back(client: httpx.Client, api: Served) -> None:
     experiment = api.submit()
     path = f"/v1/experiments/{experiment.id}"
     for _ in range(2):
@@ -189,7 +196,7 @@ def test_cancel_is_idempotent_and_retry_takes_it_back(client, api):
     assert client.post(f"{path}/retry").json()["status"]["SCHEDULED"] == 4
 
 
-def test_a_run_has_its_history_and_cannot_be_retried_when_finished(client, api):
+def test_a_run_has_its_history_and_cannot_be_retried_when_finished(client: httpx.Client, api: Served) -> None:
     experiment = api.submit()
     run = queries.list_runs(api.store, experiment.id)[0][0]
     api.finish(
@@ -205,14 +212,14 @@ def test_a_run_has_its_history_and_cannot_be_retried_when_finished(client, api):
     assert client.post(f"/v1/runs/{run.id}/cancel").json()["status"] == "FINISHED"
 
 
-def test_delete_removes(client, api):
+def test_delete_removes(client: httpx.Client, api: Served) -> None:
     id = api.submit().id
     assert client.delete(f"/v1/experiments/{id}").status_code == 204
     assert client.get(f"/v1/experiments/{id}").status_code == 404
     assert client.delete(f"/v1/experiments/{id}").status_code == 404
 
 
-def test_broker_and_mlflow_down_do_not_matter(client, spec):
+def test_broker_and_mlflow_down_do_not_matter(client: httpx.Client, spec: Any) -> None:
     """Neither is up in these tests at all."""
     assert client.post("/v1/experiments", json=spec).status_code == 201
     ready = client.get("/readyz")
@@ -225,7 +232,7 @@ def test_broker_and_mlflow_down_do_not_matter(client, spec):
         assert found["dependencies"][away]["remedy"]
 
 
-def test_catalog_workers_and_metrics_answer(client, api):
+def test_catalog_workers_and_metrics_answer(client: httpx.Client, api: Served) -> None:
     api.submit()
     kinds = {"activations", "optimizers", "layers", "losses", "datasets"}
     assert client.get("/v1/catalog").json().keys() >= kinds
@@ -235,7 +242,7 @@ def test_catalog_workers_and_metrics_answer(client, api):
     assert 'gradus_queued_runs{device="auto",priority="0"} 4.0' in page.text
 
 
-def test_metrics_tell_what_waits_runs_and_lags(client, api):
+def test_metrics_tell_what_waits_runs_and_lags(client: httpx.Client, api: Served) -> None:
     _, training, committed, finished = (run.id for run in queries.all_runs(api.store, api.submit().id))
     operations.claim(api.store, [training, committed], worker="w", spool="s", lease_seconds=60)
     operations.commit(api.store, committed, 1, status="FINISHED", reason="epochs", outcome={})
@@ -265,7 +272,7 @@ def test_metrics_tell_what_waits_runs_and_lags(client, api):
     assert (worker["name"], worker["state"], worker["alive"]) == ("w", "busy", True)
 
 
-def test_problems_are_documented(client):
+def test_problems_are_documented(client: httpx.Client) -> None:
     document = client.get("/openapi.json").json()
     text = json.dumps(document)
     assert "HTTPValidationError" not in text

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import httpx
 import pytest
 
 from service import operations
-from tests.service.api.conftest import SPEC, serve
+from tests.service.api.conftest import SPEC, Served, serve
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "[::1"])
-def test_a_name_that_only_resolves_here_is_refused(client, host):
+def test_a_name_that_only_resolves_here_is_refused(client: httpx.Client, host: Any) -> None:
     answer = client.get("/v1/experiments", headers={"host": host})
     assert answer.status_code in (400, 421)
     if host:
         assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_another_site_may_not_change_anything(client, api):
+def test_another_site_may_not_change_anything(client: httpx.Client, api: Served) -> None:
     id = api.submit().id
     path = f"/v1/experiments/{id}/cancel"
     assert client.post(path, headers={"origin": "http://evil.example"}).status_code == 403
@@ -30,7 +34,9 @@ def test_another_site_may_not_change_anything(client, api):
 @pytest.mark.parametrize(
     "told", ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "forwarded", "via", "x-real-ip"]
 )
-def test_without_keys_nothing_is_answered_through_a_proxy(api, client, told):
+def test_without_keys_nothing_is_answered_through_a_proxy(
+    api: Served, client: httpx.Client, told: Any
+) -> None:
     proxied = {told: "203.0.113.9", "host": "localhost"}
     body = {"owner": "mallory", "scopes": ["admin"]}
     answer = client.post("/v1/keys", json=body, headers=proxied)
@@ -45,7 +51,7 @@ def test_without_keys_nothing_is_answered_through_a_proxy(api, client, told):
     assert client.get("/v1/experiments", headers=with_key).status_code == 200
 
 
-def test_answers_carry_safe_headers(client):
+def test_answers_carry_safe_headers(client: httpx.Client) -> None:
     headers = client.get("/livez").headers
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["x-frame-options"] == "DENY"
@@ -53,17 +59,17 @@ def test_answers_carry_safe_headers(client):
 
 
 @pytest.fixture
-def locked(tmp_path):
+def locked(tmp_path: Path) -> Iterator[Any]:
     with serve(tmp_path, auth_required=True) as served:
         yield served
 
 
-def key(served, owner, *scopes, quota=None):
+def key(served: Any, owner: Any, *scopes: Any, quota: Any = None) -> Any:
     _, secret = operations.create_key(served.store, owner=owner, scopes=scopes, quota=quota)
     return {"authorization": f"Bearer {secret}"}
 
 
-def test_without_a_key_there_is_nothing_but_life(locked):
+def test_without_a_key_there_is_nothing_but_life(locked: Any) -> None:
     with locked.client() as client:
         assert client.get("/livez").status_code == 200
         assert client.get("/readyz").status_code == 200
@@ -75,7 +81,7 @@ def test_without_a_key_there_is_nothing_but_life(locked):
         assert wrong.status_code == 401
 
 
-def test_scopes(locked):
+def test_scopes(locked: Any) -> None:
     read, write, admin = (key(locked, "ann", scope) for scope in ("read", "write", "admin"))
     with locked.client() as client:
         assert client.get("/v1/experiments", headers=read).status_code == 200
@@ -89,7 +95,7 @@ def test_scopes(locked):
         assert client.get("/v1/experiments", headers=bare).status_code == 200
 
 
-def test_only_the_owner_and_an_admin_change_an_experiment(locked):
+def test_only_the_owner_and_an_admin_change_an_experiment(locked: Any) -> None:
     ann, bob, admin = key(locked, "ann", "write"), key(locked, "bob", "write"), key(locked, "root", "admin")
     with locked.client() as client:
         id = client.post("/v1/experiments", json=SPEC, headers=ann).json()["id"]
@@ -106,7 +112,7 @@ def test_only_the_owner_and_an_admin_change_an_experiment(locked):
         assert client.delete(f"/v1/experiments/{id}", headers=admin).status_code == 204
 
 
-def test_a_quota_counts_what_waits(locked):
+def test_a_quota_counts_what_waits(locked: Any) -> None:
     ann = key(locked, "ann", "write", quota=6)
     with locked.client() as client:
         first = client.post("/v1/experiments", json=SPEC, headers=ann)
@@ -120,7 +126,7 @@ def test_a_quota_counts_what_waits(locked):
         assert client.post("/v1/experiments", json=SPEC, headers=ann).status_code == 201
 
 
-def test_a_key_is_told_once_and_can_be_revoked(locked):
+def test_a_key_is_told_once_and_can_be_revoked(locked: Any) -> None:
     admin = key(locked, "root", "admin")
     with locked.client() as client:
         made = client.post("/v1/keys", json={"owner": "ann", "scopes": ["read"]}, headers=admin).json()
@@ -135,6 +141,6 @@ def test_a_key_is_told_once_and_can_be_revoked(locked):
         )
 
 
-def test_a_wrong_key_is_refused_also_where_none_is_needed(api):
+def test_a_wrong_key_is_refused_also_where_none_is_needed(api: Served) -> None:
     with httpx.Client(base_url=api.url, headers={"x-api-key": "nonsense"}, trust_env=False) as client:
         assert client.get("/v1/experiments").status_code == 401

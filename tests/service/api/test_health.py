@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 from tests.service.api.conftest import serve
 
 NOBODY = "postgresql://gradus:hunter2@127.0.0.1:9/gradus"  # nothing listens there
 
 
-def test_passwords_in_addresses_are_shown_to_nobody(tmp_path):
+def test_passwords_in_addresses_are_shown_to_nobody(tmp_path: Path) -> None:
     """To readyz nobody needs a key; the start page shows where MLflow is."""
     away = {"mlflow_url": "http://ann:hunter2@127.0.0.1:9", "broker_url": "redis://ann:hunter2@127.0.0.1:9"}
     with serve(tmp_path, **away) as served, served.client() as client:
@@ -19,7 +22,7 @@ def test_passwords_in_addresses_are_shown_to_nobody(tmp_path):
             assert "hunter2" not in answer.text
 
 
-def test_without_its_database_it_is_alive_and_not_ready(tmp_path, spec):
+def test_without_its_database_it_is_alive_and_not_ready(tmp_path: Path, spec: Any) -> None:
     with serve(tmp_path, empty=True, database_url=NOBODY) as served, served.client() as client:
         assert client.get("/livez").status_code == 200
         ready = client.get("/readyz")

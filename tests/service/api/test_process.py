@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -21,12 +23,12 @@ MEMORY = 250 * 2**20
 LOOK = "import json, sys; import service.api.__main__; print(json.dumps(sorted(sys.modules)))"
 
 
-def environment(home, **more):
+def environment(home: Any, **more: Any) -> Any:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GRADUS_")}
     return {**kept, "GRADUS_HOME": str(home), **more}
 
 
-def test_tensorflow_and_mlflow_are_not_in_the_process(tmp_path):
+def test_tensorflow_and_mlflow_are_not_in_the_process(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LOOK], env=environment(tmp_path), capture_output=True, text=True, check=True
     )
@@ -35,7 +37,7 @@ def test_tensorflow_and_mlflow_are_not_in_the_process(tmp_path):
     assert not loaded & set(heavy)
 
 
-def test_it_serves_small_and_ends_when_told(tmp_path):
+def test_it_serves_small_and_ends_when_told(tmp_path: Path) -> None:
     upgrade(f"sqlite:///{tmp_path / 'gradus.db'}")
     port = free_port()
     process = subprocess.Popen(
@@ -66,7 +68,7 @@ def test_it_serves_small_and_ends_when_told(tmp_path):
         process.wait()
 
 
-def test_beyond_loopback_it_does_not_start_open(tmp_path):
+def test_beyond_loopback_it_does_not_start_open(tmp_path: Path) -> None:
     upgrade(f"sqlite:///{tmp_path / 'gradus.db'}")
     for more in ({}, {"GRADUS_AUTH_REQUIRED": "false"}):
         done = subprocess.run(
@@ -80,7 +82,7 @@ def test_beyond_loopback_it_does_not_start_open(tmp_path):
         assert "key" in done.stderr
 
 
-def test_beyond_loopback_it_starts_with_a_key_and_asks_for_it(tmp_path):
+def test_beyond_loopback_it_starts_with_a_key_and_asks_for_it(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'gradus.db'}"
     upgrade(url)
     store = Store(url)

@@ -5,18 +5,21 @@ from __future__ import annotations
 
 import json
 import socket
+from typing import Any
 
+import httpx
 import pytest
 from fastapi.routing import iter_route_contexts
 
 from service.store import queries
+from tests.service.api.conftest import Served
 
 MIB = 1024 * 1024
 DENSE = {"type": "dense", "units": 8}
 CONV = {"type": "conv2d", "filters": 4, "kernel_size": 9}
 
 
-def changed(spec, **fields):
+def changed(spec: Any, **fields: Any) -> Any:
     return {**spec, **fields}
 
 
@@ -60,7 +63,9 @@ BAD = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_bad_spec_is_named_and_leaves_no_row(client, api, spec, kind):
+def test_a_bad_spec_is_named_and_leaves_no_row(
+    client: httpx.Client, api: Served, spec: Any, kind: str
+) -> None:
     fields, path = BAD[kind]
     text = json.dumps(changed(spec, **fields))
     answer = client.post("/v1/experiments", content=text, headers={"content-type": "application/json"})
@@ -95,7 +100,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("kind", TEXTS)
-def test_a_bad_body_is_named_and_leaves_no_row(client, api, kind):
+def test_a_bad_body_is_named_and_leaves_no_row(client: httpx.Client, api: Served, kind: str) -> None:
     content, media, status = TEXTS[kind]
     answer = client.post("/v1/experiments", content=content, headers={"content-type": media})
     assert answer.status_code == status, answer.text
@@ -125,7 +130,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("kind", CHANGES)
-def test_a_bad_change_is_named_as_in_a_spec(client, api, kind):
+def test_a_bad_change_is_named_as_in_a_spec(client: httpx.Client, api: Served, kind: str) -> None:
     content, path, message, allowed = CHANGES[kind]
     experiment = api.submit()
     answer = client.patch(
@@ -149,7 +154,9 @@ def test_a_bad_change_is_named_as_in_a_spec(client, api, kind):
         ("POST", "/v1/keys"),
     ],
 )
-def test_a_body_that_is_not_said_to_be_json_is_not_read(client, api, method, path, kind):
+def test_a_body_that_is_not_said_to_be_json_is_not_read(
+    client: httpx.Client, api: Served, method: str, path: Any, kind: str
+) -> None:
     experiment = api.submit()
     run = api.finish(queries.all_runs(api.store, experiment.id)[0].id)
     headers = {"content-type": kind} if kind else {}
@@ -161,7 +168,7 @@ def test_a_body_that_is_not_said_to_be_json_is_not_read(client, api, method, pat
 
 
 @pytest.mark.parametrize(("body", "path"), [({"sedes": 1}, "body.sedes"), ({"seeds": True}, "body.seeds")])
-def test_a_bad_extension_is_named(client, api, body, path):
+def test_a_bad_extension_is_named(client: httpx.Client, api: Served, body: Any, path: Any) -> None:
     answer = client.post(f"/v1/experiments/{api.submit().id}/extend", json=body)
     assert answer.status_code == 422
     (item,) = answer.json()["errors"]
@@ -169,20 +176,20 @@ def test_a_bad_extension_is_named(client, api, body, path):
     assert item["allowed"] in (["seeds"], "a whole number")
 
 
-def test_no_endpoint_reads_a_body_past_the_checks(api):
+def test_no_endpoint_reads_a_body_past_the_checks(api: Served) -> None:
     """FastAPI's own reading is for forms: what it makes of JSON may hold what no database keeps."""
     contexts = iter_route_contexts(api.app.routes)
     read = {str(one.path) for one in contexts if getattr(one, "body_field", None) is not None}
     assert read == {"/start/preview", "/start/submit", "/start/key"}
 
 
-def test_nan_is_named_by_its_path(client):
+def test_nan_is_named_by_its_path(client: httpx.Client) -> None:
     body = b'{"name": "a", "optimizer": {"name": "sgd", "learning_rate": NaN}}'
     answer = client.post("/v1/experiments", content=body, headers={"content-type": "application/json"})
     assert answer.json()["errors"][0]["path"] == "optimizer.learning_rate"
 
 
-def test_a_body_that_hides_its_length_is_counted(client):
+def test_a_body_that_hides_its_length_is_counted(client: httpx.Client) -> None:
     pieces = (b"x" * 65536 for _ in range(40))
     answer = client.post("/v1/experiments", content=pieces, headers={"content-type": "application/json"})
     assert answer.status_code == 413
@@ -190,7 +197,7 @@ def test_a_body_that_hides_its_length_is_counted(client):
 
 
 @pytest.mark.parametrize("over", [1, 11_424, 200_000])
-def test_the_piece_that_passes_the_limit_may_be_the_last(api, over):
+def test_the_piece_that_passes_the_limit_may_be_the_last(api: Served, over: Any) -> None:
     """Nothing more is read then: there would be nothing, and the client would wait for its 413 for ever."""
     head = "POST /v1/experiments HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     size = MIB + over
@@ -200,7 +207,7 @@ def test_the_piece_that_passes_the_limit_may_be_the_last(api, over):
         assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_large_sweep_of_the_limit_is_accepted_quickly(client):
+def test_a_large_sweep_of_the_limit_is_accepted_quickly(client: httpx.Client) -> None:
     spec = {
         "name": "large",
         "dataset": {"name": "digits"},
@@ -232,7 +239,7 @@ def test_a_large_sweep_of_the_limit_is_accepted_quickly(client):
         ("GET", "/v1/experiments?limit=100000", 422),
     ],
 )
-def test_every_refusal_is_a_problem(client, method, path, status):
+def test_every_refusal_is_a_problem(client: httpx.Client, method: str, path: Any, status: Any) -> None:
     answer = client.request(method, path)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
@@ -251,7 +258,9 @@ def test_every_refusal_is_a_problem(client, method, path, status):
         ("PUT", "/openapi.json", "GET, HEAD"),
     ],
 )
-def test_a_405_names_every_method_of_the_address(client, method, path, allow):
+def test_a_405_names_every_method_of_the_address(
+    client: httpx.Client, method: str, path: Any, allow: Any
+) -> None:
     answer = client.request(method, path)
     assert (answer.status_code, answer.headers["allow"]) == (405, allow)
     assert method == "HEAD" or answer.json()["errors"][0]["allowed"] == allow
@@ -260,14 +269,14 @@ def test_a_405_names_every_method_of_the_address(client, method, path, allow):
 @pytest.mark.parametrize(
     "path", ["/livez", "/", "/docs", "/metrics", "/v1/experiments", "/v1/experiments/none"]
 )
-def test_head_is_get_without_the_body(client, path):
+def test_head_is_get_without_the_body(client: httpx.Client, path: Any) -> None:
     got, head = client.get(path), client.head(path)
     assert head.status_code == got.status_code
     assert head.headers["content-type"] == got.headers["content-type"]
     assert head.content == b""
 
 
-def test_the_head_of_a_stream_ends(client, api):
+def test_the_head_of_a_stream_ends(client: httpx.Client, api: Served) -> None:
     path = f"/v1/experiments/{api.submit().id}/events"  # of runs that wait: GET would not end
     answer = client.head(path, timeout=5)
     assert answer.status_code == 200

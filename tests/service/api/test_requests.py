@@ -6,12 +6,15 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import httpx
 import pytest
 
 from experiments.samples import NUMBERS
 from service import operations
 from service.store import queries
+from tests.service.api.conftest import Served
 
 PICTURE = [[0.0] * 8] * 8
 SHAPE = "the shape (8, 8, 1) or (8, 8) or (64,)"
@@ -26,15 +29,15 @@ BAD_INPUTS = {
 }
 
 
-def finished_run(api):
+def finished_run(api: Served) -> Any:
     run = queries.all_runs(api.store, api.submit().id)[0]
     return api.finish(run.id)
 
 
-def work_off(api, **outcome):
+def work_off(api: Served, **outcome: Any) -> Any:
     """A worker that answers the first request it sees."""
 
-    def work():
+    def work() -> None:
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
             for request in operations.due_requests(api.store, resend_seconds=60):
@@ -48,7 +51,7 @@ def work_off(api, **outcome):
     return thread
 
 
-def test_a_prediction_comes_back(client, api):
+def test_a_prediction_comes_back(client: httpx.Client, api: Served) -> None:
     run = finished_run(api)
     worker = work_off(api, result={"outputs": [[0.1, 0.9]], "classes": [1]})
     answer = client.post(f"/v1/runs/{run.id}/predict", json={"inputs": [PICTURE]})
@@ -57,7 +60,7 @@ def test_a_prediction_comes_back(client, api):
     assert answer.json()["result"] == {"outputs": [[0.1, 0.9]], "classes": [1]}
 
 
-def test_without_a_worker_there_is_a_place_to_ask_again(client, api):
+def test_without_a_worker_there_is_a_place_to_ask_again(client: httpx.Client, api: Served) -> None:
     run = finished_run(api)
     answer = client.post(f"/v1/runs/{run.id}/predict?wait=0", json={"inputs": [PICTURE]})
     assert answer.status_code == 202
@@ -69,12 +72,12 @@ def test_without_a_worker_there_is_a_place_to_ask_again(client, api):
     assert done.json()["result"] == {"outputs": [[1.0]]}
 
 
-def test_those_who_wait_hold_nobody_else_up(client, api):
+def test_those_who_wait_hold_nobody_else_up(client: httpx.Client, api: Served) -> Any:
     """More of them than the API has threads (40), and they get their results."""
     run = finished_run(api)
     work = client.post(f"/v1/runs/{run.id}/predict?wait=0", json={"inputs": [PICTURE]}).json()["id"]
 
-    def wait(_):
+    def wait(_: Any) -> Any:
         with api.client() as reader:
             return reader.get(f"/v1/requests/{work}?wait=15").json()["status"]
 
@@ -91,7 +94,7 @@ def test_those_who_wait_hold_nobody_else_up(client, api):
     assert took < 5
 
 
-def test_what_a_worker_cannot_do_is_said(client, api):
+def test_what_a_worker_cannot_do_is_said(client: httpx.Client, api: Served) -> None:
     run = finished_run(api)
     worker = work_off(api, error="run is not in MLflow yet")
     answer = client.post(f"/v1/runs/{run.id}/predict", json={"inputs": [PICTURE]})
@@ -101,7 +104,7 @@ def test_what_a_worker_cannot_do_is_said(client, api):
 
 
 @pytest.mark.parametrize("kind", BAD_INPUTS)
-def test_no_worker_is_asked_about_what_is_no_input(client, api, kind):
+def test_no_worker_is_asked_about_what_is_no_input(client: httpx.Client, api: Served, kind: str) -> None:
     run = finished_run(api)
     inputs, path, message, allowed = BAD_INPUTS[kind]
     content, json_type = f'{{"inputs": {inputs}}}', {"content-type": "application/json"}
@@ -114,7 +117,7 @@ def test_no_worker_is_asked_about_what_is_no_input(client, api, kind):
     assert not list(operations.due_requests(api.store, resend_seconds=60))
 
 
-def test_only_a_finished_run_predicts(client, api):
+def test_only_a_finished_run_predicts(client: httpx.Client, api: Served) -> None:
     run = queries.all_runs(api.store, api.submit().id)[0]
     refused = client.post(f"/v1/runs/{run.id}/predict", json={"inputs": [[0.0]]})
     assert refused.status_code == 409
@@ -123,7 +126,9 @@ def test_only_a_finished_run_predicts(client, api):
 
 
 @pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED"])
-def test_every_run_that_is_over_and_measured_something_is_drawn(client, api, status):
+def test_every_run_that_is_over_and_measured_something_is_drawn(
+    client: httpx.Client, api: Served, status: Any
+) -> None:
     run = queries.all_runs(api.store, api.submit().id)[0]
     early = client.post(f"/v1/runs/{run.id}/plot?wait=0")
     assert early.status_code == 409
@@ -132,7 +137,7 @@ def test_every_run_that_is_over_and_measured_something_is_drawn(client, api, sta
     assert client.post(f"/v1/runs/{run.id}/plot?wait=0").status_code == 202
 
 
-def test_a_run_that_measured_nothing_has_nothing_to_draw(client, api):
+def test_a_run_that_measured_nothing_has_nothing_to_draw(client: httpx.Client, api: Served) -> None:
     run = queries.all_runs(api.store, api.submit().id)[0]
     operations.cancel_run(api.store, run.id)
     refused = client.post(f"/v1/runs/{run.id}/plot?wait=0")

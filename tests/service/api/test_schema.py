@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import hypothesis
 import pytest
 import schemathesis
@@ -34,7 +36,7 @@ OPERATIONS = [one.ok() for one in schemathesis.openapi.from_dict(DOCUMENT).get_a
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
-def test_every_answer_is_documented(api_on_both, operation):
+def test_every_answer_is_documented(api_on_both: Any, operation: Any) -> None:
     api = api_on_both
     id = api.submit().id
     run = queries.all_runs(api.store, id)[0].id
@@ -43,7 +45,7 @@ def test_every_answer_is_documented(api_on_both, operation):
 
     @LIMITS
     @hypothesis.given(case=operation.as_strategy())
-    def call(case):
+    def call(case: Any) -> None:
         if "id" in case.path_parameters and len(str(case.path_parameters["id"])) % 2:
             case.path_parameters["id"] = run if "/runs/{id}" in case.path else id  # half reach something
         case.call_and_validate(base_url=api.url, checks=CHECKS, headers={"host": "127.0.0.1"}, timeout=20)

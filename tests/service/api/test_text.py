@@ -3,6 +3,8 @@ databases."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from service.store import queries
@@ -45,7 +47,7 @@ BODIES = {
 
 
 @pytest.fixture
-def there(api_on_both):
+def there(api_on_both: Any) -> Any:
     """Ids of an experiment and of a run of it that has finished."""
     id = api_on_both.submit().id
     run = queries.all_runs(api_on_both.store, id)[0].id
@@ -53,7 +55,7 @@ def there(api_on_both):
     return {"experiment": id, "run": run}
 
 
-def test_an_address_that_no_text_can_be(api_on_both, there):
+def test_an_address_that_no_text_can_be(api_on_both: Any, there: Any) -> None:
     with api_on_both.client() as client:
         for method, path, status in ADDRESSES:
             answer = client.request(method, path.format(**there))
@@ -62,7 +64,7 @@ def test_an_address_that_no_text_can_be(api_on_both, there):
             assert answer.json()["errors"][0]["message"]
 
 
-def test_a_body_that_is_not_plain_data_is_named_by_its_path(api_on_both, there):
+def test_a_body_that_is_not_plain_data_is_named_by_its_path(api_on_both: Any, there: Any) -> None:
     with api_on_both.client() as client:
         for kind, (method, path, body, where) in BODIES.items():
             answer = client.request(
@@ -72,7 +74,7 @@ def test_a_body_that_is_not_plain_data_is_named_by_its_path(api_on_both, there):
             assert answer.json()["errors"][0]["path"].startswith(f"body.{where}"), (kind, answer.text)
 
 
-def test_a_case_named_like_a_version_is_no_number(api_on_both):
+def test_a_case_named_like_a_version_is_no_number(api_on_both: Any) -> None:
     """The filter compares numbers as numbers: it asks the database to make none of these labels."""
     labels = ["1.2.3", "1e999", "1e-999", "5", ".", "9" * 40, "1e5"]
     sweep = {"cases": {label: {"training.batch_size": 8 + n} for n, label in enumerate(labels)}, "seeds": 1}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 from contextlib import closing
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,11 +20,11 @@ from service.store.migrate import upgrade
 from service.tracking.client import Tracking
 from service.tracking.shipper import Shipper
 from service.tracking.spool import Spool
-from tests.service.conftest import describer
+from tests.service.conftest import MlflowServer, describer
 
 
 @pytest.fixture
-def home(tmp_path):
+def home(tmp_path: Path) -> Any:
     home = tmp_path / "home"
     upgrade(f"sqlite:///{home / 'gradus.db'}")
     (home / "mlflow" / "artifacts" / "1").mkdir(parents=True)
@@ -32,7 +34,7 @@ def home(tmp_path):
     return home
 
 
-def submit(store, name="saved"):
+def submit(store: Store, name: str = "saved") -> Any:
     spec = ExperimentSpec.parse(
         {
             "name": name,
@@ -45,7 +47,7 @@ def submit(store, name="saved"):
     return operations.submit(store, spec, spec.expand(), owner="")
 
 
-def test_a_copy_taken_under_a_writer_is_one_moment_of_the_home(home, tmp_path):
+def test_a_copy_taken_under_a_writer_is_one_moment_of_the_home(home: Path, tmp_path: Path) -> None:
     """Every experiment of the copy has both of its runs, and the writer went on meanwhile."""
     with closing(Store(f"sqlite:///{home / 'gradus.db'}")) as store:
         first = submit(store)
@@ -55,7 +57,7 @@ def test_a_copy_taken_under_a_writer_is_one_moment_of_the_home(home, tmp_path):
             assert held
             over, written = threading.Event(), []
 
-            def write():
+            def write() -> None:
                 while not over.is_set():
                     written.append(submit(store, "meanwhile").id)
 
@@ -79,21 +81,23 @@ def test_a_copy_taken_under_a_writer_is_one_moment_of_the_home(home, tmp_path):
     assert not (tmp_path / "copy" / "spool" / "lock").exists()
 
 
-def test_the_checkpoint_that_the_copied_database_names_is_in_the_copy(home, tmp_path, monkeypatch):
+def test_the_checkpoint_that_the_copied_database_names_is_in_the_copy(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Though the next one took its place while the rest was copied."""
     with closing(Store(f"sqlite:///{home / 'gradus.db'}")) as store:
         (run, _) = queries.all_runs(store, submit(store).id)
         spool = Spool.open(home / "spool")
         operations.claim(store, [run.id], worker="w", spool=spool.id, lease_seconds=60)
 
-        def checkpoint(epoch):
+        def checkpoint(epoch: Any) -> None:
             name = spool.put_checkpoint(run.id, 1, epoch, b"state")
             operations.checkpointed(
                 store, run.id, 1, {"spool": spool.id, "name": name, "epoch": epoch, "width": 1}
             )
             spool.forget_checkpoints(run.id, before=name)
 
-        def database(source, copy):
+        def database(source: Any, copy: Any) -> None:
             copy_database(source, copy)
             if source.name == "gradus.db":
                 checkpoint(6)
@@ -109,14 +113,14 @@ def test_the_checkpoint_that_the_copied_database_names_is_in_the_copy(home, tmp_
     assert Spool.open(tmp_path / "copy" / "spool").checkpoint(run.id, kept["name"]) == b"state"
 
 
-def _there(store, id):
+def _there(store: Store, id: Any) -> Any:
     try:
         return bool(queries.get_experiment(store, id))
     except NotFound:
         return False
 
 
-def test_a_copy_that_fails_leaves_nothing(home, tmp_path):
+def test_a_copy_that_fails_leaves_nothing(home: Path, tmp_path: Path) -> None:
     (home / "mlflow" / "mlflow.db").write_bytes(b"this is no database" * 100)
     with pytest.raises(sqlite3.DatabaseError):
         backup(home, tmp_path / "copy")
@@ -124,19 +128,23 @@ def test_a_copy_that_fails_leaves_nothing(home, tmp_path):
 
 
 @pytest.mark.parametrize("where", ["home/inside", "taken"])
-def test_it_never_writes_over_anything(home, tmp_path, where, capsys):
+def test_it_never_writes_over_anything(
+    home: Path, tmp_path: Path, where: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "taken").mkdir()
     assert main([str(tmp_path / where), "--home", str(home)]) == 2
     assert "name a new folder" in capsys.readouterr().err
     assert list((tmp_path / "taken").iterdir()) == []
 
 
-def test_a_home_without_a_database_is_refused(tmp_path):
+def test_a_home_without_a_database_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BackupRefused, match=r"has no gradus\.db"):
         backup(tmp_path, tmp_path / "copy")
 
 
-def test_a_run_that_reached_mlflow_meanwhile_is_not_made_again(home, tmp_path, mlflow_server):
+def test_a_run_that_reached_mlflow_meanwhile_is_not_made_again(
+    home: Path, tmp_path: Path, mlflow_server: MlflowServer
+) -> None:
     """The database was copied first; by the time MLflow was, it had the run."""
     with closing(Store(f"sqlite:///{home / 'gradus.db'}")) as store:
         experiment = submit(store)

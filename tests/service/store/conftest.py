@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 from sqlalchemy import event
 
@@ -11,13 +15,13 @@ from service.store import Store
 from service.store.tables import metadata
 
 
-def hurry(store):
+def hurry(store: Store) -> None:
     """SQLite without waiting for the disk."""
     event.listen(store.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request, tmp_path):
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     """Address of an empty database of its own."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'gradus.db'}"
@@ -27,7 +31,7 @@ def database_url(request, tmp_path):
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def store(request, tmp_path):
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     """A store of its own with all tables."""
     if request.param == "sqlite":
         made = Store(f"sqlite:///{tmp_path / 'gradus.db'}")
@@ -42,7 +46,7 @@ def store(request, tmp_path):
         made.close()
 
 
-def make_spec(seeds=3, **changes):
+def make_spec(seeds: int = 3, **changes: Any) -> Any:
     return ExperimentSpec.parse(
         {
             "name": "a sweep",
@@ -57,16 +61,16 @@ def make_spec(seeds=3, **changes):
 
 
 @pytest.fixture(name="make_spec", scope="session")
-def make_spec_fixture():
+def make_spec_fixture() -> Any:
     """Makes the spec that `submit` submits."""
     return make_spec
 
 
 @pytest.fixture
-def submit(store):
+def submit(store: Store) -> Any:
     """Submit a sweep of activation x seeds; its experiment."""
 
-    def submit(seeds=3, owner="", **changes):
+    def submit(seeds: int = 3, owner: str = "", **changes: Any) -> Any:
         spec = make_spec(seeds, **changes)
         return operations.submit(store, spec, spec.expand(), owner=owner)
 

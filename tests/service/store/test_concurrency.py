@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -16,12 +17,12 @@ from service.store import Store, queries
 CLAIMERS = 16
 
 
-def test_sixteen_claimers_never_get_the_same_run(store, submit):
+def test_sixteen_claimers_never_get_the_same_run(store: Store, submit: Any) -> Any:
     experiment = submit(seeds=60)
     run_ids = [run.id for run in queries.all_runs(store, experiment.id)]
     gate = threading.Barrier(CLAIMERS)
 
-    def work(number):
+    def work(number: int) -> Any:
         mine = Store(store.engine.url.render_as_string(hide_password=False), pool_size=1)
         gate.wait()
         got = []
@@ -40,13 +41,13 @@ def test_sixteen_claimers_never_get_the_same_run(store, submit):
     assert sum(e.kind == "status" for e in queries.events_after(store, experiment_id=experiment.id)) == 120
 
 
-def test_claims_commits_cancels_and_reapers_at_once(store, submit):
+def test_claims_commits_cancels_and_reapers_at_once(store: Store, submit: Any) -> None:
     """Whatever the order, every run ends once, and no transaction deadlocks for good."""
     experiment = submit(seeds=20)
     run_ids = [run.id for run in queries.all_runs(store, experiment.id)]
     stop = threading.Event()
 
-    def train(number):
+    def train(number: int) -> None:
         tile = run_ids[number * 5 : number * 5 + 5]
         while True:
             got = ops.claim(store, tile, worker=f"w{number}", spool="s", lease_seconds=5)
@@ -57,7 +58,7 @@ def test_claims_commits_cancels_and_reapers_at_once(store, submit):
             if all(run.is_terminal for run in queries.get_runs(store, tile).values()):
                 return
 
-    def disturb(what):
+    def disturb(what: Any) -> None:
         while not stop.is_set():
             what()
 
@@ -84,14 +85,14 @@ def test_claims_commits_cancels_and_reapers_at_once(store, submit):
 
 
 @pytest.mark.parametrize("writers", [8])
-def test_a_reader_who_resumes_misses_no_event(store, submit, writers):
+def test_a_reader_who_resumes_misses_no_event(store: Store, submit: Any, writers: Any) -> None:
     """Event numbers are drawn before the commit; a reader must not step over one that is still to come."""
     experiment = submit(seeds=40)
     run_ids = [run.id for run in queries.all_runs(store, experiment.id)]
     finished = threading.Event()
     seen: list[str] = []
 
-    def follow():
+    def follow() -> None:
         after = None
         while True:
             over = finished.is_set()
@@ -101,7 +102,7 @@ def test_a_reader_who_resumes_misses_no_event(store, submit, writers):
             if over and not batch:
                 return
 
-    def write(number):
+    def write(number: int) -> None:
         for run_id in run_ids[number::writers]:
             ops.claim(store, [run_id], worker="w", spool="s", lease_seconds=60)
 
@@ -113,11 +114,11 @@ def test_a_reader_who_resumes_misses_no_event(store, submit, writers):
     assert len(seen) == len(set(seen)) == 81
 
 
-def test_one_idempotency_key_at_once_makes_one_experiment(store, make_spec):
+def test_one_idempotency_key_at_once_makes_one_experiment(store: Store, make_spec: Any) -> Any:
     spec = make_spec()
     key = ops.IdempotencyKey("k", "hash")
 
-    def attempt(_):
+    def attempt(_: Any) -> Any:
         try:
             return ops.submit(store, spec, spec.expand(), owner="me", idempotency=key).id
         except KeyInFlight:
@@ -129,10 +130,10 @@ def test_one_idempotency_key_at_once_makes_one_experiment(store, make_spec):
     assert len(queries.list_experiments(store)[0]) == 1
 
 
-def test_a_quota_holds_for_requests_at_once(store, make_spec):
+def test_a_quota_holds_for_requests_at_once(store: Store, make_spec: Any) -> Any:
     spec = make_spec()
 
-    def attempt(_):
+    def attempt(_: Any) -> Any:
         try:
             ops.submit(store, spec, spec.expand(), owner="me", quota=20)
         except QuotaExceeded:
@@ -146,7 +147,7 @@ def test_a_quota_holds_for_requests_at_once(store, make_spec):
     assert waiting == 18
 
 
-def test_a_process_that_stops_within_a_transaction_cannot_hold_a_row_for_ever(store):
+def test_a_process_that_stops_within_a_transaction_cannot_hold_a_row_for_ever(store: Store) -> None:
     """PostgreSQL ends its session; SQLite has no such thing, and transactions of milliseconds."""
     if store.is_sqlite:
         wait = store.read(lambda connection: connection.exec_driver_sql("PRAGMA busy_timeout").scalar())

@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from sqlalchemy import event
@@ -23,15 +24,15 @@ pytestmark = pytest.mark.parametrize("store", ["postgresql"], indirect=True)
 LOCKS = re.compile("FOR (NO KEY )?UPDATE")
 
 
-def ask(store, statement):
+def ask(store: Store, statement: Any) -> Any:
     return store.read(lambda connection: connection.exec_driver_sql(statement).scalar())
 
 
-def deadlocks(store):
+def deadlocks(store: Store) -> Any:
     return ask(store, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
 
 
-def wait_for_waiting(store, number):
+def wait_for_waiting(store: Store, number: int) -> None:
     """Until so many sessions of this database wait for a lock."""
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     deadline = time.monotonic() + 8  # the server ends a session that idles in a transaction for ten
@@ -43,23 +44,23 @@ def wait_for_waiting(store, number):
 class Crowd:
     """Operations at once, each through a store of its own. A session tells of its deadlocks when it ends."""
 
-    def __init__(self, store):
+    def __init__(self, store: Store) -> None:
         self.store, self.pool, self.results, self.stores = store, ThreadPoolExecutor(4), [], []
 
-    def start(self, act, after_first_lock=None):
+    def start(self, act: Any, after_first_lock: Any = None) -> None:
         mine = Store(self.store.engine.url.render_as_string(hide_password=False), pool_size=1)
         if after_first_lock is not None:
             left = [after_first_lock]
 
             @event.listens_for(mine.engine, "after_cursor_execute")
-            def executed(connection, cursor, statement, *_):
+            def executed(connection: Any, cursor: Any, statement: Any, *_: Any) -> None:
                 if left and LOCKS.search(statement):
                     left.pop()()
 
         self.stores.append(mine)
         self.results.append(self.pool.submit(act, mine))
 
-    def end(self):
+    def end(self) -> None:
         for result in self.results:
             result.result(timeout=60)
         for one in self.stores:
@@ -68,34 +69,34 @@ class Crowd:
 
 
 @pytest.fixture
-def crowd(store):
+def crowd(store: Store) -> Any:
     return Crowd(store)
 
 
-def claimed(store, experiment):
+def claimed(store: Store, experiment: Any) -> Any:
     ids = [run.id for run in queries.all_runs(store, experiment.id)]
     return {run.id: run.attempt for run in ops.claim(store, ids, worker="w", spool="s", lease_seconds=60)}
 
 
-def recording(store, experiment):
+def recording(store: Store, experiment: Any) -> Any:
     """A worker's measurements."""
     batch = {id: Measured(n, [MetricPoint("a", 1, 1.0)]) for id, n in claimed(store, experiment).items()}
     return lambda mine: ops.record_many(mine, batch)
 
 
-def claiming(store, experiment):
+def claiming(store: Store, experiment: Any) -> Any:
     ids = [run.id for run in queries.all_runs(store, experiment.id)]
     return lambda mine: ops.claim(mine, ids, worker="w", spool="s", lease_seconds=60)
 
 
-def finishing(store, experiment):
+def finishing(store: Store, experiment: Any) -> Any:
     """The shipper's: what was committed gets its status."""
     claims = claimed(store, experiment)
     ops.commit_many(store, {id: Committed(n, "FINISHED", "epochs") for id, n in claims.items()})
     return lambda mine: ops.finish_many(mine, dict.fromkeys(claims))
 
 
-def retrying(store, experiment):
+def retrying(store: Store, experiment: Any) -> Any:
     run_id = queries.all_runs(store, experiment.id)[0].id
     ops.cancel_run(store, run_id)
     return lambda mine: ops.retry_run(mine, run_id)
@@ -103,11 +104,13 @@ def retrying(store, experiment):
 
 @pytest.mark.parametrize("make", [recording, claiming, finishing, retrying])
 @pytest.mark.parametrize("other", [ops.cancel_experiment, ops.delete_experiment])
-def test_an_experiment_is_locked_before_its_runs_or_not_at_all(store, submit, crowd, make, other):
+def test_an_experiment_is_locked_before_its_runs_or_not_at_all(
+    store: Store, submit: Any, crowd: Any, make: Any, other: Any
+) -> None:
     experiment = submit()
     act, begun = make(store, experiment), threading.Event()
 
-    def hold():
+    def hold() -> None:
         begun.set()
         wait_for_waiting(store, 1)
 
@@ -118,29 +121,29 @@ def test_an_experiment_is_locked_before_its_runs_or_not_at_all(store, submit, cr
     assert deadlocks(store) == 0
 
 
-def renewing(store, experiment):
+def renewing(store: Store, experiment: Any) -> Any:
     claims = claimed(store, experiment)
     return lambda mine: ops.renew(mine, claims, 60)
 
 
-def shipping(store, experiment):
+def shipping(store: Store, experiment: Any) -> Any:
     taken = ops.claim_shipping(store, shipper="me", spool="s")
     known = {run.id: Shipped(change=0) for run, _ in taken}
     return lambda mine: ops.shipped_many(mine, known, shipper="me")
 
 
-def giving_back(store, experiment):
+def giving_back(store: Store, experiment: Any) -> Any:
     taken = {run.id: None for run, _ in ops.claim_shipping(store, shipper="me", spool="s")}
     return lambda mine: ops.give_back_shipping(mine, "me", taken)
 
 
-def planning(store, experiment):
+def planning(store: Store, experiment: Any) -> Any:
     """Each run a tile of its own."""
     ops.beat(store, Worker("w", queues=("gradus.any",)))
     return lambda mine: dispatch(mine, lambda tile: None, lambda queue: 0)
 
 
-def losing(store, experiment):
+def losing(store: Store, experiment: Any) -> Any:
     """A message that is lost, of runs that nobody claimed."""
     planning(store, experiment)(store)
     ids = [run.id for run in queries.all_runs(store, experiment.id)]
@@ -148,7 +151,7 @@ def losing(store, experiment):
 
 
 @pytest.mark.parametrize("make", [renewing, shipping, giving_back, planning, losing])
-def test_runs_are_locked_in_the_order_of_their_ids(store, submit, crowd, make):
+def test_runs_are_locked_in_the_order_of_their_ids(store: Store, submit: Any, crowd: Any, make: Any) -> None:
     """Of two runs the one that comes first in the table, and is planned first, has the higher id. A third holds the
     lower: the cancel waits for it with nothing in its hands, and so must whoever comes next."""
     ids = ["", ""]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
@@ -11,29 +12,29 @@ from service.errors import BrokerUnavailable
 from service.lifecycle import Worker
 from service.planner import LADDER, Candidate, dispatch, plan, shape
 from service.queue import QUEUES
-from service.store import queries
+from service.store import Store, queries
 from service.store.dispatch_rows import Waiting
 
 
 class Broker:
     """Queues in memory that lose what they are told to lose."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.queues = {queue: [] for queue in QUEUES}
         self.down = False
 
-    def send(self, tile):
+    def send(self, tile: Any) -> None:
         if self.down:
             raise BrokerUnavailable("down")
         self.queues[tile.queue].append(tile)
 
-    def length(self, queue):
+    def length(self, queue: Any) -> Any:
         return len(self.queues[queue])
 
-    def pop(self, queue="gradus.any"):
+    def pop(self, queue: str = "gradus.any") -> Any:
         return self.queues[queue].pop(0)
 
-    def flush(self):
+    def flush(self) -> None:
         for queue in self.queues.values():
             queue.clear()
 
@@ -42,29 +43,29 @@ FOUR = {"activation": ["relu"], "seeds": 4}
 
 
 @pytest.fixture
-def broker():
+def broker() -> Any:
     return Broker()
 
 
 @pytest.fixture
-def go(store, broker):
+def go(store: Store, broker: Broker) -> Any:
     """Dispatch with some patience; the tiles that were sent."""
 
-    def dispatched(patience=60.0):
+    def dispatched(patience: float = 60.0) -> Any:
         time.sleep(0.002)  # SQLite's clock counts milliseconds: what was sent before has an age
         return dispatch(store, broker.send, broker.length, redispatch_seconds=patience)
 
     return dispatched
 
 
-def fleet(store, cpu=0, gpu=0):
+def fleet(store: Store, cpu: int = 0, gpu: int = 0) -> None:
     for number in range(cpu):
         ops.beat(store, Worker(f"c{number}", device="cpu", queues=("gradus.cpu", "gradus.any")))
     for number in range(gpu):
         ops.beat(store, Worker(f"g{number}", device="gpu", queues=("gradus.gpu", "gradus.any")))
 
 
-def waiting(number, program="p", **changes):
+def waiting(number: int, program: str = "p", **changes: Any) -> Any:
     fields = {
         "index": number, "program": program, "max_width": 32, "device": "auto", "seed": number, "epochs": 2,
         "resume_key": None, "resume_width": None, "alone": False, "width": None,
@@ -72,7 +73,7 @@ def waiting(number, program="p", **changes):
     return Waiting(id=f"{program}{number}", **{**fields, **changes})
 
 
-def tiles(runs, slots=100, workers=1, wait=None):
+def tiles(runs: Any, slots: int = 100, workers: int = 1, wait: Any = None) -> Any:
     candidate = Candidate("e", "me", 0, 0.0, 0, list(runs))
     wait = {"gradus.any": wait or len(candidate.runs)}
     found = plan([candidate], {"gradus.any": slots}, {"gradus.any": workers}, wait)
@@ -84,11 +85,11 @@ def tiles(runs, slots=100, workers=1, wait=None):
     [(100, 32, (32, 32)), (12, 32, (12, 16)), (9, 32, (8, 8)), (3, 32, (3, 4)), (2, 32, (1, 1)), (20, 32, (20, 32)),
      (5, 4, (4, 4)), (7, 1, (1, 1)), (1, 32, (1, 1))],
 )  # fmt: skip
-def test_shape(number, most, expected):
+def test_shape(number: int, most: Any, expected: Any) -> None:
     assert shape(number, most) == expected
 
 
-def test_every_worker_has_work_before_a_tile_is_widened():
+def test_every_worker_has_work_before_a_tile_is_widened() -> None:
     assert tiles(map(waiting, range(64)), workers=2) == [(32, 32), (32, 32)]
     assert tiles(map(waiting, range(8)), workers=2) == [(4, 4), (4, 4)]
     assert tiles(map(waiting, range(8)), workers=8) == [(1, 1)] * 8
@@ -96,28 +97,28 @@ def test_every_worker_has_work_before_a_tile_is_widened():
     assert tiles(map(waiting, range(64)), workers=50, wait=5000) == [(32, 32)] * 2
 
 
-def test_only_one_program_in_a_tile():
+def test_only_one_program_in_a_tile() -> None:
     runs = [waiting(n, program) for n in range(4) for program in "ab"]
     candidate = Candidate("e", "me", 0, 0.0, 0, runs)
     found = plan([candidate], {"gradus.any": 9}, {"gradus.any": 1}, {"gradus.any": 8})
     assert [{id[0] for id in tile.run_ids} for tile in found] == [{"a"}, {"b"}]
 
 
-def test_resumed_lanes_keep_their_company_and_width():
+def test_resumed_lanes_keep_their_company_and_width() -> None:
     old = [waiting(n, resume_key="t1:3:8:s", resume_width=8) for n in range(5)]
     other = [waiting(n, resume_key="t2:3:8:s", resume_width=8) for n in range(5, 7)]
     fresh = [waiting(n) for n in range(7, 11)]
     assert tiles([*old, *other, *fresh]) == [(5, 8), (2, 8), (4, 4)]
 
 
-def test_lanes_of_a_lost_tile_go_alone_at_the_old_width():
+def test_lanes_of_a_lost_tile_go_alone_at_the_old_width() -> None:
     lost = [waiting(n, alone=True, width=8) for n in range(3)]
     kept = [waiting(n, alone=True, width=8, resume_key="t:1:16:s", resume_width=16) for n in range(3, 5)]
     assert tiles([*lost, *kept]) == [(1, 8)] * 3 + [(1, 16)] * 2
 
 
-def test_priority_first_then_whoever_has_least_at_work():
-    def candidate(id, owner, priority=0, active=0):
+def test_priority_first_then_whoever_has_least_at_work() -> Any:
+    def candidate(id: Any, owner: Any, priority: int = 0, active: int = 0) -> Any:
         runs = [waiting(n, id, max_width=1) for n in range(3)]
         return Candidate(id, owner, priority, 0.0, active, runs)
 
@@ -131,7 +132,9 @@ def test_priority_first_then_whoever_has_least_at_work():
     assert [tile.experiment_id for tile in found] == ["u", "u", "u", "b", "c", "a", "b"]
 
 
-def test_what_was_taken_from_a_worker_goes_on_before_anything_new(store, submit, broker, go):
+def test_what_was_taken_from_a_worker_goes_on_before_anything_new(
+    store: Store, submit: Any, broker: Broker, go: Any
+) -> None:
     first = submit(
         seeds=1, sweep={"activation": ["relu"], "training.batch_size": [8, 16, 32, 64], "seeds": 1}
     )
@@ -152,7 +155,9 @@ def test_what_was_taken_from_a_worker_goes_on_before_anything_new(store, submit,
     assert {tile.experiment_id for tile in go(1e-9)} == {second.id}, "a priority counts for more"
 
 
-def test_a_message_that_died_with_its_child_is_sent_again_at_once(store, submit, broker, go):
+def test_a_message_that_died_with_its_child_is_sent_again_at_once(
+    store: Store, submit: Any, broker: Broker, go: Any
+) -> None:
     submit(seeds=4, sweep={"activation": ["relu"], "training.batch_size": [8, 16], "seeds": 1})
     fleet(store, cpu=1)
     (first, other) = go()
@@ -168,7 +173,7 @@ def test_a_message_that_died_with_its_child_is_sent_again_at_once(store, submit,
     assert go() == []
 
 
-def test_widths_are_of_the_ladder():
+def test_widths_are_of_the_ladder() -> None:
     for number in range(1, 70):
         for workers in (1, 2, 5):
             found = tiles(map(waiting, range(number)), workers=workers)
@@ -176,7 +181,9 @@ def test_widths_are_of_the_ladder():
             assert all(width in LADDER and lanes <= width for lanes, width in found)
 
 
-def test_at_most_two_messages_wait_per_living_worker(store, submit, broker, go):
+def test_at_most_two_messages_wait_per_living_worker(
+    store: Store, submit: Any, broker: Broker, go: Any
+) -> None:
     submit(seeds=20, sweep={"activation": ["relu"], "training.batch_size": [8, 16, 32, 64], "seeds": 4})
     assert go() == []
     fleet(store, cpu=1)
@@ -187,7 +194,9 @@ def test_at_most_two_messages_wait_per_living_worker(store, submit, broker, go):
     assert broker.length("gradus.any") == 2
 
 
-def test_one_free_place_among_many_workers_gets_a_wide_tile(store, submit, broker, go):
+def test_one_free_place_among_many_workers_gets_a_wide_tile(
+    store: Store, submit: Any, broker: Broker, go: Any
+) -> None:
     """The width goes by all that waits, not by what is read of it to fill one place."""
     fleet(store, cpu=4)
     submit(sweep={"activation": ["relu", "tanh"], "seeds": 320})
@@ -196,7 +205,9 @@ def test_one_free_place_among_many_workers_gets_a_wide_tile(store, submit, broke
     assert [tile.width for tile in go()] == [32]
 
 
-def test_what_was_sent_is_claimed_once_however_often_it_comes(store, submit, broker, go):
+def test_what_was_sent_is_claimed_once_however_often_it_comes(
+    store: Store, submit: Any, broker: Broker, go: Any
+) -> None:
     submit(sweep=FOUR)
     fleet(store, cpu=1)
     got = []
@@ -206,7 +217,7 @@ def test_what_was_sent_is_claimed_once_however_often_it_comes(store, submit, bro
     assert {run.width for run in got} <= set(LADDER)
 
 
-def test_a_flushed_broker_is_filled_again(store, submit, broker, go):
+def test_a_flushed_broker_is_filled_again(store: Store, submit: Any, broker: Broker, go: Any) -> None:
     submit(sweep=FOUR)
     fleet(store, cpu=1)
     first = go()
@@ -219,7 +230,7 @@ def test_a_flushed_broker_is_filled_again(store, submit, broker, go):
     )
 
 
-def test_one_lost_message_among_others_is_noticed(store, submit, broker, go):
+def test_one_lost_message_among_others_is_noticed(store: Store, submit: Any, broker: Broker, go: Any) -> None:
     submit(seeds=20, sweep={"activation": ["relu"], "training.batch_size": [8, 16], "seeds": 2})
     fleet(store, cpu=1)
     first, second = go()
@@ -230,7 +241,9 @@ def test_one_lost_message_among_others_is_noticed(store, submit, broker, go):
     assert broker.queues["gradus.any"] == [second, again]
 
 
-def test_what_a_worker_has_in_its_hands_is_not_lost(store, submit, broker, go):
+def test_what_a_worker_has_in_its_hands_is_not_lost(
+    store: Store, submit: Any, broker: Broker, go: Any
+) -> None:
     submit(sweep=FOUR)
     fleet(store, cpu=1)
     first, *_ = go()
@@ -239,7 +252,9 @@ def test_what_a_worker_has_in_its_hands_is_not_lost(store, submit, broker, go):
     assert not any(set(tile.run_ids) & set(first.run_ids) for tile in go(1e-9))
 
 
-def test_nothing_is_marked_where_the_broker_is_down(store, submit, broker, go):
+def test_nothing_is_marked_where_the_broker_is_down(
+    store: Store, submit: Any, broker: Broker, go: Any
+) -> None:
     experiment = submit(sweep=FOUR)
     fleet(store, cpu=1)
     broker.down = True
@@ -249,7 +264,7 @@ def test_nothing_is_marked_where_the_broker_is_down(store, submit, broker, go):
     assert sum(len(tile.run_ids) for tile in go()) == experiment.n_runs
 
 
-def test_a_new_priority_reaches_what_waits(store, submit, broker, go):
+def test_a_new_priority_reaches_what_waits(store: Store, submit: Any, broker: Broker, go: Any) -> None:
     first, second = submit(seeds=1, name="first"), submit(seeds=1, name="second")
     ops.patch_experiment(store, second.id, priority=5)
     fleet(store, cpu=1)
@@ -258,7 +273,7 @@ def test_a_new_priority_reaches_what_waits(store, submit, broker, go):
     assert {tile.experiment_id for tile in go()} == {first.id}
 
 
-def test_devices_have_queues_of_their_own(store, submit, broker, go):
+def test_devices_have_queues_of_their_own(store: Store, submit: Any, broker: Broker, go: Any) -> None:
     gpu, cpu, any_ = (submit(seeds=1, device=device) for device in ("gpu", "cpu", "auto"))
     fleet(store, cpu=2)
     assert {tile.experiment_id: tile.queue for tile in go()} == {cpu.id: "gradus.cpu", any_.id: "gradus.any"}
@@ -270,8 +285,8 @@ def test_devices_have_queues_of_their_own(store, submit, broker, go):
 
 @pytest.mark.parametrize(("device", "queue"), [("cpu", "gradus.cpu"), ("auto", "gradus.any")])
 def test_what_waits_for_a_device_that_is_not_there_holds_nothing_else_back(
-    store, submit, broker, go, device, queue
-):
+    store: Store, submit: Any, broker: Broker, go: Any, device: Any, queue: Any
+) -> None:
     """However much of it there is, however urgent, and had it begun or not."""
     gpu = [submit(seeds=1, device="gpu") for _ in range(12)]
     fleet(store, gpu=1)
@@ -288,7 +303,9 @@ def test_what_waits_for_a_device_that_is_not_there_holds_nothing_else_back(
     assert {(tile.experiment_id, tile.queue) for tile in go(1e-9)} == {(mine.id, queue)}
 
 
-def test_messages_left_by_a_worker_that_is_gone_take_no_room_from_the_others(store, submit, broker, go):
+def test_messages_left_by_a_worker_that_is_gone_take_no_room_from_the_others(
+    store: Store, submit: Any, broker: Broker, go: Any
+) -> None:
     submit(device="gpu", sweep={"training.batch_size": [8, 16], "seeds": 1})
     fleet(store, gpu=1)
     assert len(go()) == 2
@@ -298,13 +315,15 @@ def test_messages_left_by_a_worker_that_is_gone_take_no_room_from_the_others(sto
     assert [(tile.experiment_id, tile.queue) for tile in go()] == [(mine.id, "gradus.cpu")] * 2
 
 
-def test_cancelled_runs_are_not_sent(store, submit, broker, go):
+def test_cancelled_runs_are_not_sent(store: Store, submit: Any, broker: Broker, go: Any) -> None:
     ops.cancel_experiment(store, submit().id)
     fleet(store, cpu=1)
     assert go() == []
 
 
-def test_given_back_runs_are_sent_again_and_those_lost_twice_alone(store, submit, broker, go):
+def test_given_back_runs_are_sent_again_and_those_lost_twice_alone(
+    store: Store, submit: Any, broker: Broker, go: Any
+) -> None:
     submit(sweep=FOUR)
     fleet(store, cpu=1)
     (tile,) = go()

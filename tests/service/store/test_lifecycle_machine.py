@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -40,7 +41,7 @@ SPEC = ExperimentSpec.parse(
 class Machine(RuleBasedStateMachine):
     """Workers remember what they claimed, also long after they lost it."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.store = Store(f"sqlite:///{Path(self.folder.name) / 'x.db'}")
@@ -54,14 +55,14 @@ class Machine(RuleBasedStateMachine):
         self.statuses: dict[str, str] = {}
 
     @initialize()
-    def submit(self):
+    def submit(self) -> None:
         experiment = ops.submit(self.store, SPEC, SPEC.expand())
         self.runs = [run.id for run in queries.all_runs(self.store, experiment.id)]
         self.experiment = experiment.id
         self.statuses = dict.fromkeys(self.runs, "SCHEDULED")
 
     @rule(which=some_runs, worker=a_worker)
-    def claim(self, which, worker):
+    def claim(self, which: Any, worker: Any) -> None:
         wanted = [self.runs[number] for number in which]
         for run in ops.claim(self.store, wanted, worker=worker, spool="s", lease_seconds=600):
             assert run.attempt > self.attempts.get(run.id, 0)
@@ -69,22 +70,22 @@ class Machine(RuleBasedStateMachine):
             self.memory[worker].append((run.id, run.attempt))
 
     @rule(worker=a_worker)
-    def die(self, worker):
+    def die(self, worker: Any) -> None:
         """Its leases run out; it may come back as a ghost that remembers everything."""
         ops.abandon(self.store, worker)
 
     @rule()
-    def reap(self):
+    def reap(self) -> None:
         ops.reap(self.store)
 
     @rule(worker=a_worker, data=st.data(), step=st.integers(1, 3))
-    def record(self, worker, data, step):
+    def record(self, worker: Any, data: Any, step: Any) -> None:
         for run_id, attempt in self._remembered(worker, data):
             taken = ops.record(self.store, run_id, attempt, [MetricPoint("loss", step, 0.5)])
             assert not taken or attempt == self.attempts[run_id]
 
     @rule(worker=a_worker, data=st.data())
-    def checkpoint(self, worker, data):
+    def checkpoint(self, worker: Any, data: Any) -> None:
         for run_id, attempt in self._remembered(worker, data):
             place = {"spool": "s", "epoch": 1, "width": 4}
             assert (
@@ -92,29 +93,29 @@ class Machine(RuleBasedStateMachine):
             )
 
     @rule(worker=a_worker, data=st.data(), status=st.sampled_from(["FINISHED", "FAILED", "KILLED"]))
-    def commit(self, worker, data, status):
+    def commit(self, worker: Any, data: Any, status: Any) -> None:
         for run_id, attempt in self._remembered(worker, data):
             if ops.commit(self.store, run_id, attempt, status=status, reason="x", outcome={}):
                 assert attempt == self.attempts[run_id]
                 self.accepted.add((run_id, attempt))
 
     @rule(worker=a_worker, data=st.data(), alone=st.booleans())
-    def release(self, worker, data, alone):
+    def release(self, worker: Any, data: Any, alone: Any) -> None:
         ops.release(self.store, dict(self._remembered(worker, data)), reason="drain", alone=alone)
 
     @rule(number=a_run)
-    def finish(self, number):
+    def finish(self, number: int) -> None:
         ops.finish(self.store, self.runs[number])
 
     @rule(number=a_run)
-    def cancel(self, number):
+    def cancel(self, number: int) -> None:
         run = ops.cancel_run(self.store, self.runs[number])
         assert run.status != RunStatus.SCHEDULED
         if run.status != RunStatus.FINISHED and run.status != RunStatus.FAILED:
             self.cancelled[run.id] = True
 
     @rule(number=a_run)
-    def retry(self, number):
+    def retry(self, number: int) -> None:
         try:
             run = ops.retry_run(self.store, self.runs[number])
         except IllegalTransition:
@@ -122,13 +123,13 @@ class Machine(RuleBasedStateMachine):
         if run.status == RunStatus.SCHEDULED:
             self.cancelled[run.id] = False
 
-    def _remembered(self, worker, data):
+    def _remembered(self, worker: Any, data: Any) -> Any:
         if not self.memory[worker]:
             return []
         return [data.draw(st.sampled_from(self.memory[worker]))]
 
     @invariant()
-    def statuses_follow_the_edges(self):
+    def statuses_follow_the_edges(self) -> None:
         edges = {(a.value, e.value, b.value) for a, e, b in TRANSITIONS}
         batch = queries.events_after(self.store, experiment_id=self.experiment, after=self.cursor)
         for happened in batch:
@@ -142,7 +143,7 @@ class Machine(RuleBasedStateMachine):
         assert {id: run.status.value for id, run in now.items()} == self.statuses
 
     @invariant()
-    def fences_and_outcomes_hold(self):
+    def fences_and_outcomes_hold(self) -> None:
         for run in queries.get_runs(self.store, self.runs).values():
             assert run.attempt == self.attempts.get(run.id, 0)
             assert sum(id == run.id and attempt == run.attempt for id, attempt in self.accepted) <= 1
@@ -152,7 +153,7 @@ class Machine(RuleBasedStateMachine):
                 assert run.status != RunStatus.FINISHED
             assert (run.committed_at is None) == (run.outcome is None)
 
-    def teardown(self):
+    def teardown(self) -> None:
         """Everybody works properly from now on: then every accepted run ends."""
         try:
             for _ in range(10):
@@ -181,7 +182,7 @@ Machine.TestCase.settings = settings(
 TestLifecycle = Machine.TestCase
 
 
-def test_every_edge_has_a_name_and_terminal_statuses_end():
+def test_every_edge_has_a_name_and_terminal_statuses_end() -> None:
     assert {edge for _, edge, _ in TRANSITIONS} == set(Edge)
     assert all(edge is Edge.RETRIED for source, edge, _ in TRANSITIONS if is_terminal(source))
     assert not any(source is RunStatus.FINISHED for source, _, _ in TRANSITIONS)

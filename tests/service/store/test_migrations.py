@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -16,18 +18,18 @@ from service.store.migrate import current, downgrade, head, upgrade
 from service.store.tables import metadata
 
 
-def tables(url):
+def tables(url: str) -> Any:
     store = Store(url)
     found = set(inspect(store.engine).get_table_names())
     store.close()
     return found - {"alembic_version", "sqlite_sequence"}
 
 
-def test_migrations_make_what_the_models_say(database_url):
+def test_migrations_make_what_the_models_say(database_url: Any) -> Any:
     upgrade(database_url)
     store = Store(database_url)
 
-    def differences(connection):
+    def differences(connection: Any) -> Any:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         return compare_metadata(context, metadata)
 
@@ -40,7 +42,7 @@ def test_migrations_make_what_the_models_say(database_url):
     assert tables(database_url) == set(metadata.tables)
 
 
-def test_down_and_up_again(database_url):
+def test_down_and_up_again(database_url: Any) -> None:
     assert current(database_url) is None
     upgrade(database_url)
     assert current(database_url) == head()
@@ -51,14 +53,14 @@ def test_down_and_up_again(database_url):
     assert tables(database_url) == set(metadata.tables)
 
 
-def test_several_processes_may_migrate_at_once(database_url):
+def test_several_processes_may_migrate_at_once(database_url: Any) -> None:
     with ThreadPoolExecutor(4) as pool:
         for done in [pool.submit(upgrade, database_url) for _ in range(4)]:
             done.result(timeout=60)
     assert current(database_url) == head()
 
 
-def test_it_runs_as_a_command_from_anywhere(tmp_path):
+def test_it_runs_as_a_command_from_anywhere(tmp_path: Path) -> None:
     environment = {**os.environ, "GRADUS_DATABASE_URL": f"sqlite:///{tmp_path / 'x.db'}"}
     command = [sys.executable, "-m", "service.store.migrate"]
     for arguments, expected in (([], "schema at 0001"), (["downgrade", "base"], "schema at nothing")):

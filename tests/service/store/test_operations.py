@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from typing import Any
 
 import pytest
 from sqlalchemy.event import listen
@@ -24,30 +25,30 @@ from service.errors import (
 )
 from service.lifecycle import Committed, MetricPoint, RunStatus, Shipped, Worker
 from service.operations import reaping
-from service.store import other_rows, queries
+from service.store import Store, other_rows, queries
 
 
-def ids(store, experiment):
+def ids(store: Store, experiment: Any) -> Any:
     return [run.id for run in queries.all_runs(store, experiment.id)]
 
 
-def claim(store, run_ids, worker="w1", spool="here", lease=60.0):
+def claim(store: Store, run_ids: Any, worker: str = "w1", spool: str = "here", lease: float = 60.0) -> Any:
     return ops.claim(store, run_ids, worker=worker, spool=spool, lease_seconds=lease)
 
 
-def done(store, run, status="FINISHED"):
+def done(store: Store, run: Any, status: str = "FINISHED") -> Any:
     assert ops.commit(store, run.id, run.attempt, status=status, reason="epochs", outcome={})
     return ops.finish(store, run.id)
 
 
-def edges(store, run_id):
+def edges(store: Store, run_id: str) -> Any:
     return [e.data["edge"] for e in queries.events_after(store, run_id=run_id) if e.kind == "status"]
 
 
 # ---- submission
 
 
-def test_submitted_runs_wait_in_the_order_of_the_sweep(store, submit, make_spec):
+def test_submitted_runs_wait_in_the_order_of_the_sweep(store: Store, submit: Any, make_spec: Any) -> None:
     experiment = submit(seeds=2)
     assert experiment.counts == {"SCHEDULED": 4, "RUNNING": 0, "FINISHED": 0, "FAILED": 0, "KILLED": 0}
     runs = queries.all_runs(store, experiment.id)
@@ -56,7 +57,7 @@ def test_submitted_runs_wait_in_the_order_of_the_sweep(store, submit, make_spec)
     assert experiment.experiment_spec().expand() == make_spec(2).expand()
 
 
-def test_the_same_key_gives_the_first_answer(store, make_spec):
+def test_the_same_key_gives_the_first_answer(store: Store, make_spec: Any) -> None:
     spec, key = make_spec(), ops.IdempotencyKey("k", "hash")
     first = ops.submit(store, spec, spec.expand(), owner="me", idempotency=key)
     again = ops.submit(store, spec, spec.expand(), owner="me", idempotency=key)
@@ -66,10 +67,10 @@ def test_the_same_key_gives_the_first_answer(store, make_spec):
     assert ops.submit(store, spec, spec.expand(), owner="you", idempotency=key).id != first.id
 
 
-def test_a_key_in_flight_is_a_conflict(store, make_spec):
+def test_a_key_in_flight_is_a_conflict(store: Store, make_spec: Any) -> None:
     held, go_on = threading.Event(), threading.Event()
 
-    def hold(connection):
+    def hold(connection: Any) -> None:
         held.set()
         go_on.wait(10)
 
@@ -86,7 +87,7 @@ def test_a_key_in_flight_is_a_conflict(store, make_spec):
     assert ops.submit(store, spec, spec.expand(), owner="me", idempotency=ops.IdempotencyKey("k", "hash"))
 
 
-def test_a_failed_submission_leaves_no_row_and_frees_its_key(store, make_spec):
+def test_a_failed_submission_leaves_no_row_and_frees_its_key(store: Store, make_spec: Any) -> None:
     spec, key = make_spec(), ops.IdempotencyKey("k", "hash")
     with pytest.raises(QuotaExceeded):
         ops.submit(store, spec, spec.expand(), owner="me", idempotency=key, quota=5)
@@ -97,7 +98,9 @@ def test_a_failed_submission_leaves_no_row_and_frees_its_key(store, make_spec):
     assert ops.submit(store, spec, spec.expand(), owner="you", quota=6)
 
 
-def test_added_runs_reuse_equal_ones_and_only_one_adder_wins(store, submit, make_spec):
+def test_added_runs_reuse_equal_ones_and_only_one_adder_wins(
+    store: Store, submit: Any, make_spec: Any
+) -> None:
     experiment = submit(seeds=2)
     more = make_spec(3).expand()
     added = ops.add_runs(store, experiment.id, more, stage="look-1", expected_stage="grid", plan={"k": 1})
@@ -116,7 +119,7 @@ def test_added_runs_reuse_equal_ones_and_only_one_adder_wins(store, submit, make
 # ---- holding
 
 
-def test_a_claim_is_exclusive_and_raises_the_attempt(store, submit):
+def test_a_claim_is_exclusive_and_raises_the_attempt(store: Store, submit: Any) -> None:
     run_ids = ids(store, submit())
     got = claim(store, run_ids[:2])
     assert [(run.id, run.attempt, run.status, run.worker) for run in got] == [
@@ -126,7 +129,7 @@ def test_a_claim_is_exclusive_and_raises_the_attempt(store, submit):
     assert claim(store, run_ids, worker="w3") == []
 
 
-def test_what_an_older_attempt_writes_is_refused(store, submit):
+def test_what_an_older_attempt_writes_is_refused(store: Store, submit: Any) -> None:
     run_id = ids(store, submit())[0]
     (old,) = claim(store, [run_id], lease=0.001)
     time.sleep(0.01)
@@ -144,7 +147,7 @@ def test_what_an_older_attempt_writes_is_refused(store, submit):
     assert edges(store, run_id) == ["claimed", "reclaimed"]
 
 
-def test_a_commit_is_told_twice_and_counts_once(store, submit):
+def test_a_commit_is_told_twice_and_counts_once(store: Store, submit: Any) -> None:
     run_id = ids(store, submit())[0]
     claim(store, [run_id])
     for _ in range(2):
@@ -159,7 +162,7 @@ def test_a_commit_is_told_twice_and_counts_once(store, submit):
     assert edges(store, run_id) == ["claimed", "finished"]
 
 
-def test_metrics_are_replayed_without_a_trace(store, submit):
+def test_metrics_are_replayed_without_a_trace(store: Store, submit: Any) -> None:
     run_id = ids(store, submit())[0]
     claim(store, [run_id])
     points = [MetricPoint("train/loss", step, value) for step, value in ((1, 0.5), (2, math.inf), (2, 7.0))]
@@ -175,7 +178,7 @@ def test_metrics_are_replayed_without_a_trace(store, submit):
     assert page == [history[0]]
 
 
-def test_given_back_is_no_loss(store, submit):
+def test_given_back_is_no_loss(store: Store, submit: Any) -> None:
     run_id = ids(store, submit())[0]
     for attempt in range(1, 6):
         (run,) = claim(store, [run_id])
@@ -185,7 +188,7 @@ def test_given_back_is_no_loss(store, submit):
         assert (waiting.status, waiting.reason, waiting.alone) == (RunStatus.SCHEDULED, "drain", False)
 
 
-def test_three_losses_fail_a_run_and_progress_forgives_them(store, submit):
+def test_three_losses_fail_a_run_and_progress_forgives_them(store: Store, submit: Any) -> None:
     first, second = ids(store, submit())[:2]
     for lost in (1, 2):
         claim(store, [first])
@@ -208,7 +211,7 @@ def test_three_losses_fail_a_run_and_progress_forgives_them(store, submit):
     assert edges(store, second) == ["claimed", "lost", "claimed", "lost", "claimed", "worker_lost"]
 
 
-def test_a_run_that_must_be_alone_is_not_claimed_with_others(store, submit):
+def test_a_run_that_must_be_alone_is_not_claimed_with_others(store: Store, submit: Any) -> None:
     run_ids = ids(store, submit())
     claim(store, run_ids[:1])
     ops.release(store, {run_ids[0]: 1}, reason="error", alone=True)
@@ -216,7 +219,7 @@ def test_a_run_that_must_be_alone_is_not_claimed_with_others(store, submit):
     assert [run.id for run in claim(store, run_ids[:1])] == run_ids[:1]
 
 
-def test_a_workers_clock_does_not_matter(store, submit, monkeypatch):
+def test_a_workers_clock_does_not_matter(store: Store, submit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     run_id = ids(store, submit())[0]
     real = time.time
     for shift in (-3600.0, 3600.0):
@@ -231,7 +234,7 @@ def test_a_workers_clock_does_not_matter(store, submit, monkeypatch):
         ops.release(store, {run_id: run.attempt}, reason="drain")
 
 
-def test_release_of_everything(store, submit):
+def test_release_of_everything(store: Store, submit: Any) -> None:
     run_ids = ids(store, submit())
     claim(store, run_ids[:2], worker="a")
     claim(store, run_ids[2:4], worker="b")
@@ -246,7 +249,7 @@ def test_release_of_everything(store, submit):
 # ---- control
 
 
-def test_cancelled_while_it_waits(store, submit):
+def test_cancelled_while_it_waits(store: Store, submit: Any) -> None:
     run_id = ids(store, submit())[0]
     for _ in range(2):
         run = ops.cancel_run(store, run_id)
@@ -258,7 +261,7 @@ def test_cancelled_while_it_waits(store, submit):
 
 
 @pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED"])
-def test_cancelled_while_it_runs_never_finishes(store, submit, status):
+def test_cancelled_while_it_runs_never_finishes(store: Store, submit: Any, status: Any) -> None:
     run_id = ids(store, submit())[0]
     claim(store, [run_id])
     asked = ops.cancel_run(store, run_id)
@@ -269,7 +272,7 @@ def test_cancelled_while_it_runs_never_finishes(store, submit, status):
     assert ops.finish(store, run_id).status == RunStatus.KILLED
 
 
-def test_cancelled_between_commit_and_finish(store, submit):
+def test_cancelled_between_commit_and_finish(store: Store, submit: Any) -> None:
     run_id = ids(store, submit())[0]
     claim(store, [run_id])
     ops.commit(store, run_id, 1, status="FINISHED", reason="epochs", outcome={"epochs": 2})
@@ -279,7 +282,7 @@ def test_cancelled_between_commit_and_finish(store, submit):
 
 
 @pytest.mark.parametrize("how", ["release", "reap"])
-def test_cancelled_and_given_back_or_lost(store, submit, how):
+def test_cancelled_and_given_back_or_lost(store: Store, submit: Any, how: Any) -> None:
     run_id = ids(store, submit())[0]
     claim(store, [run_id])
     ops.cancel_run(store, run_id)
@@ -292,7 +295,7 @@ def test_cancelled_and_given_back_or_lost(store, submit, how):
     assert queries.get_run(store, run_id).status == RunStatus.KILLED
 
 
-def test_a_finished_run_stays_finished(store, submit):
+def test_a_finished_run_stays_finished(store: Store, submit: Any) -> None:
     (run,) = claim(store, ids(store, submit())[:1])
     done(store, run)
     assert ops.cancel_run(store, run.id).status == RunStatus.FINISHED
@@ -301,7 +304,7 @@ def test_a_finished_run_stays_finished(store, submit):
 
 
 @pytest.mark.parametrize("status", ["FAILED", "KILLED"])
-def test_retry(store, submit, status):
+def test_retry(store: Store, submit: Any, status: Any) -> None:
     (run,) = claim(store, ids(store, submit())[:1])
     done(store, run, status)
     again = ops.retry_run(store, run.id)
@@ -316,7 +319,7 @@ def test_retry(store, submit, status):
         ops.retry_run(store, "0" * 20)
 
 
-def test_cancel_and_retry_of_an_experiment(store, submit):
+def test_cancel_and_retry_of_an_experiment(store: Store, submit: Any) -> None:
     experiment = submit()
     claim(store, ids(store, experiment)[:2])
     counts = ops.cancel_experiment(store, experiment.id).counts
@@ -326,7 +329,7 @@ def test_cancel_and_retry_of_an_experiment(store, submit):
         ops.cancel_experiment(store, "nope")
 
 
-def test_patch_needs_the_present_version(store, submit):
+def test_patch_needs_the_present_version(store: Store, submit: Any) -> None:
     experiment = submit()
     changed = ops.patch_experiment(store, experiment.id, if_match=1, priority=5, name="new")
     assert (changed.version, changed.priority, changed.name) == (2, 5, "new")
@@ -336,7 +339,7 @@ def test_patch_needs_the_present_version(store, submit):
     assert queries.all_runs(store, experiment.id)[0].priority == 5
 
 
-def test_deleted_at_once_and_removed_when_mlflow_knows(store, submit):
+def test_deleted_at_once_and_removed_when_mlflow_knows(store: Store, submit: Any) -> None:
     experiment = submit()
     (run, other) = claim(store, ids(store, experiment)[:2])
     known = Shipped(queries.get_run(store, run.id).change, "mlflow-run", "RUNNING", 0)
@@ -364,7 +367,7 @@ def test_deleted_at_once_and_removed_when_mlflow_knows(store, submit):
 # ---- shipping
 
 
-def test_one_shipper_at_a_time(store, submit):
+def test_one_shipper_at_a_time(store: Store, submit: Any) -> None:
     run_ids = ids(store, submit())
     mine = ops.claim_shipping(store, shipper="a", spool="here", limit=4)
     yours = ops.claim_shipping(store, shipper="b", spool="here", limit=4)
@@ -375,7 +378,7 @@ def test_one_shipper_at_a_time(store, submit):
     assert ops.claim_shipping(store, shipper="c", spool="here") == []
 
 
-def test_what_changes_while_it_is_shipped_is_shipped_again(store, submit):
+def test_what_changes_while_it_is_shipped_is_shipped_again(store: Store, submit: Any) -> None:
     run_id = ids(store, submit())[0]
     claim(store, [run_id])
     seen = queries.get_run(store, run_id)
@@ -389,7 +392,7 @@ def test_what_changes_while_it_is_shipped_is_shipped_again(store, submit):
     assert run_id not in {run.id for run in queries.to_ship(store, "here")}
 
 
-def test_a_cancel_that_overtakes_the_shipper_reaches_mlflow(store, submit):
+def test_a_cancel_that_overtakes_the_shipper_reaches_mlflow(store: Store, submit: Any) -> None:
     run_id = ids(store, submit())[0]
     claim(store, [run_id])
     ops.commit(store, run_id, 1, status="FINISHED", reason="epochs", outcome={})
@@ -399,7 +402,7 @@ def test_a_cancel_that_overtakes_the_shipper_reaches_mlflow(store, submit):
     assert run_id in {run.id for run in queries.to_ship(store, "here")}
 
 
-def test_a_lost_spool_makes_its_runs_wait_again(store, submit):
+def test_a_lost_spool_makes_its_runs_wait_again(store: Store, submit: Any) -> None:
     run_id, other = ids(store, submit())[:2]
     for one in (run_id, other):
         claim(store, [one])
@@ -413,7 +416,7 @@ def test_a_lost_spool_makes_its_runs_wait_again(store, submit):
     assert (run.attempt, run.outcome, run.spool) == (2, None, "here")
 
 
-def test_a_spool_that_is_served_is_waited_for_however_long_mlflow_is_away(store, submit):
+def test_a_spool_that_is_served_is_waited_for_however_long_mlflow_is_away(store: Store, submit: Any) -> None:
     run_id = ids(store, submit())[0]
     claim(store, [run_id])
     ops.commit(store, run_id, 1, status="FINISHED", reason="epochs", outcome={})
@@ -433,14 +436,14 @@ def test_a_spool_that_is_served_is_waited_for_however_long_mlflow_is_away(store,
 # ---- reading
 
 
-def test_pages_and_filters(store, submit):
+def test_pages_and_filters(store: Store, submit: Any) -> Any:
     experiment = submit(seeds=4)
     first, cursor = queries.list_runs(store, experiment.id, limit=5)
     second, last = queries.list_runs(store, experiment.id, cursor=cursor, limit=5)
     assert [run.index for run in (*first, *second)] == list(range(8))
     assert last is None
 
-    def found(**filters):
+    def found(**filters: Any) -> Any:
         return len(queries.list_runs(store, experiment.id, filters={k: [v] for k, v in filters.items()})[0])
 
     assert found(activation="relu") == 4
@@ -461,7 +464,7 @@ def test_pages_and_filters(store, submit):
             queries.list_runs(store, experiment.id, cursor=bad)
 
 
-def test_ids_may_be_shortened(store, submit):
+def test_ids_may_be_shortened(store: Store, submit: Any) -> None:
     experiment = submit()
     assert queries.get_experiment(store, experiment.id[:12]).id == experiment.id
     many = [submit(seeds=1).id for _ in range(17)]
@@ -473,7 +476,7 @@ def test_ids_may_be_shortened(store, submit):
             queries.get_experiment(store, unknown)
 
 
-def test_a_run_that_waits_for_a_device_nobody_has_says_so(store, submit):
+def test_a_run_that_waits_for_a_device_nobody_has_says_so(store: Store, submit: Any) -> None:
     gpu = submit(device="gpu", seeds=1)
     any_ = submit(seeds=1)
     assert "gpu worker" in queries.all_runs(store, gpu.id)[0].reason
@@ -483,7 +486,7 @@ def test_a_run_that_waits_for_a_device_nobody_has_says_so(store, submit):
     assert queries.all_runs(store, any_.id)[0].reason == ""
 
 
-def test_events_are_resumed_after_their_id(store, submit):
+def test_events_are_resumed_after_their_id(store: Store, submit: Any) -> None:
     experiment = submit(seeds=1)
     for run_id in ids(store, experiment):
         claim(store, [run_id])
@@ -503,7 +506,7 @@ def test_events_are_resumed_after_their_id(store, submit):
 # ---- workers, certificates, requests, keys
 
 
-def test_workers_come_and_go(store):
+def test_workers_come_and_go(store: Store) -> None:
     ops.beat(store, Worker("w", queues=("gradus.any",), run_ids=("a",), width=4, state="busy"))
     ops.beat(store, Worker("w", queues=("gradus.any",)))
     (worker,) = ops.workers(store)
@@ -513,7 +516,7 @@ def test_workers_come_and_go(store):
     assert ops.workers(store) == []
 
 
-def test_the_first_certificate_of_a_key_stays(store):
+def test_the_first_certificate_of_a_key_stays(store: Store) -> None:
     assert ops.get_certificate(store, "key") is None
     assert (
         ops.put_certificate(store, "key", "certified", {"max": 1e-9, "nan": math.nan}).report["nan"] is None
@@ -521,7 +524,7 @@ def test_the_first_certificate_of_a_key_stays(store):
     assert ops.put_certificate(store, "key", "failed", {}).verdict == "certified"
 
 
-def test_requests_are_fenced_and_resent(store, submit):
+def test_requests_are_fenced_and_resent(store: Store, submit: Any) -> None:
     run_id = ids(store, submit())[0]
     made = ops.create_request(store, run_id[:15], kind="predict", payload={"x": [[1.0]]})
     assert [one.id for one in ops.due_requests(store, resend_seconds=60)] == [made.id]
@@ -541,7 +544,7 @@ def test_requests_are_fenced_and_resent(store, submit):
         ops.create_request(store, "0" * 20, kind="predict", payload={})
 
 
-def test_a_request_that_loses_its_worker_each_time_fails(store, submit):
+def test_a_request_that_loses_its_worker_each_time_fails(store: Store, submit: Any) -> None:
     made = ops.create_request(store, ids(store, submit())[0], kind="plot", payload={})
     for _ in range(3):
         assert ops.claim_request(store, made.id, worker="a", lease_seconds=0.001)
@@ -550,7 +553,7 @@ def test_a_request_that_loses_its_worker_each_time_fails(store, submit):
     assert queries.get_request(store, made.id).status == "failed"
 
 
-def test_keys_are_kept_as_hashes_only(store):
+def test_keys_are_kept_as_hashes_only(store: Store) -> None:
     key, secret = ops.create_key(store, owner="me", scopes=["write", "read"], quota=7)
     assert (key.scopes, key.quota, len(secret)) == (("read", "write"), 7, 50)
     found = ops.authenticate(store, secret)
@@ -567,7 +570,7 @@ def test_keys_are_kept_as_hashes_only(store):
         ops.create_key(store, owner="me", scopes=["root"])
 
 
-def test_no_statement_grows_with_the_runs_that_it_changes(store, submit):
+def test_no_statement_grows_with_the_runs_that_it_changes(store: Store, submit: Any) -> None:
     """SQLite takes 32,766 parameters, PostgreSQL twice as many; the outcomes of a whole sweep are changed at once."""
     run_ids = ids(store, submit(2500, sweep={"activation": ["relu"], "seeds": 2500}))
     claim(store, run_ids)
@@ -579,7 +582,9 @@ def test_no_statement_grows_with_the_runs_that_it_changes(store, submit):
     assert max(sizes) < 4 * len(run_ids)
 
 
-def test_tidying_forgets_answered_requests_and_workers_of_yesterday(store, submit, monkeypatch):
+def test_tidying_forgets_answered_requests_and_workers_of_yesterday(
+    store: Store, submit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run_id = ids(store, submit())[0]
     answered, open_ = (ops.create_request(store, run_id, kind="plot", payload={}) for _ in range(2))
     ops.claim_request(store, answered.id, worker="w", lease_seconds=60)
@@ -597,10 +602,10 @@ def test_tidying_forgets_answered_requests_and_workers_of_yesterday(store, submi
     assert ops.workers(store) == []
 
 
-def test_no_question_waits_behind_those_that_were_left_incomplete(store, make_spec):
+def test_no_question_waits_behind_those_that_were_left_incomplete(store: Store, make_spec: Any) -> Any:
     spec = make_spec(seeds=1)
 
-    def ended(wait):
+    def ended(wait: Any) -> Any:
         plan = {"wait": wait}
         experiment = ops.submit(store, spec, spec.expand(), stage="look-1", plan=plan)
         for run_id in ids(store, experiment):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import psycopg
 import pytest
@@ -11,7 +12,7 @@ from sqlalchemy import event
 from service import operations as ops
 from service.lifecycle import Worker
 from service.planner import dispatch
-from service.store import queries
+from service.store import Store, queries
 from service.store.metrics_snapshot import figures
 
 GROWING = "runs|requests|metrics|events"
@@ -34,11 +35,13 @@ class Plans:
     """The plans of what a store's connections execute. PostgreSQL is asked to take any index that will do, as the
     tables are small here."""
 
-    def __init__(self, store):
+    def __init__(self, store: Store) -> None:
         self.found, self.said, self.dialect = [], [], store.engine.dialect.name
         event.listen(store.engine, "before_cursor_execute", self.explain)
 
-    def explain(self, connection, cursor, statement, parameters, context, many):
+    def explain(
+        self, connection: Any, cursor: Any, statement: Any, parameters: Any, context: Any, many: Any
+    ) -> None:
         self.said.append(statement)
         if many or not statement.lstrip().startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
             return
@@ -51,13 +54,13 @@ class Plans:
             rows = mine.execute(f"EXPLAIN {statement}", parameters).fetchall()
         self.found.append((statement, "\n".join(str(row[-1]) for row in rows)))
 
-    def whole(self):
+    def whole(self) -> Any:
         """Table and statement of what was read from end to end."""
         return [(found[1], sql) for sql, plan in self.found for found in WHOLE[self.dialect].finditer(plan)]
 
 
 @pytest.mark.parametrize("what", REGULAR)
-def test_no_growing_table_is_read_from_end_to_end(store, submit, what):
+def test_no_growing_table_is_read_from_end_to_end(store: Store, submit: Any, what: Any) -> None:
     """With a run in each place, a picture that gives way to them, and a request that a person waits for."""
     ops.beat(store, Worker("w", queues=("gradus.any",)))
     run, *_ = queries.all_runs(store, submit(sweep={"training.batch_size": [8, 16, 32, 64], "seeds": 1}).id)
@@ -72,7 +75,7 @@ def test_no_growing_table_is_read_from_end_to_end(store, submit, what):
     assert plans.whole() == []
 
 
-def test_while_no_request_can_be_sent_none_is_written(store, submit):
+def test_while_no_request_can_be_sent_none_is_written(store: Store, submit: Any) -> None:
     """A write takes SQLite's one lock, four times a second."""
     ops.beat(store, Worker("w", queues=("gradus.any",)))
     run, *_ = queries.all_runs(store, submit().id)

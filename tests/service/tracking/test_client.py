@@ -9,6 +9,8 @@ import subprocess
 import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -22,36 +24,39 @@ from service.tracking.records import (
     TrackingRefused,
     TrackingUnavailable,
 )
+from tests.service.conftest import MlflowServer
 
 NOW = 1_790_000_000_000
 
 
 @pytest.fixture
-def tracking(mlflow_server):
+def tracking(mlflow_server: MlflowServer) -> Any:
     return Tracking(mlflow_server.url)
 
 
 @pytest.fixture
-def client(mlflow_server):
+def client(mlflow_server: MlflowServer) -> Any:
     return MlflowClient(mlflow_server.url)
 
 
 @pytest.fixture
-def card():
+def card() -> Any:
     name = uuid.uuid4().hex
     return ExperimentCard(name, f"activations #{name[:6]}", "activations", "what for", {"course": "nn-101"})
 
 
 @pytest.fixture
-def experiment(tracking, card):
+def experiment(tracking: Tracking, card: Any) -> Any:
     return tracking.ensure_experiment(card)
 
 
-def make_run(tracking, experiment, **tags):
+def make_run(tracking: Tracking, experiment: Any, **tags: Any) -> Any:
     return tracking.create_run(experiment, RunCard(uuid.uuid4().hex, "relu seed 0", NOW, tags))
 
 
-def test_an_experiment_is_made_once_with_its_tags(tracking, client, card, experiment):
+def test_an_experiment_is_made_once_with_its_tags(
+    tracking: Tracking, client: Any, card: Any, experiment: Any
+) -> None:
     assert tracking.ensure_experiment(card) == experiment
     found = client.get_experiment(experiment)
     assert found.name == card.name
@@ -62,8 +67,8 @@ def test_an_experiment_is_made_once_with_its_tags(tracking, client, card, experi
 
 
 def test_a_deleted_experiment_is_brought_back_and_a_foreign_one_is_refused(
-    tracking, client, card, experiment
-):
+    tracking: Tracking, client: Any, card: Any, experiment: Any
+) -> None:
     tracking.delete_experiment(experiment)
     assert client.get_experiment(experiment).lifecycle_stage == "deleted"
     tracking.delete_experiment(experiment)
@@ -73,7 +78,7 @@ def test_a_deleted_experiment_is_brought_back_and_a_foreign_one_is_refused(
         tracking.ensure_experiment(ExperimentCard("other", card.name, "x"))
 
 
-def test_name_and_description_follow(tracking, client, card, experiment):
+def test_name_and_description_follow(tracking: Tracking, client: Any, card: Any, experiment: Any) -> None:
     changed = ExperimentCard(card.id, f"new {card.name}", "new", "", card.tags)
     tracking.describe_experiment(experiment, changed)
     found = client.get_experiment(experiment)
@@ -82,7 +87,7 @@ def test_name_and_description_follow(tracking, client, card, experiment):
     assert found.tags["mlflow.note.content"] == ""
 
 
-def test_a_run_whose_creation_answer_was_lost_is_found(tracking, experiment):
+def test_a_run_whose_creation_answer_was_lost_is_found(tracking: Tracking, experiment: Any) -> None:
     run_id = uuid.uuid4().hex
     assert tracking.find_run(experiment, run_id) is None
     made = tracking.create_run(experiment, RunCard(run_id, "n", NOW, {}))
@@ -91,14 +96,16 @@ def test_a_run_whose_creation_answer_was_lost_is_found(tracking, experiment):
     assert tracking.get_run(made.id) == made
 
 
-def test_of_two_with_one_tag_the_older_counts(tracking, experiment):
+def test_of_two_with_one_tag_the_older_counts(tracking: Tracking, experiment: Any) -> None:
     first = tracking.create_run(experiment, RunCard("twice", "n", NOW, {}))
     tracking.create_run(experiment, RunCard("twice", "n", NOW + 1000, {}))
     assert tracking.runs(experiment) == {"twice": first}
     assert tracking.find_run(experiment, "twice") == first
 
 
-def test_a_run_logged_twice_has_each_point_once(tracking, client, experiment, mlflow_server):
+def test_a_run_logged_twice_has_each_point_once(
+    tracking: Tracking, client: Any, experiment: Any, mlflow_server: MlflowServer
+) -> None:
     run = make_run(tracking, experiment, **{"gradus.fingerprint": "abc"})
     points = [
         MetricValue(f"layers/{k}-dense/grad_norm", s, s / 7, NOW + s) for k in range(30) for s in range(80)
@@ -122,7 +129,7 @@ def test_a_run_logged_twice_has_each_point_once(tracking, client, experiment, ml
     assert stored == 30 * 80 + 1
 
 
-def test_the_data_set_is_an_input_once(tracking, client, experiment):
+def test_the_data_set_is_an_input_once(tracking: Tracking, client: Any, experiment: Any) -> None:
     run = make_run(tracking, experiment)
     for _ in range(2):
         tracking.log_dataset(run.id, DatasetCard("mnist", "sha256:" + "ab" * 32, "mnist.npz", '{"x": 1}'))
@@ -130,7 +137,7 @@ def test_the_data_set_is_an_input_once(tracking, client, experiment):
     assert (given.dataset.name, given.dataset.digest) == ("mnist", ("sha256:" + "ab" * 32)[:36])
 
 
-def test_artifacts_keep_their_paths(tracking, client, experiment, tmp_path):
+def test_artifacts_keep_their_paths(tracking: Tracking, client: Any, experiment: Any, tmp_path: Path) -> None:
     run = make_run(tracking, experiment)
     files = []
     for path in ("spec.yaml", "plots/loss_curves.png", "weights/model.weights.h5"):
@@ -151,7 +158,7 @@ def test_artifacts_keep_their_paths(tracking, client, experiment, tmp_path):
 
 
 @pytest.mark.parametrize("status", ["SCHEDULED", "RUNNING", "FINISHED", "FAILED", "KILLED"])
-def test_every_status_and_back(tracking, client, experiment, status):
+def test_every_status_and_back(tracking: Tracking, client: Any, experiment: Any, status: Any) -> None:
     run = make_run(tracking, experiment)
     tracking.set_status(run.id, status, NOW + 5)
     info = client.get_run(run.id).info
@@ -161,7 +168,7 @@ def test_every_status_and_back(tracking, client, experiment, status):
     assert client.get_run(run.id).info.status == "SCHEDULED"
 
 
-def test_errors_are_typed_and_quick(tracking):
+def test_errors_are_typed_and_quick(tracking: Tracking) -> None:
     with pytest.raises(TrackingRefused) as refused:
         tracking.set_status("0" * 32, "RUNNING")
     assert refused.value.code == "RESOURCE_DOES_NOT_EXIST"
@@ -171,7 +178,7 @@ def test_errors_are_typed_and_quick(tracking):
         Tracking("http://127.0.0.1:9").get_run("x")
 
 
-def test_no_global_state_is_touched(tracking, experiment):
+def test_no_global_state_is_touched(tracking: Tracking, experiment: Any) -> None:
     import mlflow
 
     make_run(tracking, experiment)
@@ -204,7 +211,9 @@ print(json.dumps({"ids": ids, "run": run.id, "same": bool(np.array_equal(model(x
 """
 
 
-def test_a_logged_model_loads_with_pickle_forbidden(client, experiment, mlflow_server, tmp_path):
+def test_a_logged_model_loads_with_pickle_forbidden(
+    client: Any, experiment: Any, mlflow_server: MlflowServer, tmp_path: Path
+) -> None:
     import json
 
     environment = {

@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,10 +19,10 @@ from service.tracking.client import Tracking
 from service.tracking.records import TrackingUnavailable
 from service.tracking.shipper import Shipper, run_shipper
 from service.tracking.spool import Spool
-from tests.service.conftest import describer
+from tests.service.conftest import MlflowServer, World, describer
 
 
-def test_a_run_from_waiting_to_finished(world):
+def test_a_run_from_waiting_to_finished(world: World) -> None:
     first, *others = world.submit()
     world.ship()
     assert [run.info.status for run in world.all_there()] == ["SCHEDULED"] * 3
@@ -57,7 +58,9 @@ def test_a_run_from_waiting_to_finished(world):
 
 
 @pytest.mark.parametrize("points", [9, 10, 25])
-def test_a_history_longer_than_what_is_read_at_once_arrives_whole(world, points, monkeypatch):
+def test_a_history_longer_than_what_is_read_at_once_arrives_whole(
+    world: World, points: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As of a long run that MLflow missed: page after page, each point once, also with a full last page."""
     monkeypatch.setattr(shipper, "POINTS_AT_ONCE", 5)
     first, *_ = world.submit()
@@ -72,7 +75,7 @@ def test_a_history_longer_than_what_is_read_at_once_arrives_whole(world, points,
     assert world.run(first).status == "FINISHED"
 
 
-def test_a_result_shows_while_others_are_still_carried(world, monkeypatch):
+def test_a_result_shows_while_others_are_still_carried(world: World, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Not only when the whole turn is done: of a large sweep that takes long."""
     monkeypatch.setattr(shipper, "NOTE_SECONDS", 0.0)
     held = world.claim(*world.submit())
@@ -80,7 +83,7 @@ def test_a_result_shows_while_others_are_still_carried(world, monkeypatch):
         world.finish(run)
     seen, real = [], world.shipper._tracking.create_run
 
-    def create(*arguments):
+    def create(*arguments: Any) -> Any:
         seen.append(sum(world.run(run).status == "FINISHED" for run in held))
         return real(*arguments)
 
@@ -89,7 +92,7 @@ def test_a_result_shows_while_others_are_still_carried(world, monkeypatch):
     assert seen == [0, 1, 2]
 
 
-def test_the_experiment_and_its_changes(world):
+def test_the_experiment_and_its_changes(world: World) -> None:
     world.submit()
     world.ship()
     kept = queries.get_experiment(world.store, world.experiment.id)
@@ -105,7 +108,7 @@ def test_the_experiment_and_its_changes(world):
     assert there.tags["mlflow.note.content"] == "one"
 
 
-def all_finish(world, scores):
+def all_finish(world: World, scores: Any) -> None:
     """The waiting runs end with these validation losses, in order, and the experiment's keepsakes are asked for."""
     waiting = [run for run in queries.all_runs(world.store, world.experiment.id) if run.status == "SCHEDULED"]
     for run, loss in zip(world.claim(*waiting), scores, strict=True):
@@ -115,7 +118,7 @@ def all_finish(world, scores):
     final_artifacts.keep(world.store)
 
 
-def best_in_mlflow(world):
+def best_in_mlflow(world: World) -> Any:
     """(the experiment's tag, the runs that bear the tag, those that bear the report)."""
     runs = world.all_there()
     there = world.client.get_experiment(runs[0].info.experiment_id)
@@ -129,7 +132,7 @@ def best_in_mlflow(world):
 
 
 @pytest.mark.parametrize("method", [None, "remove", "untag", "upload", "log", "describe_experiment"])
-def test_the_best_run_alone_bears_the_tag_and_the_report(world, method, tmp_path):
+def test_the_best_run_alone_bears_the_tag_and_the_report(world: World, method: str, tmp_path: Path) -> None:
     """Also when it changes, and where the answer of a call is lost while it does."""
     runs = world.submit()
     all_finish(world, [0.3, 0.1, 0.2])
@@ -151,7 +154,7 @@ def test_the_best_run_alone_bears_the_tag_and_the_report(world, method, tmp_path
     assert all(run.id[:8] in page for run in queries.all_runs(world.store, world.experiment.id))
 
 
-def test_a_best_run_deleted_in_mlflow_does_not_hold_up_the_rest(world):
+def test_a_best_run_deleted_in_mlflow_does_not_hold_up_the_rest(world: World) -> None:
     runs = world.submit()
     all_finish(world, [0.3, 0.1, 0.2])
     world.client.delete_run(world.run(runs[1]).mlflow_run_id)
@@ -163,7 +166,7 @@ def test_a_best_run_deleted_in_mlflow_does_not_hold_up_the_rest(world):
     assert queries.experiments_to_ship(world.store) == []
 
 
-def test_cancelled_while_queued_then_retried_is_one_mlflow_run(world):
+def test_cancelled_while_queued_then_retried_is_one_mlflow_run(world: World) -> None:
     first, *_ = world.submit()
     operations.cancel_run(world.store, first.id)
     world.ship()
@@ -181,7 +184,7 @@ def test_cancelled_while_queued_then_retried_is_one_mlflow_run(world):
 
 
 @pytest.mark.parametrize("status", ["FAILED", "KILLED"])
-def test_every_other_end(world, status):
+def test_every_other_end(world: World, status: Any) -> None:
     first, *_ = world.submit()
     (held,) = world.claim(first)
     world.finish(held, status, "why")
@@ -190,7 +193,7 @@ def test_every_other_end(world, status):
     assert world.there(first).data.tags["gradus.reason"] == "why"
 
 
-def test_cancelled_while_its_outcome_is_on_the_way(world):
+def test_cancelled_while_its_outcome_is_on_the_way(world: World) -> None:
     first, *_ = world.submit()
     (held,) = world.claim(first)
     world.finish(held)
@@ -199,7 +202,7 @@ def test_cancelled_while_its_outcome_is_on_the_way(world):
     assert world.there(first).info.status == world.run(first).status == "KILLED"
 
 
-def test_the_files_of_another_spool_are_waited_for(world):
+def test_the_files_of_another_spool_are_waited_for(world: World) -> None:
     first, *_ = world.submit(sweep={"seeds": 1})
     (held,) = operations.claim(world.store, [first.id], worker="w", spool="far away", lease_seconds=60)
     world.finish(held)
@@ -208,7 +211,9 @@ def test_the_files_of_another_spool_are_waited_for(world):
     assert world.run(first).status == "RUNNING"
 
 
-def test_a_deleted_experiment_goes_though_mlflow_never_heard_of_a_run_that_was_in_training(world):
+def test_a_deleted_experiment_goes_though_mlflow_never_heard_of_a_run_that_was_in_training(
+    world: World,
+) -> None:
     first, *_ = world.submit()
     (held,) = world.claim(first)
     operations.delete_experiment(world.store, world.experiment.id)
@@ -222,7 +227,7 @@ def test_a_deleted_experiment_goes_though_mlflow_never_heard_of_a_run_that_was_i
     assert world.spool.run_ids() == []
 
 
-def test_a_swept_field_with_an_index_has_a_name_that_mlflow_takes(world):
+def test_a_swept_field_with_an_index_has_a_name_that_mlflow_takes(world: World) -> None:
     sweep = {"model.layers[0].units": [2, 3]}
     layers = [{"type": "dense", "units": 2}, {"type": "dense", "units": 1}]
     runs = world.claim(*world.submit(model={"layers": layers}, sweep=sweep))
@@ -233,7 +238,7 @@ def test_a_swept_field_with_an_index_has_a_name_that_mlflow_takes(world):
     assert {world.run(run).status for run in runs} == {"FINISHED"}
 
 
-def test_a_deleted_experiment_goes_in_both(world):
+def test_a_deleted_experiment_goes_in_both(world: World) -> None:
     first, *_ = world.submit()
     world.ship()
     (held,) = world.claim(first)
@@ -246,7 +251,7 @@ def test_a_deleted_experiment_goes_in_both(world):
     assert queries.get_runs(world.store, [first.id]) == {}
 
 
-def test_artifacts_go_after_their_time_and_the_numbers_stay(world):
+def test_artifacts_go_after_their_time_and_the_numbers_stay(world: World) -> None:
     first, *_ = world.submit(sweep={"seeds": 1})
     (held,) = world.claim(first)
     world.record(held, 1, test_loss=1.0)
@@ -262,7 +267,9 @@ def test_artifacts_go_after_their_time_and_the_numbers_stay(world):
     assert world.there(first).data.metrics == {"test/loss": 1.0}
 
 
-def test_the_loop_removes_artifacts_of_the_age_that_is_set(world, mlflow_server, tmp_path):
+def test_the_loop_removes_artifacts_of_the_age_that_is_set(
+    world: World, mlflow_server: MlflowServer, tmp_path: Path
+) -> None:
     first, *_ = world.submit(sweep={"seeds": 1})
     (held,) = world.claim(first)
     world.finish(held)
@@ -287,7 +294,7 @@ def test_the_loop_removes_artifacts_of_the_age_that_is_set(world, mlflow_server,
         loop.join()
 
 
-def test_mlflow_away_and_back(world, mlflow_server, tmp_path):
+def test_mlflow_away_and_back(world: World, mlflow_server: MlflowServer, tmp_path: Path) -> None:
     """The loop as a process runs it: nothing is lost while MLflow is away, and it catches up in seconds."""
     first, second, third = world.submit()
     settings = shipper.Settings(home=tmp_path, mlflow_url=mlflow_server.url)
@@ -320,8 +327,8 @@ def test_mlflow_away_and_back(world, mlflow_server, tmp_path):
 
 
 def test_a_run_that_one_host_saw_waiting_and_another_trained_is_carried_at_once(
-    world, mlflow_server, tmp_path
-):
+    world: World, mlflow_server: MlflowServer, tmp_path: Path
+) -> None:
     """The one's shipper takes what waits too; it keeps no lease on what it leaves."""
     (run,) = world.submit(sweep={"seeds": 1})
     world.shipper = Shipper(

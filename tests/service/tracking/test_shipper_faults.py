@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,14 +17,16 @@ from service.tracking.client import Tracking
 from service.tracking.records import TrackingRefused, TrackingUnavailable
 from service.tracking.shipper import Shipper
 from service.tracking.spool import Spool
-from tests.service.conftest import describer
+from tests.service.conftest import MlflowServer, World, describer
 
 
 @pytest.mark.parametrize(
     "method", ["ensure_experiment", "create_run", "log", "log_dataset", "upload", "set_status"]
 )
 @pytest.mark.parametrize("crash", [False, True], ids=["again", "another"])
-def test_a_lost_answer_doubles_nothing(world, mlflow_server, method, crash, monkeypatch):
+def test_a_lost_answer_doubles_nothing(
+    world: World, mlflow_server: MlflowServer, method: str, crash: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whether the same shipper tries again or, its process gone, another one takes over."""
     monkeypatch.setattr(shipping, "LEASE_SECONDS", 0.05)
     first, *_ = world.submit(sweep={"seeds": 1})
@@ -48,8 +52,8 @@ def test_a_lost_answer_doubles_nothing(world, mlflow_server, method, crash, monk
 
 
 def test_what_another_shipper_left_unsaid_is_remembered_until_the_run_is_carried(
-    world, mlflow_server, monkeypatch
-):
+    world: World, mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Taken over in one turn, carried in a later one: MLflow may have its run all the same."""
     monkeypatch.setattr(shipping, "LEASE_SECONDS", 0.05)
     (first,) = world.submit(sweep={"seeds": 1})
@@ -68,7 +72,9 @@ def test_what_another_shipper_left_unsaid_is_remembered_until_the_run_is_carried
     assert len(world.all_there()) == 1
 
 
-def test_two_shippers_at_once_make_one_run_each(world, mlflow_server, tmp_path):
+def test_two_shippers_at_once_make_one_run_each(
+    world: World, mlflow_server: MlflowServer, tmp_path: Path
+) -> None:
     world.submit(sweep={"seeds": 20})
     there = Spool.open(tmp_path / "elsewhere")
     other = Shipper(world.store, there, Tracking(mlflow_server.url), describer(world.store), settle=0.0)
@@ -84,7 +90,7 @@ def test_two_shippers_at_once_make_one_run_each(world, mlflow_server, tmp_path):
     assert len({run.data.tags["gradus.run_id"] for run in world.all_there()}) == len(world.all_there()) == 20
 
 
-def test_a_run_deleted_by_hand_in_mlflow_still_ends_here(world):
+def test_a_run_deleted_by_hand_in_mlflow_still_ends_here(world: World) -> None:
     first, *_ = world.submit(sweep={"seeds": 1})
     world.ship()
     world.client.delete_run(world.run(first).mlflow_run_id)
@@ -98,7 +104,7 @@ def test_a_run_deleted_by_hand_in_mlflow_still_ends_here(world):
     assert "active" in done.tags["gradus.mlflow_refused"], done.tags
 
 
-def ready(world, number=3):
+def ready(world: World, number: int = 3) -> Any:
     """Runs whose outcome is committed, with files in the spool."""
     runs = world.claim(*world.submit(sweep={"seeds": number}))
     for run in runs:
@@ -107,11 +113,13 @@ def ready(world, number=3):
     return runs
 
 
-def files(world, run):
+def files(world: World, run: Any) -> Any:
     return {one.path for one in world.client.list_artifacts(world.run(run).mlflow_run_id)}
 
 
-def test_a_server_that_lets_nobody_in_loses_nothing(world, mlflow_server, tmp_path):
+def test_a_server_that_lets_nobody_in_loses_nothing(
+    world: World, mlflow_server: MlflowServer, tmp_path: Path
+) -> None:
     """A wrong `--allowed-hosts`, a proxy that asks for a password: whoever runs it will mend it."""
     closed = type(mlflow_server)(tmp_path)
     closed.start(MLFLOW_SERVER_ALLOWED_HOSTS="10.0.0.5:*")
@@ -133,24 +141,24 @@ def test_a_server_that_lets_nobody_in_loses_nothing(world, mlflow_server, tmp_pa
 class Refusing:
     """A tracking in front of which a proxy takes no large file, and the files of one run are large."""
 
-    def __init__(self, tracking):
+    def __init__(self, tracking: Tracking) -> None:
         self.tracking, self.run_id = tracking, None
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self.tracking, name)
 
-    def create_run(self, experiment_id, card):
+    def create_run(self, experiment_id: str, card: Any) -> Any:
         made = self.tracking.create_run(experiment_id, card)
         self.run_id = self.run_id or made.id
         return made
 
-    def upload(self, run, files, pool):
+    def upload(self, run: Any, files: Any, pool: Any) -> None:
         if run.id == self.run_id:
             raise TrackingRefused("413 Request Entity Too Large", "HTTP 413")
         self.tracking.upload(run, files, pool)
 
 
-def test_a_file_that_a_proxy_refuses_waits_for_it_and_holds_up_nobody(world):
+def test_a_file_that_a_proxy_refuses_waits_for_it_and_holds_up_nobody(world: World) -> None:
     runs = ready(world)
     real = world.shipper._tracking
     world.shipper._tracking = Refusing(real)
@@ -164,7 +172,9 @@ def test_a_file_that_a_proxy_refuses_waits_for_it_and_holds_up_nobody(world):
     assert files(world, by_status["RUNNING"]) == {"spec.yaml", "weights"}
 
 
-def test_what_is_refused_is_tried_again_less_and_less_often(world, mlflow_server):
+def test_what_is_refused_is_tried_again_less_and_less_often(
+    world: World, mlflow_server: MlflowServer
+) -> None:
     ready(world, 1)
     world.shipper = Shipper(
         world.store,
@@ -185,10 +195,10 @@ def test_what_is_refused_is_tried_again_less_and_less_often(world, mlflow_server
 class Frozen:
     """A tracking whose process stands still at the call of `method`, while `meanwhile` happens."""
 
-    def __init__(self, tracking, method, meanwhile):
+    def __init__(self, tracking: Tracking, method: str, meanwhile: Any) -> None:
         self.tracking, self.method, self.meanwhile = tracking, method, meanwhile
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         real = getattr(self.tracking, name)
         if name == self.method and self.meanwhile is not None:
             self.meanwhile, meanwhile = None, self.meanwhile
@@ -198,8 +208,8 @@ class Frozen:
 
 @pytest.mark.parametrize("method", ["create_run", "log"])
 def test_a_shipper_that_stood_still_beyond_its_lease_leaves_the_run_to_the_other(
-    world, mlflow_server, tmp_path, monkeypatch, method
-):
+    world: World, mlflow_server: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
     """Where both made an MLflow run, the one that the row does not name goes."""
     monkeypatch.setattr(shipping, "LEASE_SECONDS", 0.05)
     (run,) = world.submit(sweep={"seeds": 1})
@@ -211,7 +221,7 @@ def test_a_shipper_that_stood_still_beyond_its_lease_leaves_the_run_to_the_other
         settle=0.0,
     )
 
-    def carry():
+    def carry() -> None:
         time.sleep(0.1)
         assert other.turn() == 1
 
@@ -228,14 +238,14 @@ def test_a_shipper_that_stood_still_beyond_its_lease_leaves_the_run_to_the_other
 class Retried(Spool):
     """A spool that is cleared late: when the run was retried already, and its next attempt wrote."""
 
-    def forget(self, run_id, attempt=None, *, checkpoints=True):
+    def forget(self, run_id: str, attempt: Any = None, *, checkpoints: bool = True) -> None:
         operations.retry_run(self.world.store, run_id)
         (held,) = operations.claim(self.world.store, [run_id], worker="w", spool=self.id, lease_seconds=60)
         self.put(run_id, held.attempt, "spec.yaml", b"name: again")
         super().forget(run_id, attempt, checkpoints=checkpoints)
 
 
-def test_what_is_cleared_late_spares_what_a_retry_wrote(world):
+def test_what_is_cleared_late_spares_what_a_retry_wrote(world: World) -> None:
     (first,) = world.submit(sweep={"seeds": 1})
     (held,) = world.claim(first)
     world.finish(held, "FAILED", "why")
@@ -248,7 +258,7 @@ def test_what_is_cleared_late_spares_what_a_retry_wrote(world):
     assert world.spool.artifacts(first.id, 1) == []
 
 
-def test_a_sweep_leaves_what_is_still_to_be_carried(world):
+def test_a_sweep_leaves_what_is_still_to_be_carried(world: World) -> None:
     done, open_, failed = ready(world)[:1] + world.claim(*world.submit(sweep={"seeds": 2}))
     world.ship()
     world.spool.put("nobodys", 1, "spec.yaml", b"")
@@ -266,7 +276,9 @@ def test_a_sweep_leaves_what_is_still_to_be_carried(world):
     assert world.spool.artifacts(open_.id, 1) != []
 
 
-def test_artifacts_of_runs_that_came_later_expire_too_and_a_lost_experiment_holds_up_nobody(world):
+def test_artifacts_of_runs_that_came_later_expire_too_and_a_lost_experiment_holds_up_nobody(
+    world: World,
+) -> Any:
     (lost,) = ready(world, 1)
     world.ship()
     gone = queries.get_experiment(world.store, world.experiment.id).mlflow_experiment_id
@@ -274,7 +286,7 @@ def test_artifacts_of_runs_that_came_later_expire_too_and_a_lost_experiment_hold
     world.ship()
     real = world.shipper._tracking.expire_artifacts
 
-    def expire(id, note):
+    def expire(id: Any, note: Any) -> Any:
         if id == gone:
             raise TrackingRefused("no such experiment", "RESOURCE_DOES_NOT_EXIST")
         return real(id, note)

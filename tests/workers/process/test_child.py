@@ -31,7 +31,7 @@ print("stayed while it holds it", flush=True)
 """
 
 
-def test_recycled_by_what_it_holds_now_and_not_by_its_peak():
+def test_recycled_by_what_it_holds_now_and_not_by_its_peak() -> None:
     environment = {**os.environ, "GRADUS_MAX_WORKER_MEMORY_BYTES": str(512 * MIB)}
     done = subprocess.run([sys.executable, "-c", CODE], env=environment, capture_output=True, text=True)
     assert done.returncode == EXIT_WORN, done.stderr[-2000:]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,11 +15,11 @@ from workers.process.devices import Device, NoDevice, choose, discover
 TWO = "0, GPU-aaaa-1, NVIDIA H100 80GB HBM3, 81559\n1, GPU-bbbb-2, NVIDIA H100 80GB HBM3, 81559\n"
 
 
-def gpus(environ=None):
+def gpus(environ: Any = None) -> Any:
     return discover(environ or {}, lambda command: TWO)
 
 
-def test_reads_what_nvidia_smi_prints():
+def test_reads_what_nvidia_smi_prints() -> None:
     first, second = gpus()
     assert (first.index, first.uuid, first.name) == (0, "GPU-aaaa-1", "NVIDIA H100 80GB HBM3")
     assert first.memory_bytes == 81559 * 1024**2
@@ -34,21 +36,21 @@ def test_reads_what_nvidia_smi_prints():
         ("1,0", ["GPU-aaaa-1", "GPU-bbbb-2"]),
     ],
 )
-def test_respects_cuda_visible_devices(visible, left):
+def test_respects_cuda_visible_devices(visible: Any, left: Any) -> None:
     assert [gpu.uuid for gpu in gpus({"CUDA_VISIBLE_DEVICES": visible})] == left
 
 
-def test_no_driver_is_no_gpu():
-    def missing(command):
+def test_no_driver_is_no_gpu() -> None:
+    def missing(command: Any) -> None:
         raise FileNotFoundError(command[0])
 
-    def broken(command):
+    def broken(command: Any) -> None:
         raise subprocess.CalledProcessError(9, command)
 
     assert discover({}, missing) == discover({}, broken) == []
 
 
-def test_one_worker_per_gpu_then_the_cpu(tmp_path):
+def test_one_worker_per_gpu_then_the_cpu(tmp_path: Path) -> None:
     first, second, third = (choose("auto", 2, gpus(), tmp_path) for _ in range(3))
     assert (first.gpu.index, second.gpu.index, third.kind) == (0, 1, "cpu")
     assert first.environment()["CUDA_VISIBLE_DEVICES"] == "GPU-aaaa-1"
@@ -59,7 +61,7 @@ def test_one_worker_per_gpu_then_the_cpu(tmp_path):
     assert choose("gpu", 2, gpus(), tmp_path).gpu.index == 0
 
 
-def test_a_cpu_worker_hides_the_gpus_and_sets_its_threads(tmp_path):
+def test_a_cpu_worker_hides_the_gpus_and_sets_its_threads(tmp_path: Path) -> None:
     device = choose("cpu", 3, gpus(), tmp_path)
     environment = device.environment()
     assert environment["CUDA_VISIBLE_DEVICES"] == "-1"
@@ -67,18 +69,18 @@ def test_a_cpu_worker_hides_the_gpus_and_sets_its_threads(tmp_path):
     assert device.queues() == ["gradus.cpu", "gradus.any"]
 
 
-def test_devices_are_found_without_tensorflow():
+def test_devices_are_found_without_tensorflow() -> None:
     code = "import sys, workers.process.devices, workers.process.watchdog, workers.training.lease_keeper; print('tensorflow' in sys.modules)"
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
     )
 
 
-def test_memory_growth_is_on_for_a_gpu():
+def test_memory_growth_is_on_for_a_gpu() -> None:
     assert Device("gpu", "x", 1, gpus()[0]).environment()["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
 
 
-def test_a_worker_that_was_told_to_use_a_gpu_ends_where_there_is_none(tmp_path):
+def test_a_worker_that_was_told_to_use_a_gpu_ends_where_there_is_none(tmp_path: Path) -> None:
     """It does not stay up without a device, taking messages that it cannot serve."""
     environment = {
         **os.environ,

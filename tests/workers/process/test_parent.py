@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from billiard.exceptions import WorkerLostError
@@ -16,6 +18,7 @@ from service import operations
 from service.lifecycle import Worker
 from service.planner import dispatch
 from service.store import queries
+from tests.workers.conftest import Bench
 from workers import app
 from workers.process import parent as parent_module
 from workers.process.devices import Device
@@ -24,13 +27,13 @@ from workers.process.watchdog import EXIT_WORN
 
 
 @pytest.fixture
-def parent(bench, monkeypatch):
+def parent(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Any:
     made = Parent(bench.settings, Device("cpu", "cpu", 1))
     monkeypatch.setattr(app, "_parent", [made])
     return made
 
 
-def sent(bench):
+def sent(bench: Bench) -> Any:
     """One tile, sent and taken by this worker."""
     tiles = []
     operations.beat(bench.store, Worker("w", queues=("gradus.any",)))
@@ -38,12 +41,12 @@ def sent(bench):
     return tiles
 
 
-def die(tile, message="signal 9 (SIGKILL)"):
+def die(tile: Any, message: str = "signal 9 (SIGKILL)") -> None:
     error = WorkerLostError(f"Worker exited prematurely: {message} Job: 1.")
     task_failure.send(sender=None, task_id="t", exception=error, args=[list(tile.run_ids), tile.width])
 
 
-def test_a_child_that_dies_before_it_claimed_anything_loses_no_time(bench, parent):
+def test_a_child_that_dies_before_it_claimed_anything_loses_no_time(bench: Bench, parent: Any) -> None:
     bench.submit()
     (tile,) = sent(bench)
     assert sent(bench) == [], "its message is on its way"
@@ -52,7 +55,7 @@ def test_a_child_that_dies_before_it_claimed_anything_loses_no_time(bench, paren
     assert again.run_ids == tile.run_ids
 
 
-def test_a_child_that_dies_while_it_trains_is_reaped_at_once(bench, parent):
+def test_a_child_that_dies_while_it_trains_is_reaped_at_once(bench: Bench, parent: Any) -> None:
     bench.submit()
     (tile,) = sent(bench)
     operations.claim(bench.store, tile.run_ids, worker="w", spool="s", lease_seconds=3600)
@@ -63,19 +66,19 @@ def test_a_child_that_dies_while_it_trains_is_reaped_at_once(bench, parent):
 class Message:
     """What Celery's state keeps of a task that was received."""
 
-    def __init__(self, tile):
+    def __init__(self, tile: Any) -> None:
         self.args = (list(tile.run_ids), tile.width)
 
 
 class Pool:
     """A worker object whose pool has this one child."""
 
-    def __init__(self, child):
+    def __init__(self, child: Any) -> None:
         self.pool = SimpleNamespace(_pool=SimpleNamespace(_pool=[child]))
 
 
 @pytest.fixture
-def child():
+def child() -> Iterator[Any]:
     made = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     yield made
     made.kill()
@@ -83,7 +86,9 @@ def child():
 
 
 @pytest.mark.parametrize("claimed", [False, True])
-def test_told_to_stop_only_a_child_that_holds_runs_is_waited_for(bench, parent, child, claimed, monkeypatch):
+def test_told_to_stop_only_a_child_that_holds_runs_is_waited_for(
+    bench: Bench, parent: Any, child: Any, claimed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench.submit()
     (tile,) = sent(bench)
     if claimed:
@@ -101,7 +106,7 @@ def test_told_to_stop_only_a_child_that_holds_runs_is_waited_for(bench, parent, 
     assert {run.losses for run in queries.get_runs(bench.store, tile.run_ids).values()} == {0}
 
 
-def test_a_child_that_left_for_its_memory_loses_nothing(bench, parent):
+def test_a_child_that_left_for_its_memory_loses_nothing(bench: Bench, parent: Any) -> None:
     bench.submit()
     (tile,) = sent(bench)
     operations.claim(bench.store, tile.run_ids, worker="w", spool="s", lease_seconds=3600)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from workers.process.watchdog import EXIT_MEMORY, EXIT_ORPHAN, Watchdog
 
 
 class World:
     memory = 100
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.left, self.said = [], []
 
-    def dog(self, **more):
+    def dog(self, **more: Any) -> Any:
         return Watchdog(
             memory_limit=1000,
             memory=lambda: self.memory,
@@ -20,7 +22,7 @@ class World:
         )
 
 
-def test_memory_asks_first_and_leaves_when_nothing_helps():
+def test_memory_asks_first_and_leaves_when_nothing_helps() -> None:
     world = World()
     dog = world.dog()
     dog.begin(lambda: world.said.append(1))
@@ -38,7 +40,7 @@ def test_memory_asks_first_and_leaves_when_nothing_helps():
     assert dog.asked() is None
 
 
-def test_what_was_given_back_before_anybody_asked_is_forgotten():
+def test_what_was_given_back_before_anybody_asked_is_forgotten() -> None:
     """What the gradient check takes, say."""
     world = World()
     dog = world.dog()
@@ -51,13 +53,13 @@ def test_what_was_given_back_before_anybody_asked_is_forgotten():
     assert dog.asked() is None, "of no tile"
 
 
-def test_an_orphan_leaves():
+def test_an_orphan_leaves() -> None:
     world = World()
     world.dog(parent=1_000_000).look()
     assert world.left == [EXIT_ORPHAN]
 
 
-def test_the_thread_looks_by_itself():
+def test_the_thread_looks_by_itself() -> None:
     world = World()
     world.memory = 2000
     dog = world.dog(every=0.01)

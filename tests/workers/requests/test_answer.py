@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from service import operations
 from service.lifecycle import MetricPoint
 from service.store import queries
+from tests.workers.conftest import Bench
 from workers.process.child import Child
 from workers.requests import answer
 
 CORNERS = [[0, 0], [0, 1], [1, 0], [1, 1]]
 
 
-def asked(bench, run, inputs):
+def asked(bench: Bench, run: Any, inputs: Any) -> Any:
     """The worker's answer to `gradus predict`; the weights still lie in its spool."""
     return answer.predict(
         Child(bench.settings, bench.store, bench.spool, bench.watchdog, "cpu"), run, {"inputs": inputs}
@@ -21,7 +24,7 @@ def asked(bench, run, inputs):
 
 
 @pytest.mark.parametrize("loss", ["categorical_crossentropy", "binary_crossentropy"])
-def test_the_class_of_two_is_the_one_that_was_learned(bench, loss):
+def test_the_class_of_two_is_the_one_that_was_learned(bench: Bench, loss: Any) -> None:
     """Two softmax outputs or one sigmoid: either network knows XOR, and says so."""
     (run,) = bench.train(
         bench.submit(
@@ -35,12 +38,12 @@ def test_the_class_of_two_is_the_one_that_was_learned(bench, loss):
     assert len(said["outputs"][0]) == (2 if loss == "categorical_crossentropy" else 1)
 
 
-def test_a_regression_has_no_classes(bench):
+def test_a_regression_has_no_classes(bench: Bench) -> None:
     (run,) = bench.train(bench.submit())
     assert asked(bench, run, [[0.0]]).keys() == {"outputs"}
 
 
-def test_inputs_outside_what_was_trained_on_get_a_warning(bench):
+def test_inputs_outside_what_was_trained_on_get_a_warning(bench: Bench) -> None:
     """The line was trained on x in [−1, 1], its ends among them."""
     (run,) = bench.train(bench.submit())
     assert "warnings" not in asked(bench, run, [[-1.0], [1.0]])
@@ -51,7 +54,7 @@ def test_inputs_outside_what_was_trained_on_get_a_warning(bench):
 
 
 @pytest.mark.parametrize("status", ["FAILED", "KILLED"])
-def test_a_run_without_weights_is_drawn_from_its_metrics(bench, status):
+def test_a_run_without_weights_is_drawn_from_its_metrics(bench: Bench, status: Any) -> None:
     run = bench.submit()[0]
     (mine,) = operations.claim(bench.store, [run.id], worker="w", spool="s", lease_seconds=60)
     operations.record(bench.store, run.id, mine.attempt, [MetricPoint("train/loss", 1, 0.5)])

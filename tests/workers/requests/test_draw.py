@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,12 +34,12 @@ NETWORKS = {
 }  # fmt: skip
 
 
-def run_of(**changes):
+def run_of(**changes: Any) -> Any:
     document = {"name": "x", "dataset": {"name": "digits", "train_samples": 64}, "training": {"epochs": 1}}
     return ExperimentSpec.parse({**document, **changes}).expand()[0].spec
 
 
-def drawn(spec):
+def drawn(spec: Any) -> Any:
     recorder = MemoryRecorder()
     train([spec], recorder, lambda lane: None, source=Source())
     weights = recorder.artifacts[0].get(draw.WEIGHTS)
@@ -45,7 +47,7 @@ def drawn(spec):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_gradient_and_activations_are_drawn(name):
+def test_gradient_and_activations_are_drawn(name: str) -> None:
     pictures = drawn(run_of(model=NETWORKS[name]))
     for path in ("plots/gradient_by_layer.png", "plots/activations.png"):
         assert min(Image.open(io.BytesIO(pictures[path])).size) > 200
@@ -55,7 +57,7 @@ AND = {1: ([[2.0], [2.0]], [-3.0]), 2: ([[-2.0, 2.0], [-2.0, 2.0]], [3.0, -3.0])
 """Units of the only layer -> its kernel and bias: 2 x1 + 2 x2 > 3 is class 1."""
 
 
-def and_by_hand(loss, units, folder, **layer):
+def and_by_hand(loss: Any, units: int, folder: Path, **layer: Any) -> Any:
     """A spec and the weights file of a network that answers AND rightly."""
     model = {"layers": [{"type": "dense", "units": units, **layer}]}
     spec = run_of(dataset={"name": "and"}, model=model, loss=loss, training={"epochs": 1, "batch_size": 4})
@@ -73,7 +75,9 @@ def and_by_hand(loss, units, folder, **layer):
         ("categorical_hinge", 2),
     ],
 )  # fmt: skip
-def test_two_classes_are_drawn_the_right_way_round(loss, units, tmp_path, monkeypatch):
+def test_two_classes_are_drawn_the_right_way_round(
+    loss: Any, units: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec, weights = and_by_hand(loss, units, tmp_path)
     counted, coloured = [], []
     monkeypatch.setattr(draw.plots, "confusion_matrix", lambda counts, labels: counted.append(counts))
@@ -87,7 +91,9 @@ def test_two_classes_are_drawn_the_right_way_round(loss, units, tmp_path, monkey
 
 
 @pytest.mark.parametrize("activation", ["step", "sigmoid"])
-def test_a_neuron_over_two_inputs_is_drawn_as_its_line(activation, tmp_path, monkeypatch):
+def test_a_neuron_over_two_inputs_is_drawn_as_its_line(
+    activation: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """2 x1 + 2 x2 − 3 = 0, in the title too: a step has no slope to draw a line from."""
     spec, weights = and_by_hand("half_squared_error", 1, tmp_path, activation=activation)
     drawn = []
@@ -99,7 +105,7 @@ def test_a_neuron_over_two_inputs_is_drawn_as_its_line(activation, tmp_path, mon
     assert title == "2 x₁ +2 x₂ -3 = 0\nevery point on its side"
 
 
-def test_a_neuron_that_learned_nothing_has_no_line(tmp_path, monkeypatch):
+def test_a_neuron_that_learned_nothing_has_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All weights 0: the step answers 1 everywhere, also in the picture."""
     spec, _ = and_by_hand("half_squared_error", 1, tmp_path, activation="step")
     network = models.build(spec)
@@ -111,7 +117,7 @@ def test_a_neuron_that_learned_nothing_has_no_line(tmp_path, monkeypatch):
     assert (drawn[0][4] > drawn[0][5]).all()
 
 
-def test_an_embedding_names_no_class(tmp_path):
+def test_an_embedding_names_no_class(tmp_path: Path) -> None:
     """The circle loss has any number of outputs, none of them a class."""
     spec = run_of(dataset={"name": "and"}, model={"layers": [{"type": "dense", "units": 3}]}, loss="circle")
     network = models.build(spec)
@@ -120,19 +126,19 @@ def test_an_embedding_names_no_class(tmp_path):
     assert pictures.keys() == {"plots/loss_curves.png", "plots/activations.png"}
 
 
-def test_without_diagnostics_there_is_no_gradient_to_draw():
+def test_without_diagnostics_there_is_no_gradient_to_draw() -> None:
     pictures = drawn(run_of(model=NETWORKS["dense"], diagnostics="off"))
     assert "plots/gradient_by_layer.png" not in pictures
     assert "plots/activations.png" in pictures
 
 
-def test_a_diverged_run_still_shows_its_gradient():
+def test_a_diverged_run_still_shows_its_gradient() -> None:
     pictures = drawn(run_of(model={"hidden": [8]}, optimizer={"name": "sgd", "learning_rate": 1e30}))
     assert "plots/gradient_by_layer.png" in pictures
     assert "plots/activations.png" not in pictures
 
 
-def test_histograms_count_every_activation_over_common_bins():
+def test_histograms_count_every_activation_over_common_bins() -> None:
     """tanh's outputs lie in (−1, 1), softmax' in (0, 1); 20 points · 6 units at 2 networks."""
     spec = run_of(model={"hidden": [6], "activation": "tanh"})
     x = spec.dataset.load(Source()).x_test[:20]
@@ -147,7 +153,7 @@ def test_histograms_count_every_activation_over_common_bins():
         assert low <= edges[0] < edges[-1] <= 1
 
 
-def test_few_points_are_taken_where_a_layer_is_wide():
+def test_few_points_are_taken_where_a_layer_is_wide() -> None:
     spec = run_of(
         dataset={"name": "stripes", "height": 1000, "width": 1000, "samples": 10},
         model={"layers": [{"type": "conv2d", "filters": 10, "kernel_size": 5}, {"type": "max_pool2d", "pool_size": 50},
@@ -157,7 +163,7 @@ def test_few_points_are_taken_where_a_layer_is_wide():
     assert found["0-conv2d"]["a"][0].sum() == 996 * 996 * 10
 
 
-def test_a_recurrent_layer_is_noted_at_every_step():
+def test_a_recurrent_layer_is_noted_at_every_step() -> None:
     """By hand: h_t = tanh(x_t W + h_{t−1} U + b) over 8 rows of 8 pixels."""
     spec = run_of(model=NETWORKS["simple_rnn"])
     network = models.build(spec)

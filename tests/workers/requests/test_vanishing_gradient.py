@@ -6,6 +6,7 @@ import io
 import os
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -14,6 +15,7 @@ from experiments.spec.documents import parse_yaml
 from service.analysis import gradient_flow
 from service.report import page as report
 from service.store import queries
+from tests.workers.conftest import Bench
 from workers.requests import draw
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "vanishing-gradient.yaml"
@@ -21,7 +23,7 @@ DATA_DIR = os.environ.get("GRADUS_DATA_DIR")
 HAS_MNIST = DATA_DIR is not None and (Path(DATA_DIR) / "mnist.npz").is_file()
 
 
-def trained(bench, **changes):
+def trained(bench: Bench, **changes: Any) -> Any:
     """The runs of the example in the store, trained as far as needed: the ratio is one before training."""
     document = parse_yaml(EXAMPLE.read_text("utf-8"))
     runs = bench.submit(**{**document, "diagnostics": "epoch", **changes})
@@ -32,7 +34,7 @@ def trained(bench, **changes):
     return gradient_flow.ratios(runs, curves)
 
 
-def shows_what_the_course_says(ratios, depths_shown):
+def shows_what_the_course_says(ratios: Any, depths_shown: Any) -> None:
     """The sigmoid loses a factor of four and more with every two layers and follows 0.25^L to within a factor of ten; tanh and
     ReLU keep a hundred times as much."""
     assert ratios.keys() == {"sigmoid", "tanh", "relu"}
@@ -45,7 +47,7 @@ def shows_what_the_course_says(ratios, depths_shown):
     assert sigmoid[deepest] < 0.01 * min(ratios["tanh"][deepest], ratios["relu"][deepest])
 
 
-def test_on_digits_and_three_depths(bench):
+def test_on_digits_and_three_depths(bench: Bench) -> None:
     sweep = {"activation": ["sigmoid", "tanh", "relu"], "hidden": [[8] * depth for depth in (2, 4, 6)]}
     ratios = trained(bench, dataset={"name": "digits", "train_samples": 64}, sweep=sweep)
     shows_what_the_course_says(ratios, [2, 4, 6])
@@ -56,7 +58,7 @@ def test_on_digits_and_three_depths(bench):
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.skipif(not HAS_MNIST, reason="no mnist.npz: set GRADUS_DATA_DIR to the folder that holds it")
-def test_the_example_itself(bench):
+def test_the_example_itself(bench: Bench) -> None:
     ratios = trained(bench)
     shows_what_the_course_says(ratios, [2, 4, 6, 8, 10])
     page = report.render(bench.store, bench.experiment.id, bench.settings)
@@ -69,6 +71,6 @@ def test_the_example_itself(bench):
         (Path(keep) / "report.html").write_text(page, "utf-8")
 
 
-def test_runs_of_one_depth_have_no_such_picture(bench):
+def test_runs_of_one_depth_have_no_such_picture(bench: Bench) -> None:
     bench.train(bench.submit())
     assert draw.overview(bench.store, bench.experiment.id) == {}

@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -24,14 +25,14 @@ from workers.process.watchdog import EXIT_MEMORY, Watchdog
 from workers.training import execute as module
 
 
-def test_the_example_finds_slope_and_intercept_within_five_percent(bench):
+def test_the_example_finds_slope_and_intercept_within_five_percent(bench: Bench) -> None:
     text = (Path(__file__).resolve().parents[3] / "examples" / "linear-regression.yaml").read_text("utf-8")
     (run,) = bench.train(bench.submit(**parse_yaml(text)))
     for name in ("slope", "intercept"):
         assert run.metrics[f"learned/{name}"] == pytest.approx(run.metrics[f"true/{name}"], rel=0.05)
 
 
-def test_a_tile_is_trained_drawn_and_committed(bench):
+def test_a_tile_is_trained_drawn_and_committed(bench: Bench) -> None:
     runs = bench.train(
         bench.submit(sweep={"seeds": 3}, artifacts={"plots": "auto", "model": "none"}), width=4
     )
@@ -51,7 +52,7 @@ def test_a_tile_is_trained_drawn_and_committed(bench):
     assert [point.step for point in history] == [1, 2, 3, 4]
 
 
-def test_the_spec_file_gives_the_run_again(bench):
+def test_the_spec_file_gives_the_run_again(bench: Bench) -> None:
     (run,) = bench.train(bench.submit())
     from experiments.spec.documents import parse_yaml
 
@@ -60,7 +61,7 @@ def test_the_spec_file_gives_the_run_again(bench):
     assert point.spec.fingerprint() == run.fingerprint
 
 
-def test_the_certificate_is_made_once_per_key(bench, monkeypatch):
+def test_the_certificate_is_made_once_per_key(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     real = module.check
     monkeypatch.setattr(module, "check", lambda *a, **k: made.append(1) or real(*a, **k))
@@ -73,10 +74,12 @@ def test_the_certificate_is_made_once_per_key(bench, monkeypatch):
         assert report["verdict"] == "certified"
 
 
-def test_of_two_workers_that_check_at_once_the_first_certificate_counts(bench, monkeypatch):
+def test_of_two_workers_that_check_at_once_the_first_certificate_counts(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> Any:
     real = module.check
 
-    def late(*args, **kwargs):
+    def late(*args: Any, **kwargs: Any) -> Any:
         report = real(*args, **kwargs)
         first = report.model_copy(update={"seed": 4242})
         operations.put_certificate(
@@ -91,7 +94,9 @@ def test_of_two_workers_that_check_at_once_the_first_certificate_counts(bench, m
         assert report["seed"] == 4242
 
 
-def test_a_certificate_with_numbers_that_are_none_is_read_again(bench, monkeypatch):
+def test_a_certificate_with_numbers_that_are_none_is_read_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = module.check
     odd = {"verdict": "failed", "step": float("nan"), "discarded": float("inf")}
     monkeypatch.setattr(module, "check", lambda *a, **k: real(*a, **k).model_copy(update=odd))
@@ -102,7 +107,9 @@ def test_a_certificate_with_numbers_that_are_none_is_read_again(bench, monkeypat
     assert (report["step"], report["discarded"]) == ("NaN", "Infinity")
 
 
-def test_every_line_of_a_tile_names_run_attempt_and_worker(bench, monkeypatch, capsys):
+def test_every_line_of_a_tile_names_run_attempt_and_worker(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Any:
     """Also those of the thread that keeps its leases, here while the database is away for a moment."""
     (run,) = bench.submit(training={"epochs": 600, "batch_size": 8})
     monkeypatch.setattr(
@@ -111,7 +118,7 @@ def test_every_line_of_a_tile_names_run_attempt_and_worker(bench, monkeypatch, c
     monkeypatch.setattr(module, "ready", lambda threads: None)
     real, asked = operations.stop_requests, []
 
-    def away(*args):
+    def away(*args: Any) -> Any:
         asked.append(1)
         if len(asked) == 1:
             raise StoreUnavailable("away")
@@ -134,7 +141,9 @@ def test_every_line_of_a_tile_names_run_attempt_and_worker(bench, monkeypatch, c
 
 
 @pytest.mark.parametrize(("allowed", "attempt", "status"), [(1, 1, "FAILED"), (2, 2, "RUNNING")])
-def test_a_worker_does_not_take_up_what_was_lost_too_often(tmp_path, monkeypatch, allowed, attempt, status):
+def test_a_worker_does_not_take_up_what_was_lost_too_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: Any, attempt: Any, status: Any
+) -> None:
     """The limit that is set counts for a worker that finds an expired lease before the reaper does."""
     bench = Bench(tmp_path, max_losses=allowed)
     child = Child(bench.settings, bench.store, bench.spool, bench.watchdog, "cpu")
@@ -150,14 +159,14 @@ def test_a_worker_does_not_take_up_what_was_lost_too_often(tmp_path, monkeypatch
     bench.store.close()
 
 
-def test_divergence_is_an_outcome(bench):
+def test_divergence_is_an_outcome(bench: Bench) -> None:
     (run,) = bench.train(bench.submit(optimizer={"name": "sgd", "learning_rate": 1e9}))
     assert (run.outcome["status"], run.reason) == ("FINISHED", "diverged")
     assert run.metrics["train/loss"] is None
     assert run.tags["gradus.not_finite.train/loss"].endswith("at step 1")
 
 
-def test_a_cancelled_lane_leaves_the_others_alone(bench):
+def test_a_cancelled_lane_leaves_the_others_alone(bench: Bench) -> None:
     long = {"epochs": 600, "batch_size": 8}
     first, second = bench.submit(sweep={"seeds": 2}, training=long)
     done = bench.train(
@@ -166,10 +175,10 @@ def test_a_cancelled_lane_leaves_the_others_alone(bench):
     assert [run.outcome["status"] for run in done] == ["KILLED", "FINISHED"]
 
 
-def test_a_lost_lane_commits_nothing(bench):
+def test_a_lost_lane_commits_nothing(bench: Bench) -> None:
     (run,) = bench.submit(training={"epochs": 3000, "batch_size": 8})
 
-    def steal(claimed):
+    def steal(claimed: Any) -> None:
         operations.release(bench.store, {run.id: 1}, reason="test")
         operations.claim(bench.store, [run.id], worker="thief", spool="x", lease_seconds=60)
 
@@ -180,16 +189,18 @@ def test_a_lost_lane_commits_nothing(bench):
 class Full(Spool):
     """A spool whose disk is full."""
 
-    def put(self, run_id, attempt, path, content):
+    def put(self, run_id: str, attempt: Any, path: Any, content: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", path)
 
 
-def test_a_full_disk_has_a_name(bench):
+def test_a_full_disk_has_a_name(bench: Bench) -> None:
     runs = bench.train(bench.submit(sweep={"seeds": 2}), 4, spool=Full(bench.spool.folder, bench.spool.id))
     assert {(run.outcome["status"], run.reason) for run in runs} == {("FAILED", "disk_full")}
 
 
-def test_data_that_cannot_be_had_has_a_name(bench, monkeypatch, tmp_path):
+def test_data_that_cannot_be_had_has_a_name(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     from experiments.datasets import Source
 
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -201,8 +212,10 @@ def test_data_that_cannot_be_had_has_a_name(bench, monkeypatch, tmp_path):
     assert "GRADUS_DATA_DIR" in run.reason
 
 
-def test_an_error_of_a_shared_program_is_tried_lane_by_lane(bench, monkeypatch):
-    def broken(*args, **kwargs):
+def test_an_error_of_a_shared_program_is_tried_lane_by_lane(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: Any, **kwargs: Any) -> None:
         raise RuntimeError("who was it")
 
     monkeypatch.setattr(module, "train", broken)
@@ -216,7 +229,7 @@ def test_an_error_of_a_shared_program_is_tried_lane_by_lane(bench, monkeypatch):
 @pytest.mark.parametrize(
     ("lanes", "end"), [(1, ("RUNNING", "memory_limit")), (2, ("SCHEDULED", "memory_limit"))]
 )
-def test_a_memory_limit_has_a_name(bench, lanes, end):
+def test_a_memory_limit_has_a_name(bench: Bench, lanes: Any, end: Any) -> None:
     bench.watchdog._over = False
     bench.watchdog.asked = lambda: "memory"
     runs = bench.train(bench.submit(sweep={"seeds": lanes}), 4)
@@ -229,16 +242,18 @@ class Left(BaseException):
 
 @pytest.mark.parametrize("phase", ["check", "draw"])
 @pytest.mark.parametrize(("lanes", "end"), [(1, "RUNNING"), (2, "SCHEDULED")])
-def test_the_hard_limit_has_a_name_before_and_after_the_training(bench, monkeypatch, phase, lanes, end):
+def test_the_hard_limit_has_a_name_before_and_after_the_training(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, phase: Any, lanes: Any, end: Any
+) -> None:
     """In the gradient check and at the pictures, where nothing can be asked to stop."""
     memory = [0]
 
-    def leave(code):
+    def leave(code: Any) -> None:
         raise Left(code)
 
     bench.watchdog = Watchdog(memory_limit=1000, memory=lambda: memory[0], leave=leave)
 
-    def grow(*args, **kwargs):
+    def grow(*args: Any, **kwargs: Any) -> None:
         memory[0] = 2000
         bench.watchdog.look()
 
@@ -255,14 +270,16 @@ def test_the_hard_limit_has_a_name_before_and_after_the_training(bench, monkeypa
         assert (run.status, run.reason, run.alone) == (end, "memory_limit", lanes > 1)
 
 
-def test_a_time_limit_has_a_name(tmp_path):
+def test_a_time_limit_has_a_name(tmp_path: Path) -> None:
     bench = Bench(tmp_path, max_run_seconds=0.3)
     (long,) = bench.train(bench.submit(training={"epochs": 10_000, "batch_size": 8}))
     assert (long.outcome["status"], long.reason) == ("FAILED", "time_limit")
     assert 0 < long.outcome["epochs"] < 10_000
 
 
-def test_a_drained_run_goes_on_from_its_checkpoint_to_the_same_weights(bench, monkeypatch):
+def test_a_drained_run_goes_on_from_its_checkpoint_to_the_same_weights(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     long = {"epochs": 60, "batch_size": 8}
     (whole,) = bench.train(bench.submit(training=long))
     (run,) = bench.submit(training=long)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from service.errors import StoreUnavailable
@@ -12,23 +14,23 @@ from workers.training.lease_keeper import Keeper
 class Book:
     """A database of leases in memory."""
 
-    def __init__(self, attempts):
+    def __init__(self, attempts: Any) -> None:
         self.attempts = dict(attempts)
         self.cancelled = set()
         self.rows = []
         self.away = False
         self.renewals = 0
 
-    def renew(self, claims):
+    def renew(self, claims: Any) -> Any:
         self._answer()
         self.renewals += 1
         return {run for run, attempt in claims.items() if self.attempts.get(run) == attempt}
 
-    def stop_requests(self, run_ids):
+    def stop_requests(self, run_ids: Any) -> Any:
         self._answer()
         return self.cancelled & set(run_ids)
 
-    def record(self, batch):
+    def record(self, batch: Any) -> Any:
         self._answer()
         refused = {run for run, sent in batch.items() if self.attempts.get(run) != sent.attempt}
         for run, sent in batch.items():
@@ -37,7 +39,7 @@ class Book:
                 self.rows += [(run, "tag", key, value) for key, value in sent.tags.items()]
         return refused
 
-    def _answer(self):
+    def _answer(self) -> None:
         if self.away:
             raise StoreUnavailable("switched off")
 
@@ -45,20 +47,20 @@ class Book:
 class Clock:
     now = 100.0
 
-    def __call__(self):
+    def __call__(self) -> Any:
         return self.now
 
 
 @pytest.fixture
-def clock():
+def clock() -> Any:
     return Clock()
 
 
-def keep(book, clock, claims):
+def keep(book: Any, clock: Any, claims: Any) -> Any:
     return Keeper(book, claims, lease=3.0, poll=2.0, clock=clock)
 
 
-def test_renews_every_third_of_the_lease(clock):
+def test_renews_every_third_of_the_lease(clock: Any) -> None:
     book = Book({"a": 1})
     keeper = keep(book, clock, {"a": 1})
     for _ in range(13):
@@ -68,7 +70,7 @@ def test_renews_every_third_of_the_lease(clock):
     assert keeper.asked("a") is None
 
 
-def test_a_newer_attempt_takes_one_lane_only(clock):
+def test_a_newer_attempt_takes_one_lane_only(clock: Any) -> None:
     book = Book({"a": 2, "b": 1})
     keeper = keep(book, clock, {"a": 1, "b": 1})
     clock.now += 1.0
@@ -77,7 +79,7 @@ def test_a_newer_attempt_takes_one_lane_only(clock):
     assert keeper.asked("b") is None
 
 
-def test_cancellation_is_read_within_the_poll_interval(clock):
+def test_cancellation_is_read_within_the_poll_interval(clock: Any) -> None:
     book = Book({"a": 1})
     keeper = keep(book, clock, {"a": 1})
     keeper.turn()
@@ -90,7 +92,7 @@ def test_cancellation_is_read_within_the_poll_interval(clock):
     assert keeper.asked("a") == "cancelled"
 
 
-def test_database_away_for_less_than_the_lease_changes_nothing(clock):
+def test_database_away_for_less_than_the_lease_changes_nothing(clock: Any) -> None:
     book = Book({"a": 1})
     keeper = keep(book, clock, {"a": 1})
     keeper.record("a", [MetricPoint("train/loss", 1, 0.5)])
@@ -105,7 +107,7 @@ def test_database_away_for_less_than_the_lease_changes_nothing(clock):
     assert book.rows == [("a", "train/loss", 1, 0.5)]
 
 
-def test_database_away_for_the_whole_lease_is_a_loss(clock):
+def test_database_away_for_the_whole_lease_is_a_loss(clock: Any) -> None:
     book = Book({"a": 1})
     keeper = keep(book, clock, {"a": 1})
     book.away = True
@@ -113,7 +115,7 @@ def test_database_away_for_the_whole_lease_is_a_loss(clock):
     assert keeper.asked("a") == "lost"
 
 
-def test_measurements_are_sent_once_and_refused_ones_are_a_loss(clock):
+def test_measurements_are_sent_once_and_refused_ones_are_a_loss(clock: Any) -> None:
     book = Book({"a": 1, "b": 2})
     keeper = keep(book, clock, {"a": 1, "b": 1})
     for run in ("a", "b"):
@@ -125,7 +127,7 @@ def test_measurements_are_sent_once_and_refused_ones_are_a_loss(clock):
     assert keeper.waiting() == []
 
 
-def test_the_thread_works_by_itself():
+def test_the_thread_works_by_itself() -> None:
     book = Book({"a": 1})
     with Keeper(book, {"a": 1}, lease=0.3, poll=0.05) as keeper:
         keeper.record("a", [MetricPoint("x", 1, 1.0)])
