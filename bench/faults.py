@@ -52,7 +52,7 @@ import psutil
 import redis
 
 from service.errors import BrokerUnavailable
-from service.queue import Tile
+from service.queue import TileMessage
 from service.store import queries
 
 _source = importlib.util.spec_from_file_location(
@@ -185,7 +185,7 @@ class Storm:
         sender = self.stack.sender()
         for run in self.choice.sample(waiting, min(5, len(waiting))):
             with contextlib.suppress(BrokerUnavailable):
-                sender.send_tile(Tile(uuid.uuid4().hex[:20], (run.id,), 1, "gradus.any"))
+                sender.send_tile(TileMessage(uuid.uuid4().hex[:20], (run.id,), 1, "gradus.any"))
         return True
 
     def kill_api(self) -> bool:

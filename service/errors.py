@@ -8,7 +8,7 @@ GradusError
     │   ├── IllegalTransition
     │   ├── StaleVersion     If-Match does not match
     │   ├── StaleStage       somebody else advanced the experiment first
-    │   ├── NotAlone         another transaction works on the same thing
+    │   ├── LockTaken         another transaction works on the same thing
     │   └── KeyInFlight      the same idempotency key is being worked on
     ├── KeyReused            the same idempotency key with another body
     ├── QuotaExceeded
@@ -86,7 +86,7 @@ class KeyInFlight(Conflict):
         self.key = key
 
 
-class NotAlone(Conflict):
+class LockTaken(Conflict):
     """Another transaction works on the thing of this name."""
 
     def __init__(self, name: str) -> None:

@@ -88,14 +88,14 @@ def check_transition(run_id: str, source: str, edge: Edge) -> RunStatus:
     return target
 
 
-def after_loss(losses: int, max_losses: int, *, cancelled: bool) -> Edge:
-    """The edge that a run takes whose lease ran out; `losses` counts this one.
+def after_lease_expiration(lease_expirations: int, max_lease_expirations: int, *, cancelled: bool) -> Edge:
+    """The edge that a run takes whose lease ran out; `lease_expirations` counts this one.
 
     A run that was to be cancelled is KILLED: nobody is there to read the wish any more.
     """
     if cancelled:
         return Edge.KILLED
-    return Edge.WORKER_LOST if losses >= max_losses else Edge.LOST
+    return Edge.WORKER_LOST if lease_expirations >= max_lease_expirations else Edge.LOST
 
 
 def committed_status(status: str, *, cancelled: bool) -> RunStatus:
@@ -124,7 +124,7 @@ class Run:
     device: str
     status: RunStatus
     attempt: int
-    losses: int
+    lease_expirations: int
     reason: str
     worker: str | None
     spool: str | None
@@ -135,7 +135,7 @@ class Run:
     checkpoint: Json | None
     tile: str | None
     width: int | None
-    alone: bool
+    single_lane: bool
     tags: dict[str, str]
     metrics: dict[str, float | None]
     mlflow_run_id: str | None
@@ -180,7 +180,7 @@ class Experiment:
     spec: Json
     owner: str
     stage: str
-    plan: Json | None
+    design: Json | None
     priority: int
     version: int
     n_runs: int
@@ -212,9 +212,9 @@ class Experiment:
         """
         if not self.is_over:
             return False
-        goes_on = self.plan is not None and self.stage not in ENDED_STAGES and not self.cancel_requested_at
+        goes_on = self.design is not None and self.stage not in ENDED_STAGES and not self.cancel_requested_at
         lost = any(self.counts.get(s, 0) for s in (RunStatus.FAILED, RunStatus.KILLED))
-        return not goes_on or (lost and (self.plan or {}).get("wait") == "incomplete")
+        return not goes_on or (lost and (self.design or {}).get("wait") == "incomplete")
 
 
 @dataclass(frozen=True)
@@ -320,13 +320,13 @@ class Certificate:
     created_at: datetime
 
 
-UNHURRIED = ("model", "picture", "overview")
+BACKGROUND_KINDS = ("model", "picture", "overview")
 """Kinds of request that no person waits for (`service.analysis.final_artifacts`): they give way to training."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """Work on a finished run: kind is predict or plot, which a person waits for, or one of UNHURRIED."""
+    """Work on a finished run: kind is predict or plot, which a person waits for, or one of BACKGROUND_KINDS."""
 
     id: str
     run_id: str

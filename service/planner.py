@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from service.errors import NotAlone
-from service.queue import QUEUE_OF_DEVICE, QUEUES, Tile
+from service.errors import LockTaken
+from service.queue import QUEUE_OF_DEVICE, QUEUES, TileMessage
 from service.settings import Settings
 from service.store import dispatch_rows, queries
 from service.store.dispatch_rows import SentTile, Waiting
@@ -49,7 +49,7 @@ def plan(
     waiting: Mapping[str, int],
     owners: Mapping[str, int] | None = None,
     total: int | None = None,
-) -> list[Tile]:
+) -> list[TileMessage]:
     """Tiles for the free slots: the highest priority first; within it what had begun and was taken from a worker;
     then the owner, then the experiment, that has the least at work; then the oldest.
 
@@ -65,7 +65,7 @@ def plan(
     piles = {candidate.id: _piles(candidate) for candidate in candidates}
     active = {candidate.id: candidate.active for candidate in candidates}
     caps = {queue: _width_cap(waiting.get(queue, 0), workers.get(queue, 0)) for queue in QUEUES}
-    tiles: list[Tile] = []
+    tiles: list[TileMessage] = []
     while rest > 0:
         open_ = {c.id: [p for p in piles[c.id] if p.runs and left[p.queue] > 0] for c in candidates}
         ready = [c for c in candidates if open_[c.id]]
@@ -78,7 +78,7 @@ def plan(
         pile = min(open_[best.id], key=lambda pile: not pile.begun)
         lanes, width = pile.take(caps[pile.queue])
         begun = any(run.begun for run in lanes)
-        tiles.append(Tile(new_id(), tuple(run.id for run in lanes), width, pile.queue, best.id, begun))
+        tiles.append(TileMessage(new_id(), tuple(run.id for run in lanes), width, pile.queue, best.id, begun))
         left[pile.queue] -= 1
         rest -= 1
         busy[best.owner] += len(lanes)
@@ -131,8 +131,8 @@ def _piles(candidate: Candidate) -> list[_Pile]:
     """The experiment's runs by what may train together, in the order of the first of each."""
     groups: dict[tuple[object, ...], list[Waiting]] = defaultdict(list)
     for run in candidate.runs:
-        if run.alone:
-            key: tuple[object, ...] = ("alone", run.id)
+        if run.single_lane:
+            key: tuple[object, ...] = ("single", run.id)
         elif run.resume_key is not None:
             key = ("resume", run.resume_key, run.program)
         else:
@@ -149,7 +149,7 @@ def _pile(kind: str, group: list[Waiting]) -> _Pile:
         ordered = sorted(group, key=lambda run: (not run.begun, run.epochs, run.seed, run.index))
         return _Pile(queue, most, None, None, ordered)
     old = first.resume_width or first.width or 1
-    return _Pile(queue, most, old, 1 if kind == "alone" else None, group)
+    return _Pile(queue, most, old, 1 if kind == "single" else None, group)
 
 
 def _width_cap(waiting: int, workers: int) -> int:
@@ -160,12 +160,12 @@ def _width_cap(waiting: int, workers: int) -> int:
 
 def dispatch(
     store: Store,
-    send: Callable[[Tile], None],
+    send: Callable[[TileMessage], None],
     queue_length: Callable[[str], int],
     settings: Settings | None = None,
     *,
     redispatch_seconds: float | None = None,
-) -> list[Tile]:
+) -> list[TileMessage]:
     """Send what there is room for, and send again what was lost. Safe to call from several processes.
 
     Args:
@@ -179,8 +179,8 @@ def dispatch(
     patience = redispatch_seconds or (settings.redispatch_seconds if settings else 5.0)
     lengths = {queue: queue_length(queue) for queue in QUEUES}
     try:
-        tiles = store.write(lambda connection: _mark(connection, lengths, patience), alone="dispatch")
-    except NotAlone:
+        tiles = store.write(lambda connection: _mark(connection, lengths, patience), lock_name="dispatch")
+    except LockTaken:
         return []
     for number, tile in enumerate(tiles):
         try:
@@ -192,7 +192,7 @@ def dispatch(
     return tiles
 
 
-def _mark(connection: Connection, lengths: Mapping[str, int], patience: float) -> list[Tile]:
+def _mark(connection: Connection, lengths: Mapping[str, int], patience: float) -> list[TileMessage]:
     fleet = [one for one in queries.read_workers(connection) if one.alive and one.kind == "train"]
     held = {id for one in fleet if one.age < FRESH_SECONDS for id in one.run_ids}
     lost = lost_tiles(dispatch_rows.sent_tiles(connection, held), lengths, patience)

@@ -15,12 +15,12 @@ from service.store import Store
 from service.store.migrate import upgrade
 
 
-def prepare(url: str, *, first_key: str | None = None, alone: bool = False) -> None:
+def prepare(url: str, *, first_key: str | None = None, only_process: bool = False) -> None:
     """Migrate the database at `url`, and make `first_key` known.
 
     Args:
         first_key: secret of a key with every right; at least 32 characters.
-        alone: nobody else works on this database now, so what earlier workers still hold is given back.
+        only_process: nobody else works on this database now, so what earlier workers still hold is given back.
 
     Raises:
         GradusError: the database does not answer, or the key is too short.
@@ -30,7 +30,7 @@ def prepare(url: str, *, first_key: str | None = None, alone: bool = False) -> N
     try:
         if first_key is not None:
             operations.adopt_key(store, first_key, owner="admin", scopes=operations.SCOPES)
-        if alone:
+        if only_process:
             operations.release_all(store)
     finally:
         store.close()

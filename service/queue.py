@@ -33,7 +33,7 @@ CONNECT_SECONDS = 4.0
 
 
 @dataclass(frozen=True)
-class Tile:
+class TileMessage:
     """Runs that train together as one program of `width` lanes: one message on `queue`.
 
     begun: one of them was taken from a worker; the message goes ahead of those that wait
@@ -133,7 +133,7 @@ class Sender:
         self._app = celery_app(settings)
         self._connection: Connection | None = None
 
-    def send_tile(self, tile: Tile) -> None:
+    def send_tile(self, tile: TileMessage) -> None:
         """Wake a worker for a tile."""
         priority = AHEAD if tile.begun else IN_TURN
         self._send(TASK_TRAIN, [list(tile.run_ids), tile.width], tile.queue, priority)

@@ -112,7 +112,7 @@ class Maintenance:
             self._sender.send_request(request.id)
 
     def _reap(self) -> None:
-        for lapsed in operations.reap(self._store, max_losses=self._settings.max_losses):
+        for lapsed in operations.reap(self._store, max_lease_expirations=self._settings.max_losses):
             log.warning("lease ran out", **asdict(lapsed))
 
     def _beat(self) -> None:
@@ -128,7 +128,7 @@ class Maintenance:
         operations.beat(self._store, worker)
 
     def _stranded(self) -> None:
-        stranded = operations.forget_stranded(self._store, self._settings.spool_lost_seconds)
+        stranded = operations.reschedule_lost_spools(self._store, self._settings.spool_lost_seconds)
         for run_id, attempt in stranded.items():
             log.warning(
                 "the spool of a finished training is away, it runs again", run=run_id, attempt=attempt

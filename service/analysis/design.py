@@ -103,17 +103,22 @@ def _advance(store: Store, experiment: Experiment) -> bool:
         if now.next is not None:
             points = _points(spec, now.next)
             operations.add_runs(
-                store, experiment.id, points, stage=now.next.name, expected_stage=experiment.stage, plan=plan
+                store,
+                experiment.id,
+                points,
+                stage=now.next.name,
+                expected_stage=experiment.stage,
+                design=plan,
             )
             log.info("next stage", experiment=experiment.id, stage=now.next.name, runs=len(points))
             return True
         if now.over and now.wait in QUESTION_OVER:
             stage = QUESTION_OVER[now.wait]
-            operations.set_plan(store, experiment.id, plan, stage=stage, expected_stage=experiment.stage)
+            operations.set_design(store, experiment.id, plan, stage=stage, expected_stage=experiment.stage)
             log.info("question over", experiment=experiment.id, why=now.wait, answer=plan["answer"])
             return True
-        if plan != experiment.plan:
-            operations.set_plan(
+        if plan != experiment.design:
+            operations.set_design(
                 store, experiment.id, plan, stage=experiment.stage, expected_stage=experiment.stage
             )
     except StaleStage:
@@ -166,7 +171,7 @@ def extend(
         _check_size(experiment, len(next_stage.asks), max_runs)
         points, stage, plan = _points(spec, next_stage), next_stage.name, plan_of(question, now)
     operations.add_runs(
-        store, experiment.id, points, stage=stage, expected_stage=experiment.stage, plan=plan, quota=quota
+        store, experiment.id, points, stage=stage, expected_stage=experiment.stage, design=plan, quota=quota
     )
     return queries.get_experiment(store, experiment.id)
 

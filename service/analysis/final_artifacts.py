@@ -37,7 +37,7 @@ def keep(store: Store) -> int:
     One of which that cannot be said is logged and gets none, so that the others get theirs.
     """
     asked = 0
-    for experiment in queries.experiments_to_keep(store):
+    for experiment in queries.experiments_due_final_artifacts(store):
         if not experiment.is_settled:  # a question between two stages: the best run is not known yet
             continue
         finished = [run for run in queries.all_runs(store, experiment.id) if run.status == RunStatus.FINISHED]
@@ -48,7 +48,7 @@ def keep(store: Store) -> int:
             wanted = []
         for kind, run_id in wanted:
             operations.create_request(store, run_id, kind=kind, payload={})
-        operations.kept(store, experiment.id, finished=len(finished))
+        operations.final_artifacts_requested(store, experiment.id, finished=len(finished))
         asked += len(wanted)
         if wanted:
             log.info("keepsakes asked for", experiment=experiment.id, requests=len(wanted))

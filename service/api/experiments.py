@@ -79,7 +79,7 @@ def submit(
         else None
     )
     experiment = operations.submit(
-        store, spec, points, owner=who.owner, stage=stage, plan=plan, idempotency=key, quota=who.quota
+        store, spec, points, owner=who.owner, stage=stage, design=plan, idempotency=key, quota=who.quota
     )
     if experiment.replayed:
         experiment = as_accepted(experiment, spec, len(points), stage, plan)
@@ -100,7 +100,7 @@ def as_accepted(
         priority=spec.priority,
         version=1,
         stage=stage,
-        plan=plan,
+        design=plan,
         n_runs=runs,
         counts={status.value: runs if status == RunStatus.SCHEDULED else 0 for status in RunStatus},
         updated_at=experiment.created_at,

@@ -16,15 +16,15 @@ from service.http.dependencies import StoreDep
 from service.http.problems import documented
 from service.lifecycle import Worker
 from service.store import Store, queries
-from service.store.metrics_snapshot import Figures, figures
+from service.store.metrics_snapshot import MetricsSnapshot, metrics_snapshot
 
 router = APIRouter(tags=["health"])
 
 
-class _Figures(Collector):
-    """The figures of one scrape as Prometheus metrics."""
+class _SnapshotCollector(Collector):
+    """The numbers of one scrape as Prometheus metrics."""
 
-    def __init__(self, found: Figures, workers: Iterable[Worker]) -> None:
+    def __init__(self, found: MetricsSnapshot, workers: Iterable[Worker]) -> None:
         self.found, self.workers = found, list(workers)
 
     def collect(self) -> Iterator[Metric]:
@@ -82,7 +82,7 @@ def _gauge(name: str, text: str, labels: tuple[str, ...], values: Mapping[Any, f
 def render(store: Store) -> bytes:
     """The page of one scrape. Raises StoreUnavailable."""
     registry = CollectorRegistry()
-    registry.register(_Figures(figures(store), queries.workers(store)))
+    registry.register(_SnapshotCollector(metrics_snapshot(store), queries.workers(store)))
     return generate_latest(registry)
 
 

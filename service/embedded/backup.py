@@ -51,7 +51,7 @@ def backup(home: Path, target: Path) -> None:
             _database(home / "mlflow" / "mlflow.db", scratch / "mlflow" / "mlflow.db")
         _files(home / "mlflow" / "artifacts", scratch / "mlflow" / "artifacts")
         with closing(Store(f"sqlite:///{scratch / 'gradus.db'}")) as store:
-            operations.doubt_shipped(store)
+            operations.unconfirm_shipping(store)
         os.sync()
         scratch.rename(target)
     except BaseException:

@@ -228,7 +228,7 @@ class Up:
             (home / "logs").mkdir(exist_ok=True)
             (home / "run").mkdir(exist_ok=True)
             # The home's lock is held and SQLite has one host: whoever held a run there is gone.
-            prepare(sqlite_url(home), alone=True)
+            prepare(sqlite_url(home), only_process=True)
             supervisor = Supervisor(
                 programs(
                     self.settings,

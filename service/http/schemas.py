@@ -86,7 +86,7 @@ class RunOut(BaseModel):
     tags: dict[str, str]
     priority: int
     worker: str | None
-    losses: int
+    losses: int = Field(description="expired leases since the last checkpoint")
     cancel_requested_at: datetime | None
     created_at: datetime
     started_at: datetime | None
@@ -189,7 +189,6 @@ class Place:
             "owner",
             "n_runs",
             "stage",
-            "plan",
             "priority",
             "version",
         )
@@ -198,6 +197,7 @@ class Place:
             links["compare"] = self.mlflow.compare(e.mlflow_experiment_id)
         return {
             **{name: getattr(e, name) for name in (*same, "created_at", "updated_at")},
+            "plan": e.design,
             "status": e.counts,
             "mlflow": mlflow,
             "links": links,
@@ -213,9 +213,10 @@ class Place:
         path = f"/v1/runs/{run.id}"
         mlflow = self.mlflow_run(run.mlflow_experiment_id, run.mlflow_run_id)
         parts = {part: f"{path}/{part}" for part in ("metrics", "events", "cancel", "retry", "predict")}
-        fields = RunOut.model_fields.keys() - {"mlflow", "links"}
+        fields = RunOut.model_fields.keys() - {"losses", "mlflow", "links"}
         return {
             **{name: getattr(run, name) for name in fields},
+            "losses": run.lease_expirations,
             "mlflow": mlflow,
             "links": self._links(path, mlflow, experiment=f"/v1/experiments/{run.experiment_id}", **parts),
         }

@@ -28,21 +28,21 @@ from service.operations.control import (
     retry_run,
 )
 from service.operations.keys import SCOPES, adopt_key, authenticate, create_key, list_keys, revoke_key
-from service.operations.reaping import Lapsed, reap, tidy
+from service.operations.reaping import ExpiredLease, reap, tidy
 from service.operations.shipping import (
     claim_shipping,
-    doubt_shipped,
+    final_artifacts_requested,
     finish,
     finish_many,
-    forget_stranded,
     give_back_shipping,
-    kept,
     refused_by_mlflow,
+    reschedule_lost_spools,
     shipped,
     shipped_experiment,
     shipped_many,
+    unconfirm_shipping,
 )
-from service.operations.submission import IdempotencyKey, add_runs, set_plan, submit
+from service.operations.submission import IdempotencyKey, add_runs, set_design, submit
 from service.operations.workers import (
     beat,
     claim_request,
@@ -58,8 +58,8 @@ from service.operations.workers import (
 
 __all__ = [
     "SCOPES",
+    "ExpiredLease",
     "IdempotencyKey",
-    "Lapsed",
     "abandon",
     "add_runs",
     "adopt_key",
@@ -76,15 +76,13 @@ __all__ = [
     "create_key",
     "create_request",
     "delete_experiment",
-    "doubt_shipped",
     "due_requests",
+    "final_artifacts_requested",
     "finish",
     "finish_many",
     "finish_request",
-    "forget_stranded",
     "get_certificate",
     "give_back_shipping",
-    "kept",
     "list_keys",
     "patch_experiment",
     "purge_experiment",
@@ -98,16 +96,18 @@ __all__ = [
     "release_worker",
     "renew",
     "renew_request",
+    "reschedule_lost_spools",
     "retire",
     "retry_experiment",
     "retry_run",
     "revoke_key",
-    "set_plan",
+    "set_design",
     "shipped",
     "shipped_experiment",
     "shipped_many",
     "stop_requests",
     "submit",
     "tidy",
+    "unconfirm_shipping",
     "workers",
 ]

@@ -18,7 +18,7 @@ from service.lifecycle import (
     MetricPoint,
     Run,
     RunStatus,
-    after_loss,
+    after_lease_expiration,
     committed_status,
 )
 from service.store import dispatch_rows, queries, run_rows
@@ -27,7 +27,7 @@ from service.store.engine import Store
 from service.store.mapper import finite
 from service.store.run_rows import Locked
 
-MAX_LOSSES = 3
+MAX_LEASE_EXPIRATIONS = 3
 BACK = {
     "worker": None,
     "lease_expires_at": None,
@@ -53,7 +53,7 @@ def claim(
     worker: str,
     spool: str,
     lease_seconds: float,
-    max_losses: int = MAX_LOSSES,
+    max_lease_expirations: int = MAX_LEASE_EXPIRATIONS,
 ) -> list[Run]:
     """Take those of the runs that wait, or whose lease ran out: a new attempt each, leased for `lease_seconds`.
 
@@ -69,7 +69,10 @@ def claim(
             row
             for row in found
             if row.status == RunStatus.RUNNING
-            and after_loss(row.losses + 1, max_losses, cancelled=row.cancelled) is Edge.LOST
+            and after_lease_expiration(
+                row.lease_expirations + 1, max_lease_expirations, cancelled=row.cancelled
+            )
+            is Edge.LOST
         ]
         values = {
             "attempt": run_rows.NEXT_ATTEMPT,
@@ -82,7 +85,7 @@ def claim(
         data = {"worker": worker}
         attempts = {row.id: row.attempt + 1 for row in found}
         run_rows.move(connection, waiting, Edge.CLAIMED, values, data=data, attempts=attempts)
-        lost = {**values, "losses": run_rows.NEXT_LOSS}
+        lost = {**values, "lease_expirations": run_rows.NEXT_LEASE_EXPIRATION}
         run_rows.move(connection, left, Edge.RECLAIMED, lost, data=data, attempts=attempts)
         got = {run.id: run for run in queries.read_runs(connection, [row.id for row in (*waiting, *left)])}
         return [got[id] for id in dict.fromkeys(run_ids) if id in got]
@@ -170,10 +173,10 @@ def checkpointed(store: Store, run_id: str, attempt: int, checkpoint: Mapping[st
         rows = run_rows.fenced(run_rows.lock(connection, run_rows.held([run_id])), {run_id: attempt})
         values = {
             "checkpoint": finite(checkpoint),
-            "losses": 0,
+            "lease_expirations": 0,
             "resume_key": run_rows.resume_key(checkpoint),
         }
-        run_rows.touch(connection, rows, values, tell=False)
+        run_rows.touch(connection, rows, values, mark_dirty=False)
         return bool(rows)
 
     return store.write(work)
@@ -218,16 +221,16 @@ def _outcome(row: Locked, committed: Committed) -> dict[str, Any]:
     return {"outcome": finite(outcome), "reason": reason}
 
 
-def release(store: Store, claims: Mapping[str, int], *, reason: str, alone: bool = False) -> None:
+def release(store: Store, claims: Mapping[str, int], *, reason: str, single_lane: bool = False) -> None:
     """Give runs back: they wait again, and no loss counts. Those that were cancelled are KILLED.
 
     Args:
-        alone: each is to be trained by itself from now on (at its old width), because the tile failed as a whole.
+        single_lane: each is to be trained by itself from now on (at its old width), because the tile failed as a whole.
     """
 
     def work(connection: Connection) -> None:
         rows = run_rows.fenced(run_rows.lock(connection, run_rows.held(claims)), claims)
-        _give_back(connection, rows, reason, alone=alone)
+        _give_back(connection, rows, reason, single_lane=single_lane)
 
     if claims:
         store.write(work)
@@ -253,7 +256,7 @@ def abandon(store: Store, worker: str, *, message: Collection[str] = ()) -> dict
     def work(connection: Connection) -> dict[str, int]:
         dispatch_rows.unmark_runs(connection, message)
         rows = run_rows.lock(connection, run_rows.held(worker=worker))
-        run_rows.touch(connection, rows, {"lease_expires_at": db_now() - 1.0}, tell=False)
+        run_rows.touch(connection, rows, {"lease_expires_at": db_now() - 1.0}, mark_dirty=False)
         return {row.id: row.attempt for row in rows}
 
     return store.write(work)
@@ -262,16 +265,16 @@ def abandon(store: Store, worker: str, *, message: Collection[str] = ()) -> dict
 def _release_held(store: Store, reason: str, worker: str | None) -> list[str]:
     def work(connection: Connection) -> list[str]:
         rows = run_rows.lock(connection, run_rows.held(worker=worker))
-        _give_back(connection, rows, reason, alone=False)
+        _give_back(connection, rows, reason, single_lane=False)
         return [row.id for row in rows]
 
     return store.write(work)
 
 
-def _give_back(connection: Connection, rows: Sequence[Locked], reason: str, *, alone: bool) -> None:
+def _give_back(connection: Connection, rows: Sequence[Locked], reason: str, *, single_lane: bool) -> None:
     stopped = [row for row in rows if row.cancelled]
     run_rows.move(connection, stopped, Edge.KILLED, killed("cancelled"), data={"reason": "cancelled"})
-    values = {**BACK, "reason": reason} | ({"alone": True} if alone else {})
+    values = {**BACK, "reason": reason} | ({"single_lane": True} if single_lane else {})
     run_rows.move(
         connection, [row for row in rows if not row.cancelled], Edge.RELEASED, values, data={"reason": reason}
     )

@@ -18,8 +18,8 @@ from service.store.run_rows import Locked
 AFRESH: dict[str, Any] = {
     **BACK,
     "reason": "",
-    "losses": 0,
-    "alone": False,
+    "lease_expirations": 0,
+    "single_lane": False,
     "cancel_requested_at": None,
     "committed_at": None,
     "outcome": None,

@@ -71,7 +71,7 @@ def adopt_key(store: Store, secret: str, *, owner: str, scopes: Sequence[str]) -
         if not other_rows.knows_api_key(connection, hash):
             other_rows.insert_api_key(connection, values)
 
-    store.write(work, alone="api-keys")
+    store.write(work, lock_name="api-keys")
 
 
 def list_keys(store: Store) -> list[ApiKey]:

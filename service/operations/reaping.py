@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from service.lifecycle import Edge, RunStatus, after_loss, check_transition
-from service.operations.claims import BACK, MAX_LOSSES, killed
+from service.lifecycle import Edge, RunStatus, after_lease_expiration, check_transition
+from service.operations.claims import BACK, MAX_LEASE_EXPIRATIONS, killed
 from service.store import experiment_rows, other_rows, run_rows
 from service.store.engine import Store
 
@@ -15,7 +15,7 @@ KEEP_REQUESTS_SECONDS = 86400.0
 
 
 @dataclass(frozen=True)
-class Lapsed:
+class ExpiredLease:
     """An attempt whose lease ran out, and the run's status since: it waits again, failed for good, or was to be
     cancelled anyway."""
 
@@ -25,26 +25,31 @@ class Lapsed:
     status: RunStatus
 
 
-def reap(store: Store, *, max_losses: int = MAX_LOSSES) -> list[Lapsed]:
-    """Take back every run whose lease ran out. It waits again; with its `max_losses`-th loss without progress it
+def reap(store: Store, *, max_lease_expirations: int = MAX_LEASE_EXPIRATIONS) -> list[ExpiredLease]:
+    """Take back every run whose lease ran out. It waits again; with its `max_lease_expirations`-th loss without progress it
     fails with the reason `worker_lost`.
 
     The first loss blames nobody, since most are a machine's: the lanes go on together. From the second on, each
     is trained alone at its old width, so that a run that kills its process takes no other one down for good.
     """
 
-    def work(connection: Connection) -> list[Lapsed]:
+    def work(connection: Connection) -> list[ExpiredLease]:
         rows = run_rows.lock(connection, run_rows.lost(), skip_locked=True)
-        edges = {row.id: after_loss(row.losses + 1, max_losses, cancelled=row.cancelled) for row in rows}
+        edges = {
+            row.id: after_lease_expiration(
+                row.lease_expirations + 1, max_lease_expirations, cancelled=row.cancelled
+            )
+            for row in rows
+        }
         by = {edge: [row for row in rows if edges[row.id] is edge] for edge in set(edges.values())}
-        counted = {"losses": run_rows.NEXT_LOSS}
+        counted = {"lease_expirations": run_rows.NEXT_LEASE_EXPIRATION}
         again = {**BACK, **counted, "reason": "lost"}
         failed = {**killed("worker_lost"), **counted}
         waiting = by.get(Edge.LOST, [])
-        once = [row for row in waiting if row.losses == 0]
-        more = [row for row in waiting if row.losses > 0]
+        once = [row for row in waiting if row.lease_expirations == 0]
+        more = [row for row in waiting if row.lease_expirations > 0]
         run_rows.move(connection, once, Edge.LOST, again, data={"reason": "lost"})
-        run_rows.move(connection, more, Edge.LOST, {**again, "alone": True}, data={"reason": "lost"})
+        run_rows.move(connection, more, Edge.LOST, {**again, "single_lane": True}, data={"reason": "lost"})
         run_rows.move(
             connection, by.get(Edge.WORKER_LOST, []), Edge.WORKER_LOST, failed, data={"reason": "worker_lost"}
         )
@@ -56,7 +61,7 @@ def reap(store: Store, *, max_losses: int = MAX_LOSSES) -> list[Lapsed]:
             data={"reason": "cancelled"},
         )
         return [
-            Lapsed(row.id, row.attempt, row.worker, check_transition(row.id, row.status, edges[row.id]))
+            ExpiredLease(row.id, row.attempt, row.worker, check_transition(row.id, row.status, edges[row.id]))
             for row in rows
         ]
 

@@ -75,7 +75,7 @@ def refused_by_mlflow(store: Store, run_id: str, why: str) -> None:
     def work(connection: Connection) -> None:
         rows = run_rows.lock(connection, run_rows.of([run_id]), measured=True)
         for row in rows:
-            run_rows.touch(connection, [row], {"tags": {**row.tags, REFUSED: why}}, tell=False)
+            run_rows.touch(connection, [row], {"tags": {**row.tags, REFUSED: why}}, mark_dirty=False)
 
     store.write(work)
 
@@ -118,7 +118,7 @@ def finish_many(store: Store, what: Mapping[str, Shipped | None], *, shipper: st
     """
 
     def work(connection: Connection) -> set[str]:
-        experiment_rows.keepsakes_due(connection, what)
+        experiment_rows.final_artifacts_due(connection, what)
         found = run_rows.lock(connection, run_rows.of(what))
         rows = [row for row in found if shipper is None or row.shipper == shipper]
         known = {id: shipped for id, shipped in what.items() if shipped is not None}
@@ -135,30 +135,32 @@ def finish_many(store: Store, what: Mapping[str, Shipped | None], *, shipper: st
             run_rows.move(connection, untold, edge, values)
             if told := [row for row in ready if row.id in known]:
                 values |= run_rows.known_of({row.id: known.pop(row.id) for row in told}, status.value)
-                run_rows.move(connection, told, edge, values, tell=False)
+                run_rows.move(connection, told, edge, values, mark_dirty=False)
         run_rows.note_shipped(connection, {row.id: known[row.id] for row in rows if row.id in known})
         return set(what) - {row.id for row in rows}
 
     return store.write(work) if what else set()
 
 
-def kept(store: Store, experiment_id: str, *, finished: int) -> None:
+def final_artifacts_requested(store: Store, experiment_id: str, *, finished: int) -> None:
     """Note that keepsakes were asked for when so many of an experiment's runs had finished."""
-    store.write(lambda connection: experiment_rows.keepsakes_asked(connection, experiment_id, finished))
+    store.write(
+        lambda connection: experiment_rows.final_artifacts_requested(connection, experiment_id, finished)
+    )
 
 
-def doubt_shipped(store: Store) -> None:
+def unconfirm_shipping(store: Store) -> None:
     """In a copy of the database: MLflow may know more of the runs that were still to be carried. A shipper then
     looks for a run's MLflow run before it makes one.
     """
-    store.write(run_rows.doubt_shippers)
+    store.write(run_rows.unconfirm_shippers)
 
 
-def forget_stranded(store: Store, seconds: float) -> dict[str, int]:
+def reschedule_lost_spools(store: Store, seconds: float) -> dict[str, int]:
     """Let runs run again whose outcome waits for a spool that nobody has served for so long; id -> attempt."""
 
     def work(connection: Connection) -> dict[str, int]:
-        rows = run_rows.lock(connection, run_rows.stranded(seconds), skip_locked=True)
+        rows = run_rows.lock(connection, run_rows.spool_lost(seconds), skip_locked=True)
         values: dict[str, Any] = {
             **BACK,
             "committed_at": None,

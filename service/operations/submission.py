@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
-from service.errors import Conflict, KeyInFlight, KeyReused, NotAlone, NotFound, QuotaExceeded, StaleStage
+from service.errors import Conflict, KeyInFlight, KeyReused, LockTaken, NotFound, QuotaExceeded, StaleStage
 from service.lifecycle import Experiment, Run, RunStatus
 from service.store import experiment_rows, queries
 from service.store.engine import Store, take_turn
@@ -36,7 +36,7 @@ def submit(
     owner: str = "",
     stage: str = "grid",
     idempotency: IdempotencyKey | None = None,
-    plan: dict[str, Any] | None = None,
+    design: dict[str, Any] | None = None,
     quota: int | None = None,
 ) -> Experiment:
     """Store an experiment and its runs, all SCHEDULED, in one transaction.
@@ -74,7 +74,7 @@ def submit(
                 "spec": document,
                 "owner": owner,
                 "stage": stage,
-                "plan": plan,
+                "design": design,
                 "priority": spec.priority,
                 "n_runs": len(rows),
             },
@@ -88,8 +88,8 @@ def submit(
     if idempotency is None:
         return store.write(work)
     try:
-        return store.write(work, alone=f"idempotency:{owner}:{idempotency.key}")
-    except NotAlone as error:
+        return store.write(work, lock_name=f"idempotency:{owner}:{idempotency.key}")
+    except LockTaken as error:
         raise KeyInFlight(idempotency.key) from error
 
 
@@ -100,7 +100,7 @@ def add_runs(
     *,
     stage: str,
     expected_stage: str,
-    plan: dict[str, Any] | None = None,
+    design: dict[str, Any] | None = None,
     quota: int | None = None,
 ) -> list[Run]:
     """Move an experiment to its next stage and add that stage's runs: compare-and-set on the stage.
@@ -108,7 +108,7 @@ def add_runs(
     A point whose fingerprint the experiment already has is not inserted: its run is used again, as it is.
 
     Args:
-        plan: replaces the experiment's plan; None leaves it.
+        design: replaces the experiment's design; None leaves it.
 
     Returns:
         one run per point, in their order.
@@ -136,7 +136,10 @@ def add_runs(
         experiment_rows.insert_runs(connection, rows)
         values = {"stage": stage, "n_runs": row.n_runs + len(rows)}
         experiment_rows.change_experiment(
-            connection, experiment_id, values if plan is None else {**values, "plan": plan}, version=False
+            connection,
+            experiment_id,
+            values if design is None else {**values, "design": design},
+            version=False,
         )
         note(connection, experiment_id, "stage", stage=stage, runs=len(rows))
         found = {run.id: run for run in queries.read_runs(connection, set(known.values()))}
@@ -145,11 +148,11 @@ def add_runs(
     return store.write(work)
 
 
-def set_plan(
-    store: Store, experiment_id: str, plan: dict[str, Any], *, stage: str, expected_stage: str
+def set_design(
+    store: Store, experiment_id: str, design: dict[str, Any], *, stage: str, expected_stage: str
 ) -> None:
-    """Change an experiment's plan and stage without adding runs. Raises NotFound, StaleStage."""
-    add_runs(store, experiment_id, (), stage=stage, expected_stage=expected_stage, plan=plan)
+    """Change an experiment's design and stage without adding runs. Raises NotFound, StaleStage."""
+    add_runs(store, experiment_id, (), stage=stage, expected_stage=expected_stage, design=design)
 
 
 def run_row(experiment_id: str, index: int, point: Point, stage: str) -> dict[str, Any]:

@@ -34,13 +34,13 @@ def describe_experiment(store: Store, settings: Settings, experiment: Experiment
     runs = queries.all_runs(store, experiment.id)
     try:
         shown = _views(experiment, runs)
-        if experiment.plan is None and not (runs and experiment.is_over):
+        if experiment.design is None and not (runs and experiment.is_over):
             return ExperimentNote(experiment.description, shown)
         found = compare_runs(experiment, runs)
     except GradusError as error:  # an old spec that is no longer read: its runs are carried all the same
         log.warning("no comparison for MLflow's description", experiment=experiment.id, error=str(error))
         return ExperimentNote(experiment.description)
-    over = experiment.is_over and (experiment.plan is None or experiment.plan["wait"] != "running")
+    over = experiment.is_over and (experiment.design is None or experiment.design["wait"] != "running")
     ranked = ranking(run for run in runs if run.status == RunStatus.FINISHED) if over else []
     best = ranked[0] if ranked else None
     page = report.whole(store, found, settings) if best is not None else ""

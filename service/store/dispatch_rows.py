@@ -50,7 +50,7 @@ class Waiting:
     epochs: int
     resume_key: str | None
     resume_width: int | None
-    alone: bool
+    single_lane: bool
     width: int | None
     begun: bool = False  # an attempt was taken from it: it goes on before anything new begins
 
@@ -92,7 +92,7 @@ def waiting_runs(connection: Connection, experiment_id: str, limit: int) -> list
         "seed",
         "epochs",
         "resume_key",
-        "alone",
+        "single_lane",
         "width",
     )
     found: list[Waiting] = []

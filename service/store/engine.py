@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, exc, func, make_url, select
 
-from service.errors import NotAlone, StoreUnavailable
+from service.errors import LockTaken, StoreUnavailable
 
 T = TypeVar("T")
 TRIES = {"postgresql": 8, "sqlite": 2}
@@ -79,27 +79,27 @@ class Store:
         """The address with its password masked."""
         return self.engine.url.render_as_string(hide_password=True)
 
-    def write(self, work: Callable[[Connection], T], *, alone: str | None = None) -> T:
+    def write(self, work: Callable[[Connection], T], *, lock_name: str | None = None) -> T:
         """Run `work` in one write transaction, again after a deadlock or a busy database.
 
         Args:
             work: what to do; it may be called several times.
-            alone: a name that only one transaction may work on at a time. PostgreSQL: an advisory lock, over all
+            lock_name: a name that only one transaction may work on at a time. PostgreSQL: an advisory lock, over all
                 processes. SQLite: within this process; other processes wait for the one write lock anyway.
                 Neither leaves anything behind when the process dies.
 
         Raises:
-            NotAlone: another transaction works on that name.
+            LockTaken: another transaction works on that name.
             StoreUnavailable: the database cannot be reached. The transaction may or may not have been committed;
                 every operation may be repeated.
         """
         tries = TRIES[self.engine.dialect.name]
-        with self._reserved(alone if self.is_sqlite else None):
+        with self._reserved(lock_name if self.is_sqlite else None):
             for left in reversed(range(tries)):
                 try:
                     with self._connect("IMMEDIATE") as connection, connection.begin():
-                        if alone is not None and not self.is_sqlite:
-                            _advisory_lock(connection, alone)
+                        if lock_name is not None and not self.is_sqlite:
+                            _advisory_lock(connection, lock_name)
                         return work(connection)
                 except exc.DBAPIError as error:
                     if not _worth_repeating(error) or left == 0:
@@ -130,7 +130,7 @@ class Store:
             return
         with self._names_lock:
             if name in self._names:
-                raise NotAlone(name)
+                raise LockTaken(name)
             self._names.add(name)
         try:
             yield
@@ -153,7 +153,7 @@ def take_turn(connection: Connection, name: str) -> None:
 
 def _advisory_lock(connection: Connection, name: str) -> None:
     if not connection.scalar(select(func.pg_try_advisory_xact_lock(func.hashtextextended(name, 0)))):
-        raise NotAlone(name)
+        raise LockTaken(name)
 
 
 def _configure_sqlite(engine: Engine) -> None:

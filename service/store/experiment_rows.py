@@ -122,20 +122,22 @@ def purge(connection: Connection, id: str) -> bool:
     return bool(gone)
 
 
-def keepsakes_due(connection: Connection, run_ids: Collection[str]) -> None:
+def final_artifacts_due(connection: Connection, run_ids: Collection[str]) -> None:
     """These runs are about to get the status of their outcome: where one of them finishes, the best of its experiment
     may change. To be said before they are locked, as it locks the experiments."""
     finishing = (runs.c.status == "RUNNING") & (runs.c.outcome["status"].as_string() == "FINISHED")
     theirs = select(runs.c.experiment_id).where(runs.c.id.in_(list(run_ids)), finishing)
-    due = experiments.c.id.in_(theirs) & ~experiments.c.keepsakes_due
+    due = experiments.c.id.in_(theirs) & ~experiments.c.final_artifacts_due
     chosen = select(experiments.c.id).where(due).order_by(experiments.c.id).with_for_update(key_share=True)
     if ids := list(connection.scalars(chosen)):
-        connection.execute(update(experiments).where(experiments.c.id.in_(ids)).values(keepsakes_due=True))
+        connection.execute(
+            update(experiments).where(experiments.c.id.in_(ids)).values(final_artifacts_due=True)
+        )
 
 
-def keepsakes_asked(connection: Connection, id: str, finished: int) -> None:
+def final_artifacts_requested(connection: Connection, id: str, finished: int) -> None:
     """Keepsakes were asked for when so many runs had finished; where more have since, they are due still."""
     number = select(func.count()).where(runs.c.experiment_id == id, runs.c.status == "FINISHED")
     same = (experiments.c.id == id) & (number.scalar_subquery() == finished)
-    known = {"keepsakes_due": False, "change": experiments.c.change + 1}  # MLflow is told the answer
+    known = {"final_artifacts_due": False, "change": experiments.c.change + 1}  # MLflow is told the answer
     connection.execute(update(experiments).where(same).values(**known))

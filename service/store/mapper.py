@@ -57,7 +57,9 @@ def to_run(row: Row[Any]) -> Run:
 def to_experiment(row: Row[Any], counts: Mapping[str, int], *, replayed: bool = False) -> Experiment:
     """A row of `experiments` and its numbers of runs as an Experiment."""
     fields = {
-        name: value for name, value in row._mapping.items() if name not in ("shipped_change", "keepsakes_due")
+        name: value
+        for name, value in row._mapping.items()
+        if name not in ("shipped_change", "final_artifacts_due")
     }
     for name in ("created_at", "updated_at", "cancel_requested_at", "deleted_at"):
         fields[name] = as_datetime(fields[name])

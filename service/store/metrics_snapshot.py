@@ -1,4 +1,4 @@
-"""The figures of `/metrics`, one read transaction: what waits, what runs, how long things take and lag."""
+"""The numbers of `/metrics`, one read transaction: what waits, what runs, how long things take and lag."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RECENT_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
-class Figures:
+class MetricsSnapshot:
     """Numbers and seconds. `queued`: (device, priority) -> runs. `widths`: tile width -> runs in training.
 
     lease_left: of the lease that runs out first (negative: it ran out). mlflow_lag: age of the oldest outcome that
@@ -40,12 +40,12 @@ class Figures:
     metric_points: int
 
 
-def figures(store: Store) -> Figures:
+def metrics_snapshot(store: Store) -> MetricsSnapshot:
     """Read them all. Raises StoreUnavailable."""
     return store.read(_read)
 
 
-def _read(connection: Connection) -> Figures:
+def _read(connection: Connection) -> MetricsSnapshot:
     queued: Counter[tuple[str, int]] = Counter()
     since: list[float] = []
     for waiting in (NOT_SENT, SENT):  # an index each
@@ -80,7 +80,7 @@ def _read(connection: Connection) -> Figures:
         connection, there - runs.c.committed_at, recent & runs.c.status.in_(list(TERMINAL))
     )
     lease = connection.scalar(select(func.min(runs.c.lease_expires_at)).where(TRAINING))
-    return Figures(
+    return MetricsSnapshot(
         statuses=queries.status_counts(connection),
         queued=dict(queued),
         widths={row[0] or 1: row[1] for row in widths},

@@ -21,13 +21,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from service.lifecycle import RETIRED, UNHURRIED, Worker
+from service.lifecycle import BACKGROUND_KINDS, RETIRED, Worker
 from service.store.clock import db_now, later
 from service.store.dispatch_rows import some_run_waits
 from service.store.tables import api_keys, certificates, requests, workers
 
 FORGET_WORKER_SECONDS = 86400.0
-UNHURRIED_WITHIN_SECONDS = 600.0
+BACKGROUND_WITHIN_SECONDS = 600.0
 """So long may training hold back what no person waits for."""
 
 
@@ -156,7 +156,7 @@ def requests_to_send(
     Of those that no person waits for at most `unhurried` are out at once, and none while a run waits for a worker.
     """
     due = or_(requests.c.dispatched_at.is_(None), requests.c.dispatched_at < later(-resend_seconds))
-    patient = requests.c.kind.in_(UNHURRIED)
+    patient = requests.c.kind.in_(BACKGROUND_KINDS)
 
     def chosen(*which: ColumnElement[bool], most: int) -> list[str]:
         statement = (
@@ -169,7 +169,7 @@ def requests_to_send(
 
     ids = chosen(~patient, most=limit)
     out = select(func.count()).select_from(requests).where(OPEN_REQUEST, patient, ~and_(_free, due))
-    long_ago = requests.c.created_at < later(-UNHURRIED_WITHIN_SECONDS)
+    long_ago = requests.c.created_at < later(-BACKGROUND_WITHIN_SECONDS)
     if (room := unhurried - int(connection.scalar(out) or 0)) > 0:
         ids += chosen(patient, or_(~some_run_waits(), long_ago), most=room)
     return ids

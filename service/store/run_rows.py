@@ -45,7 +45,7 @@ class Locked:
     experiment_id: str
     status: str
     attempt: int
-    losses: int
+    lease_expirations: int
     expired: bool
     cancelled: bool
     committed: bool
@@ -63,7 +63,7 @@ _LOCKED = [
     runs.c.experiment_id,
     runs.c.status,
     runs.c.attempt,
-    runs.c.losses,
+    runs.c.lease_expirations,
     _expired,
     runs.c.cancel_requested_at.is_not(None).label("cancelled"),
     runs.c.committed_at.is_not(None).label("committed"),
@@ -110,7 +110,7 @@ def _to_locked(row: Row[Any]) -> Locked:
 
 COMMITTED_AT = runs.c.committed_at
 NEXT_ATTEMPT = runs.c.attempt + 1
-NEXT_LOSS = runs.c.losses + 1
+NEXT_LEASE_EXPIRATION = runs.c.lease_expirations + 1
 FIRST_START = func.coalesce(runs.c.started_at, db_now())
 _expiring = (
     (runs.c.status == "RUNNING") & runs.c.committed_at.is_(None) & (runs.c.lease_expires_at < db_now())
@@ -134,7 +134,7 @@ def in_status(*statuses: str) -> ColumnElement[bool]:
 def claimable(ids: Collection[str]) -> ColumnElement[bool]:
     """Those that wait, or whose lease ran out. One that must be alone is not claimed together with others."""
     ours = of(ids) & ((runs.c.status == "SCHEDULED") | _expiring)
-    return ours & ~runs.c.alone if len(ids) > 1 else ours
+    return ours & ~runs.c.single_lane if len(ids) > 1 else ours
 
 
 def lost() -> ColumnElement[bool]:
@@ -150,7 +150,7 @@ def held(ids: Collection[str] | None = None, *, worker: str | None = None) -> Co
     return condition if worker is None else condition & (runs.c.worker == worker)
 
 
-def stranded(seconds: float) -> ColumnElement[bool]:
+def spool_lost(seconds: float) -> ColumnElement[bool]:
     """The runs whose outcome was committed longer ago than that, is still not in MLflow, and lies in a spool that
     nobody has served for as long. While somebody does, it is MLflow that is away, and waiting loses nothing."""
     served = exists().where(workers.c.spool == runs.c.spool, workers.c.last_seen >= later(-seconds))
@@ -182,7 +182,7 @@ def move(
     *,
     data: Mapping[str, Any] | None = None,
     attempts: Mapping[str, int] | None = None,
-    tell: bool = True,
+    mark_dirty: bool = True,
 ) -> None:
     """Take locked runs of one status along `edge`: update them and write one status event each.
 
@@ -190,7 +190,7 @@ def move(
         values: columns that are the same for all, expressions allowed.
         data: what goes into the events besides status, edge, attempt and the reason of a committed outcome.
         attempts: the attempt that each event names, where it is not the row's.
-        tell: whether MLflow is to learn of it.
+        mark_dirty: whether MLflow has something to learn from it.
 
     Raises:
         IllegalTransition: a run's status has no such edge.
@@ -200,7 +200,7 @@ def move(
     targets = {check_transition(row.id, row.status, edge) for row in rows}
     (target,) = targets
     sources = or_(*(runs.c.status == source for source in {row.status for row in rows}))
-    touch(connection, rows, {**values, "status": target.value}, guard=sources, tell=tell)
+    touch(connection, rows, {**values, "status": target.value}, guard=sources, mark_dirty=mark_dirty)
     record_events(
         connection,
         [
@@ -229,13 +229,13 @@ def touch(
     *,
     each: Mapping[str, Mapping[str, Any]] | None = None,
     guard: ColumnElement[bool] | None = None,
-    tell: bool = True,
+    mark_dirty: bool = True,
 ) -> None:
-    """Change columns of locked runs and, with `tell`, note that MLflow is to learn of it."""
+    """Change columns of locked runs and, with `mark_dirty`, note that MLflow is to learn of it."""
     if not rows:
         return
     guard = true() if guard is None else guard
-    columns = {**values, "change": runs.c.change + 1, "dirty": True} if tell else dict(values)
+    columns = {**values, "change": runs.c.change + 1, "dirty": True} if mark_dirty else dict(values)
     size = len(rows) if each is None else EACH_AT_ONCE
     for some in (rows[start : start + size] for start in range(0, len(rows), size)):
         own: dict[str, Any] = {}
@@ -341,7 +341,7 @@ def give_back_to_ship(connection: Connection, shipper: str, before: Mapping[str,
     connection.execute(statement.values(shipper=shippers, ship_lease_expires_at=None))
 
 
-def doubt_shippers(connection: Connection) -> None:
+def unconfirm_shippers(connection: Connection) -> None:
     """Every run that MLflow is still to learn of looks as if a shipper had taken it and never said what came of it."""
     statement = update(runs).where(runs.c.dirty, runs.c.shipper.is_(None))
     connection.execute(statement.values(shipper="unknown", ship_lease_expires_at=db_now() - 1.0))

@@ -110,7 +110,7 @@ def submitted(
         parsed = ExperimentSpec.parse(spec, settings.limits())
         points, stage, plan = design.initial_points(parsed)
         made = operations.submit(
-            store, parsed, points, owner=who.owner, stage=stage, plan=plan, quota=who.quota
+            store, parsed, points, owner=who.owner, stage=stage, design=plan, quota=who.quota
         )
     except GradusError as error:
         found["problems"] = _problems(error)
@@ -182,7 +182,7 @@ def _entry(experiment: Experiment, settings: Settings) -> dict[str, Any]:
     total = max(1, experiment.n_runs)
     over = sum(experiment.counts.get(status, 0) for status in ("FINISHED", "FAILED", "KILLED"))
     pages, there = MlflowPages(settings.public_mlflow_url), experiment.mlflow_experiment_id
-    plan = experiment.plan or {}
+    plan = experiment.design or {}
     return {
         "id": experiment.id,
         "name": experiment.name,

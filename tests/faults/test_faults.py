@@ -16,7 +16,7 @@ import pytest
 
 from service import operations
 from service.lifecycle import Committed
-from service.queue import Tile
+from service.queue import TileMessage
 from service.store import queries
 from tests.faults.conftest import Stack
 
@@ -80,7 +80,7 @@ def test_the_same_message_five_times_trains_once(stack: Stack) -> None:
     ids = tuple(run.id for run in stack.runs(experiment))
     sender = stack.sender()
     for _ in range(5):
-        sender.send_tile(Tile(uuid.uuid4().hex[:20], ids, 4, "gradus.any"))
+        sender.send_tile(TileMessage(uuid.uuid4().hex[:20], ids, 4, "gradus.any"))
     runs = stack.check(experiment)
     assert [run.attempt for run in runs] == [1] * 4
 
@@ -250,7 +250,7 @@ def test_told_to_end_a_worker_gives_its_runs_back_and_no_loss_counts(stack: Stac
     worker.wait(8 + 5)  # what GRADUS_DRAIN_SECONDS allows for safety, and Celery's own end
     stack.wait(lambda: queries.get_run(stack.store, run.id).attempt > run.attempt)
     runs = stack.check(experiment)
-    assert {(one.status.value, one.losses) for one in runs} == {("FINISHED", 0)}
+    assert {(one.status.value, one.lease_expirations) for one in runs} == {("FINISHED", 0)}
     edges = [e.data["edge"] for e in queries.events_after(stack.store, run_id=run.id) if e.kind == "status"]
     assert "released" in edges
 

@@ -36,7 +36,7 @@ def answered(world: World, text: str) -> None:
     """Submit a question and give every run its result until it is over."""
     spec = ExperimentSpec.parse(text)
     points, stage, plan = design.initial_points(spec)
-    world.experiment = operations.submit(world.store, spec, points, stage=stage, plan=plan)
+    world.experiment = operations.submit(world.store, spec, points, stage=stage, design=plan)
     moved = 1
     while moved:
         runs = queries.all_runs(world.store, world.experiment.id)

@@ -130,7 +130,7 @@ def test_training_does_not_hold_them_back_for_ever(store: Store, monkeypatch: py
     final_artifacts.keep(store)
     spec = ExperimentSpec.parse({**SPEC, "name": "next", "sweep": {"seeds": 1}})
     operations.submit(store, spec, spec.expand(), owner="")
-    monkeypatch.setattr(other_rows, "UNHURRIED_WITHIN_SECONDS", -1.0)
+    monkeypatch.setattr(other_rows, "BACKGROUND_WITHIN_SECONDS", -1.0)
     assert len(operations.due_requests(store, resend_seconds=60)) == 1
 
 
@@ -149,7 +149,7 @@ def test_nothing_is_kept_between_two_stages_of_a_question(store: Store) -> None:
     """After tuning the best run is not known yet, and what is drawn then would be drawn again."""
     spec = ExperimentSpec.parse(QUESTION)
     points, stage, plan = design.initial_points(spec)
-    experiment = operations.submit(store, spec, points, owner="", stage=stage, plan=plan)
+    experiment = operations.submit(store, spec, points, owner="", stage=stage, design=plan)
     finish(store, experiment.id, lambda run: 0.5)
     assert final_artifacts.keep(store) == 0
     assert design.advance(store) == 1
@@ -167,7 +167,7 @@ def test_one_whose_spec_can_no_longer_be_read_holds_no_other_up(store: Store) ->
     assert final_artifacts.keep(store) == 1
     (request,) = operations.due_requests(store, resend_seconds=60)
     assert queries.get_run(store, request.run_id).experiment_id == whole.id
-    assert queries.experiments_to_keep(store) == [], "it is not tried again and again"
+    assert queries.experiments_due_final_artifacts(store) == [], "it is not tried again and again"
 
 
 def test_what_was_accepted_under_larger_limits_keeps_its_best_model(store: Store) -> None:

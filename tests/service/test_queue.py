@@ -15,7 +15,7 @@ from kombu import Queue
 
 from service.embedded.ports import free_port
 from service.errors import BrokerUnavailable
-from service.queue import ANY, QUEUES, VISIBILITY_TIMEOUT, Sender, Tile, celery_app, configuration
+from service.queue import ANY, QUEUES, VISIBILITY_TIMEOUT, Sender, TileMessage, celery_app, configuration
 from service.settings import load_settings
 
 
@@ -70,7 +70,7 @@ def test_the_settings_that_survive_faults() -> None:
 
 def test_a_sender_outlives_its_broker(broker: Any) -> None:
     sender = Sender(load_settings(broker_url=broker.url))
-    tile = Tile("t", ("a", "b"), 4, "gradus.cpu")
+    tile = TileMessage("t", ("a", "b"), 4, "gradus.cpu")
     assert [sender.waiting(queue) for queue in QUEUES] == [0, 0, 0]
     sender.send_tile(tile)
     sender.send_request("r")
@@ -95,7 +95,7 @@ def test_a_message_holds_ids_and_a_width(broker: Any) -> None:
     import json
 
     sender = Sender(load_settings(broker_url=broker.url))
-    sender.send_tile(Tile("t", ("a", "b"), 4, "gradus.gpu", begun=True))
+    sender.send_tile(TileMessage("t", ("a", "b"), 4, "gradus.gpu", begun=True))
     (raw,) = redis.Redis(port=broker.port, password="pw").lrange("gradus.gpu", 0, -1)
     message = json.loads(raw)
     assert message["headers"]["task"] == "gradus.train"
@@ -107,8 +107,8 @@ def test_what_was_taken_from_a_worker_goes_ahead_of_what_waits(broker: Any) -> N
     settings = load_settings(broker_url=broker.url)
     sender = Sender(settings)
     for name in ("first", "second"):
-        sender.send_tile(Tile(name, (name,), 1, "gradus.cpu"))
-    sender.send_tile(Tile("taken", ("taken",), 1, "gradus.cpu", begun=True))
+        sender.send_tile(TileMessage(name, (name,), 1, "gradus.cpu"))
+    sender.send_tile(TileMessage("taken", ("taken",), 1, "gradus.cpu", begun=True))
     assert sender.waiting("gradus.cpu") == 3, "whatever their place"
     read = []
     with (
@@ -133,14 +133,14 @@ def test_a_worker_whose_acknowledgement_was_not_heard_takes_the_next_message(bro
         )
         consumer.qos(prefetch_count=1)
         with consumer:
-            sender.send_tile(Tile("t", ("a",), 1, ANY))
+            sender.send_tile(TileMessage("t", ("a",), 1, ANY))
             connection.drain_events(timeout=5)
             broker.kill()
             with pytest.raises(connection.connection_errors):
                 got[0][1].ack()
             broker.start()
             assert channel.qos.can_consume()
-            sender.send_tile(Tile("u", ("b",), 1, ANY))
+            sender.send_tile(TileMessage("u", ("b",), 1, ANY))
             deadline = time.monotonic() + 10
             while len(got) < 2 and time.monotonic() < deadline:
                 with contextlib.suppress(TimeoutError, *connection.connection_errors):

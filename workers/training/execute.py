@@ -46,7 +46,7 @@ def execute(run_ids: Sequence[str], width: int) -> None:
         worker=settings.worker,
         spool=child.spool.id,
         lease_seconds=settings.lease_seconds,
-        max_losses=settings.max_losses,
+        max_lease_expirations=settings.max_losses,
     )
     if not runs:
         log.info("nothing to claim", run=list(run_ids))
@@ -166,8 +166,10 @@ class Tile:
         for run_id in commits:
             self.keeper.drop(run_id)
         for reason, claims in returns.items():
-            alone = reason in failures.SHARED
-            give_back = partial(operations.release, self.child.store, claims, reason=reason, alone=alone)
+            single_lane = reason in failures.SHARED
+            give_back = partial(
+                operations.release, self.child.store, claims, reason=reason, single_lane=single_lane
+            )
             self._persistently(set(claims), give_back)
             for run_id in claims:
                 self.keeper.drop(run_id)

@@ -11,8 +11,8 @@ from service.store.queries.filters import Filters
 from service.store.queries.histories import events_after, metric_history, metric_values, metrics_after
 from service.store.queries.pending import (
     SHIP_ORDER,
+    experiments_due_final_artifacts,
     experiments_ended_before,
-    experiments_to_keep,
     experiments_to_purge,
     experiments_to_ship,
     not_done,
@@ -45,8 +45,8 @@ __all__ = [
     "Filters",
     "all_runs",
     "events_after",
+    "experiments_due_final_artifacts",
     "experiments_ended_before",
-    "experiments_to_keep",
     "experiments_to_purge",
     "experiments_to_ship",
     "explained",

@@ -81,22 +81,22 @@ def staged_experiments(store: Store, *, limit: int = 200) -> list[Experiment]:
     statement = select(experiments).where(
         experiments.c.deleted_at.is_(None),
         experiments.c.cancel_requested_at.is_(None),
-        experiments.c.plan.is_not(None),
+        experiments.c.design.is_not(None),
         experiments.c.stage.not_in(ENDED_STAGES),
         ~open_,
     )
-    incomplete = experiments.c.plan["wait"].as_string() == "incomplete"
+    incomplete = experiments.c.design["wait"].as_string() == "incomplete"
     place = case((incomplete, func.random()), else_=experiments.c.created_at)
     return counted(store, statement.order_by(incomplete, place).limit(limit))
 
 
-def experiments_to_keep(store: Store, *, limit: int = 20) -> list[Experiment]:
+def experiments_due_final_artifacts(store: Store, *, limit: int = 20) -> list[Experiment]:
     """Experiments whose runs are over, and which were not asked for keepsakes since the last of them finished."""
     open_ = exists().where(
         runs.c.experiment_id == experiments.c.id, runs.c.status.in_(["SCHEDULED", "RUNNING"])
     )
     statement = select(experiments).where(
-        experiments.c.deleted_at.is_(None), experiments.c.keepsakes_due, ~open_
+        experiments.c.deleted_at.is_(None), experiments.c.final_artifacts_due, ~open_
     )
     return counted(store, statement.order_by(experiments.c.created_at.desc()).limit(limit))
 

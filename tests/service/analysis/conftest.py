@@ -69,7 +69,7 @@ class World:
     def submit(self, text: str, **more: object) -> Any:
         spec = ExperimentSpec.parse(text)
         points, stage, plan = design.initial_points(spec)
-        return operations.submit(self.store, spec, points, stage=stage, plan=plan)
+        return operations.submit(self.store, spec, points, stage=stage, design=plan)
 
     def work(self, experiment_id: str, score: Any = accuracy, status: Any = lambda run: "FINISHED") -> int:
         """Finish what waits. score(run) None: it diverged."""

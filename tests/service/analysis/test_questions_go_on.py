@@ -40,8 +40,8 @@ def test_a_question_is_answered_stage_by_stage(world: World) -> None:
     assert design.advance(world.store) == 1
     found = queries.get_experiment(world.store, experiment.id)
     assert found.stage == "decided"
-    assert "relu better than sigmoid" in found.plan["answer"]
-    assert [(one["name"], one["state"]) for one in found.plan["stages"]] == [
+    assert "relu better than sigmoid" in found.design["answer"]
+    assert [(one["name"], one["state"]) for one in found.design["stages"]] == [
         ("tune", "done"), ("look-1", "done"), ("look-2", "not needed"),
     ]  # fmt: skip
     assert design.advance(world.store) == 0
@@ -169,7 +169,7 @@ def test_a_failed_run_holds_the_question_until_it_is_retried(world: World) -> No
     design.advance(world.store)
     found = queries.get_experiment(world.store, experiment.id)
     assert found.stage == "tune"
-    assert "incomplete" in found.plan["answer"]
+    assert "incomplete" in found.design["answer"]
     operations.retry_experiment(world.store, experiment.id)
     world.work(experiment.id)
     assert design.advance(world.store) == 1
@@ -199,7 +199,7 @@ def test_a_question_that_ends_undecided_says_why(
         return 0.9 - 0.03 * abs(math.log10(float(run.params["learning_rate"])) + 1) + 0.03 * own
 
     experiment = world.ask(world.QUESTION + budget, alike)
-    assert "undecided" in experiment.plan["answer"]
+    assert "undecided" in experiment.design["answer"]
     with httpx.Client(base_url=serve(), trust_env=False) as client:
         found = client.get(f"/v1/experiments/{experiment.id}").json()
         listed = client.get("/").text

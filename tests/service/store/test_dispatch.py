@@ -68,7 +68,7 @@ def fleet(store: Store, cpu: int = 0, gpu: int = 0) -> None:
 def waiting(number: int, program: str = "p", **changes: Any) -> Any:
     fields = {
         "index": number, "program": program, "max_width": 32, "device": "auto", "seed": number, "epochs": 2,
-        "resume_key": None, "resume_width": None, "alone": False, "width": None,
+        "resume_key": None, "resume_width": None, "single_lane": False, "width": None,
     }  # fmt: skip
     return Waiting(id=f"{program}{number}", **{**fields, **changes})
 
@@ -112,8 +112,10 @@ def test_resumed_lanes_keep_their_company_and_width() -> None:
 
 
 def test_lanes_of_a_lost_tile_go_alone_at_the_old_width() -> None:
-    lost = [waiting(n, alone=True, width=8) for n in range(3)]
-    kept = [waiting(n, alone=True, width=8, resume_key="t:1:16:s", resume_width=16) for n in range(3, 5)]
+    lost = [waiting(n, single_lane=True, width=8) for n in range(3)]
+    kept = [
+        waiting(n, single_lane=True, width=8, resume_key="t:1:16:s", resume_width=16) for n in range(3, 5)
+    ]
     assert tiles([*lost, *kept]) == [(1, 8)] * 3 + [(1, 16)] * 2
 
 

@@ -99,9 +99,9 @@ class Machine(RuleBasedStateMachine):
                 assert attempt == self.attempts[run_id]
                 self.accepted.add((run_id, attempt))
 
-    @rule(worker=a_worker, data=st.data(), alone=st.booleans())
-    def release(self, worker: Any, data: Any, alone: Any) -> None:
-        ops.release(self.store, dict(self._remembered(worker, data)), reason="drain", alone=alone)
+    @rule(worker=a_worker, data=st.data(), single_lane=st.booleans())
+    def release(self, worker: Any, data: Any, single_lane: Any) -> None:
+        ops.release(self.store, dict(self._remembered(worker, data)), reason="drain", single_lane=single_lane)
 
     @rule(number=a_run)
     def finish(self, number: int) -> None:

@@ -74,7 +74,7 @@ def test_a_key_in_flight_is_a_conflict(store: Store, make_spec: Any) -> None:
         held.set()
         go_on.wait(10)
 
-    thread = threading.Thread(target=lambda: store.write(hold, alone="idempotency:me:k"))
+    thread = threading.Thread(target=lambda: store.write(hold, lock_name="idempotency:me:k"))
     thread.start()
     held.wait(10)
     spec = make_spec()
@@ -103,11 +103,11 @@ def test_added_runs_reuse_equal_ones_and_only_one_adder_wins(
 ) -> None:
     experiment = submit(seeds=2)
     more = make_spec(3).expand()
-    added = ops.add_runs(store, experiment.id, more, stage="look-1", expected_stage="grid", plan={"k": 1})
+    added = ops.add_runs(store, experiment.id, more, stage="look-1", expected_stage="grid", design={"k": 1})
     assert len({run.id for run in added}) == 6
     assert {run.id for run in added} >= set(ids(store, experiment)[:4])
     now = queries.get_experiment(store, experiment.id)
-    assert (now.n_runs, now.stage, now.plan) == (6, "look-1", {"k": 1})
+    assert (now.n_runs, now.stage, now.design) == (6, "look-1", {"k": 1})
     assert [run.levels["seed"] for run in added] == [point.levels["seed"] for point in more]
     with pytest.raises(StaleStage):
         ops.add_runs(store, experiment.id, more, stage="look-1", expected_stage="grid")
@@ -134,7 +134,7 @@ def test_what_an_older_attempt_writes_is_refused(store: Store, submit: Any) -> N
     (old,) = claim(store, [run_id], lease=0.001)
     time.sleep(0.01)
     (new,) = claim(store, [run_id], worker="w2")
-    assert (new.attempt, new.losses) == (2, 1)
+    assert (new.attempt, new.lease_expirations) == (2, 1)
     assert ops.renew(store, {run_id: old.attempt}, 60) == set()
     assert not ops.record(store, run_id, old.attempt, [MetricPoint("train/loss", 1, 1.0)])
     assert not ops.checkpointed(store, run_id, old.attempt, {"epoch": 1})
@@ -182,10 +182,10 @@ def test_given_back_is_no_loss(store: Store, submit: Any) -> None:
     run_id = ids(store, submit())[0]
     for attempt in range(1, 6):
         (run,) = claim(store, [run_id])
-        assert (run.attempt, run.losses) == (attempt, 0)
+        assert (run.attempt, run.lease_expirations) == (attempt, 0)
         ops.release(store, {run_id: attempt}, reason="drain")
         waiting = queries.get_run(store, run_id)
-        assert (waiting.status, waiting.reason, waiting.alone) == (RunStatus.SCHEDULED, "drain", False)
+        assert (waiting.status, waiting.reason, waiting.single_lane) == (RunStatus.SCHEDULED, "drain", False)
 
 
 def test_three_losses_fail_a_run_and_progress_forgives_them(store: Store, submit: Any) -> None:
@@ -195,10 +195,10 @@ def test_three_losses_fail_a_run_and_progress_forgives_them(store: Store, submit
         ops.abandon(store, "w1")
         assert [(one.run, one.status) for one in ops.reap(store)] == [(first, "SCHEDULED")]
         run = queries.get_run(store, first)
-        assert (run.losses, run.alone, run.status) == (lost, lost > 1, RunStatus.SCHEDULED)
+        assert (run.lease_expirations, run.single_lane, run.status) == (lost, lost > 1, RunStatus.SCHEDULED)
     (run,) = claim(store, [first])
     assert ops.checkpointed(store, first, run.attempt, {"spool": "here", "epoch": 1, "width": 8})
-    assert queries.get_run(store, first).losses == 0
+    assert queries.get_run(store, first).lease_expirations == 0
     ops.abandon(store, "w1")
     assert [(one.run, one.status) for one in ops.reap(store)] == [(first, "SCHEDULED")]
     for _ in range(3):
@@ -214,7 +214,7 @@ def test_three_losses_fail_a_run_and_progress_forgives_them(store: Store, submit
 def test_a_run_that_must_be_alone_is_not_claimed_with_others(store: Store, submit: Any) -> None:
     run_ids = ids(store, submit())
     claim(store, run_ids[:1])
-    ops.release(store, {run_ids[0]: 1}, reason="error", alone=True)
+    ops.release(store, {run_ids[0]: 1}, reason="error", single_lane=True)
     assert [run.id for run in claim(store, run_ids)] == run_ids[1:]
     assert [run.id for run in claim(store, run_ids[:1])] == run_ids[:1]
 
@@ -308,7 +308,7 @@ def test_retry(store: Store, submit: Any, status: Any) -> None:
     (run,) = claim(store, ids(store, submit())[:1])
     done(store, run, status)
     again = ops.retry_run(store, run.id)
-    assert (again.status, again.outcome, again.losses, again.reason, again.attempt) == (
+    assert (again.status, again.outcome, again.lease_expirations, again.reason, again.attempt) == (
         RunStatus.SCHEDULED, None, 0, "", 1,
     )  # fmt: skip
     assert ops.retry_run(store, run.id).status == RunStatus.SCHEDULED
@@ -408,9 +408,9 @@ def test_a_lost_spool_makes_its_runs_wait_again(store: Store, submit: Any) -> No
         claim(store, [one])
         ops.commit(store, one, 1, status="FINISHED", reason="epochs", outcome={})
     ops.cancel_run(store, other)
-    assert ops.forget_stranded(store, 60) == {}
+    assert ops.reschedule_lost_spools(store, 60) == {}
     time.sleep(0.01)
-    assert sorted(ops.forget_stranded(store, 0.001)) == sorted([run_id, other])
+    assert sorted(ops.reschedule_lost_spools(store, 0.001)) == sorted([run_id, other])
     assert queries.get_run(store, other).status == RunStatus.KILLED
     (run,) = claim(store, [run_id])
     assert (run.attempt, run.outcome, run.spool) == (2, None, "here")
@@ -424,13 +424,13 @@ def test_a_spool_that_is_served_is_waited_for_however_long_mlflow_is_away(store:
     ops.beat(store, Worker("w2", spool="elsewhere"))
     time.sleep(0.2)
     ops.beat(store, Worker("w1", spool="here"))
-    assert ops.forget_stranded(store, 0.15) == {}
+    assert ops.reschedule_lost_spools(store, 0.15) == {}
     ops.retire(store, "w1")
-    assert ops.forget_stranded(store, 0.15) == {}, "it was served until just now"
+    assert ops.reschedule_lost_spools(store, 0.15) == {}, "it was served until just now"
     assert [worker.name for worker in ops.workers(store)] == ["w2"]
     assert queries.get_run(store, run_id).committed_at is not None
     time.sleep(0.2)
-    assert list(ops.forget_stranded(store, 0.15)) == [run_id]
+    assert list(ops.reschedule_lost_spools(store, 0.15)) == [run_id]
 
 
 # ---- reading
@@ -607,7 +607,7 @@ def test_no_question_waits_behind_those_that_were_left_incomplete(store: Store, 
 
     def ended(wait: Any) -> Any:
         plan = {"wait": wait}
-        experiment = ops.submit(store, spec, spec.expand(), stage="look-1", plan=plan)
+        experiment = ops.submit(store, spec, spec.expand(), stage="look-1", design=plan)
         for run_id in ids(store, experiment):
             ops.cancel_run(store, run_id)
         return experiment.id

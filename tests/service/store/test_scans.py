@@ -13,7 +13,7 @@ from service import operations as ops
 from service.lifecycle import Worker
 from service.planner import dispatch
 from service.store import Store, queries
-from service.store.metrics_snapshot import figures
+from service.store.metrics_snapshot import metrics_snapshot
 
 GROWING = "runs|requests|metrics|events"
 WHOLE = {
@@ -27,7 +27,7 @@ REGULAR = {
     "requests": lambda store: ops.due_requests(store, resend_seconds=0),
     "reap": ops.reap,
     "questions": queries.staged_experiments,
-    "figures": figures,
+    "metrics_snapshot": metrics_snapshot,
 }
 
 

@@ -103,7 +103,7 @@ def test_told_to_stop_only_a_child_that_holds_runs_is_waited_for(
         parent.stop()
         return
     assert child.wait(10 * parent_module.LOADING_SECONDS) == -signal.SIGKILL
-    assert {run.losses for run in queries.get_runs(bench.store, tile.run_ids).values()} == {0}
+    assert {run.lease_expirations for run in queries.get_runs(bench.store, tile.run_ids).values()} == {0}
 
 
 def test_a_child_that_left_for_its_memory_loses_nothing(bench: Bench, parent: Any) -> None:

@@ -153,7 +153,7 @@ def test_a_worker_does_not_take_up_what_was_lost_too_often(
     operations.claim(bench.store, [run.id], worker="gone", spool="elsewhere", lease_seconds=60)
     operations.abandon(bench.store, "gone")
     module.execute([run.id], 1)
-    operations.reap(bench.store, max_losses=allowed)
+    operations.reap(bench.store, max_lease_expirations=allowed)
     found = queries.get_run(bench.store, run.id)
     assert (found.attempt, found.status) == (attempt, status)
     bench.store.close()
@@ -220,7 +220,9 @@ def test_an_error_of_a_shared_program_is_tried_lane_by_lane(
 
     monkeypatch.setattr(module, "train", broken)
     runs = bench.train(bench.submit(sweep={"seeds": 2}), 4)
-    assert [(run.status, run.alone, run.losses) for run in runs] == [("SCHEDULED", True, 0)] * 2
+    assert [(run.status, run.single_lane, run.lease_expirations) for run in runs] == [
+        ("SCHEDULED", True, 0)
+    ] * 2
     (alone,) = bench.train(runs[:1], 4)
     assert alone.outcome["status"] == "FAILED"
     assert alone.reason == "error: RuntimeError: who was it"
@@ -267,7 +269,7 @@ def test_the_hard_limit_has_a_name_before_and_after_the_training(
     with pytest.raises(Left, match=str(EXIT_MEMORY)):
         bench.train(runs, 4)
     for run in queries.get_runs(bench.store, [run.id for run in runs]).values():
-        assert (run.status, run.reason, run.alone) == (end, "memory_limit", lanes > 1)
+        assert (run.status, run.reason, run.single_lane) == (end, "memory_limit", lanes > 1)
 
 
 def test_a_time_limit_has_a_name(tmp_path: Path) -> None:
@@ -286,7 +288,7 @@ def test_a_drained_run_goes_on_from_its_checkpoint_to_the_same_weights(
     asked = iter(range(10**9))
     monkeypatch.setattr(module.drain, "asked", lambda: next(asked) == 3)
     (half,) = bench.train([run])
-    assert (half.status, half.reason, half.losses) == ("SCHEDULED", "drain", 0)
+    assert (half.status, half.reason, half.lease_expirations) == ("SCHEDULED", "drain", 0)
     assert half.checkpoint["epoch"] > 0
     monkeypatch.undo()
     (done,) = bench.train([run])
