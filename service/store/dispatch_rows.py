@@ -57,7 +57,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class SentTile:
-    """A tile whose message was sent and of which a run still waits. `age` in seconds; `begun` as in Tile."""
+    """A tile whose message was sent and of which a run still waits. `age` in seconds; `begun` as in TileMessage."""
 
     tile: str
     queue: str
