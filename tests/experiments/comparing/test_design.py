@@ -11,6 +11,7 @@ from experiments.comparing.design import Result, question_of
 from experiments.comparing.progress import forced_look, progress
 from experiments.errors import SpecError
 from experiments.spec import ExperimentSpec
+from tests.present import present
 
 BASE = """
 name: q
@@ -74,9 +75,9 @@ def good(level: Any, rate: float, seed: int) -> Any:
 
 def test_tuning_comes_first_for_every_level_alike() -> None:
     stage = progress(question(), []).next
-    assert stage.name == "tune"
-    assert len(stage.asks) == 3 * 4 * 2
-    assert {ask.seed for ask in stage.asks} == {0, 1}
+    assert present(stage).name == "tune"
+    assert len(present(stage).asks) == 3 * 4 * 2
+    assert {ask.seed for ask in present(stage).asks} == {0, 1}
 
 
 def test_looks_use_fresh_seeds_at_each_levels_best_rate() -> None:
@@ -221,7 +222,7 @@ def test_the_next_look_can_be_asked_for_all_the_same() -> None:
     play = Play(question(), good)
     end = play.play()
     stage = forced_look(play.question, end, play.results)
-    assert (stage.name, len(stage.asks)) == ("look-2", 15)
+    assert (present(stage).name, len(present(stage).asks)) == ("look-2", 15)
     play.run(stage)
     assert play.now().wait == "decided"
     assert all(one.seeds == 10 for one in play.now().judgements)

@@ -13,6 +13,7 @@ from experiments.losses import LOSSES
 from experiments.optimizers import OPTIMIZERS
 from experiments.runs import RunSpec
 from experiments.spec import ExperimentSpec
+from tests.present import present
 
 MLP = """
 name: mnist-mlp
@@ -87,7 +88,7 @@ def test_every_optimizer_can_be_chosen(name: str) -> None:
 def test_every_initializer_can_be_chosen(name: str) -> None:
     spec = run(model={"hidden": [4], "kernel_initializer": name, "activation": "selu"})
     hidden, output = spec.model.layers[1], spec.model.layers[2]
-    chosen = [layer.kernel_initializer.name for layer in (hidden, output)]
+    chosen = [present(layer.kernel_initializer).name for layer in (hidden, output)]
     assert chosen == (["lecun_normal", "glorot_uniform"] if name == "auto" else [name, name])
 
 

@@ -18,6 +18,7 @@ import pytest
 from gradus.cli.output import ago, quantity
 from service import operations
 from service.store import queries
+from tests.present import present
 from tests.service.api.conftest import SPEC, Served
 
 
@@ -168,7 +169,7 @@ def test_predict_and_plot_are_worked_by_a_worker(gradus: Any, api: Served, tmp_p
         while time.monotonic() < deadline:
             for request in operations.due_requests(api.store, resend_seconds=60):
                 mine = operations.claim_request(api.store, request.id, worker="w", lease_seconds=60)
-                operations.finish_request(api.store, mine.id, mine.attempt, result=result)
+                operations.finish_request(api.store, present(mine).id, present(mine).attempt, result=result)
                 return
             time.sleep(0.05)
 

@@ -11,6 +11,7 @@ from experiments.spec import ExperimentSpec
 from gradus.cli.question import points_of, split, tuned, with_question
 from gradus.errors import CommandError
 from service.analysis.design import least_runs
+from tests.present import present
 
 BASE = {
     "name": "a",
@@ -33,8 +34,8 @@ def test_a_question_is_written() -> None:
     )
     spec = ExperimentSpec.parse(document)
     assert [level.label for level in spec.axes()["activation"]] == ["sigmoid", "relu"]
-    assert spec.compare.looks == (5, 10)
-    assert spec.compare.tune.seeds == 2
+    assert present(spec.compare).looks == (5, 10)
+    assert present(present(spec).compare.tune).seeds == 2
     assert len(spec.tuned()["learning_rate"]) == 4
 
 
@@ -69,7 +70,7 @@ def test_a_budget_of_sixty_pays_for_tuning_and_two_looks() -> None:
     )
     asked = question_of(ExperimentSpec.parse(document))
     assert least_runs(asked) == 2 * 9 * 2 + 2 * 5
-    assert (asked.budget, asked.looks[:2]) == (60, (5, 10))
+    assert (present(asked).budget, present(asked).looks[:2]) == (60, (5, 10))
 
 
 def test_levels_may_be_mappings() -> None:

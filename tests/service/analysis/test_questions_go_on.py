@@ -21,6 +21,7 @@ from service.analysis import design
 from service.errors import Conflict
 from service.store import queries
 from service.store.tables import experiments
+from tests.present import present
 from tests.service.analysis.conftest import World
 
 
@@ -40,8 +41,8 @@ def test_a_question_is_answered_stage_by_stage(world: World) -> None:
     assert design.advance(world.store) == 1
     found = queries.get_experiment(world.store, experiment.id)
     assert found.stage == "decided"
-    assert "relu better than sigmoid" in found.design["answer"]
-    assert [(one["name"], one["state"]) for one in found.design["stages"]] == [
+    assert "relu better than sigmoid" in present(found.design)["answer"]
+    assert [(one["name"], one["state"]) for one in present(found.design)["stages"]] == [
         ("tune", "done"), ("look-1", "done"), ("look-2", "not needed"),
     ]  # fmt: skip
     assert design.advance(world.store) == 0
@@ -169,7 +170,7 @@ def test_a_failed_run_holds_the_question_until_it_is_retried(world: World) -> No
     design.advance(world.store)
     found = queries.get_experiment(world.store, experiment.id)
     assert found.stage == "tune"
-    assert "incomplete" in found.design["answer"]
+    assert "incomplete" in present(found.design)["answer"]
     operations.retry_experiment(world.store, experiment.id)
     world.work(experiment.id)
     assert design.advance(world.store) == 1

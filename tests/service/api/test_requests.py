@@ -14,6 +14,7 @@ import pytest
 from experiments.samples import NUMBERS
 from service import operations
 from service.store import queries
+from tests.present import present
 from tests.service.api.conftest import Served
 
 PICTURE = [[0.0] * 8] * 8
@@ -42,7 +43,7 @@ def work_off(api: Served, **outcome: Any) -> Any:
         while time.monotonic() < deadline:
             for request in operations.due_requests(api.store, resend_seconds=60):
                 mine = operations.claim_request(api.store, request.id, worker="w", lease_seconds=60)
-                operations.finish_request(api.store, mine.id, mine.attempt, **outcome)
+                operations.finish_request(api.store, present(mine).id, present(mine).attempt, **outcome)
                 return
             time.sleep(0.05)
 

@@ -20,6 +20,7 @@ from service.store.migrate import upgrade
 from service.tracking.client import Tracking
 from service.tracking.shipper import Shipper
 from service.tracking.spool import Spool
+from tests.present import present
 from tests.service.conftest import MlflowServer, describer
 
 
@@ -106,11 +107,11 @@ def test_the_checkpoint_that_the_copied_database_names_is_in_the_copy(
         monkeypatch.setattr(module, "_database", database)
         checkpoint(5)
         backup(home, tmp_path / "copy")
-        assert queries.get_run(store, run.id).checkpoint["epoch"] == 6
+        assert present(queries.get_run(store, run.id).checkpoint)["epoch"] == 6
     with closing(Store(f"sqlite:///{tmp_path / 'copy' / 'gradus.db'}")) as copy:
         kept = queries.get_run(copy, run.id).checkpoint
-    assert kept["epoch"] == 5
-    assert Spool.open(tmp_path / "copy" / "spool").checkpoint(run.id, kept["name"]) == b"state"
+    assert present(kept)["epoch"] == 5
+    assert Spool.open(tmp_path / "copy" / "spool").checkpoint(run.id, present(kept)["name"]) == b"state"
 
 
 def _there(store: Store, id: Any) -> Any:

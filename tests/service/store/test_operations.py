@@ -26,6 +26,7 @@ from service.errors import (
 from service.lifecycle import Committed, MetricPoint, RunStatus, Shipped, Worker
 from service.operations import reaping
 from service.store import Store, other_rows, queries
+from tests.present import present
 
 
 def ids(store: Store, experiment: Any) -> Any:
@@ -142,7 +143,7 @@ def test_what_an_older_attempt_writes_is_refused(store: Store, submit: Any) -> N
     ops.release(store, {run_id: old.attempt}, reason="drain")
     assert ops.renew(store, {run_id: new.attempt}, 60) == {run_id}
     assert ops.commit(store, run_id, new.attempt, status="FINISHED", reason="epochs", outcome={"n": 2})
-    assert queries.get_run(store, run_id).outcome["n"] == 2
+    assert present(queries.get_run(store, run_id).outcome)["n"] == 2
     assert queries.metric_history(store, run_id) == ([], None)
     assert edges(store, run_id) == ["claimed", "reclaimed"]
 
@@ -155,7 +156,7 @@ def test_a_commit_is_told_twice_and_counts_once(store: Store, submit: Any) -> No
     assert claim(store, [run_id]) == []
     assert ops.reap(store) == []
     run = ops.finish(store, run_id)
-    assert (run.status, run.reason, run.outcome["x"]) == (RunStatus.FINISHED, "epochs", None)
+    assert (run.status, run.reason, present(run.outcome)["x"]) == (RunStatus.FINISHED, "epochs", None)
     assert ops.finish(store, run_id) == run
     assert ops.commit(store, run_id, 1, status="FAILED", reason="late", outcome={})
     assert queries.get_run(store, run_id).status == RunStatus.FINISHED
@@ -229,7 +230,7 @@ def test_a_workers_clock_does_not_matter(store: Store, submit: Any, monkeypatch:
         assert ops.reap(store) == []
         assert claim(store, [run_id], worker="w2") == []
         monkeypatch.undo()
-        left = queries.get_run(store, run_id).lease_expires_at.timestamp() - queries.ping(store)
+        left = present(queries.get_run(store, run_id).lease_expires_at).timestamp() - queries.ping(store)
         assert 55 < left <= 60
         ops.release(store, {run_id: run.attempt}, reason="drain")
 
@@ -278,7 +279,7 @@ def test_cancelled_between_commit_and_finish(store: Store, submit: Any) -> None:
     ops.commit(store, run_id, 1, status="FINISHED", reason="epochs", outcome={"epochs": 2})
     ops.cancel_run(store, run_id)
     run = ops.finish(store, run_id)
-    assert (run.status, run.reason, run.outcome["epochs"]) == (RunStatus.KILLED, "cancelled", 2)
+    assert (run.status, run.reason, present(run.outcome)["epochs"]) == (RunStatus.KILLED, "cancelled", 2)
 
 
 @pytest.mark.parametrize("how", ["release", "reap"])
@@ -534,10 +535,10 @@ def test_requests_are_fenced_and_resent(store: Store, submit: Any) -> None:
     time.sleep(0.01)
     second = ops.claim_request(store, made.id, worker="b", lease_seconds=60)
     assert ops.claim_request(store, made.id, worker="c", lease_seconds=60) is None
-    assert not ops.finish_request(store, made.id, first.attempt, result={"y": 1})
-    assert not ops.renew_request(store, made.id, first.attempt, 60)
-    assert ops.renew_request(store, made.id, second.attempt, 60)
-    assert ops.finish_request(store, made.id, second.attempt, result={"y": math.nan})
+    assert not ops.finish_request(store, made.id, present(first).attempt, result={"y": 1})
+    assert not ops.renew_request(store, made.id, present(first).attempt, 60)
+    assert ops.renew_request(store, made.id, present(second).attempt, 60)
+    assert ops.finish_request(store, made.id, present(second).attempt, result={"y": math.nan})
     ended = queries.get_request(store, made.id)
     assert (ended.status, ended.result, ended.payload) == ("done", {"y": None}, {"x": [[1.0]]})
     with pytest.raises(NotFound):
@@ -557,7 +558,7 @@ def test_keys_are_kept_as_hashes_only(store: Store) -> None:
     key, secret = ops.create_key(store, owner="me", scopes=["write", "read"], quota=7)
     assert (key.scopes, key.quota, len(secret)) == (("read", "write"), 7, 50)
     found = ops.authenticate(store, secret)
-    assert (found.id, found.owner) == (key.id, "me")
+    assert (present(found).id, present(found).owner) == (key.id, "me")
     assert ops.list_keys(store)[0].last_used_at is not None
     assert secret not in repr(ops.list_keys(store))
     assert ops.authenticate(store, secret + "x") is None

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.present import present
 from workers.process.devices import Device, NoDevice, choose, discover
 
 TWO = "0, GPU-aaaa-1, NVIDIA H100 80GB HBM3, 81559\n1, GPU-bbbb-2, NVIDIA H100 80GB HBM3, 81559\n"
@@ -52,13 +53,13 @@ def test_no_driver_is_no_gpu() -> None:
 
 def test_one_worker_per_gpu_then_the_cpu(tmp_path: Path) -> None:
     first, second, third = (choose("auto", 2, gpus(), tmp_path) for _ in range(3))
-    assert (first.gpu.index, second.gpu.index, third.kind) == (0, 1, "cpu")
+    assert (present(first.gpu).index, second.gpu.index, third.kind) == (0, 1, "cpu")
     assert first.environment()["CUDA_VISIBLE_DEVICES"] == "GPU-aaaa-1"
     assert first.queues() == ["gradus.gpu", "gradus.any"]
     with pytest.raises(NoDevice, match="of 2 found none is free"):
         choose("gpu", 2, gpus(), tmp_path)
-    first.lock.close()
-    assert choose("gpu", 2, gpus(), tmp_path).gpu.index == 0
+    present(first.lock).close()
+    assert present(choose("gpu", 2, gpus(), tmp_path).gpu).index == 0
 
 
 def test_a_cpu_worker_hides_the_gpus_and_sets_its_threads(tmp_path: Path) -> None:
