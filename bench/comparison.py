@@ -11,6 +11,7 @@ import argparse
 import math
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -85,9 +86,9 @@ def wrong_equivalence_of_steps(repeats: int, share: float, step: float, delta: f
     return _share(decided(row, error, delta=delta)[0].startswith("equivalent") for row in effects)
 
 
-def _share(hits) -> float:
-    found = list(hits)
-    return sum(found) / len(found)
+def _share(hits: Iterable[bool]) -> float:
+    outcomes = list(hits)
+    return sum(outcomes) / len(outcomes)
 
 
 def decided(effects: np.ndarray, error: float, delta: float = DELTA) -> tuple[str, int]:
@@ -132,20 +133,15 @@ def speed() -> tuple[int, float, float, int]:
     """(runs, seconds of a comparison, seconds of a report, its bytes); medians of five, on a fresh SQLite
     file.
     """
-    import sys
-
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "service" / "analysis"))
-    import conftest as answers
 
     from service.analysis import comparison
     from service.report import page as report
     from service.settings import load_settings
+    from tests.service.analysis.conftest import QUESTION, World
 
-    text = answers.QUESTION.replace("looks: [5, 10]", "looks: [160, 161]").replace(
-        "delta: 0.01", "delta: 0.00001"
-    )
+    text = QUESTION.replace("looks: [5, 10]", "looks: [160, 161]").replace("delta: 0.01", "delta: 0.00001")
     with tempfile.TemporaryDirectory() as folder:
-        world = answers.World(Path(folder))
+        world = World(Path(folder))
         experiment = world.ask(text)
         compared, rendered, page = [], [], ""
         for _ in range(5):

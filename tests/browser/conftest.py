@@ -114,12 +114,12 @@ class Stack:
             "/v1/experiments", content=spec, headers={"content-type": "application/yaml"}
         )
         assert answer.status_code == 201, answer.text
-        return answer.json()["id"]
+        return str(answer.json()["id"])
 
-    def experiment(self) -> dict:
+    def experiment(self) -> Any:
         return self.client.get(f"/v1/experiments/{self.id}").json()
 
-    def mlflow(self, path: str, **parameters: str) -> dict:
+    def mlflow(self, path: str, **parameters: str) -> Any:
         """What MLflow itself answers."""
         url = f"{self.mlflow_url}/api/2.0/mlflow/{path}"
         return httpx.get(url, params=parameters, trust_env=False, timeout=30).json()
@@ -191,8 +191,13 @@ def shoot(browser: WebDriver) -> Any:
     return keep
 
 
+def log(browser: Any) -> list[dict[str, Any]]:
+    """The console's entries since the last look."""
+    return list(browser.get_log("browser"))
+
+
 @pytest.fixture
 def quiet(browser: WebDriver) -> Iterator[Any]:
     """Our own pages leave nothing in the console: no error, no refused resource."""
     yield
-    assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+    assert [entry for entry in log(browser) if entry["level"] in ("SEVERE", "WARNING")] == []

@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, cast
 
 import httpx
 import psutil
@@ -280,7 +280,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         return
     embedded = Embedded(tmp_path_factory.mktemp("home"))
     try:
-        yield embedded
+        yield cast(Stack, embedded)  # its addresses are there once it is up
     finally:
         embedded.end()
 

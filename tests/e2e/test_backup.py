@@ -21,8 +21,8 @@ MARK = {"embedded": "gradus backup", "save": "pg_dump", "restore": "pg_restore"}
 
 def script(kind: str) -> list[str]:
     """The commands of the block of the section that has this mark."""
-    (found,) = [block for block in SCRIPTS if MARK[kind] in block]
-    return found.splitlines()
+    (block,) = [block for block in SCRIPTS if MARK[kind] in block]
+    return str(block).splitlines()
 
 
 def weights(service: Any, run: Any) -> dict[str, bytes]:

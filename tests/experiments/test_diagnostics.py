@@ -13,7 +13,7 @@ from experiments.engine.training import train
 from experiments.recording import MemoryRecorder
 from experiments.spec import ExperimentSpec
 
-SICK = {
+SICK: dict[str, dict[str, Any]] = {
     "vanishing_gradient": {"model": {"hidden": [8] * 8, "activation": "sigmoid"}},
     "diverged": {"model": {"hidden": [8]}, "optimizer": {"name": "sgd", "learning_rate": 1e3}},
     "dead_relu": {
@@ -33,7 +33,7 @@ SICK = {
     "initial_loss": {"model": {"hidden": [8], "kernel_initializer": {"name": "random_normal", "stddev": 3.0}}},
     "not_converged": {"model": {"hidden": [8]}, "training": {"epochs": 2, "stop": {"train_errors": 0}}},
 }  # fmt: skip
-HEALTHY = {
+HEALTHY: dict[str, dict[str, Any]] = {
     "relu": {"model": {"hidden": [8]}},
     "tanh": {"model": {"hidden": [8, 8], "activation": "tanh"}},
     "large penalty": {
@@ -134,7 +134,7 @@ def test_rules_at_their_bounds() -> None:
     assert found({"train/loss": {2: 0.5}, "train/errors": {2: 7}}) == set(), "nothing was asked for"
     stop = {"error": 0.1, "train_errors": 3}
     asked = run_of(**HEALTHY["relu"] | {"training": {"epochs": 2, "stop": stop}})
-    missed = {"train/loss": {1: 0.1, 2: 0.2}, "train/errors": {1: 3, 2: 4}}
+    missed: dict[str, dict[int, float]] = {"train/loss": {1: 0.1, 2: 0.2}, "train/errors": {1: 3, 2: 4}}
     assert [one.name for one in diagnose(asked, missed)] == ["not_converged"]
     assert "2 epochs did not meet training.stop.error, at most 0.1. " in diagnose(asked, missed)[0].sentence
     assert (

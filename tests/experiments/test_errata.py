@@ -41,7 +41,10 @@ def test_the_rule_as_printed_climbs_the_error() -> None:
 def test_the_derivative_with_the_printed_sign_is_minus_the_numerical_one() -> None:
     """∂/∂w ½Σ(y - xw)² is -Σ x (y - xw) = Σ x e with e = xw - y; Σ x (y - xw) is its negative."""
     x, y, w, h = np.array([1.0, 2.0, -1.0]), np.array([2.0, 1.0, 0.5]), 0.3, 1e-4
-    f = lambda v: 0.5 * ((y - x * v) ** 2).sum()  # noqa: E731
+
+    def f(v: float) -> float:
+        return float(0.5 * ((y - x * v) ** 2).sum())
+
     numerical = (f(w + h) - f(w - h)) / (2 * h)
     assert (x * (x * w - y)).sum() == pytest.approx(numerical, rel=1e-9)
     assert (x * (y - x * w)).sum() == pytest.approx(-numerical, rel=1e-9)

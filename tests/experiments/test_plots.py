@@ -1,6 +1,7 @@
 """Every picture is a PNG, the same for the same numbers, and survives what is not finite."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +46,9 @@ def test_is_a_readable_picture(name: str) -> None:
 def test_a_gradient_of_0_is_named_as_not_on_the_axis(monkeypatch: pytest.MonkeyPatch) -> None:
     """A perceptron that has learned its gate: no error, no gradient, and a logarithmic axis has no 0."""
     monkeypatch.setattr(plots, "png", lambda figure: figure)
-    drawn = plots.gradient_by_layer({"before training": [0.8], "after epoch 3": [0.0]}, ["0-dense"], None)
+    drawn: Any = plots.gradient_by_layer(
+        {"before training": [0.8], "after epoch 3": [0.0]}, ["0-dense"], None
+    )
     (ax,) = drawn.axes
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
     assert labels == ["before training", "after epoch 3 (0: not on this axis)"]

@@ -20,7 +20,7 @@ FORMATS = ["channels_last", "channels_first"]
 def applied(layer: dict[str, Any], image: Any, data_format: Any, kernel: Any = None, bias: float = 0) -> Any:
     """What the layer makes of one image of one channel, as a list of rows."""
     entry = LAYERS[layer["type"]].model_validate(layer)
-    theirs = {"StochasticPool2D": StochasticPool2D}
+    theirs: dict[str, Any] = {"StochasticPool2D": StochasticPool2D}
     built = (theirs.get(entry.keras_name) or getattr(keras.layers, entry.keras_name))(
         **entry.arguments(data_format)
     )

@@ -22,6 +22,7 @@ from mlflow.tracking import MlflowClient
 from service.queue import Sender
 from service.settings import load_settings
 from service.store import Store, queries
+from tests.present import present
 
 LEASE = 3.0
 OVER = ("FINISHED", "FAILED", "KILLED")
@@ -75,8 +76,8 @@ class Stack:
         self.home = Path(home)
         self.workers = workers
         self.environment = {**os.environ, **SETTINGS, **settings}
-        self.accepted = []
-        self.process = None
+        self.accepted: list[str] = []
+        self.process: subprocess.Popen[bytes] | None = None
 
     def up(self) -> None:
         command = [sys.executable, "-m", "service.embedded.stack", "--workers", str(self.workers)]
@@ -91,7 +92,7 @@ class Stack:
             )
         deadline = time.monotonic() + 280
         while not (self.home / "stack.json").exists():
-            if self.process.poll() is not None or time.monotonic() > deadline:
+            if present(self.process).poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError((self.home / "up.log").read_text()[-4000:])
             time.sleep(0.1)
         state = json.loads((self.home / "stack.json").read_text())
@@ -107,7 +108,7 @@ class Stack:
 
     # -- asking ------------------------------------------------------------------------------------
 
-    def post(self, spec: Any, key: Any = None, timeout: int = 20) -> Any:
+    def post(self, spec: Any, key: Any = None, timeout: float = 20) -> Any:
         headers = {"Idempotency-Key": key} if key else {}
         answer = httpx.post(f"{self.url}/v1/experiments", json=spec, headers=headers, timeout=timeout)
         assert answer.status_code == 201, answer.text
@@ -154,7 +155,7 @@ class Stack:
             "broker": "valkey",
             "mlflow": "mlflow",
         }
-        for one in psutil.Process(self.process.pid).children(recursive=True):
+        for one in psutil.Process(present(self.process).pid).children(recursive=True):
             try:
                 command = one.cmdline()
                 owner = " ".join(one.parent().cmdline())
@@ -260,7 +261,7 @@ def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 @pytest.fixture
 def make_stack(tmp_path: Path) -> Iterator[Any]:
     """Stacks of one's own: `make_stack(workers, **settings)`."""
-    made = []
+    made: list[Stack] = []
 
     def make(workers: Any, **settings: Any) -> Any:
         made.append(Stack(tmp_path / f"stack-{len(made)}", workers, **settings))

@@ -19,6 +19,7 @@ from service.lifecycle import Committed
 from service.queue import TileMessage
 from service.store import queries
 from tests.faults.conftest import Stack
+from tests.present import present
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -96,7 +97,7 @@ def test_a_worker_killed_is_resumed_in_time_and_goes_on_from_its_checkpoint(
     run = stack.wait_running(experiment)
     stack.wait(lambda: stack.runs(experiment)[run.index].checkpoint is not None)
     run = queries.get_run(stack.store, run.id)
-    worker = run.worker
+    worker = present(run.worker)
     child = stack.child_of(worker)
     if victim == "child":
         child.kill()

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from service.tracking.client import Tracking
 from service.tracking.records import TrackingUnavailable
 from service.tracking.shipper import Shipper
 from service.tracking.spool import Spool
+from tests.present import present
 
 
 def describer(store: Store, settings: Any = None) -> Any:
@@ -48,7 +49,7 @@ class MlflowServer:
         self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.process = None
+        self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, wait: bool = True, **environment: Any) -> None:
         command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1"]
@@ -73,7 +74,7 @@ class MlflowServer:
             try:
                 urllib.request.urlopen(f"{self.url}/health", timeout=1).close()
             except OSError:
-                if time.monotonic() > deadline or self.process.poll() is not None:
+                if time.monotonic() > deadline or present(self.process).poll() is not None:
                     raise RuntimeError((self.folder / "mlflow.log").read_text()[-3000:]) from None
                 time.sleep(0.1)
             else:
@@ -233,12 +234,12 @@ def template(postgres: Any) -> Any:
 
 
 @pytest.fixture(scope="session")
-def new_database(postgres: Any) -> Iterator[Any]:
+def new_database(postgres: str) -> Callable[..., contextlib.AbstractContextManager[str]]:
     """A context in which there is a database of its own, empty or a copy of `template`; its address."""
     numbers = itertools.count()
 
     @contextlib.contextmanager
-    def new(template: str = "template1") -> Iterator[Any]:
+    def new(template: str = "template1") -> Iterator[str]:
         name = f"test_{os.getpid()}_{next(numbers)}"
         with admin(postgres) as connection:
             connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))

@@ -61,7 +61,7 @@ def test_it_has_the_compared_runs_alone(world: World, mlflow_server: MlflowServe
         assert written in code
         code = code.replace(written, meant)
     *lines, last = code.strip().splitlines()
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     try:
         exec("\n".join(lines), names)
         found = eval(last, names).to_dict("index")

@@ -29,7 +29,7 @@ class Valkey:
         self.command = [str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1"]
         self.command += ["--requirepass", "pw", "--dir", str(folder), "--save", "", "--appendonly", "no"]
         self.url = f"redis://:pw@127.0.0.1:{self.port}/0"
-        self.process = None
+        self.process: subprocess.Popen[bytes]
 
     def start(self) -> None:
         self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL)
@@ -110,12 +110,15 @@ def test_what_was_taken_from_a_worker_goes_ahead_of_what_waits(broker: Any) -> N
         sender.send_tile(TileMessage(name, (name,), 1, "gradus.cpu"))
     sender.send_tile(TileMessage("taken", ("taken",), 1, "gradus.cpu", begun=True))
     assert sender.waiting("gradus.cpu") == 3, "whatever their place"
-    read = []
+    read: list[list[str]] = []
+
+    def take(body: Any, message: Any) -> None:
+        read.append(body[0][0])
+        message.ack()
+
     with (
         celery_app(settings).connection_for_read() as connection,
-        connection.Consumer(
-            [Queue("gradus.cpu")], callbacks=[lambda body, message: (read.append(body[0][0]), message.ack())]
-        ),
+        connection.Consumer([Queue("gradus.cpu")], callbacks=[take]),
     ):
         while len(read) < 3:
             connection.drain_events(timeout=5)

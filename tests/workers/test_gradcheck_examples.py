@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ UNDECIDED = {"initializers": 1}
 quotient can tell from rounding."""
 
 
-def reports(output: str) -> list[dict]:
+def reports(output: str) -> list[dict[str, Any]]:
     """The JSON documents that the command printed one after the other."""
     decoder, found, rest = json.JSONDecoder(), [], output.strip()
     while rest:
@@ -52,7 +53,7 @@ def test_every_program_of_an_example(path: Path, capsys: pytest.CaptureFixture[s
         assert_the_gates_hold(report)
 
 
-def assert_the_gates_hold(report: dict) -> None:
+def assert_the_gates_hold(report: dict[str, Any]) -> None:
     """Of what was assessed; what was discarded and what could not be assessed is counted, tensor by tensor."""
     tensors = [tensor for state in report["states"] for tensor in state["tensors"]]
     smooth = all(

@@ -107,7 +107,7 @@ def test_an_edge_is_extended_once_for_every_level() -> None:
     assert end.unfair == {}
 
 
-def test_still_at_the_edge_is_not_fairly_tuned() -> Any:
+def test_still_at_the_edge_is_not_fairly_tuned() -> None:
     def falling(level: Any, rate: float, seed: int) -> Any:
         """relu is the better the lower its rate."""
         below = math.log10(rate) / 100 if level == "relu" else abs(math.log10(rate) + 1) / 50

@@ -18,12 +18,14 @@ from experiments.comparing.effects import (
 )
 
 
-def both(a: Any, b: Any, *, metric: str = "test/accuracy", chance: float = 0.1, seeds: Any = None) -> Any:
+def both(
+    a: Any, b: Any, *, metric: str = "test/accuracy", chance: float | None = 0.1, seeds: Any = None
+) -> Any:
     """Pair two lists of (cell, seed, value); value None diverged, a word is a state."""
     scores = []
     for level, rows in (("A", a), ("B", b)):
         for cell, seed, value in rows:
-            state = value if isinstance(value, str) else "finished"
+            state: Any = value if isinstance(value, str) else "finished"
             scores.append(
                 Score(level, cell, seed, None if state != "finished" else value, state, value is None)
             )
@@ -103,7 +105,8 @@ def test_an_estimate_is_over_seeds() -> None:
     scores = [Score("A", cell, seed, value) for cell, seed, value in
               (("x", 0, 0.8), ("y", 0, 0.6), ("x", 1, 0.9), ("y", 1, 0.7))]  # fmt: skip
     found = estimate(scores, "A", chance=0.1)
-    assert (found.mean, found.seeds, found.runs) == (pytest.approx(0.75), 2, 4)
+    assert found.mean == pytest.approx(0.75)
+    assert (found.seeds, found.runs) == (2, 4)
     assert found.sd == pytest.approx(math.sqrt(0.005))
 
 

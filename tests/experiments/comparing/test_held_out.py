@@ -32,7 +32,7 @@ def held(results: Any = RESULTS, lower: bool = False) -> Any:
     return leave_one_out(results, [RATES], lower=lower)
 
 
-def changed(level: Any, rate: float, seed: int, **fields: Any) -> Any:
+def changed(level: Any, rate: str, seed: int, **fields: Any) -> Any:
     return [
         replace(one, **fields) if (one.level, one.setting, one.seed) == (level, (rate,), seed) else one
         for one in RESULTS

@@ -118,7 +118,7 @@ def keras_loss(spec: RunSpec) -> keras.losses.Loss:
     return getattr(keras.losses, spec.loss.keras_name)(**spec.loss.arguments())
 
 
-class Batches(keras.utils.PyDataset):
+class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     """The batches of all epochs, one epoch after the other, each in the run's own order."""
 
     def __init__(self, spec: RunSpec) -> None:

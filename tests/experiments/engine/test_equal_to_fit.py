@@ -31,7 +31,8 @@ pytestmark = pytest.mark.usefixtures("float64")
 
 def varied(name: str) -> dict[str, Any]:
     """The optimizer with every per-lane number changed that is not 0 (0 is another program)."""
-    entry = OPTIMIZERS[name](learning_rate=RATE.get(name, 0.01))
+    chosen: Any = OPTIMIZERS[name]
+    entry = chosen(learning_rate=RATE.get(name, 0.01))
     numbers = {field: getattr(entry, field) for field in sorted(entry.numeric)}
     changed = {field: OTHER.get(field, 0.9 * value) for field, value in numbers.items() if value}
     return {"name": name, **changed}
@@ -132,7 +133,7 @@ def test_every_schedule(name: str, specs: Any, same_as_fit: Any) -> None:
     same_as_fit(specs(optimizer={"name": "sgd", "learning_rate": {"name": name, **fields}}, seeds=2), 1e-7)
 
 
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "kinked mlp": {"model": {"hidden": [12, 8], "activation": "relu"}},
     "batch normalisation": {"model": {"activation": "tanh", "layers": [
         {"type": "dense", "units": 12}, {"type": "batch_normalization"}, {"type": "dense", "units": 10}]}},

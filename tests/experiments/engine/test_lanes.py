@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -152,7 +153,7 @@ def test_a_checkpoint_of_another_program_is_refused(specs: Any, engine: Any) -> 
         engine(specs(), resume=[state[:100]])
 
 
-STOPS = {
+STOPS: dict[str, tuple[dict[str, Any], Callable[[Mapping[str, float]], bool]]] = {
     "error": ({"stop": {"error": 1.5}}, lambda m: m["train/loss"] <= 1.5),
     "patience": ({"stop": {"patience": 2}}, lambda m: True),
     "epochs": ({}, lambda m: True),

@@ -31,7 +31,9 @@ def test_the_hash_is_its_formula_in_plain_integers() -> None:
 
 
 def test_one_mask_eagerly_in_a_graph_under_xla_and_mapped_over_lanes() -> None:
-    draw = lambda words: noise.uniform(words, (5, 7), "float32")  # noqa: E731
+    def draw(words: Any) -> Any:
+        return noise.uniform(words, (5, 7), "float32")
+
     words = tf.constant(WORDS)
     lanes = tf.stack([words, words + tf.constant([1, 0], tf.uint32)])
     eager = draw(words).numpy()

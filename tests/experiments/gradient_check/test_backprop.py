@@ -9,6 +9,7 @@ import pytest
 
 from experiments.gradient_check.backprop import LOSSES, Layer, backprop, covers, delta_rule, forward
 from experiments.gradient_check.slopes import SLOPES
+from tests.present import present
 
 SMOOTH_ENOUGH = sorted(set(SLOPES) - {"step", "hard_shrink"})
 
@@ -71,7 +72,8 @@ def test_mse_has_two_over_outputs_times_the_gradient_of_half_squared_error() -> 
 def test_delta_rule_learns_and_from_the_truth_table() -> None:
     x = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     t = np.array([[0.0], [0.0], [0.0], [1.0]])
-    w, b = np.zeros((2, 1)), np.zeros(1)
+    w: Any = np.zeros((2, 1))
+    b: Any = np.zeros(1)
     w, b = delta_rule(w, b, x[1:2], t[1:2], 1.0)  # z = 0, so y = 1, but t = 0: w = (0, −1), b = −1
     np.testing.assert_array_equal(w, [[0.0], [-1.0]])
     for _ in range(10):
@@ -87,7 +89,7 @@ def test_delta_rule_is_gradient_descent_on_half_the_squared_error_with_slope_one
     _, [gradient] = backprop([Layer(w, b, "step")], x, t, "half_squared_error")
     stepped, bias = delta_rule(w, b, x, t, 0.1)
     np.testing.assert_allclose(stepped, w - 0.1 * gradient.kernel, atol=1e-15)
-    np.testing.assert_allclose(bias, b - 0.1 * gradient.bias, atol=1e-15)
+    np.testing.assert_allclose(bias, b - 0.1 * present(gradient.bias), atol=1e-15)
 
 
 @pytest.mark.parametrize("name", SMOOTH_ENOUGH)

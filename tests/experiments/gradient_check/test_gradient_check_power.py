@@ -6,6 +6,7 @@ test_gradient_check.py; the whole table is printed by bench/gradient_check_power
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ CURVED = (19, 34, 82)
 """Seeds at which the simple RNN's bias bends the loss so sharply that the quotient of h alone fails the gates."""
 
 
-def alarms(name: str, seeds: int) -> Any:
+def alarms(name: str, seeds: Iterable[int]) -> Any:
     """(seed, reason) of the right programs that were not certified."""
     spec = spec_of(NETWORKS[name])
     data = spec.dataset.load(Source())
@@ -49,7 +50,7 @@ def test_the_quotients_own_error_is_no_alarm() -> None:
     assert alarms("simple RNN", CURVED) == []
 
 
-def test_extrapolation_is_right_to_the_fourth_order() -> Any:
+def test_extrapolation_is_right_to_the_fourth_order() -> None:
     """f = w³ + w⁵ at 1: f′ = 8; n(h) = 8 + 11 h² + h⁴, and (4 n(h) − n(2h))/3 = 8 − 4 h⁴."""
 
     def quotients(h: Any) -> Any:

@@ -9,6 +9,7 @@ import pytest
 from experiments.activations import ACTIVATIONS
 from experiments.datasets import DATASETS
 from experiments.initializers import INITIALIZERS
+from experiments.layers import Dense
 from experiments.losses import LOSSES
 from experiments.optimizers import OPTIMIZERS
 from experiments.runs import RunSpec
@@ -88,7 +89,9 @@ def test_every_optimizer_can_be_chosen(name: str) -> None:
 def test_every_initializer_can_be_chosen(name: str) -> None:
     spec = run(model={"hidden": [4], "kernel_initializer": name, "activation": "selu"})
     hidden, output = spec.model.layers[1], spec.model.layers[2]
-    chosen = [present(layer.kernel_initializer).name for layer in (hidden, output)]
+    assert isinstance(hidden, Dense)
+    assert isinstance(output, Dense)
+    chosen = [present(layer.kernel_initializer).model_dump()["name"] for layer in (hidden, output)]
     assert chosen == (["lecun_normal", "glorot_uniform"] if name == "auto" else [name, name])
 
 

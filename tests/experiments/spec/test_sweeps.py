@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from experiments.errors import SpecError
+from experiments.layers import Dense, Dropout
 from experiments.spec import ExperimentSpec
 
 BASE: dict[str, Any] = {
@@ -131,8 +132,11 @@ def test_any_field_by_its_path() -> None:
     ).expand()
     last = points[-1].spec
     assert len(points) == 16
-    assert last.model.layers[1].units == 4
-    assert last.model.layers[2].rate == 0.2
+    _, dense, dropout, *_ = last.model.layers
+    assert isinstance(dense, Dense)
+    assert dense.units == 4
+    assert isinstance(dropout, Dropout)
+    assert dropout.rate == 0.2
     assert last.training.stop.patience == 2
     assert last.data_shape.n_train == 200
     assert points[-1].levels == {

@@ -52,7 +52,7 @@ def test_a_circle_of_bases_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_change_sets_one_field(change: Any, document: Any) -> None:
-    found = {}
+    found: dict[str, Any] = {}
     apply(found, change)
     assert found == document
 

@@ -20,7 +20,7 @@ def saved(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def archive(**arrays: np.ndarray) -> bytes:
+def archive(**arrays: Any) -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     return buffer.getvalue()

@@ -35,7 +35,7 @@ def test_a_question_is_written() -> None:
     spec = ExperimentSpec.parse(document)
     assert [level.label for level in spec.axes()["activation"]] == ["sigmoid", "relu"]
     assert present(spec.compare).looks == (5, 10)
-    assert present(present(spec).compare.tune).seeds == 2
+    assert present(present(spec.compare).tune).seeds == 2
     assert len(spec.tuned()["learning_rate"]) == 4
 
 
@@ -68,9 +68,9 @@ def test_a_budget_of_sixty_pays_for_tuning_and_two_looks() -> None:
         tune_seeds=2,
         question={"budget": 60},
     )
-    asked = question_of(ExperimentSpec.parse(document))
+    asked = present(question_of(ExperimentSpec.parse(document)))
     assert least_runs(asked) == 2 * 9 * 2 + 2 * 5
-    assert (present(asked).budget, present(asked).looks[:2]) == (60, (5, 10))
+    assert (asked.budget, asked.looks[:2]) == (60, (5, 10))
 
 
 def test_levels_may_be_mappings() -> None:

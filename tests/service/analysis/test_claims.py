@@ -77,7 +77,7 @@ def test_where_the_optimizer_differs_too_nothing_is_claimed(world: World, client
 @pytest.mark.parametrize("spread", [0.001, 0.01])
 def test_levels_that_are_alike_are_never_better(
     world: World, client: httpx.Client, draw: Any, spread: Any
-) -> Any:
+) -> None:
     """Noise and nothing else; the plain t interval would call one in twenty of such looks."""
 
     def score(run: Any) -> Any:
@@ -88,7 +88,7 @@ def test_levels_that_are_alike_are_never_better(
     assert found["verdicts"][0]["seeds"] in (5, 10, 20)
 
 
-def test_a_look_uses_the_runs_there_are_and_none_is_trained_twice(world: World, client: httpx.Client) -> Any:
+def test_a_look_uses_the_runs_there_are_and_none_is_trained_twice(world: World, client: httpx.Client) -> None:
     """Two workers and two maintenance loops; then further looks, each asked for by four people at once."""
     trained: Counter[str] = Counter()
     lock = threading.Lock()

@@ -69,7 +69,7 @@ compare: {factor: learning_rate, delta: 0.01, looks: [5]}
 """
 
 
-def test_a_number_is_named_with_its_factor(world: World) -> Any:
+def test_a_number_is_named_with_its_factor(world: World) -> None:
     """`0.1 better than 0.01` says nothing by itself; a and b stay the labels."""
     mean, spread = {0.1: 0.9, 0.01: 0.8, 1.0: 0.9}, {0.1: 0.001, 0.01: 0.001, 1.0: 0.05}
 
@@ -168,7 +168,7 @@ def test_an_optimizer_that_differs_along_is_named(world: World) -> None:
     assert body["verdicts"] == []
 
 
-def test_diverged_runs_score_chance_and_are_counted(world: World) -> Any:
+def test_diverged_runs_score_chance_and_are_counted(world: World) -> None:
     def score(run: Any) -> Any:
         return None if run.params["activation"] == "relu" and run.params["seed"] >= 2 else world.accuracy(run)
 

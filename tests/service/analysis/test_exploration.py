@@ -32,7 +32,7 @@ def peaked(run: Any) -> float:
     """Each activation at its best where its rate is its own, 0.1 less for every factor of ten beside it; seeds
     0.01 apart."""
     activation, rate = run.params["activation"], float(run.params["learning_rate"])
-    return OWN[activation] - 0.1 * abs(math.log10(rate / BEST[activation])) + 0.01 * run.params["seed"]
+    return float(OWN[activation] - 0.1 * abs(math.log10(rate / BEST[activation])) + 0.01 * run.params["seed"])
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_seeds_are_repetitions_and_no_levels(
     assert "[0.3516, 0.8484]" in out
 
 
-def test_the_rate_of_a_seed_is_not_chosen_by_it(world: World, client: httpx.Client) -> Any:
+def test_the_rate_of_a_seed_is_not_chosen_by_it(world: World, client: httpx.Client) -> None:
     """relu's 0.1 is far the best at seed 2 alone: seed 2 stands at 0.01 all the same, which the others chose."""
 
     def lucky(run: Any) -> Any:
@@ -178,7 +178,7 @@ def test_one_seed_leaves_none_to_tune_on(world: World, client: httpx.Client) -> 
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_optimizers_are_compared_over_their_rates_one_by_one(
     world: World, client: httpx.Client, seeds: int
-) -> Any:
+) -> None:
     """An optimizer owns its rate, yet runs at other rates are not the same cell."""
     made = world.submit(
         GRID.replace("activation: [sigmoid, relu]", "optimizer: [{name: sgd}, {name: adam}]").replace(
@@ -198,7 +198,7 @@ def test_optimizers_are_compared_over_their_rates_one_by_one(
     assert levels["adam"]["mean"] == pytest.approx(0.9 if seeds > 1 else 0.8)
 
 
-def test_a_metric_that_was_never_measured_has_no_numbers(world: World, client: httpx.Client) -> Any:
+def test_a_metric_that_was_never_measured_has_no_numbers(world: World, client: httpx.Client) -> None:
     """`circle` trains an embedding: no accuracy, so neither a mean nor a difference, and chance is none either."""
     made = world.submit(GRID.replace("model:", "loss: circle\nmodel:"))
 

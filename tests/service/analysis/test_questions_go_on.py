@@ -86,7 +86,7 @@ def test_extend_queues_the_next_planned_look(world: World) -> None:
         design.extend(world.store, experiment.id)
 
 
-def test_extend_goes_past_the_budget_to_the_next_look_and_tunes_no_more(world: World) -> Any:
+def test_extend_goes_past_the_budget_to_the_next_look_and_tunes_no_more(world: World) -> None:
     """All are best below the range; the budget of 45 pays for one of two further points, and for no second look."""
 
     def lower_is_better(run: Any) -> Any:
@@ -192,7 +192,7 @@ def test_a_question_that_ends_undecided_says_why(
     stage: Any,
     wait: Any,
     states: Any,
-) -> Any:
+) -> None:
     """The same word in the API, on the start page and in the terminal, the same sentence in the report."""
 
     def alike(run: Any) -> Any:  # no activation is ahead, but the seeds differ by more than δ

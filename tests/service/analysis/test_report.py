@@ -18,7 +18,9 @@ VOID = {"meta", "link", "img", "br", "input", "hr"}
 class Balanced(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.open, self.attributes, self.tags = [], [], set()
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, str, str | None]] = []
+        self.tags: set[str] = set()
 
     def handle_starttag(self, tag: Any, attrs: Any) -> None:
         self.tags.add(tag)
@@ -49,7 +51,9 @@ def test_it_is_well_formed_and_loads_nothing(page: Any) -> None:
     assert loading == []
     assert "script" not in parser.tags
     assert "url(" not in page
-    assert any("default-src 'none'" in value for _, name, value in parser.attributes if name == "content")
+    assert any(
+        "default-src 'none'" in str(value) for _, name, value in parser.attributes if name == "content"
+    )
 
 
 def test_every_picture_has_its_text(page: Any) -> None:

@@ -9,6 +9,7 @@ from service.report.experiment_note import describe_experiment
 from service.settings import load_settings
 from service.store import queries
 from service.tracking.urls import COMPARE, GROUPED
+from tests.present import present
 from tests.service.analysis.conftest import World
 
 
@@ -32,7 +33,7 @@ def test_an_answered_question_has_its_verdicts_links_and_best_run(world: World) 
     assert "| relu better than sigmoid |" in found.description
     assert f"[report](http://here:1/experiments/{experiment.id}/report)" in found.description
     runs = queries.all_runs(world.store, experiment.id)
-    assert found.best.metrics["val/accuracy"] == max(run.metrics["val/accuracy"] for run in runs)
+    assert found.best.metrics["val/accuracy"] == max(present(run.metrics["val/accuracy"]) for run in runs)
 
 
 def test_the_report_and_the_views_of_mlflow_go_along(world: World) -> None:

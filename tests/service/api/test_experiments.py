@@ -85,7 +85,7 @@ def test_the_same_key_and_body_give_the_first_answer_again(
     assert "another body" in other.json()["detail"]
 
 
-def test_one_key_from_many_at_once_makes_one_experiment(client: httpx.Client, api: Served, spec: Any) -> Any:
+def test_one_key_from_many_at_once_makes_one_experiment(client: httpx.Client, api: Served, spec: Any) -> None:
     """Whoever comes while the first is at work gets 409 and may ask again; nobody makes a second."""
 
     def post(_: Any) -> Any:

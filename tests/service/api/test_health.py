@@ -12,7 +12,10 @@ NOBODY = "postgresql://gradus:hunter2@127.0.0.1:9/gradus"  # nothing listens the
 
 def test_passwords_in_addresses_are_shown_to_nobody(tmp_path: Path) -> None:
     """To readyz nobody needs a key; the start page shows where MLflow is."""
-    away = {"mlflow_url": "http://ann:hunter2@127.0.0.1:9", "broker_url": "redis://ann:hunter2@127.0.0.1:9"}
+    away: dict[str, Any] = {
+        "mlflow_url": "http://ann:hunter2@127.0.0.1:9",
+        "broker_url": "redis://ann:hunter2@127.0.0.1:9",
+    }
     with serve(tmp_path, **away) as served, served.client() as client:
         ready = client.get("/readyz")
         assert ready.json()["dependencies"]["mlflow"]["detail"] == "ConnectError at http://127.0.0.1:9"

@@ -21,7 +21,7 @@ def kinds(module: Any) -> Any:
 @pytest.mark.parametrize(
     "kind", [*kinds(domain), *kinds(errors), *kinds(refusals)], ids=lambda kind: kind.__name__
 )
-def test_every_error_has_a_status(kind: str) -> None:
+def test_every_error_has_a_status(kind: type[GradusError]) -> None:
     status = problems.status_of(kind.__new__(kind))
     assert status != HTTPStatus.INTERNAL_SERVER_ERROR
     assert status in problems.DESCRIPTIONS

@@ -23,7 +23,7 @@ def changed(spec: Any, **fields: Any) -> Any:
     return {**spec, **fields}
 
 
-BAD = {
+BAD: dict[str, tuple[dict[str, Any], str]] = {
     "unknown activation": ({"model": {"hidden": [8], "activation": "relo"}}, "model.activation"),
     "unknown optimizer": ({"optimizer": {"name": "adma"}}, "optimizer.name"),
     "unknown field": ({"trainning": {"epochs": 1}}, "trainning"),

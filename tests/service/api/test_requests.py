@@ -73,7 +73,7 @@ def test_without_a_worker_there_is_a_place_to_ask_again(client: httpx.Client, ap
     assert done.json()["result"] == {"outputs": [[1.0]]}
 
 
-def test_those_who_wait_hold_nobody_else_up(client: httpx.Client, api: Served) -> Any:
+def test_those_who_wait_hold_nobody_else_up(client: httpx.Client, api: Served) -> None:
     """More of them than the API has threads (40), and they get their results."""
     run = finished_run(api)
     work = client.post(f"/v1/runs/{run.id}/predict?wait=0", json={"inputs": [PICTURE]}).json()["id"]

@@ -52,7 +52,7 @@ def listener(port: int, *, name: str = "listener", stage: int = 0) -> Program:
 def lives(process: psutil.Process) -> bool:
     """A zombie, which only waits for its parent or for init to look, is dead."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running()) and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 

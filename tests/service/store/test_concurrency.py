@@ -17,7 +17,7 @@ from service.store import Store, queries
 CLAIMERS = 16
 
 
-def test_sixteen_claimers_never_get_the_same_run(store: Store, submit: Any) -> Any:
+def test_sixteen_claimers_never_get_the_same_run(store: Store, submit: Any) -> None:
     experiment = submit(seeds=60)
     run_ids = [run.id for run in queries.all_runs(store, experiment.id)]
     gate = threading.Barrier(CLAIMERS)
@@ -114,7 +114,7 @@ def test_a_reader_who_resumes_misses_no_event(store: Store, submit: Any, writers
     assert len(seen) == len(set(seen)) == 81
 
 
-def test_one_idempotency_key_at_once_makes_one_experiment(store: Store, make_spec: Any) -> Any:
+def test_one_idempotency_key_at_once_makes_one_experiment(store: Store, make_spec: Any) -> None:
     spec = make_spec()
     key = ops.IdempotencyKey("k", "hash")
 
@@ -130,7 +130,7 @@ def test_one_idempotency_key_at_once_makes_one_experiment(store: Store, make_spe
     assert len(queries.list_experiments(store)[0]) == 1
 
 
-def test_a_quota_holds_for_requests_at_once(store: Store, make_spec: Any) -> Any:
+def test_a_quota_holds_for_requests_at_once(store: Store, make_spec: Any) -> None:
     spec = make_spec()
 
     def attempt(_: Any) -> Any:
@@ -154,5 +154,6 @@ def test_a_process_that_stops_within_a_transaction_cannot_hold_a_row_for_ever(st
         assert wait == 10_000
         return
     for name in ("idle_in_transaction_session_timeout", "lock_timeout", "statement_timeout"):
-        shown = store.read(lambda connection, name=name: connection.exec_driver_sql(f"SHOW {name}").scalar())
+        statement = f"SHOW {name}"
+        shown = store.read(lambda connection: connection.exec_driver_sql(statement).scalar())  # noqa: B023
         assert shown not in ("0", None)

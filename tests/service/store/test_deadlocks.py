@@ -45,7 +45,9 @@ class Crowd:
     """Operations at once, each through a store of its own. A session tells of its deadlocks when it ends."""
 
     def __init__(self, store: Store) -> None:
-        self.store, self.pool, self.results, self.stores = store, ThreadPoolExecutor(4), [], []
+        self.store, self.pool = store, ThreadPoolExecutor(4)
+        self.results: list[Any] = []
+        self.stores: list[Store] = []
 
     def start(self, act: Any, after_first_lock: Any = None) -> None:
         mine = Store(self.store.engine.url.render_as_string(hide_password=False), pool_size=1)

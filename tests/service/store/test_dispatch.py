@@ -20,7 +20,7 @@ class Broker:
     """Queues in memory that lose what they are told to lose."""
 
     def __init__(self) -> None:
-        self.queues = {queue: [] for queue in QUEUES}
+        self.queues: dict[str, list[Any]] = {queue: [] for queue in QUEUES}
         self.down = False
 
     def send(self, tile: Any) -> None:
@@ -119,7 +119,7 @@ def test_lanes_of_a_lost_tile_go_alone_at_the_old_width() -> None:
     assert tiles([*lost, *kept]) == [(1, 8)] * 3 + [(1, 16)] * 2
 
 
-def test_priority_first_then_whoever_has_least_at_work() -> Any:
+def test_priority_first_then_whoever_has_least_at_work() -> None:
     def candidate(id: Any, owner: Any, priority: int = 0, active: int = 0) -> Any:
         runs = [waiting(n, id, max_width=1) for n in range(3)]
         return Candidate(id, owner, priority, 0.0, active, runs)

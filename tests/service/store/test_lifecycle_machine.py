@@ -21,6 +21,7 @@ from service.errors import IllegalTransition
 from service.lifecycle import TRANSITIONS, Edge, MetricPoint, RunStatus, is_terminal
 from service.store import Store, queries
 from service.store.tables import metadata
+from tests.present import present
 
 RUNS = 4
 WORKERS = ("a", "b", "c")
@@ -137,8 +138,8 @@ class Machine(RuleBasedStateMachine):
             if happened.kind == "status":
                 step = (happened.data["from"], happened.data["edge"], happened.data["status"])
                 assert step in edges
-                assert self.statuses[happened.run_id] == happened.data["from"]
-                self.statuses[happened.run_id] = happened.data["status"]
+                assert self.statuses[present(happened.run_id)] == happened.data["from"]
+                self.statuses[present(happened.run_id)] = happened.data["status"]
         now = {run.id: run for run in queries.get_runs(self.store, self.runs).values()}
         assert {id: run.status.value for id, run in now.items()} == self.statuses
 

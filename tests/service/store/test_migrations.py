@@ -25,7 +25,7 @@ def tables(url: str) -> Any:
     return found - {"alembic_version", "sqlite_sequence"}
 
 
-def test_migrations_make_what_the_models_say(database_url: Any) -> Any:
+def test_migrations_make_what_the_models_say(database_url: Any) -> None:
     upgrade(database_url)
     store = Store(database_url)
 

@@ -437,7 +437,7 @@ def test_a_spool_that_is_served_is_waited_for_however_long_mlflow_is_away(store:
 # ---- reading
 
 
-def test_pages_and_filters(store: Store, submit: Any) -> Any:
+def test_pages_and_filters(store: Store, submit: Any) -> None:
     experiment = submit(seeds=4)
     first, cursor = queries.list_runs(store, experiment.id, limit=5)
     second, last = queries.list_runs(store, experiment.id, cursor=cursor, limit=5)
@@ -603,7 +603,7 @@ def test_tidying_forgets_answered_requests_and_workers_of_yesterday(
     assert ops.workers(store) == []
 
 
-def test_no_question_waits_behind_those_that_were_left_incomplete(store: Store, make_spec: Any) -> Any:
+def test_no_question_waits_behind_those_that_were_left_incomplete(store: Store, make_spec: Any) -> None:
     spec = make_spec(seeds=1)
 
     def ended(wait: Any) -> Any:

@@ -36,7 +36,9 @@ class Plans:
     tables are small here."""
 
     def __init__(self, store: Store) -> None:
-        self.found, self.said, self.dialect = [], [], store.engine.dialect.name
+        self.found: list[Any] = []
+        self.said: list[Any] = []
+        self.dialect = store.engine.dialect.name
         event.listen(store.engine, "before_cursor_execute", self.explain)
 
     def explain(

@@ -13,6 +13,7 @@ import pytest
 from service import operations
 from service.analysis import design, final_artifacts
 from service.lifecycle import MetricPoint
+from service.settings import Settings
 from service.store import queries
 from service.tracking import shipper
 from service.tracking.client import Tracking
@@ -75,7 +76,7 @@ def test_a_history_longer_than_what_is_read_at_once_arrives_whole(
     assert world.run(first).status == "FINISHED"
 
 
-def test_a_result_shows_while_others_are_still_carried(world: World, monkeypatch: pytest.MonkeyPatch) -> Any:
+def test_a_result_shows_while_others_are_still_carried(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not only when the whole turn is done: of a large sweep that takes long."""
     monkeypatch.setattr(shipper, "NOTE_SECONDS", 0.0)
     held = world.claim(*world.submit())
@@ -276,9 +277,7 @@ def test_the_loop_removes_artifacts_of_the_age_that_is_set(
     world.ship()
     assert len(world.client.list_artifacts(world.run(first).mlflow_run_id)) == 2
     time.sleep(0.2)
-    settings = shipper.Settings(
-        home=tmp_path, mlflow_url=mlflow_server.url, artifact_retention_days=0.1 / 86400
-    )
+    settings = Settings(home=tmp_path, mlflow_url=mlflow_server.url, artifact_retention_days=0.1 / 86400)
     ended = threading.Event()
     loop = threading.Thread(
         target=run_shipper, args=(settings, world.store, world.spool, describer(world.store, settings), ended)
@@ -297,7 +296,7 @@ def test_the_loop_removes_artifacts_of_the_age_that_is_set(
 def test_mlflow_away_and_back(world: World, mlflow_server: MlflowServer, tmp_path: Path) -> None:
     """The loop as a process runs it: nothing is lost while MLflow is away, and it catches up in seconds."""
     first, second, third = world.submit()
-    settings = shipper.Settings(home=tmp_path, mlflow_url=mlflow_server.url)
+    settings = Settings(home=tmp_path, mlflow_url=mlflow_server.url)
     ended = threading.Event()
     loop = threading.Thread(
         target=run_shipper, args=(settings, world.store, world.spool, describer(world.store, settings), ended)

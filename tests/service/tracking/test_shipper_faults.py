@@ -142,7 +142,8 @@ class Refusing:
     """A tracking in front of which a proxy takes no large file, and the files of one run are large."""
 
     def __init__(self, tracking: Tracking) -> None:
-        self.tracking, self.run_id = tracking, None
+        self.tracking = tracking
+        self.run_id: str | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.tracking, name)
@@ -238,6 +239,8 @@ def test_a_shipper_that_stood_still_beyond_its_lease_leaves_the_run_to_the_other
 class Retried(Spool):
     """A spool that is cleared late: when the run was retried already, and its next attempt wrote."""
 
+    world: World
+
     def forget(self, run_id: str, attempt: Any = None, *, checkpoints: bool = True) -> None:
         operations.retry_run(self.world.store, run_id)
         (held,) = operations.claim(self.world.store, [run_id], worker="w", spool=self.id, lease_seconds=60)
@@ -278,7 +281,7 @@ def test_a_sweep_leaves_what_is_still_to_be_carried(world: World) -> None:
 
 def test_artifacts_of_runs_that_came_later_expire_too_and_a_lost_experiment_holds_up_nobody(
     world: World,
-) -> Any:
+) -> None:
     (lost,) = ready(world, 1)
     world.ship()
     gone = queries.get_experiment(world.store, world.experiment.id).mlflow_experiment_id

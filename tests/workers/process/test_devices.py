@@ -42,10 +42,10 @@ def test_respects_cuda_visible_devices(visible: Any, left: Any) -> None:
 
 
 def test_no_driver_is_no_gpu() -> None:
-    def missing(command: Any) -> None:
+    def missing(command: Any) -> str:
         raise FileNotFoundError(command[0])
 
-    def broken(command: Any) -> None:
+    def broken(command: Any) -> str:
         raise subprocess.CalledProcessError(9, command)
 
     assert discover({}, missing) == discover({}, broken) == []
@@ -53,7 +53,7 @@ def test_no_driver_is_no_gpu() -> None:
 
 def test_one_worker_per_gpu_then_the_cpu(tmp_path: Path) -> None:
     first, second, third = (choose("auto", 2, gpus(), tmp_path) for _ in range(3))
-    assert (present(first.gpu).index, second.gpu.index, third.kind) == (0, 1, "cpu")
+    assert (present(first.gpu).index, present(second.gpu).index, third.kind) == (0, 1, "cpu")
     assert first.environment()["CUDA_VISIBLE_DEVICES"] == "GPU-aaaa-1"
     assert first.queues() == ["gradus.gpu", "gradus.any"]
     with pytest.raises(NoDevice, match="of 2 found none is free"):

@@ -20,6 +20,7 @@ from service.planner import dispatch
 from service.store import queries
 from tests.workers.conftest import Bench
 from workers import app
+from workers.process import drain
 from workers.process import parent as parent_module
 from workers.process.devices import Device
 from workers.process.parent import Parent
@@ -35,7 +36,7 @@ def parent(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def sent(bench: Bench) -> Any:
     """One tile, sent and taken by this worker."""
-    tiles = []
+    tiles: list[Any] = []
     operations.beat(bench.store, Worker("w", queues=("gradus.any",)))
     dispatch(bench.store, tiles.append, lambda queue: 0)
     return tiles
@@ -93,7 +94,7 @@ def test_told_to_stop_only_a_child_that_holds_runs_is_waited_for(
     (tile,) = sent(bench)
     if claimed:
         operations.claim(bench.store, tile.run_ids, worker="w", spool="s", lease_seconds=3600)
-    monkeypatch.setattr(parent_module.drain, "SIGNAL", 0)  # asks nothing, and is no end either
+    monkeypatch.setattr(drain, "SIGNAL", 0)  # asks nothing, and is no end either
     monkeypatch.setattr(celery_state, "reserved_requests", [Message(tile)])
     parent.worker = Pool(child)
     parent.drain()

@@ -11,7 +11,8 @@ class World:
     memory = 100
 
     def __init__(self) -> None:
-        self.left, self.said = [], []
+        self.left: list[int] = []
+        self.said: list[int] = []
 
     def dog(self, **more: Any) -> Any:
         return Watchdog(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from experiments import plots
 from experiments.datasets import Source
 from experiments.engine import activity, models
 from experiments.engine.training import train
@@ -79,9 +80,10 @@ def test_two_classes_are_drawn_the_right_way_round(
     loss: Any, units: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec, weights = and_by_hand(loss, units, tmp_path)
-    counted, coloured = [], []
-    monkeypatch.setattr(draw.plots, "confusion_matrix", lambda counts, labels: counted.append(counts))
-    monkeypatch.setattr(draw.plots, "decision", lambda *args: coloured.append(args))
+    counted: list[Any] = []
+    coloured: list[Any] = []
+    monkeypatch.setattr(plots, "confusion_matrix", lambda counts, labels: counted.append(counts))
+    monkeypatch.setattr(plots, "decision", lambda *args: coloured.append(args))
     draw.draw(spec, Source(), {}, weights)
     assert np.array_equal(counted[0], [[3, 0], [0, 1]]), "true class down, predicted class across"
     x, t, across, up, height, bound, _ = coloured[0]
@@ -96,8 +98,8 @@ def test_a_neuron_over_two_inputs_is_drawn_as_its_line(
 ) -> None:
     """2 x1 + 2 x2 − 3 = 0, in the title too: a step has no slope to draw a line from."""
     spec, weights = and_by_hand("half_squared_error", 1, tmp_path, activation=activation)
-    drawn = []
-    monkeypatch.setattr(draw.plots, "decision", lambda *args: drawn.append(args))
+    drawn: list[Any] = []
+    monkeypatch.setattr(plots, "decision", lambda *args: drawn.append(args))
     draw.draw(spec, Source(), {}, weights)
     *_, across, up, height, bound, title = drawn[0]
     np.testing.assert_allclose(height, 2 * across[None, :] + 2 * up[:, None] - 3, atol=1e-6)
@@ -111,8 +113,8 @@ def test_a_neuron_that_learned_nothing_has_no_line(tmp_path: Path, monkeypatch: 
     network = models.build(spec)
     network.layers[0].set_weights([np.zeros((2, 1)), np.zeros(1)])
     network.save_weights(tmp_path / "model.weights.h5")
-    drawn = []
-    monkeypatch.setattr(draw.plots, "decision", lambda *args: drawn.append(args))
+    drawn: list[Any] = []
+    monkeypatch.setattr(plots, "decision", lambda *args: drawn.append(args))
     draw.draw(spec, Source(), {}, (tmp_path / "model.weights.h5").read_bytes())
     assert (drawn[0][4] > drawn[0][5]).all()
 

@@ -25,7 +25,7 @@ HAS_MNIST = DATA_DIR is not None and (Path(DATA_DIR) / "mnist.npz").is_file()
 
 def trained(bench: Bench, **changes: Any) -> Any:
     """The runs of the example in the store, trained as far as needed: the ratio is one before training."""
-    document = parse_yaml(EXAMPLE.read_text("utf-8"))
+    document: Any = parse_yaml(EXAMPLE.read_text("utf-8"))
     runs = bench.submit(**{**document, "diagnostics": "epoch", **changes})
     for run in runs:
         bench.train([run])

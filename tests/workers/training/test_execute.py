@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import structlog
 
+from experiments.gradient_check.check import check
 from experiments.spec import ExperimentSpec
 from experiments.spec.documents import parse_yaml
 from service import logs, operations
@@ -20,14 +21,17 @@ from service.settings import load_settings
 from service.store import queries
 from service.tracking.spool import Spool
 from tests.workers.conftest import Bench
+from workers.process import drain
 from workers.process.child import Child
 from workers.process.watchdog import EXIT_MEMORY, Watchdog
+from workers.requests import draw
 from workers.training import execute as module
 
 
 def test_the_example_finds_slope_and_intercept_within_five_percent(bench: Bench) -> None:
     text = (Path(__file__).resolve().parents[3] / "examples" / "linear-regression.yaml").read_text("utf-8")
-    (run,) = bench.train(bench.submit(**parse_yaml(text)))
+    document: Any = parse_yaml(text)
+    (run,) = bench.train(bench.submit(**document))
     for name in ("slope", "intercept"):
         assert run.metrics[f"learned/{name}"] == pytest.approx(run.metrics[f"true/{name}"], rel=0.05)
 
@@ -62,9 +66,13 @@ def test_the_spec_file_gives_the_run_again(bench: Bench) -> None:
 
 
 def test_the_certificate_is_made_once_per_key(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-    real = module.check
-    monkeypatch.setattr(module, "check", lambda *a, **k: made.append(1) or real(*a, **k))
+    made: list[int] = []
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        made.append(1)
+        return check(*arguments, **options)
+
+    monkeypatch.setattr(module, "check", counted)
     runs = bench.train(bench.submit(sweep={"seeds": 2}, gradient_check="sampled"), width=4)
     assert len(made) == 1
     for run in runs:
@@ -76,11 +84,9 @@ def test_the_certificate_is_made_once_per_key(bench: Bench, monkeypatch: pytest.
 
 def test_of_two_workers_that_check_at_once_the_first_certificate_counts(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> Any:
-    real = module.check
-
+) -> None:
     def late(*args: Any, **kwargs: Any) -> Any:
-        report = real(*args, **kwargs)
+        report = check(*args, **kwargs)
         first = report.model_copy(update={"seed": 4242})
         operations.put_certificate(
             bench.store, report.key, first.verdict, json.loads(first.model_dump_json())
@@ -97,9 +103,8 @@ def test_of_two_workers_that_check_at_once_the_first_certificate_counts(
 def test_a_certificate_with_numbers_that_are_none_is_read_again(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = module.check
     odd = {"verdict": "failed", "step": float("nan"), "discarded": float("inf")}
-    monkeypatch.setattr(module, "check", lambda *a, **k: real(*a, **k).model_copy(update=odd))
+    monkeypatch.setattr(module, "check", lambda *a, **k: check(*a, **k).model_copy(update=odd))
     runs = bench.train(bench.submit(sweep={"seeds": 2}, gradient_check="sampled"), width=4)
     assert {run.outcome["status"] for run in runs} == {"FINISHED"}
     assert {run.tags["gradus.certificate"] for run in runs} == {"failed"}
@@ -109,7 +114,7 @@ def test_a_certificate_with_numbers_that_are_none_is_read_again(
 
 def test_every_line_of_a_tile_names_run_attempt_and_worker(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Any:
+) -> None:
     """Also those of the thread that keeps its leases, here while the database is away for a moment."""
     (run,) = bench.submit(training={"epochs": 600, "batch_size": 8})
     monkeypatch.setattr(
@@ -179,10 +184,11 @@ def test_a_lost_lane_commits_nothing(bench: Bench) -> None:
     (run,) = bench.submit(training={"epochs": 3000, "batch_size": 8})
 
     def steal(claimed: Any) -> None:
+        time.sleep(1.7)
         operations.release(bench.store, {run.id: 1}, reason="test")
         operations.claim(bench.store, [run.id], worker="thief", spool="x", lease_seconds=60)
 
-    (found,) = bench.train([run], before=lambda claimed: (time.sleep(1.7), steal(claimed)))
+    (found,) = bench.train([run], before=steal)
     assert (found.attempt, found.worker, found.committed_at) == (2, "thief", None)
 
 
@@ -231,9 +237,11 @@ def test_an_error_of_a_shared_program_is_tried_lane_by_lane(
 @pytest.mark.parametrize(
     ("lanes", "end"), [(1, ("RUNNING", "memory_limit")), (2, ("SCHEDULED", "memory_limit"))]
 )
-def test_a_memory_limit_has_a_name(bench: Bench, lanes: Any, end: Any) -> None:
+def test_a_memory_limit_has_a_name(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, lanes: Any, end: Any
+) -> None:
     bench.watchdog._over = False
-    bench.watchdog.asked = lambda: "memory"
+    monkeypatch.setattr(bench.watchdog, "asked", lambda: "memory")
     runs = bench.train(bench.submit(sweep={"seeds": lanes}), 4)
     assert {(run.status.value, run.reason) for run in runs} == {end}
 
@@ -259,7 +267,7 @@ def test_the_hard_limit_has_a_name_before_and_after_the_training(
         memory[0] = 2000
         bench.watchdog.look()
 
-    monkeypatch.setattr(*{"check": (module, "check", grow), "draw": (module.illustrate, "draw", grow)}[phase])
+    monkeypatch.setattr(*{"check": (module, "check", grow), "draw": (draw, "draw", grow)}[phase])
     more = (
         {"artifacts": {"plots": "auto", "model": "none"}}
         if phase == "draw"
@@ -286,7 +294,7 @@ def test_a_drained_run_goes_on_from_its_checkpoint_to_the_same_weights(
     (whole,) = bench.train(bench.submit(training=long))
     (run,) = bench.submit(training=long)
     asked = iter(range(10**9))
-    monkeypatch.setattr(module.drain, "asked", lambda: next(asked) == 3)
+    monkeypatch.setattr(drain, "asked", lambda: next(asked) == 3)
     (half,) = bench.train([run])
     assert (half.status, half.reason, half.lease_expirations) == ("SCHEDULED", "drain", 0)
     assert half.checkpoint["epoch"] > 0

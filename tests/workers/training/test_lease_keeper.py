@@ -16,8 +16,8 @@ class Book:
 
     def __init__(self, attempts: Any) -> None:
         self.attempts = dict(attempts)
-        self.cancelled = set()
-        self.rows = []
+        self.cancelled: set[str] = set()
+        self.rows: list[Any] = []
         self.away = False
         self.renewals = 0
 
@@ -129,7 +129,8 @@ def test_measurements_are_sent_once_and_refused_ones_are_a_loss(clock: Any) -> N
 
 def test_the_thread_works_by_itself() -> None:
     book = Book({"a": 1})
-    with Keeper(book, {"a": 1}, lease=0.3, poll=0.05) as keeper:
+    holder: Any = book
+    with Keeper(holder, {"a": 1}, lease=0.3, poll=0.05) as keeper:
         keeper.record("a", [MetricPoint("x", 1, 1.0)])
         keeper._done.wait(0.5)
         assert keeper.asked("a") is None
