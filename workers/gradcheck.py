@@ -1,6 +1,6 @@
 """`python -m workers.gradcheck SPEC [--inject FAULT] [--json]`: the gradient check of a spec, for a person.
 
-Exit status: 0 certified; 1 failed, refused or not assessed, with the reason; 2 used wrongly.
+Exit status: 0 certified; 1 failed, refused or not assessed, with the reason; 2 wrong use.
 """
 
 from __future__ import annotations
@@ -26,7 +26,14 @@ COLOURS = {"certified": "green", "failed": "red", "refused": "yellow", "not asse
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status."""
+    """Run the command.
+
+    Args:
+        arguments: Instead of those the process was given.
+
+    Returns:
+        The exit status.
+    """
     options = _parser().parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     errors, console = Console(stderr=True), Console()
@@ -57,18 +64,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 @contextlib.contextmanager
-def _hushed() -> Iterator[None]:
-    """Keep back what libraries print on standard error while they load, which no setting of TensorFlow 2.21 silences
-    whole; shown where loading fails."""
+def _quiet_stderr() -> Iterator[None]:
+    """Hold back what libraries print on standard error while they load; print it where loading fails.
+
+    No setting of TensorFlow 2.21 silences all of it.
+    """
     sys.stderr.flush()
     before = os.dup(2)
-    with tempfile.TemporaryFile() as kept:
-        os.dup2(kept.fileno(), 2)
+    with tempfile.TemporaryFile() as output:
+        os.dup2(output.fileno(), 2)
         try:
             yield
         except BaseException:
-            kept.seek(0)
-            os.write(before, kept.read())
+            output.seek(0)
+            os.write(before, output.read())
             raise
         finally:
             os.dup2(before, 2)
@@ -97,10 +106,10 @@ def _programs(path: Path, options: argparse.Namespace) -> list[RunSpec]:
         given = {"mode": given} if isinstance(given, str) else dict(given)
         given |= {k: v for k, v in (("mode", options.mode), ("step", options.step)) if v is not None}
         document = {**document, "gradient_check": given}
-    found: dict[str, RunSpec] = {}
+    programs: dict[str, RunSpec] = {}
     for point in ExperimentSpec.parse(document).expand():
-        found.setdefault(_key(point.spec), point.spec)
-    return list(found.values())
+        programs.setdefault(_key(point.spec), point.spec)
+    return list(programs.values())
 
 
 def _key(run: RunSpec) -> str:
@@ -108,10 +117,8 @@ def _key(run: RunSpec) -> str:
 
 
 def _check(run: RunSpec, fault: str | None) -> GradientReport:
-    with _hushed():
-        from experiments.gradient_check.check import (
-            check,  # TensorFlow only once the spec is known to be right
-        )
+    with _quiet_stderr():  # TensorFlow is loaded only once the spec is known to be right
+        from experiments.gradient_check.check import check
     from service.settings import get_settings
     from workers.training.sources import source
 
@@ -127,7 +134,7 @@ def _picture(run: RunSpec, path: Path) -> None:
 
 
 def show(run: RunSpec, report: GradientReport, console: Console) -> None:
-    """The report as tables."""
+    """Print the report as a table per state, the verdict and its figures."""
     colour = COLOURS[report.verdict]
     console.print(
         f"[bold]{run.architecture}[/bold]  {run.model.activation}, {run.loss.name}, {run.dataset.name}"

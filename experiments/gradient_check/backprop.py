@@ -14,10 +14,9 @@ Notation, for layers l = 1 … L and n points, one point a row::
 Gradient descent then moves by Δw = −η ∂E/∂w. For one point, the sigmoid and half the squared error this
 is the textbook's Δw = η δ x with δ = y(1 − y)(t − y): there δ points downhill, here uphill.
 
-This module is one of three independent ways to the same gradient (`gradient_check` has the others): it
-imports neither Keras nor anything that Keras uses. Source: Rumelhart, Hinton & Williams (1986),
-"Learning representations by back-propagating errors", Nature 323; Nielsen (2015), "Neural Networks and
-Deep Learning", ch. 2.
+This module is one of three independent ways to the same gradient (`gradient_check` has the others). It imports
+neither Keras nor a backend. Source: Rumelhart, Hinton & Williams (1986), "Learning representations by
+back-propagating errors", Nature 323; Nielsen (2015), "Neural Networks and Deep Learning", ch. 2.
 """
 
 from __future__ import annotations
@@ -29,6 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.gradient_check.slopes import SLOPES, Array
+from experiments.layers import ActivationLayer, Dense, Flatten
+from experiments.runs import RunSpec
 
 TINY = 1e-7  # Keras clips probabilities to [1e-7, 1 − 1e-7] before it takes their logarithm
 
@@ -124,10 +125,10 @@ TOGETHER: dict[tuple[str, str], tuple[Callable[[Array, Array], Array], Callable[
 
 
 def covers(activations: Sequence[str], loss: str) -> bool:
-    """Whether this module has a formula for every one of these activations and the loss.
+    """Whether this module has a formula for each of these activations and for the loss.
 
-    Not for one kind of cross-entropy with the other's output: there Keras silently computes the cross-entropy
-    of the logits, which is not the formula of the loss.
+    It has none for softmax with binary cross-entropy, nor for sigmoid with categorical cross-entropy: Keras then
+    computes the cross-entropy of the logits without saying so, which is not the formula of the loss.
     """
     crossed = (activations[-1], loss) in {
         ("softmax", "binary_crossentropy"),
@@ -136,8 +137,57 @@ def covers(activations: Sequence[str], loss: str) -> bool:
     return loss in LOSSES and all(name in SLOPES for name in activations) and not crossed
 
 
+def network_gradient(
+    spec: RunSpec, weights: Sequence[Array], x: NDArray[np.floating], t: NDArray[np.floating]
+) -> list[Array] | None:
+    """The gradient of a run's loss by the formulas above, without weight penalties.
+
+    Args:
+        spec: The run whose network is differentiated.
+        weights: Its trainable tensors, in the model's order.
+        x: Inputs, (n, *input).
+        t: Targets as the loss takes them, (n, outputs).
+
+    Returns:
+        One array per tensor of `weights`; None where the formulas do not cover the network. They cover dense layers
+        in a row, with the activations and losses of this module.
+    """
+    layers = _dense_layers(spec, weights)
+    changed = {"name", "from_logits", "label_smoothing"}  # arguments that change the loss' formula
+    if spec.loss.integer_targets or any(spec.loss.arguments().get(name) for name in changed):
+        return None
+    if layers is None or not covers([layer.activation for layer in layers], spec.loss.name):
+        return None
+    _, gradients = backprop(layers, x.reshape(len(x), -1), t, spec.loss.name)
+    return [array for g in gradients for array in ((g.kernel,) if g.bias is None else (g.kernel, g.bias))]
+
+
+def _dense_layers(spec: RunSpec, weights: Sequence[Array]) -> list[Layer] | None:
+    """Dense layers with their activations; an activation layer after a linear one belongs to it."""
+    layers: list[Layer] = []
+    remaining = [np.asarray(weight, np.float64) for weight in weights]
+    for entry in spec.model.layers:
+        if isinstance(entry, Dense) and not entry.activity_regularizer:
+            kernel = remaining.pop(0)
+            bias = remaining.pop(0) if entry.use_bias else None
+            layers.append(Layer(kernel, bias, entry.activation or "linear"))
+        elif isinstance(entry, ActivationLayer) and layers and layers[-1].activation == "linear":
+            layers[-1] = Layer(layers[-1].kernel, layers[-1].bias, entry.activation or "linear")
+        elif not (isinstance(entry, Flatten) and not layers):
+            return None
+    return layers or None
+
+
 def forward(layers: Sequence[Layer], x: Array) -> tuple[list[Array], list[Array]]:
-    """Weighted sums z¹ … zᴸ and activations a⁰ … aᴸ, each (n, units); x is (n, inputs)."""
+    """One forward pass.
+
+    Args:
+        layers: The layers, first to last.
+        x: Inputs, (n, inputs).
+
+    Returns:
+        Weighted sums z¹ … zᴸ and activations a⁰ … aᴸ, each (n, units).
+    """
     z: list[Array] = []
     a: list[Array] = [np.asarray(x, dtype=np.float64)]
     for layer in layers:
@@ -150,9 +200,19 @@ def forward(layers: Sequence[Layer], x: Array) -> tuple[list[Array], list[Array]
 def backprop(
     layers: Sequence[Layer], x: NDArray[np.floating], t: NDArray[np.floating], loss: str
 ) -> tuple[float, list[LayerGradient]]:
-    """The error E at inputs x (n, inputs) and targets t (n, outputs), and its gradient, layer by layer.
+    """The error E and its gradient.
 
-    Raises KeyError for an activation or loss without a formula here (see `covers`).
+    Args:
+        layers: The layers, first to last.
+        x: Inputs, (n, inputs).
+        t: Targets, (n, outputs).
+        loss: A name of `LOSSES`.
+
+    Returns:
+        E, the mean over the points, and one gradient per layer, first to last.
+
+    Raises:
+        KeyError: There is no formula for an activation or the loss (see `covers`).
     """
     t = np.asarray(t, dtype=np.float64)
     z, a = forward(layers, np.asarray(x, dtype=np.float64))
@@ -176,10 +236,17 @@ def backprop(
 
 
 def delta_rule(kernel: Array, bias: Array, x: Array, t: Array, rate: float) -> tuple[Array, Array]:
-    """One step of w := w + η x (t − y) for a neuron that counts its slope as 1 (linear, or step by decree).
+    """One step of w := w + η x (t − y) for a step neuron, y = 1 where xw + b ≥ 0, else 0.
 
-    kernel (inputs, units), bias (units,), x (n, inputs), t (n, units); y = 1 where xw + b ≥ 0, else 0.
-    The mean over the n points; for n = 1 it is the perceptron's own rule.
+    Args:
+        kernel: w, (inputs, units).
+        bias: b, (units,).
+        x: Inputs, (n, inputs).
+        t: Targets, (n, units).
+        rate: η.
+
+    Returns:
+        Kernel and bias after one step along the mean over the n points. With n = 1 it is the perceptron's own rule.
     """
     y = SLOPES["step"].value(x @ kernel + bias)
     return kernel + rate * x.T @ (t - y) / len(x), bias + rate * np.mean(t - y, axis=0)

@@ -1,7 +1,7 @@
-"""What a gradient check reports, and the key under which its report is kept. No Keras: the service reads these.
+"""The report of a gradient check and the key it is stored under. No Keras: the service reads these.
 
-A certificate speaks of a program (network, loss, data set, precision, device, library versions), not of a run:
-it is made at one canonical point, once per key, and every run of the program carries it.
+A certificate belongs to a program (network, loss, data set, precision, device, library versions), not to a run.
+It is made at one canonical point, once per key, and every run of the program carries it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ RULES = "1"
 """Raised when the rules of the check change, so that no old certificate is taken for a new one."""
 PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "numpy")
 BANDS = ((1e-2, "wrong"), (1e-4, "suspicious"), (1e-7, "acceptable"))
-"""Relative errors above the bound are called so; what is left is good (Stanford CS231n)."""
+"""A relative error above the bound has this name; an error below all bounds is good (Stanford CS231n)."""
 
 
 def band(error: float) -> str:
-    """`wrong`, `suspicious`, `acceptable` or `good`; NaN is wrong."""
+    """The name of a relative error: `wrong`, `suspicious`, `acceptable` or `good`. NaN is wrong."""
     return next((name for bound, name in BANDS if not error <= bound), "good")
 
 
@@ -59,8 +59,8 @@ class TensorReport(_Frozen):
     """The check of one parameter tensor.
 
     part: of the loss on the data, or of the regularisers alone. checked = assessed + flat + discarded +
-    not_assessable; flat: the loss does not move at all and autodiff says 0; discarded: every step crosses a
-    kink; not_assessable: the derivative is smaller than 100 times the rounding in its quotient.
+    not_assessable. flat: the loss does not move at all and autodiff gives 0. discarded: every step crosses a
+    kink. not_assessable: the derivative is smaller than 100 times the rounding in its quotient.
     """
 
     name: str
@@ -81,7 +81,7 @@ class TensorReport(_Frozen):
     """max |by hand − autodiff| over the tensor's largest |autodiff|; None where there is no formula by hand."""
     reason: str = ""
     extrapolated: bool = False
-    """Judged by quotients extrapolated to h = 0, since those of h itself failed."""
+    """Judged by quotients extrapolated to h = 0, after those of h itself failed."""
 
     @property
     def band(self) -> str:
@@ -136,19 +136,28 @@ class GradientReport(_Frozen):
     seconds: float = 0.0
 
     def metrics(self) -> dict[str, float]:
-        """For the run: `gradcheck/max_rel_err`, `gradcheck/median_rel_err`, where there are any."""
+        """The run's metrics: `gradcheck/max_rel_err` and `gradcheck/median_rel_err`, where something was assessed."""
         values = {"max_rel_err": self.max_rel_err, "median_rel_err": self.median_rel_err}
         return {f"gradcheck/{name}": value for name, value in values.items() if value is not None}
 
     def tags(self) -> dict[str, str]:
+        """The run's tags: the verdict and its reason."""
         return {"gradus.certificate": self.verdict, "gradus.certificate.reason": self.reason[:500]}
 
 
 def certificate_key(spec: RunSpec, device: str) -> str:
-    """sha256 (hex) of all that the certificate depends on.
+    """The key of a program's certificate.
 
-    In it: network with activations, initialisers, regularisers and data format; loss; data set; mode and step of
-    the check; kind of device; library versions; these rules. Not: seed, optimizer, epochs, batch size.
+    It depends on the network with activations, initialisers, regularisers and data format; the loss; the data set;
+    mode and step of the check; the kind of device; library versions; and RULES. It does not depend on seed,
+    optimizer, epochs or batch size.
+
+    Args:
+        spec: A run of the program.
+        device: `cpu`, `gpu` or a name that begins so (`gpu:0`).
+
+    Returns:
+        A sha256 in hexadecimal.
     """
     digest = hashlib.sha256(f"gradus-certificate-{RULES}".encode())
     parts = [spec.model.canonical, spec.loss.canonical, spec.dataset.canonical, spec.gradient_check.canonical]
@@ -158,11 +167,11 @@ def certificate_key(spec: RunSpec, device: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the libraries that compute gradients, of those installed."""
-    found = {}
-    for name in PACKAGES:
+    """Package -> version, of the installed libraries that compute gradients."""
+    installed = {}
+    for package in PACKAGES:
         try:
-            found[name] = version(name)
+            installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return installed

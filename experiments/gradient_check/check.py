@@ -1,8 +1,8 @@
 """The gradient check: does the program's gradient equal what a difference quotient measures?
 
-Three independent ways to one gradient are compared: autodiff (what training uses), central differences in double
-precision, and where the network is dense layers in a row, backprop by hand; and beside them the training engine's
-own single-precision gradient. docs/gradient-check.md gives the rules and the reasons.
+Three independent ways to one gradient are compared: autodiff (which training uses), central differences in double
+precision, and backprop by hand where the network is dense layers in a row. The training engine's own
+single-precision gradient is compared with them too. docs/gradient-check.md gives the rules and the reasons.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from experiments.activations import ACTIVATIONS
 from experiments.datasets import Data, Source
-from experiments.gradient_check.by_hand import by_hand
+from experiments.gradient_check.backprop import network_gradient
 from experiments.gradient_check.certificates import (
     EngineReport,
     GradientReport,
@@ -31,7 +31,7 @@ from experiments.gradient_check.engine_check import engine_check
 from experiments.gradient_check.injected_faults import Spoil, inject
 from experiments.gradient_check.objective import SEED, Array, Objective, Values
 from experiments.gradient_check.taylor import taylor_slope
-from experiments.gradient_check.tensor_check import Gate, check_tensor
+from experiments.gradient_check.tensor_check import Gate, Point, check_tensor
 from experiments.runs import RunSpec
 
 SAMPLED = 24
@@ -59,17 +59,26 @@ def check(
 ) -> GradientReport:
     """The certificate of the spec's program, or why there is none.
 
-    data: the spec's own, where it is loaded already (else it is loaded from `source`). dtype: `float32` shows why
-    single precision certifies nothing. seed: another canonical point (of weights, points, coordinates), for tests.
-    engine: compare the training engine's gradient too (not where a fault is injected: it would have none of it).
-    Raises DataError; FaultError where `inject_fault` is unknown or has no place in the network.
+    Args:
+        spec: A run of the program.
+        source: Where the data set is read from.
+        inject_fault: A name of `injected_faults.FAULTS`, put into the gradient. The engine's gradient, which would
+            not have the fault, is then not compared.
+        data: The spec's data set, where it is loaded already.
+        device: `cpu` or `gpu`, for the engine's gradient.
+        dtype: `float32` shows why single precision certifies nothing.
+        seed: Of weights, points and coordinates. Certificates are made at the default one.
+        engine: Compare the training engine's gradient too.
+
+    Raises:
+        DataError: The data set cannot be had.
+        FaultError: The fault is unknown or has no place in the network.
     """
     began = time.perf_counter()
     jumps = sorted({name for name in _activations(spec) if ACTIVATIONS[name].smoothness == "jump"})
     if jumps:
-        names = " and ".join(jumps)
-        return _report(spec, device, dtype, "refused", f"{names} jumps: at a jump there is no derivative to check",
-                       seed=seed, began=began)  # fmt: skip
+        reason = f"{' and '.join(jumps)} jumps: at a jump there is no derivative to check"
+        return _report(spec, device, dtype, "refused", reason, seed=seed, began=began)
     if data is None:
         data = spec.dataset.load(source or Source(), spec.model.data_format)
     objective = Objective(spec, data, dtype=dtype, seed=seed)
@@ -77,17 +86,22 @@ def check(
     differences = {part: Differences(objective, part) for part in objective.parts}
     draw = np.random.default_rng([SEED, seed, 1])
     start = objective.start()
-    points = {"at the start": start, "after 100 steps": objective.burned_in(start)}
-    states, exact = [], []
-    for name, values in points.items():
+    weights = {"at the start": start, "after 100 steps": objective.burned_in(start)}
+    states: list[StateReport] = []
+    totals: list[list[Array]] = []
+    for name, values in weights.items():
         gradients = {part: _gradient(objective, part, values, spoil) for part in objective.parts}
         states.append(_state(name, objective, differences, values, gradients, draw))
-        exact.append([sum(column) for column in zip(*gradients.values(), strict=True)])
-    beside = engine and inject_fault is None and dtype == "float64"
-    single = engine_check(objective, list(points.values()), exact, device) if beside else None
-    verdict, reason = _verdict(spec, states, single, dtype)
-    return _report(spec, device, dtype, verdict, reason, seed=seed, began=began, states=tuple(states), engine=single,
-                   points=len(objective.x), injected=inject_fault)  # fmt: skip
+        totals.append([sum(parts) for parts in zip(*gradients.values(), strict=True)])
+    compare_engine = engine and inject_fault is None and dtype == "float64"
+    engine_report = (
+        engine_check(objective, list(weights.values()), totals, device) if compare_engine else None
+    )
+    verdict, reason = _verdict(spec, states, engine_report, dtype)
+    return _report(
+        spec, device, dtype, verdict, reason, seed=seed, began=began, states=tuple(states), engine=engine_report,
+        points=len(objective.x), injected=inject_fault,
+    )  # fmt: skip
 
 
 def _activations(spec: RunSpec) -> set[str]:
@@ -108,12 +122,16 @@ def _state(
     name: str, objective: Objective, differences: dict[Part, Differences], values: Values,
     gradients: dict[Part, list[Array]], draw: np.random.Generator,
 ) -> StateReport:  # fmt: skip
+    """All tensors of all parts at one set of weights."""
     losses = {part: objective.value(part, values) for part in objective.parts}
     again = {part: objective.value(part, values) for part in objective.parts}
+    gate = Gate.smooth() if objective.smooth else Gate.kinked()
+    step = objective.spec.gradient_check.step
     tensors: list[TensorReport] = []
     for part, gradient in gradients.items():
-        hand = by_hand(objective, values) if part == "loss" else None
-        tensors += _tensors(objective, differences[part], part, values, gradient, losses[part], hand, draw)
+        tensors += _tensors(
+            objective, Point(part, differences[part], values, gradient, losses[part], step, gate, draw)
+        )
     slope, note = None, "kinks: the test needs a function without any"
     if objective.smooth:
         slope, note = taylor_slope(differences["loss"], values, gradients["loss"], losses["loss"], draw)
@@ -123,32 +141,34 @@ def _state(
     )  # fmt: skip
 
 
-def _tensors(
-    objective: Objective, differences: Differences, part: Part, values: Values, gradient: list[Array], loss: float,
-    hand: list[Array] | None, draw: np.random.Generator,
-) -> Iterator[TensorReport]:  # fmt: skip
-    gate = Gate.smooth() if objective.smooth else Gate.kinked()
-    step = objective.spec.gradient_check.step
-    sizes = [g.size for g in gradient]
-    chosen = [_chosen(objective, g, sum(sizes), draw) for g in gradient]
-    quotients = differences.coordinates(values, chosen, step)
-    for place, (name, slopes) in enumerate(zip(objective.names, gradient, strict=True)):
-        report = check_tensor(
-            name, part, place, slopes, quotients[place], differences, values, loss, step, gate, draw
-        )
-        if part == "penalty" and report.flat == report.checked:
+def _tensors(objective: Objective, point: Point) -> Iterator[TensorReport]:
+    """The report on every tensor; of the penalties, on every tensor that has one."""
+    total = sum(gradient.size for gradient in point.gradient)
+    chosen = [_choose(objective, gradient, total, point.draw) for gradient in point.gradient]
+    quotients = point.differences.coordinates(point.values, chosen, point.step)
+    hand = _by_hand(objective, point.values) if point.part == "loss" else None
+    for index, name in enumerate(objective.names):
+        report = check_tensor(name, index, point, quotients[index])
+        if point.part == "penalty" and report.flat == report.checked:
             continue  # a tensor without a regulariser
         if hand is not None:
-            largest = float(np.max(np.abs(hand[place]), initial=0.0))
-            off = float(np.max(np.abs(hand[place] - slopes), initial=0.0))
-            report = report.model_copy(update={"by_hand": off / largest if largest else off})
+            largest = float(np.max(np.abs(hand[index]), initial=0.0))
+            difference = float(np.max(np.abs(hand[index] - point.gradient[index]), initial=0.0))
+            report = report.model_copy(update={"by_hand": difference / largest if largest else difference})
         yield report
 
 
-def _chosen(
+def _by_hand(objective: Objective, values: Values) -> list[Array] | None:
+    weights = [np.asarray(value, np.float64) for value in values]
+    x, t = np.asarray(objective.x, np.float64), np.asarray(objective.t, np.float64)
+    gradient = network_gradient(objective.spec, weights, x, t)
+    return None if gradient is None else [np.asarray(array, np.float64) for array in gradient]
+
+
+def _choose(
     objective: Objective, gradient: Array, total: int, draw: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Flat indices, sorted, without repetition."""
+    """The coordinates of one tensor to check: flat indices, sorted, without repetition."""
     size, mode = gradient.size, objective.spec.gradient_check.mode
     if mode == "full" and total <= FULL_LIMIT:
         return np.arange(size)
@@ -156,30 +176,30 @@ def _chosen(
     wanted = min(size, 1000 if mode == "full" else sampled)
     if wanted == size:
         return np.arange(size)
-    blind = draw.choice(size, wanted // 2, replace=False)
+    uniform = draw.choice(size, wanted // 2, replace=False)
     weight = np.abs(gradient.ravel())
     if not np.isfinite(weight).all() or np.count_nonzero(weight) <= wanted:
-        return np.unique(np.concatenate([blind, np.flatnonzero(weight)[:wanted]]))
-    seen = draw.choice(size, wanted - len(blind), replace=False, p=weight / weight.sum())
-    return np.unique(np.concatenate([blind, seen]))
+        return np.unique(np.concatenate([uniform, np.flatnonzero(weight)[:wanted]]))
+    by_size = draw.choice(size, wanted - len(uniform), replace=False, p=weight / weight.sum())
+    return np.unique(np.concatenate([uniform, by_size]))
 
 
 def _verdict(
     spec: RunSpec, states: Sequence[StateReport], engine: EngineReport | None, dtype: str
 ) -> tuple[Verdict, str]:
-    """The verdict and its reason, the gravest first."""
+    """The verdict with its reason; the gravest finding decides."""
     step = spec.gradient_check.step
     tensors = [(state, tensor) for state in states for tensor in state.tensors]
     failures = [
         *(f"{s.name}: two evaluations at one point differ" for s in states if not s.repeatable),
         *(f"{s.name}: {t.name} ({t.part}): {t.reason}" for s, t in tensors if t.status == "failed"),
         *(
-            f"{s.name}: {t.name}: autodiff is off from backprop by hand by {t.by_hand:.1e} of the largest derivative"
+            f"{s.name}: {t.name}: autodiff differs from backprop by hand by {t.by_hand:.1e} of the largest derivative"
             for s, t in tensors
             if t.by_hand is not None and not t.by_hand <= HAND_BOUND
         ),
         *(
-            f"{s.name}: the Taylor remainder falls with slope {s.slope:.2f}, a right gradient's with 2"
+            f"{s.name}: the Taylor remainder falls with slope {s.slope:.2f}, that of a right gradient with 2"
             for s in states
             if s.slope is not None and not 1.9 <= s.slope <= 2.1
         ),
@@ -198,10 +218,12 @@ def _verdict(
     if failures:
         more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
         return "failed", failures[0] + more
-    open_ = [f"{s.name}: {t.name} ({t.part}): {t.reason}" for s, t in tensors if t.status == "not assessed"]
-    if open_:
-        more = f" (and {len(open_) - 1} more)" if len(open_) > 1 else ""
-        return "not assessed", open_[0] + more
+    unassessed = [
+        f"{s.name}: {t.name} ({t.part}): {t.reason}" for s, t in tensors if t.status == "not assessed"
+    ]
+    if unassessed:
+        more = f" (and {len(unassessed) - 1} more)" if len(unassessed) > 1 else ""
+        return "not assessed", unassessed[0] + more
     return "certified", "autodiff agrees with central differences in every tensor"
 
 

@@ -1,7 +1,7 @@
 """The training engine's own gradient, single precision, vectorised and compiled, beside autodiff's in double.
 
 A certificate of the double-precision program says nothing about the program that trains. This compares the two at
-the same weights: float64's rounded to float32, so that both start from the same numbers.
+the same weights: the double-precision ones were rounded to single precision, so both start from the same numbers.
 """
 
 from __future__ import annotations
@@ -22,14 +22,24 @@ BOUND = 1e-4
 """Largest difference allowed, as a share of the tensor's largest derivative."""
 
 NOTHING = 1e-12
-"""A tensor whose derivatives are a smaller share of the network's largest has none but rounding (a bias before
-batch normalisation): its errors are measured against the network's largest instead."""
+"""A tensor whose derivatives are a smaller share of the network's largest consists of rounding (a bias before batch
+normalisation): its errors are measured against the network's largest instead."""
 
 
 def engine_check(
     objective: Objective, states: Sequence[Values], exact: Sequence[Sequence[Array]], device: str
 ) -> EngineReport:
-    """exact: the float64 gradient (penalties included) at each of the states. Two states, as two lanes of four."""
+    """The engine's gradient compared with autodiff's at every state.
+
+    Args:
+        objective: The program in double precision.
+        states: Weights, one list of tensors per state, at most four.
+        exact: The double-precision gradient at each state, penalties included.
+        device: `cpu` or `gpu`.
+
+    Returns:
+        The largest difference over all tensors and states, as a share of the tensor's largest derivative.
+    """
     spec = objective.spec
     lanes = 4 if spec.max_width() > 1 else 1
     program = Program(spec, Layout(1, lanes), device)
@@ -47,8 +57,8 @@ def engine_check(
             largest = float(np.max(np.abs(double), initial=0.0))
             if largest <= NOTHING * everywhere:
                 largest = everywhere
-            off = float(np.max(np.abs(single - double), initial=0.0))
-            error = off / largest if largest > 0 else float(off > BOUND)
+            difference = float(np.max(np.abs(single - double), initial=0.0))
+            error = difference / largest if largest > 0 else float(difference > BOUND)
             if not error <= worst:
                 worst, name = error, tensor
     return EngineReport(
@@ -72,8 +82,8 @@ def _vectorised(
         return backend.over_lanes(lambda w, f: program.gradients(w, f, x, t)[1], weights, still)
 
     with backend.on(program.device):
-        found = backend.compiled(run, fused=program.fused)(weights, still, x, t)
-    return [[backend.array(g)[i].astype(np.float64) for g in found] for i in range(len(states))]
+        gradients = backend.compiled(run, fused=program.fused)(weights, still, x, t)
+    return [[backend.array(g)[i].astype(np.float64) for g in gradients] for i in range(len(states))]
 
 
 def _alone(
@@ -82,5 +92,5 @@ def _alone(
     still = [_single(value) for value in frozen]
     with backend.on(program.device):
         run = backend.compiled(lambda w, f, x, t: program.gradients(w, f, x, t)[1], fused=program.fused)
-        found = [run([_single(v) for v in state], still, x, t) for state in states]
-    return [[backend.array(g).astype(np.float64) for g in one] for one in found]
+        gradients = [run([_single(v) for v in state], still, x, t) for state in states]
+    return [[backend.array(g).astype(np.float64) for g in gradient] for gradient in gradients]

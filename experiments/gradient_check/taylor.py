@@ -15,11 +15,21 @@ GATE = (1.9, 2.1)
 def taylor_slope(
     differences: Differences, values: Values, gradient: list[Array], loss: float, draw: np.random.Generator
 ) -> tuple[float | None, str]:
-    """The slope in log h along a unit direction: 2 where the gradient is right, 1 where it is wrong.
+    """The slope of the remainder in log h along a unit direction: 2 for a right gradient, 1 for a wrong one.
 
-    Only over the h whose remainder exceeds 100 times the rounding, and the smallest three of them. A direction
-    counts only if a derivative measured by differences gives slope 2 along it: where the curvature happens to
-    vanish, a right gradient's slope is not 2 either. (None, why) where no direction does.
+    The slope is taken over the three smallest h whose remainder exceeds 100 times the rounding. A direction counts
+    only if a derivative measured by differences has slope 2 along it: where the curvature vanishes, the slope of a
+    right gradient is not 2 either.
+
+    Args:
+        differences: Of the loss.
+        values: The weights θ, one tensor each.
+        gradient: The gradient to judge, one array per tensor.
+        loss: f(θ).
+        draw: For the directions.
+
+    Returns:
+        The slope and "", or None and the reason why no direction could be judged.
     """
     for _ in range(DIRECTIONS):
         d = _direction(gradient, draw)
@@ -29,7 +39,7 @@ def taylor_slope(
             continue
         claimed = float(sum(np.sum(g * part) for g, part in zip(gradient, d, strict=True)))
         slope = _slope(ahead, claimed, loss)
-        return slope, "" if slope is not None else "every remainder drowns in rounding"
+        return slope, "" if slope is not None else "every remainder is below rounding"
     return None, "the loss is too straight, or too flat, along every direction that was tried"
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import plots
+from experiments import layer_plots, plots
 
 draw = np.random.default_rng(0)
 X = draw.uniform(-1, 1, 40)
@@ -21,16 +21,17 @@ PICTURES = {
     "fit": lambda: plots.regression_fit(X, X**2, np.sort(X), np.sort(X), np.sort(X) ** 2),
     "scatter": lambda: plots.scatter(X, X + 0.1),
     "confusion": lambda: plots.confusion_matrix(np.array([[5, 1], [0, 0]]), ["0", "1"]),
-    "weights": lambda: plots.first_layer_weights(draw.normal(size=(70, 5, 5))),
-    "zero weights": lambda: plots.first_layer_weights(np.zeros((1, 3, 3))),
+    "weights": lambda: layer_plots.first_layer_weights(draw.normal(size=(70, 5, 5))),
+    "zero weights": lambda: layer_plots.first_layer_weights(np.zeros((1, 3, 3))),
     "line": lambda: plots.decision_line(CORNERS, AND, AND, np.array([1.0, 1.0]), -1.5),
     "no line": lambda: plots.decision_line(CORNERS, AND, 0 * AND, np.zeros(2), 0.0),
-    "by layer": lambda: plots.gradient_by_layer(
+    "by layer": lambda: layer_plots.gradient_by_layer(
         {"before training": [1e-6, 1e-3, 0.1]}, ["a", "b", "c"], 0.25
     ),
-    "over depth": lambda: plots.gradient_over_depth({"sigmoid": {2: 0.05, 4: 0.002}}),
-    "histograms": lambda: plots.activation_histograms({"1-dense": {"before training": np.histogram(X)}}),
-    "step": lambda: plots.error_over_step(np.array([1e-6, 1e-4]), {"float64": np.array([1e-9, 0.0])}, 1e-4),
+    "over depth": lambda: layer_plots.gradient_over_depth({"sigmoid": {2: 0.05, 4: 0.002}}),
+    "histograms": lambda: layer_plots.activation_histograms(
+        {"1-dense": {"before training": np.histogram(X)}}
+    ),
 }
 
 
@@ -46,7 +47,7 @@ def test_is_a_readable_picture(name: str) -> None:
 def test_a_gradient_of_0_is_named_as_not_on_the_axis(monkeypatch: pytest.MonkeyPatch) -> None:
     """A perceptron that has learned its gate: no error, no gradient, and a logarithmic axis has no 0."""
     monkeypatch.setattr(plots, "png", lambda figure: figure)
-    drawn: Any = plots.gradient_by_layer(
+    drawn: Any = layer_plots.gradient_by_layer(
         {"before training": [0.8], "after epoch 3": [0.0]}, ["0-dense"], None
     )
     (ax,) = drawn.axes

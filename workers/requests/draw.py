@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments import diagnostics, plots
+from experiments import diagnostics, layer_plots, plots
 from experiments.activations import ACTIVATIONS
 from experiments.datasets import Data, Source
 from experiments.engine import activity, backend, models
@@ -53,7 +53,7 @@ def overview(store: Store, experiment_id: str) -> Pictures:
     curves = queries.metric_values(store, [run.id for run in runs], gradient_flow.gradient_keys(runs))
     ratios = gradient_flow.ratios(runs, curves)
     return (
-        {"plots/gradient_over_depth.png": plots.gradient_over_depth(ratios, gradient_flow.SLOPE)}
+        {"plots/gradient_over_depth.png": layer_plots.gradient_over_depth(ratios, gradient_flow.SLOPE)}
         if ratios
         else {}
     )
@@ -160,7 +160,7 @@ def _gradients(spec: RunSpec, history: History) -> Pictures:
     }
     hidden = {ACTIVATIONS[name].derivative_bound for name in spec.model.activations[:-1]}
     bound = max(hidden, default=None)
-    return {"plots/gradient_by_layer.png": plots.gradient_by_layer(norms, list(found), bound)}
+    return {"plots/gradient_by_layer.png": layer_plots.gradient_by_layer(norms, list(found), bound)}
 
 
 def _activations(spec: RunSpec, model: keras.Model, data: Data) -> Pictures:
@@ -168,7 +168,7 @@ def _activations(spec: RunSpec, model: keras.Model, data: Data) -> Pictures:
     points = data.x_validation if len(data.x_validation) else data.x_test
     networks = {"before training": models.build(spec), "after training": model}
     found = activity.histograms(spec, networks, points)
-    return {"plots/activations.png": plots.activation_histograms(found)} if found else {}
+    return {"plots/activations.png": layer_plots.activation_histograms(found)} if found else {}
 
 
 def _first_layer(spec: RunSpec, model: keras.Model) -> Pictures:
@@ -184,4 +184,4 @@ def _first_layer(spec: RunSpec, model: keras.Model) -> Pictures:
         images = np.moveaxis(kernel.reshape(*shape.input[:2], -1), -1, 0)
     else:
         return {}
-    return {"plots/first_layer.png": plots.first_layer_weights(images)}
+    return {"plots/first_layer.png": layer_plots.first_layer_weights(images)}
