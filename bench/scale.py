@@ -33,8 +33,8 @@ from sqlalchemy import make_url, update
 from experiments.limits import Limits
 from experiments.spec import ExperimentSpec
 from service import operations
+from service.entities import Committed, Measured, MetricPoint, Shipped, Worker
 from service.errors import StoreUnavailable
-from service.lifecycle import Committed, Measured, MetricPoint, Shipped, Worker
 from service.planner import dispatch
 from service.queue import ANY
 from service.store import Store, queries

@@ -21,7 +21,7 @@ import structlog
 from experiments.errors import GradusError
 from service import logs, operations, planner, queue
 from service.analysis import design, final_artifacts
-from service.lifecycle import Worker
+from service.entities import Worker
 from service.report.experiment_note import describe_experiment
 from service.settings import Settings, get_settings
 from service.store import Store

@@ -34,7 +34,7 @@ from gradus.cli.session import client_for, local_address
 from gradus.client import Client
 from service.embedded.ports import http_answers, is_free
 from service.embedded.supervisor import Guarded, Program, StackError
-from service.lifecycle import ENDED_STAGES
+from service.entities import ENDED_STAGES
 from service.settings import Settings, child_environment, load_settings
 
 SPEC = Path(__file__).resolve().parents[2] / "examples" / "activations.yaml"

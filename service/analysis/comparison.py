@@ -18,7 +18,7 @@ from service.analysis.design import answer
 from service.analysis.exploration import explore
 from service.analysis.observations import results, seed_of
 from service.analysis.result import Comparison, Effect, Tuning, levels_of, scope_of, warnings_of
-from service.lifecycle import Experiment, Run
+from service.entities import Experiment, Run
 from service.store import Store, queries
 
 

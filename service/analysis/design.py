@@ -18,8 +18,8 @@ from experiments.runs import Point
 from experiments.spec import ExperimentSpec
 from service import operations
 from service.analysis.observations import results, seed_of
+from service.entities import QUESTION_OVER, Experiment, Json, Run
 from service.errors import Conflict, StaleStage, StoreUnavailable
-from service.lifecycle import QUESTION_OVER, Experiment, Json, Run
 from service.store import Store, queries
 
 log = structlog.get_logger(__name__)

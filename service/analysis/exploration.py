@@ -44,7 +44,7 @@ from service.analysis.result import (
     scope_of,
     warnings_of,
 )
-from service.lifecycle import Experiment, Run
+from service.entities import Experiment, Run
 
 METRICS = ("test/accuracy", "test/loss", "val/accuracy", "val/loss", "train/accuracy", "train/loss")
 TUNABLE = ("optimizer", "training")

@@ -15,7 +15,8 @@ import structlog
 from experiments.errors import GradusError
 from service import operations
 from service.analysis import gradient_flow
-from service.lifecycle import Experiment, Run, RunStatus
+from service.entities import Experiment, Run
+from service.lifecycle import RunStatus
 from service.store import Store, queries
 
 log = structlog.get_logger(__name__)

@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import Any
 
 from experiments.activations import ACTIVATIONS
-from service.lifecycle import Run
+from service.entities import Run
 
 GRADIENT = re.compile(r"layers/(\d+)-(.+)/grad_norm$")
 SLOPE = ACTIVATIONS["sigmoid"].derivative_bound

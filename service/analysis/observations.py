@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from experiments.comparing.design import Question, Result
 from experiments.comparing.effects import State
-from service.lifecycle import Run, RunStatus
+from service.entities import Run
+from service.lifecycle import RunStatus
 
 _STATES: dict[str, State] = {
     RunStatus.FINISHED: "finished",

@@ -14,7 +14,7 @@ from experiments.comparing.progress import Progress
 from experiments.comparing.statistics import Judgement
 from experiments.spec import ExperimentSpec
 from service.analysis.design import plan_of
-from service.lifecycle import Experiment, Run
+from service.entities import Experiment, Run
 
 DIAGNOSIS = "gradus.diagnosis."
 CERTIFICATE = "gradus.certificate"

@@ -14,10 +14,10 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from service.entities import Event, Experiment, Run
 from service.http.auth import Reader
 from service.http.dependencies import ExperimentId, RunId, StoreDep
 from service.http.problems import documented
-from service.lifecycle import Event, Experiment, Run
 from service.store import queries
 
 router = APIRouter(prefix="/v1", tags=["events"])

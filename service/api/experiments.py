@@ -15,6 +15,7 @@ from experiments.spec import ExperimentSpec
 from experiments.spec.preview import preview
 from service import operations
 from service.analysis import design
+from service.entities import Experiment
 from service.http.auth import Reader, Writer
 from service.http.bodies import OPENAPI_BODY, RawBody, SpecDocument, json_body, json_of
 from service.http.dependencies import ExperimentId, PlaceDep, SettingsDep, StoreDep
@@ -22,7 +23,7 @@ from service.http.etags import IfMatch, etag, expected_version
 from service.http.paging import FILTERS, Cursor, Filters, Limit, check_fields, check_names, page
 from service.http.problems import documented
 from service.http.schemas import ExperimentDetail, ExperimentOut, Page, RunOut, Strict
-from service.lifecycle import Experiment, RunStatus
+from service.lifecycle import RunStatus
 from service.store import queries
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"])

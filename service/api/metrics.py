@@ -11,10 +11,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from service.entities import Worker
 from service.http.auth import Principal, allowed
 from service.http.dependencies import StoreDep
 from service.http.problems import documented
-from service.lifecycle import Worker
 from service.store import Store, queries
 from service.store.metrics_snapshot import MetricsSnapshot, metrics_snapshot
 

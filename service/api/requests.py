@@ -18,6 +18,8 @@ from pydantic import BaseModel, Field
 from experiments.errors import found_in
 from experiments.samples import samples
 from service import operations
+from service.entities import Request as Work
+from service.entities import Run
 from service.errors import Conflict
 from service.http.auth import Reader, Writer
 from service.http.bodies import json_body, json_of
@@ -25,8 +27,7 @@ from service.http.dependencies import PlaceDep, RunId, StoreDep
 from service.http.problems import documented
 from service.http.refusals import RequestFailed
 from service.http.schemas import Links, Place, Strict
-from service.lifecycle import Request as Work
-from service.lifecycle import Run, RunStatus
+from service.lifecycle import RunStatus
 from service.store import Store, queries
 
 router = APIRouter(prefix="/v1", tags=["requests"])

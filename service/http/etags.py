@@ -7,8 +7,8 @@ from typing import Annotated
 
 from fastapi import Header
 
+from service.entities import Experiment
 from service.errors import StaleVersion
-from service.lifecycle import Experiment
 
 IfMatch = Annotated[
     str | None,

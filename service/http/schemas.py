@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.lifecycle import ApiKey, Experiment, Run, StoredMetric, Worker
+from service.entities import ApiKey, Experiment, Run, StoredMetric, Worker
 from service.settings import Settings
 from service.tracking.urls import MlflowPages
 

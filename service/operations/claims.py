@@ -11,16 +11,8 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
-from service.lifecycle import (
-    Committed,
-    Edge,
-    Measured,
-    MetricPoint,
-    Run,
-    RunStatus,
-    after_lease_expiration,
-    committed_status,
-)
+from service.entities import Committed, Measured, MetricPoint, Run
+from service.lifecycle import Edge, RunStatus, after_lease_expiration, committed_status
 from service.store import dispatch_rows, queries, run_rows
 from service.store.clock import db_now, later
 from service.store.engine import Store
@@ -36,7 +28,7 @@ BACK = {
 
 
 class Measurement(Protocol):
-    """What `record_many` takes: `lifecycle.Measured` or the like."""
+    """What `record_many` takes: `entities.Measured` or the like."""
 
     @property
     def attempt(self) -> int: ...

@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection
 
+from service.entities import Experiment, Run
 from service.errors import Conflict, IllegalTransition, NotFound, StaleVersion
-from service.lifecycle import Edge, Experiment, Run, RunStatus
+from service.lifecycle import Edge, RunStatus
 from service.operations.claims import BACK, killed
 from service.operations.submission import check_quota, note
 from service.store import experiment_rows, queries, run_rows

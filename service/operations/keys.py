@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
+from service.entities import ApiKey
 from service.errors import NotFound, WeakKey
-from service.lifecycle import ApiKey
 from service.store import mapper, other_rows
 from service.store.engine import Store
 from service.store.ids import new_id

@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from service.entities import Run, Shipped
 from service.errors import NotFound
-from service.lifecycle import ENDING, Edge, Run, RunStatus, Shipped
+from service.lifecycle import ENDING, Edge, RunStatus
 from service.operations.claims import BACK
 from service.store import experiment_rows, queries, run_rows
 from service.store.engine import Store

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
+from service.entities import Experiment, Run
 from service.errors import Conflict, KeyInFlight, KeyReused, LockTaken, NotFound, QuotaExceeded, StaleStage
-from service.lifecycle import Experiment, Run, RunStatus
+from service.lifecycle import RunStatus
 from service.store import experiment_rows, queries
 from service.store.engine import Store, take_turn
 from service.store.ids import new_id

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from service.entities import Certificate, Request, Worker
 from service.errors import NotFound
-from service.lifecycle import Certificate, Request, Worker
 from service.store import mapper, other_rows, queries
 from service.store.engine import Store
 from service.store.ids import new_id

@@ -13,7 +13,8 @@ from experiments.errors import GradusError
 from service.analysis.comparison import compare_runs
 from service.analysis.final_artifacts import ranking
 from service.analysis.result import Comparison, finite, signed
-from service.lifecycle import Experiment, Run, RunStatus
+from service.entities import Experiment, Run
+from service.lifecycle import RunStatus
 from service.report import page as report
 from service.settings import Settings
 from service.store import Store, queries

@@ -25,7 +25,7 @@ from service.analysis.comparison import compare_runs
 from service.analysis.design import answers
 from service.analysis.observations import diverged, state_of
 from service.analysis.result import DIAGNOSIS, REPEATED, SEEDS, Comparison, Level, level_of, signed
-from service.lifecycle import Run
+from service.entities import Run
 from service.report import charts
 from service.report.charts import Bar, Line
 from service.settings import Settings

@@ -8,17 +8,8 @@ from typing import Any
 
 from sqlalchemy import Row, Select, select
 
-from service.lifecycle import (
-    ApiKey,
-    Certificate,
-    Event,
-    Experiment,
-    Request,
-    Run,
-    RunStatus,
-    StoredMetric,
-    Worker,
-)
+from service.entities import ApiKey, Certificate, Event, Experiment, Request, Run, StoredMetric, Worker
+from service.lifecycle import RunStatus
 from service.store.clock import as_datetime
 from service.store.tables import experiments, runs
 

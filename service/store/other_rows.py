@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from service.lifecycle import BACKGROUND_KINDS, RETIRED, Worker
+from service.entities import BACKGROUND_KINDS, RETIRED, Worker
 from service.store.clock import db_now, later
 from service.store.dispatch_rows import some_run_waits
 from service.store.tables import api_keys, certificates, requests, workers

@@ -30,7 +30,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeEngine
 
-from service.lifecycle import Edge, Shipped, check_transition
+from service.entities import Shipped
+from service.lifecycle import Edge, check_transition
 from service.store.clock import db_now, db_transaction, later
 from service.store.mapper import finite
 from service.store.queries import SHIP_ORDER, shippable

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from experiments.errors import GradusError
-from service.lifecycle import Experiment, Run
+from service.entities import Experiment, Run
 
 
 class TrackingError(GradusError):

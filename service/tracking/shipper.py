@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from service import operations
+from service.entities import Experiment, Run, Shipped
 from service.errors import Conflict, ServiceError
-from service.lifecycle import Experiment, Run, RunStatus, Shipped
+from service.lifecycle import RunStatus
 from service.settings import Settings
 from service.store import Store, queries
 from service.tracking.records import (

@@ -20,9 +20,9 @@ from experiments.spec import ExperimentSpec
 from experiments.spec.preview import preview
 from service import operations
 from service.analysis import design
+from service.entities import Experiment
 from service.http.auth import Principal, person_here
 from service.http.dependencies import ExperimentId, SettingsDep, StoreDep
-from service.lifecycle import Experiment
 from service.report import page
 from service.settings import Settings
 from service.store import Store, queries

@@ -29,7 +29,7 @@ from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.support.ui import WebDriverWait
 
 from service.embedded.ports import free_port
-from service.lifecycle import ENDED_STAGES
+from service.entities import ENDED_STAGES
 
 SPEC = """
 name: activations-on-digits

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from service import operations
-from service.lifecycle import Committed
+from service.entities import Committed
 from service.queue import TileMessage
 from service.store import queries
 from tests.faults.conftest import Stack

@@ -24,7 +24,7 @@ from sqlalchemy import create_engine, make_url, text
 from experiments.spec import ExperimentSpec
 from service import operations
 from service.embedded.ports import free_port
-from service.lifecycle import MetricPoint
+from service.entities import MetricPoint
 from service.report.experiment_note import describe_experiment
 from service.settings import load_settings
 from service.store import Store, queries

@@ -15,7 +15,8 @@ from experiments.spec import ExperimentSpec
 from service import operations
 from service.analysis import design, final_artifacts
 from service.analysis.comparison import compare
-from service.lifecycle import MetricPoint, RunStatus, Shipped, Worker
+from service.entities import MetricPoint, Shipped, Worker
+from service.lifecycle import RunStatus
 from service.store import Store, other_rows, queries
 from service.store.migrate import upgrade
 from service.store.tables import experiments

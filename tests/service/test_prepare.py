@@ -8,8 +8,8 @@ import pytest
 
 from service import operations
 from service.alive import alive
+from service.entities import Worker
 from service.errors import WeakKey
-from service.lifecycle import Worker
 from service.prepare import prepare
 from service.store import Store
 

@@ -18,8 +18,8 @@ from billiard.exceptions import WorkerLostError
 from celery.worker import state as celery_state
 
 from service import operations
+from service.entities import Worker
 from service.errors import ServiceError
-from service.lifecycle import Worker
 from service.report.experiment_note import describe_experiment
 from service.settings import Settings
 from service.store import queries

@@ -22,7 +22,8 @@ from experiments.runs import RunSpec
 from experiments.samples import samples
 from service import operations
 from service.analysis import gradient_flow
-from service.lifecycle import Request, Run, RunStatus
+from service.entities import Request, Run
+from service.lifecycle import RunStatus
 from service.store import queries
 from service.tracking.client import Tracking, save_keras_model
 from service.tracking.records import RunRef

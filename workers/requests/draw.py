@@ -16,7 +16,7 @@ from experiments.engine.evaluation import measures_accuracy, named
 from experiments.layers import Dense
 from experiments.runs import RunSpec
 from service.analysis import gradient_flow
-from service.lifecycle import Run
+from service.entities import Run
 from service.store import Store, queries
 from workers.requests.networks import outputs, trained
 

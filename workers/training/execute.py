@@ -18,8 +18,8 @@ from experiments.gradient_check.certificates import GradientReport, certificate_
 from experiments.gradient_check.check import check
 from experiments.runs import RunSpec
 from service import operations
+from service.entities import Committed, Run
 from service.errors import StoreUnavailable
-from service.lifecycle import Committed, Run
 from workers.process import drain
 from workers.process.child import Child, surroundings
 from workers.requests import draw

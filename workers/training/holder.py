@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from service import operations
-from service.lifecycle import Measured
+from service.entities import Measured
 from service.store.engine import Store
 
 

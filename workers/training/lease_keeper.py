@@ -16,8 +16,8 @@ from typing import Literal, Protocol
 
 import structlog
 
+from service.entities import Measured, MetricPoint
 from service.errors import StoreUnavailable
-from service.lifecycle import Measured, MetricPoint
 
 log = structlog.get_logger(__name__)
 FLUSH_SECONDS = 0.5

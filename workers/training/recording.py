@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from service.lifecycle import MetricPoint, Run
+from service.entities import MetricPoint, Run
 from service.tracking.spool import Spool
 from workers.training.lease_keeper import Keeper, Kept
 

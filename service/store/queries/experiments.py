@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select
 
+from service.entities import Experiment
 from service.errors import AmbiguousId, NotFound
-from service.lifecycle import Experiment
 from service.store import mapper
 from service.store.engine import Store
 from service.store.ids import ID_LENGTH

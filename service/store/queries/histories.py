@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, and_, or_, select
 
-from service.lifecycle import Event, StoredMetric
+from service.entities import Event, StoredMetric
 from service.store import mapper
 from service.store.clock import db_horizon
 from service.store.engine import Store

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, or_, select
 
-from service.lifecycle import ENDED_STAGES, Experiment, Run
+from service.entities import ENDED_STAGES, Experiment, Run
 from service.store import mapper
 from service.store.clock import db_now, later
 from service.store.engine import Store

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
+from service.entities import Run
 from service.errors import NotFound
-from service.lifecycle import Run, RunStatus
+from service.lifecycle import RunStatus
 from service.store import mapper
 from service.store.engine import Store
 from service.store.queries.cursors import whole_number

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, Integer, cast, func, select
 
+from service.entities import RETIRED, Certificate, Request, Worker
 from service.errors import NotFound
-from service.lifecycle import RETIRED, Certificate, Request, RunStatus, Worker
+from service.lifecycle import RunStatus
 from service.store import mapper
 from service.store.clock import db_now
 from service.store.engine import Store

@@ -19,7 +19,8 @@ from experiments.spec import ExperimentSpec
 from service import operations
 from service.analysis import design
 from service.api.app import create_app
-from service.lifecycle import MetricPoint, RunStatus
+from service.entities import MetricPoint
+from service.lifecycle import RunStatus
 from service.settings import load_settings
 from service.store import Store, migrate, queries
 

@@ -12,7 +12,7 @@ import pytest
 from gradus.cli import answers
 from service import operations
 from service.analysis import comparison
-from service.lifecycle import MetricPoint
+from service.entities import MetricPoint
 from service.report import experiment_note
 from service.store import queries
 from tests.service.analysis.conftest import World

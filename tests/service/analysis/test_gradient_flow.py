@@ -9,7 +9,7 @@ import pytest
 
 from service import operations
 from service.analysis import final_artifacts, gradient_flow
-from service.lifecycle import MetricPoint
+from service.entities import MetricPoint
 from service.report import charts
 from service.report import page as report
 from service.settings import load_settings

@@ -20,7 +20,7 @@ import uvicorn
 from experiments.spec import ExperimentSpec
 from service import operations
 from service.api.app import create_app
-from service.lifecycle import MetricPoint
+from service.entities import MetricPoint
 from service.settings import Settings
 from service.store import Store
 from service.store.migrate import upgrade

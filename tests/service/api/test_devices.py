@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from service import operations
-from service.lifecycle import Worker
+from service.entities import Worker
 from tests.service.api.conftest import Served
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from service import operations
-from service.lifecycle import Worker
+from service.entities import Worker
 from service.store import queries
 from tests.service.api.conftest import Served
 

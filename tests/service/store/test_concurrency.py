@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from service import operations as ops
+from service.entities import Committed, Measured, MetricPoint
 from service.errors import KeyInFlight, QuotaExceeded
-from service.lifecycle import Committed, Measured, MetricPoint, RunStatus
+from service.lifecycle import RunStatus
 from service.store import Store, queries
 
 CLAIMERS = 16

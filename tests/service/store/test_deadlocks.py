@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import event
 
 from service import operations as ops
-from service.lifecycle import Committed, Measured, MetricPoint, Shipped, Worker
+from service.entities import Committed, Measured, MetricPoint, Shipped, Worker
 from service.planner import dispatch
 from service.store import Store, queries
 

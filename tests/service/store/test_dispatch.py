@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from service import operations as ops
+from service.entities import Worker
 from service.errors import BrokerUnavailable
-from service.lifecycle import Worker
 from service.planner import LADDER, Candidate, dispatch, plan, shape
 from service.queue import QUEUES
 from service.store import Store, queries

@@ -17,8 +17,9 @@ from sqlalchemy import event
 
 from experiments.spec import ExperimentSpec
 from service import operations as ops
+from service.entities import MetricPoint
 from service.errors import IllegalTransition
-from service.lifecycle import TRANSITIONS, Edge, MetricPoint, RunStatus, is_terminal
+from service.lifecycle import TRANSITIONS, Edge, RunStatus, is_terminal
 from service.store import Store, queries
 from service.store.tables import metadata
 from tests.present import present

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy.event import listen
 
 from service import operations as ops
+from service.entities import Committed, MetricPoint, Shipped, Worker
 from service.errors import (
     AmbiguousId,
     BadCursor,
@@ -23,7 +24,7 @@ from service.errors import (
     StaleStage,
     StaleVersion,
 )
-from service.lifecycle import Committed, MetricPoint, RunStatus, Shipped, Worker
+from service.lifecycle import RunStatus
 from service.operations import reaping
 from service.store import Store, other_rows, queries
 from tests.present import present

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event
 
 from service import operations as ops
-from service.lifecycle import Worker
+from service.entities import Worker
 from service.planner import dispatch
 from service.store import Store, queries
 from service.store.metrics_snapshot import metrics_snapshot

@@ -12,7 +12,7 @@ import pytest
 
 from service import operations
 from service.analysis import design, final_artifacts
-from service.lifecycle import MetricPoint
+from service.entities import MetricPoint
 from service.settings import Settings
 from service.store import queries
 from service.tracking import shipper

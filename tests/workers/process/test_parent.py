@@ -15,7 +15,7 @@ from celery.signals import task_failure
 from celery.worker import state as celery_state
 
 from service import operations
-from service.lifecycle import Worker
+from service.entities import Worker
 from service.planner import dispatch
 from service.store import queries
 from tests.workers.conftest import Bench

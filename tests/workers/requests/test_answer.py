@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service import operations
-from service.lifecycle import MetricPoint
+from service.entities import MetricPoint
 from service.store import queries
 from tests.workers.conftest import Bench
 from workers.process.child import Child

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from service.entities import MetricPoint
 from service.errors import StoreUnavailable
-from service.lifecycle import MetricPoint
 from workers.training.lease_keeper import Keeper
 
 

@@ -1,0 +1,268 @@
+"""What a row of the database becomes: the domain objects that the service hands around."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from service.lifecycle import TERMINAL, RunStatus, is_terminal
+
+if TYPE_CHECKING:
+    from experiments.runs import RunSpec
+    from experiments.spec import ExperimentSpec
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of one RunSpec. Times are aware, in UTC, by the database's clock."""
+
+    id: str
+    experiment_id: str
+    index: int
+    spec: Json
+    params: Json
+    levels: dict[str, str]
+    fingerprint: str
+    program: str
+    max_width: int
+    stage: str
+    priority: int
+    device: str
+    status: RunStatus
+    attempt: int
+    lease_expirations: int
+    reason: str
+    worker: str | None
+    spool: str | None
+    lease_expires_at: datetime | None
+    cancel_requested_at: datetime | None
+    committed_at: datetime | None
+    outcome: Json | None
+    checkpoint: Json | None
+    tile: str | None
+    width: int | None
+    single_lane: bool
+    tags: dict[str, str]
+    metrics: dict[str, float | None]
+    mlflow_run_id: str | None
+    mlflow_status: str | None
+    shipped_metric_id: int
+    change: int
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    mlflow_experiment_id: str | None = None
+
+    def run_spec(self) -> RunSpec:
+        """The stored spec as a RunSpec."""
+        from experiments.runs import RunSpec
+
+        return RunSpec.model_validate(self.spec)
+
+    @property
+    def is_terminal(self) -> bool:
+        return is_terminal(self.status)
+
+
+QUESTION_OVER = {
+    "decided": "decided",
+    "last look": "last look reached",
+    "budget": "budget spent",
+    "nothing to decide": "nothing to decide",
+}
+"""Why a question is over (`Progress.wait`) -> the name of the experiment's last stage."""
+ENDED_STAGES = ("grid", "done", *QUESTION_OVER.values())
+"""Stages that no other stage follows by itself."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A group of comparable runs. `counts`: status -> number of runs, with every status. `design`: the question as
+    people see it, with its stages and its present answer; None without one."""
+
+    id: str
+    name: str
+    description: str
+    tags: dict[str, str]
+    spec: Json
+    owner: str
+    stage: str
+    design: Json | None
+    priority: int
+    version: int
+    n_runs: int
+    counts: dict[str, int]
+    created_at: datetime
+    updated_at: datetime
+    cancel_requested_at: datetime | None
+    deleted_at: datetime | None
+    mlflow_experiment_id: str | None
+    change: int = 0
+    replayed: bool = False
+
+    def experiment_spec(self) -> ExperimentSpec:
+        """The stored spec as an ExperimentSpec. The limits held when it was accepted, so they are not checked again."""
+        from experiments.limits import UNLIMITED
+        from experiments.spec import ExperimentSpec
+
+        return ExperimentSpec.parse(self.spec, UNLIMITED)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every run is over."""
+        return sum(self.counts.get(s, 0) for s in TERMINAL) == self.n_runs
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing more happens by itself: every run is over, and no question continues. A question with a failed
+        run waits for a person.
+        """
+        if not self.is_over:
+            return False
+        continues = (
+            self.design is not None and self.stage not in ENDED_STAGES and not self.cancel_requested_at
+        )
+        unfinished = any(self.counts.get(s, 0) for s in (RunStatus.FAILED, RunStatus.KILLED))
+        return not continues or (unfinished and (self.design or {}).get("wait") == "incomplete")
+
+
+@dataclass(frozen=True)
+class MetricPoint:
+    """One measured value. `step` counts completed epochs; `at` is seconds since 1970, None: the database's now."""
+
+    key: str
+    step: int
+    value: float | None  # None and NaN are both "not a number"
+    at: float | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one attempt of a run measured: points and tags to record."""
+
+    attempt: int
+    points: Sequence[MetricPoint] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Committed:
+    """The outcome of one attempt of a run: FINISHED, FAILED or KILLED, the reason, and further facts."""
+
+    attempt: int
+    status: str
+    reason: str
+    outcome: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """What MLflow knows of a run now. `change` and `attempt` are the run's when it was read. None: unchanged."""
+
+    change: int
+    mlflow_run_id: str | None = None
+    mlflow_status: str | None = None
+    metric_id: int | None = None
+    attempt: int | None = None
+
+
+@dataclass(frozen=True)
+class StoredMetric:
+    """A metric point in the database, with its position (`id` rises within a run), time and attempt."""
+
+    id: int
+    key: str
+    step: int
+    value: float | None
+    at: datetime
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened. `id` is the cursor that continues after it; `kind` is status, cancel, metrics or
+    experiment."""
+
+    id: str
+    experiment_id: str
+    run_id: str | None
+    kind: str
+    data: Json
+    at: datetime
+
+
+RETIRED = "retired"
+"""The state of a worker that has ended. It is in no list; its row says when its spool was last served."""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A worker process as it reports itself. The store fills in the last four fields."""
+
+    name: str
+    kind: str = "train"  # train | maintenance
+    host: str = ""
+    pid: int = 0
+    device: str = "cpu"  # cpu | gpu
+    device_name: str = ""
+    queues: tuple[str, ...] = ()
+    threads: int = 1
+    spool: str | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    state: str = "idle"  # idle | busy | draining
+    run_ids: tuple[str, ...] = ()
+    width: int | None = None
+    memory_bytes: int | None = None
+    started_at: datetime | None = None
+    last_seen: datetime | None = None
+    age: float = 0.0  # seconds since last seen
+    alive: bool = True
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The stored result of a gradient check."""
+
+    key: str
+    verdict: str
+    report: Json
+    created_at: datetime
+
+
+BACKGROUND_KINDS = ("model", "picture", "overview")
+"""Kinds of request that no person waits for (`service.analysis.final_artifacts`). Training goes first."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Work on a finished run. `kind` is predict or plot, which a person waits for, or one of BACKGROUND_KINDS."""
+
+    id: str
+    run_id: str
+    kind: str
+    payload: Json
+    status: str  # queued | running | done | failed
+    result: Json | None
+    error: str | None
+    attempt: int
+    worker: str | None
+    created_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """An API key without its secret."""
+
+    id: str
+    owner: str
+    scopes: tuple[str, ...]  # of read, write, admin
+    hint: str  # the first characters, to tell keys apart
+    quota: int | None
+    created_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
