@@ -12,9 +12,9 @@ from experiments.errors import found_in
 from service.analysis import comparison, design
 from service.http.auth import Reader, Writer
 from service.http.bodies import json_body, json_of
-from service.http.dependencies import ExperimentId, PlaceDep, SettingsDep, StoreDep
+from service.http.dependencies import ExperimentId, SettingsDep, StoreDep, UrlsDep
 from service.http.problems import documented
-from service.http.schemas import ExperimentOut, Strict
+from service.http.schemas import ExperimentOut, Strict, experiment_out
 from service.store import queries
 
 router = APIRouter(prefix="/v1/experiments/{id}", tags=["answers"])
@@ -75,7 +75,7 @@ def extend(
     who: Writer,
     store: StoreDep,
     settings: SettingsDep,
-    place: PlaceDep,
+    urls: UrlsDep,
     body: Annotated[Extension, Depends(json_of(Extension))],
 ) -> ExperimentOut:
     """Queue the next planned look, or `seeds` more where no question is fixed. Equal runs are reused, not repeated."""
@@ -83,4 +83,4 @@ def extend(
     who.check_owns(experiment.owner)
     seeds = body.seeds if body else None
     extended = design.extend(store, experiment.id, seeds=seeds, quota=who.quota, max_runs=settings.max_runs)
-    return place.experiment(extended)
+    return experiment_out(extended, urls)

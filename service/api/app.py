@@ -12,8 +12,7 @@ from fastapi.openapi.utils import get_openapi
 
 from service.api import answers, catalog, events, experiments, health, keys, metrics, requests, runs, workers
 from service.http import docs, problems
-from service.http.guard import Guard, hosts_allowed
-from service.http.methods import HeadAsGet
+from service.http.guard import Guard, HeadAsGet, hosts_allowed
 from service.settings import Settings
 from service.store import Store
 from service.web import pages

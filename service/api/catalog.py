@@ -15,7 +15,7 @@ router = APIRouter(prefix="/v1/catalog", tags=["catalog"])
 
 
 @functools.cache
-def whole() -> dict[str, Any]:
+def tables() -> dict[str, Any]:
     """The catalog; it is made of tables that do not change while the process lives."""
     return catalog()
 
@@ -23,4 +23,4 @@ def whole() -> dict[str, Any]:
 @router.get("", responses=documented())
 def read(who: Reader) -> dict[str, Any]:
     """Activations, optimizers, layers, losses and data sets: JSON schema, formula, reference."""
-    return whole()
+    return tables()

@@ -89,18 +89,27 @@ async def run_events(
 async def follow(
     read: Callable[[str | None], Sequence[Event]], over: Callable[[], bool], after: str | None
 ) -> AsyncIterator[ServerSentEvent]:
-    """The events that `read` gives, batch after batch, until `over` and nothing more is found."""
+    """The events of a stream, batch after batch.
+
+    Args:
+        read: gives the events after an id, at most `BATCH` of them.
+        over: whether nothing more can happen.
+        after: the id of the last event that the client has; None from the beginning.
+
+    Yields:
+        the events, and one called `end` once it is over and all are read.
+    """
     yield ServerSentEvent(comment="events follow", retry=1000)
     while True:
-        # Asked before reading: what happened before it was over is then among what is read.
+        # Asked before reading: what happened before the end is then among what is read.
         ended = await run_sync(over)
-        found = await run_sync(read, after)
-        for event in found:
+        events = await run_sync(read, after)
+        for event in events:
             after = event.id
             yield ServerSentEvent(id=event.id, event=event.kind, data=payload(event))
-        if ended and not found:
+        if ended and not events:
             break
-        if len(found) < BATCH:
+        if len(events) < BATCH:
             await anyio.sleep(POLL_SECONDS)
     yield ServerSentEvent(event="end", data={})
 

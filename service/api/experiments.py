@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
+from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
@@ -14,28 +13,34 @@ from experiments.fields import LongText, ShortText
 from experiments.spec import ExperimentSpec
 from experiments.spec.preview import preview
 from service import operations
-from service.analysis import design
-from service.entities import Experiment
 from service.http.auth import Reader, Writer
 from service.http.bodies import OPENAPI_BODY, RawBody, SpecDocument, json_body, json_of
-from service.http.dependencies import ExperimentId, PlaceDep, SettingsDep, StoreDep
-from service.http.etags import IfMatch, etag, expected_version
+from service.http.dependencies import (
+    ExperimentId,
+    IdempotencyHeader,
+    IfMatch,
+    SettingsDep,
+    StoreDep,
+    UrlsDep,
+    etag,
+    expected_version,
+)
 from service.http.paging import FILTERS, Cursor, Filters, Limit, check_fields, check_names, page
 from service.http.problems import documented
-from service.http.schemas import ExperimentDetail, ExperimentOut, Page, RunOut, Strict
-from service.lifecycle import RunStatus
+from service.http.schemas import (
+    ExperimentDetail,
+    ExperimentOut,
+    Page,
+    RunOut,
+    Strict,
+    experiment_detail,
+    experiment_out,
+    run_out,
+)
+from service.http.submission import submit_spec
 from service.store import queries
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"])
-IdempotencyHeader = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=200,
-        description="the same key with the same body gives the first answer again, and nothing twice",
-    ),
-]
 
 
 class Change(Strict):
@@ -62,7 +67,7 @@ def submit(
     body: RawBody,
     store: StoreDep,
     settings: SettingsDep,
-    place: PlaceDep,
+    urls: UrlsDep,
     response: Response,
     idempotency_key: IdempotencyHeader = None,
     dry_run: Annotated[
@@ -70,43 +75,12 @@ def submit(
     ] = False,
 ) -> Any:
     """Submit a spec. What is accepted is in the database, whether or not broker and MLflow are up."""
-    spec = ExperimentSpec.parse(document, settings.limits())
     if dry_run:
-        return JSONResponse(preview(spec))
-    points, stage, plan = design.initial_points(spec)
-    key = (
-        operations.IdempotencyKey(idempotency_key, hashlib.sha256(body).hexdigest())
-        if idempotency_key
-        else None
-    )
-    experiment = operations.submit(
-        store, spec, points, owner=who.owner, stage=stage, design=plan, idempotency=key, quota=who.quota
-    )
-    if experiment.replayed:
-        experiment = as_accepted(experiment, spec, len(points), stage, plan)
-    response.headers["Location"] = place.at(f"/v1/experiments/{experiment.id}")
+        return JSONResponse(preview(ExperimentSpec.parse(document, settings.limits())))
+    experiment = submit_spec(store, settings, who, document, idempotency_key=idempotency_key, body=body)
+    response.headers["Location"] = urls.at(f"/v1/experiments/{experiment.id}")
     response.headers["ETag"] = etag(experiment)
-    return place.experiment_detail(experiment)
-
-
-def as_accepted(
-    experiment: Experiment, spec: ExperimentSpec, runs: int, stage: str, plan: dict[str, Any] | None
-) -> Experiment:
-    """An experiment as it was when it was accepted: a repeated request gets the first answer again."""
-    return dataclasses.replace(
-        experiment,
-        name=spec.name,
-        description=spec.description,
-        tags=dict(spec.tags),
-        priority=spec.priority,
-        version=1,
-        stage=stage,
-        design=plan,
-        n_runs=runs,
-        counts={status.value: runs if status == RunStatus.SCHEDULED else 0 for status in RunStatus},
-        updated_at=experiment.created_at,
-        mlflow_experiment_id=None,
-    )
+    return experiment_detail(experiment, urls)
 
 
 @router.get("", response_model=Page[ExperimentOut], responses=documented(), openapi_extra=FILTERS)
@@ -115,7 +89,7 @@ def list_experiments(
     request: Request,
     response: Response,
     store: StoreDep,
-    place: PlaceDep,
+    urls: UrlsDep,
     filters: Filters,
     limit: Limit = 100,
     cursor: Cursor = None,
@@ -123,18 +97,18 @@ def list_experiments(
     """Experiments, newest first. `name`, `owner`, `stage`, and whatever a run may be filtered by: experiments with
     such runs."""
     check_fields(filters)
-    found = queries.list_experiments(store, filters=filters, cursor=cursor, limit=limit)
-    return page(request, response, found, place.experiment)
+    experiments = queries.list_experiments(store, filters=filters, cursor=cursor, limit=limit)
+    return page(request, response, experiments, partial(experiment_out, urls=urls))
 
 
 @router.get("/{id}", response_model=ExperimentDetail, responses=documented(404))
 def read(
-    id: ExperimentId, who: Reader, store: StoreDep, place: PlaceDep, response: Response
+    id: ExperimentId, who: Reader, store: StoreDep, urls: UrlsDep, response: Response
 ) -> ExperimentDetail:
     """One experiment. Its `ETag` goes into the `If-Match` of a change."""
     experiment = queries.get_experiment(store, id)
     response.headers["ETag"] = etag(experiment)
-    return place.experiment_detail(experiment)
+    return experiment_detail(experiment, urls)
 
 
 @router.get("/{id}/runs", response_model=Page[RunOut], responses=documented(404), openapi_extra=FILTERS)
@@ -144,7 +118,7 @@ def list_runs(
     request: Request,
     response: Response,
     store: StoreDep,
-    place: PlaceDep,
+    urls: UrlsDep,
     filters: Filters,
     limit: Limit = 100,
     cursor: Cursor = None,
@@ -152,8 +126,8 @@ def list_runs(
     """Its runs in the order of the sweep. `status=`, `stage=`, and any factor or parameter: `activation=relu`."""
     experiment = queries.get_experiment(store, id)
     check_names(store, experiment.id, filters)
-    found = queries.list_runs(store, experiment.id, filters=filters, cursor=cursor, limit=limit)
-    return page(request, response, found, place.run)
+    runs = queries.list_runs(store, experiment.id, filters=filters, cursor=cursor, limit=limit)
+    return page(request, response, runs, partial(run_out, urls=urls))
 
 
 @router.patch(
@@ -167,7 +141,7 @@ def change(
     who: Writer,
     body: Annotated[Change, Depends(json_of(Change))],
     store: StoreDep,
-    place: PlaceDep,
+    urls: UrlsDep,
     response: Response,
     if_match: IfMatch = None,
 ) -> ExperimentDetail:
@@ -179,25 +153,25 @@ def change(
         store, experiment.id, if_match=expected_version(experiment, if_match), **given
     )
     response.headers["ETag"] = etag(changed)
-    return place.experiment_detail(changed)
+    return experiment_detail(changed, urls)
 
 
 @router.post("/{id}/cancel", status_code=202, response_model=ExperimentOut, responses=documented(404))
-def cancel(id: ExperimentId, who: Writer, store: StoreDep, place: PlaceDep) -> ExperimentOut:
+def cancel(id: ExperimentId, who: Writer, store: StoreDep, urls: UrlsDep) -> ExperimentOut:
     """Cancel every run that is not over. What is cancelled never finishes."""
     experiment = queries.get_experiment(store, id)
     who.check_owns(experiment.owner)
-    return place.experiment(operations.cancel_experiment(store, experiment.id))
+    return experiment_out(operations.cancel_experiment(store, experiment.id), urls)
 
 
 @router.post(
     "/{id}/retry", status_code=202, response_model=ExperimentOut, responses=documented(404, 409, 429)
 )
-def retry(id: ExperimentId, who: Writer, store: StoreDep, place: PlaceDep) -> ExperimentOut:
+def retry(id: ExperimentId, who: Writer, store: StoreDep, urls: UrlsDep) -> ExperimentOut:
     """Queue its failed and killed runs again."""
     experiment = queries.get_experiment(store, id)
     who.check_owns(experiment.owner)
-    return place.experiment(operations.retry_experiment(store, experiment.id, quota=who.quota))
+    return experiment_out(operations.retry_experiment(store, experiment.id, quota=who.quota), urls)
 
 
 @router.delete("/{id}", status_code=204, responses=documented(404))

@@ -52,7 +52,7 @@ def live() -> Alive:
 @router.get("/readyz", responses={503: {"model": Ready, "description": "the database does not answer"}})
 def ready(store: StoreDep, settings: SettingsDep, response: Response) -> Ready:
     """Database, broker, MLflow and workers, each with what to do where it is away."""
-    found = {
+    dependencies = {
         "database": check(lambda: database(store), "start the database, or correct GRADUS_DATABASE_URL"),
         "broker": check(
             lambda: broker(settings), "start the broker, or correct GRADUS_BROKER_URL; runs wait meanwhile"
@@ -65,11 +65,11 @@ def ready(store: StoreDep, settings: SettingsDep, response: Response) -> Ready:
             lambda: alive_workers(store), "start a worker: `gradus up --workers N`; runs wait meanwhile"
         ),
     }
-    if found["database"].status != "ok":
+    if dependencies["database"].status != "ok":
         response.status_code = 503
-        return Ready(status="unavailable", dependencies=found)
-    whole = all(dependency.status == "ok" for dependency in found.values())
-    return Ready(status="ok" if whole else "degraded", dependencies=found)
+        return Ready(status="unavailable", dependencies=dependencies)
+    complete = all(dependency.status == "ok" for dependency in dependencies.values())
+    return Ready(status="ok" if complete else "degraded", dependencies=dependencies)
 
 
 class _Away(GradusError):

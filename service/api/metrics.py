@@ -24,11 +24,11 @@ router = APIRouter(tags=["health"])
 class _SnapshotCollector(Collector):
     """The numbers of one scrape as Prometheus metrics."""
 
-    def __init__(self, found: MetricsSnapshot, workers: Iterable[Worker]) -> None:
-        self.found, self.workers = found, list(workers)
+    def __init__(self, snapshot: MetricsSnapshot, workers: Iterable[Worker]) -> None:
+        self.snapshot, self.workers = snapshot, list(workers)
 
     def collect(self) -> Iterator[Metric]:
-        f = self.found
+        f = self.snapshot
         yield _gauge("gradus_runs", "Runs by status", ("status",), {(k,): v for k, v in f.statuses.items()})
         queued = {(device, str(priority)): number for (device, priority), number in f.queued.items()}
         yield _gauge(

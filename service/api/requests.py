@@ -1,7 +1,7 @@
-"""What a worker does for a person who waits: predictions and pictures. A request is a row; a worker fills it in.
+"""Predictions and pictures on demand. A request is a row; a worker fills in its result.
 
-Those who wait hold no thread: the API has 40, and every other request needs one. So what reads the database once is a
-dependency, which FastAPI runs in a thread, and the waiting is async.
+Waiting clients hold no thread: the API has 40, and every other request needs one. So whatever reads the database once
+is a dependency, which FastAPI runs in a thread, and the waiting is async.
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ from service.entities import Run
 from service.errors import Conflict
 from service.http.auth import Reader, Writer
 from service.http.bodies import json_body, json_of
-from service.http.dependencies import PlaceDep, RunId, StoreDep
-from service.http.problems import documented
-from service.http.refusals import RequestFailed
-from service.http.schemas import Links, Place, Strict
+from service.http.dependencies import RunId, StoreDep, UrlsDep
+from service.http.problems import RequestFailed, documented
+from service.http.schemas import Links, Strict, Urls
 from service.lifecycle import RunStatus
 from service.store import Store, queries
 
@@ -86,33 +85,33 @@ def known(id: str, who: Reader, store: StoreDep) -> Work:
 async def predict(
     work: Annotated[Work, Depends(prediction)],
     store: StoreDep,
-    place: PlaceDep,
+    urls: UrlsDep,
     response: Response,
     wait: Wait = 20.0,
 ) -> WorkOut:
     """The trained network's outputs for inputs, computed by a worker from the stored weights."""
-    return await answer(store, place, response, work, wait)
+    return await answer(store, urls, response, work, wait)
 
 
 @router.post("/runs/{id}/plot", response_model=WorkOut, responses={**ACCEPTED, **documented(404, 409, 502)})
 async def plot(
     work: Annotated[Work, Depends(pictures)],
     store: StoreDep,
-    place: PlaceDep,
+    urls: UrlsDep,
     response: Response,
     wait: Wait = 20.0,
 ) -> WorkOut:
     """The run's pictures from stored data, as base64 PNG and in MLflow; nothing is trained again. A run that failed
     or was killed has those of its metrics."""
-    return await answer(store, place, response, work, wait)
+    return await answer(store, urls, response, work, wait)
 
 
 @router.get("/requests/{id}", response_model=WorkOut, responses=documented(404, 502))
 async def read(
-    work: Annotated[Work, Depends(known)], store: StoreDep, place: PlaceDep, wait: Wait = 0.0
+    work: Annotated[Work, Depends(known)], store: StoreDep, urls: UrlsDep, wait: Wait = 0.0
 ) -> WorkOut:
     """A request, waited for up to `wait` seconds."""
-    return work_out(place, await settled(store, work, wait))
+    return work_out(urls, await settled(store, work, wait))
 
 
 def finished(run: Run) -> Run:
@@ -148,13 +147,13 @@ def check_inputs(run: Run, body: Inputs) -> None:
         samples(body.inputs, run.run_spec().data_shape.input)
 
 
-async def answer(store: Store, place: Place, response: Response, work: Work, wait: float) -> WorkOut:
+async def answer(store: Store, urls: Urls, response: Response, work: Work, wait: float) -> WorkOut:
     """The result if it comes in time; else 202 with where to ask again."""
     work = await settled(store, work, wait)
     if work.status != "done":
         response.status_code = 202
-        response.headers["Location"] = place.at(f"/v1/requests/{work.id}")
-    return work_out(place, work)
+        response.headers["Location"] = urls.at(f"/v1/requests/{work.id}")
+    return work_out(urls, work)
 
 
 async def settled(store: Store, work: Work, wait: float) -> Work:
@@ -174,7 +173,7 @@ async def settled(store: Store, work: Work, wait: float) -> Work:
     return work
 
 
-def work_out(place: Place, work: Work) -> WorkOut:
+def work_out(urls: Urls, work: Work) -> WorkOut:
     fields = {name: getattr(work, name) for name in WorkOut.model_fields if name != "links"}
-    links = {"self": place.at(f"/v1/requests/{work.id}"), "run": place.at(f"/v1/runs/{work.run_id}")}
+    links = {"self": urls.at(f"/v1/requests/{work.id}"), "run": urls.at(f"/v1/runs/{work.run_id}")}
     return WorkOut(**fields, links=links)

@@ -8,35 +8,35 @@ from fastapi import APIRouter, Query, Request, Response
 
 from service import operations
 from service.http.auth import Reader, Writer
-from service.http.dependencies import PlaceDep, RunId, StoreDep
+from service.http.dependencies import RunId, StoreDep, UrlsDep
 from service.http.paging import Cursor, page
 from service.http.problems import documented
-from service.http.schemas import MetricOut, Page, RunDetail, RunOut, metric_out
+from service.http.schemas import MetricOut, Page, RunDetail, RunOut, metric_out, run_detail, run_out
 from service.store import queries
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 
 
 @router.get("/{id}", response_model=RunDetail, responses=documented(404))
-def read(id: RunId, who: Reader, store: StoreDep, place: PlaceDep) -> RunDetail:
+def read(id: RunId, who: Reader, store: StoreDep, urls: UrlsDep) -> RunDetail:
     """One run, with the latest value of every metric and its whole spec."""
-    return place.run_detail(queries.get_run(store, id))
+    return run_detail(queries.get_run(store, id), urls)
 
 
 @router.post("/{id}/cancel", status_code=202, response_model=RunOut, responses=documented(404))
-def cancel(id: RunId, who: Writer, store: StoreDep, place: PlaceDep) -> RunOut:
+def cancel(id: RunId, who: Writer, store: StoreDep, urls: UrlsDep) -> RunOut:
     """Cancel a run. One that is over stays as it is; one that is cancelled never finishes."""
     run = queries.get_run(store, id)
     who.check_owns(queries.get_experiment(store, run.experiment_id).owner)
-    return place.run(operations.cancel_run(store, run.id))
+    return run_out(operations.cancel_run(store, run.id), urls)
 
 
 @router.post("/{id}/retry", status_code=202, response_model=RunOut, responses=documented(404, 409, 429))
-def retry(id: RunId, who: Writer, store: StoreDep, place: PlaceDep) -> RunOut:
+def retry(id: RunId, who: Writer, store: StoreDep, urls: UrlsDep) -> RunOut:
     """Queue a failed or killed run again. One that waits or runs stays as it is; a finished one is refused."""
     run = queries.get_run(store, id)
     who.check_owns(queries.get_experiment(store, run.experiment_id).owner)
-    return place.run(operations.retry_run(store, run.id, quota=who.quota))
+    return run_out(operations.retry_run(store, run.id, quota=who.quota), urls)
 
 
 MetricLimit = Annotated[int, Query(ge=1, le=100_000, description="points on a page")]
@@ -55,5 +55,5 @@ def metric_history(
 ) -> Page[MetricOut]:
     """The whole history of its metrics, in the order of their steps."""
     run = queries.get_run(store, id)
-    found = queries.metric_history(store, run.id, keys=key, cursor=cursor, limit=limit)
-    return page(request, response, found, metric_out)
+    points = queries.metric_history(store, run.id, keys=key, cursor=cursor, limit=limit)
+    return page(request, response, points, metric_out)

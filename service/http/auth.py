@@ -11,7 +11,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 
 from service import operations
 from service.http.dependencies import SettingsDep, StoreDep
-from service.http.refusals import Forbidden, Unauthenticated
+from service.http.problems import Forbidden, Unauthenticated
 from service.settings import Settings
 
 Scope = Literal["read", "write", "admin"]

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from experiments.errors import SpecError, found_in
 from experiments.spec.documents import parse_json, parse_yaml, plain
 from experiments.spec.problems import explain
-from service.http.refusals import NotAcceptedType
+from service.http.problems import NotAcceptedType
 
 M = TypeVar("M", bound=BaseModel)
 JSON = "application/json"

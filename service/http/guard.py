@@ -1,4 +1,4 @@
-"""What every request passes first: host name, origin, address, body size; and what every answer carries.
+"""The middleware: checks of host name, origin, address and body size, headers of every answer, HEAD.
 
 A browser on this machine can be made to send requests to a loopback port: by a name that resolves to 127.0.0.1
 (DNS rebinding; refused by the `Host` header) and by a form or script of another site (refused by `Origin`, for
@@ -13,14 +13,22 @@ import uuid
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
+import anyio
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from experiments.errors import Problem
-from service.http.problems import respond
+from experiments.errors import GradusError, SpecError
+from service.http.problems import (
+    BadRequest,
+    Forbidden,
+    NoSuchAddress,
+    TooLarge,
+    WrongHost,
+    respond_to,
+)
 from service.settings import LOOPBACK, Settings
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -80,39 +88,56 @@ class Guard:
         structlog.contextvars.bind_contextvars(request=answered.request_id)
         counted = _Counted(receive, self.limit)
         try:
-            refusal = self._refusal(scope)
-            if refusal is not None:
-                status, problem = refusal
-                if status == 413:
-                    await counted.drain()
-                await respond(Request(scope), status, str(problem), (problem,))(scope, receive, answered.send)
-            else:
-                await self.app(scope, counted.receive, answered.send)
+            self.check(scope)
+        except GradusError as error:
+            if isinstance(error, TooLarge):
+                await counted.drain()
+            await respond_to(Request(scope), error)(scope, receive, answered.send)
+        else:
+            await self.app(scope, counted.receive, answered.send)
         finally:
             answered.log()
 
-    def _refusal(self, scope: Scope) -> tuple[int, Problem] | None:
+    def check(self, scope: Scope) -> None:
+        """What a request line and its headers say already.
+
+        Raises:
+            WrongHost: the service does not answer to this host name.
+            Forbidden: a page of another site would change something.
+            NoSuchAddress: the path has a NUL in it.
+            SpecError: the query has a NUL in it.
+            BadRequest: the length of the body is not a number.
+            TooLarge: the body says that it is over the limit.
+        """
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if self.hosts and host_name(host) not in self.hosts:
-            found = f"this service does not answer to the host {host!r}"
-            return 421, Problem("header.host", f"{found} (GRADUS_ALLOWED_HOSTS)", sorted(self.hosts))
+            raise WrongHost(
+                f"this service does not answer to the host {host!r} (GRADUS_ALLOWED_HOSTS)",
+                path="header.host",
+                allowed=sorted(self.hosts),
+            )
         origin = headers.get("origin")
         if origin is not None and scope["method"] not in SAFE and not same_site(origin, host):
-            found = f"a page of {origin} may not change anything here"
-            return 403, Problem("header.origin", found, f"pages of http://{host}")
+            raise Forbidden(
+                f"a page of {origin} may not change anything here",
+                path="header.origin",
+                allowed=f"pages of http://{host}",
+            )
         # PostgreSQL has no text with NUL in it, so nothing has such a name; half a surrogate pair never gets here.
         if "\0" in scope["path"]:
-            return 404, Problem("path", "nothing has an address with the character NUL (%00) in it")
+            raise NoSuchAddress("nothing has an address with the character NUL (%00) in it", path="path")
         if b"%00" in scope["query_string"]:
-            return 422, Problem("query", "the character NUL (%00) is in it", "text without NUL")
+            raise SpecError.one("query", "the character NUL (%00) is in it", "text without NUL")
         length = headers.get("content-length", "0")
         if not length.isdecimal():
-            return 400, Problem("header.content-length", f"{length!r} is not a number", "a number of bytes")
+            raise BadRequest(
+                f"{length!r} is not a number", path="header.content-length", allowed="a number of bytes"
+            )
         if int(length) > self.limit:
-            found = f"the body has {length} bytes (GRADUS_MAX_BODY_BYTES)"
-            return 413, Problem("", found, f"at most {self.limit}")
-        return None
+            raise TooLarge(
+                f"the body has {length} bytes (GRADUS_MAX_BODY_BYTES)", allowed=f"at most {self.limit}"
+            )
 
 
 class _Counted:
@@ -167,3 +192,26 @@ class _Answer:
             status=self.status,
             ms=round((time.perf_counter() - self.started) * 1000, 1),
         )
+
+
+class HeadAsGet:
+    """ASGI middleware: HEAD is answered as GET is, without the body (RFC 9110, section 9.3.2). A stream ends where its body would begin."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+        with anyio.CancelScope() as answering:
+
+            async def headers_only(message: Message) -> None:
+                if message["type"] != "http.response.body":
+                    await send(message)
+                    return
+                await send({"type": "http.response.body", "body": b""})
+                if message.get("more_body", False):
+                    answering.cancel()
+
+            await self.app({**scope, "method": "GET"}, receive, headers_only)

@@ -85,10 +85,10 @@ def filters(request: Request) -> dict[str, list[str]]:
 
 def by_known_name(given: Mapping[str, list[str]]) -> dict[str, list[str]]:
     """The same under the names that runs have: `training.batch_size`, as a spec writes it, is their `batch_size`."""
-    found: dict[str, list[str]] = {}
+    renamed: dict[str, list[str]] = {}
     for name, values in given.items():
-        found.setdefault(known_as(name), []).extend(values)
-    return found
+        renamed.setdefault(known_as(name), []).extend(values)
+    return renamed
 
 
 def _name(name: str) -> bool:
@@ -124,10 +124,15 @@ Filters = Annotated[dict[str, list[str]], Depends(filters)]
 
 
 def page(
-    request: Request, response: Response, found: tuple[Iterable[T], str | None], out: Callable[[T], Out]
+    request: Request, response: Response, listed: tuple[Iterable[T], str | None], out: Callable[[T], Out]
 ) -> Page[Out]:
-    """A page as the answer, with `Link: <…>; rel="next"` where there is more."""
-    items, cursor = found
+    """A page as the answer, with `Link: <…>; rel="next"` where there is more.
+
+    Args:
+        listed: the items, and the cursor of the next page (None: this is the last).
+        out: makes the answer's item of a domain object.
+    """
+    items, cursor = listed
     following = str(request.url.include_query_params(cursor=cursor)) if cursor is not None else None
     if following is not None:
         response.headers["Link"] = f'<{following}>; rel="next"'

@@ -1,4 +1,15 @@
-"""From errors to answers: RFC 9457 problem details, and the one table of HTTP statuses."""
+"""From errors to answers: RFC 9457 problem details, the one table of HTTP statuses, and the errors that only HTTP has.
+
+Refusal                  a request that is refused before it reaches the domain
+├── BadRequest           a request that cannot be read
+├── Unauthenticated
+├── Forbidden
+├── NoSuchAddress
+├── WrongHost            a `Host` header that this service does not answer to (DNS rebinding)
+├── NotAcceptedType      a body of a content type that is not read here
+├── TooLarge
+└── RequestFailed        a worker could not do what was asked
+"""
 
 from __future__ import annotations
 
@@ -13,15 +24,61 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from experiments.errors import DataError, GradusError, Problem, SpecError, join
 from service import errors
-from service.http import refusals
-from service.http.methods import allowed_methods
 
 MEDIA_TYPE = "application/problem+json"
+METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
-# The table. The first class of an error's MRO that is found here decides.
+
+class Refusal(GradusError):
+    """A request that is refused before it reaches the domain.
+
+    Attributes:
+        problem: where the fault is, what it is, and what would be right.
+    """
+
+    def __init__(self, message: str, *, path: str = "", allowed: str | list[str] | None = None) -> None:
+        super().__init__(message)
+        self.problem = Problem(path, message, allowed)
+
+
+class BadRequest(Refusal):
+    """A request that cannot be read."""
+
+
+class Unauthenticated(Refusal):
+    """No key, or one that is not known or was revoked."""
+
+
+class Forbidden(Refusal):
+    """The key's scopes do not reach this, the thing is another owner's, another site sent the request, or a proxy
+    sent it without a key."""
+
+
+class NoSuchAddress(Refusal):
+    """Nothing can have this address."""
+
+
+class WrongHost(Refusal):
+    """A `Host` header that this service does not answer to (DNS rebinding)."""
+
+
+class NotAcceptedType(Refusal):
+    """A body of a content type that is not read here."""
+
+
+class TooLarge(Refusal):
+    """A body over the limit."""
+
+
+class RequestFailed(Refusal):
+    """A worker tried what was asked (a prediction, a picture) and could not."""
+
+
+# The table. The first class of an error's MRO that it holds decides.
 STATUS: dict[type[GradusError], HTTPStatus] = {
     SpecError: HTTPStatus.UNPROCESSABLE_ENTITY,
     DataError: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -34,12 +91,14 @@ STATUS: dict[type[GradusError], HTTPStatus] = {
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.BrokerUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.WeakKey: HTTPStatus.UNPROCESSABLE_ENTITY,
-    refusals.Unauthenticated: HTTPStatus.UNAUTHORIZED,
-    refusals.Forbidden: HTTPStatus.FORBIDDEN,
-    refusals.WrongHost: HTTPStatus.MISDIRECTED_REQUEST,
-    refusals.NotAcceptedType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    refusals.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    refusals.RequestFailed: HTTPStatus.BAD_GATEWAY,
+    BadRequest: HTTPStatus.BAD_REQUEST,
+    Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    Forbidden: HTTPStatus.FORBIDDEN,
+    NoSuchAddress: HTTPStatus.NOT_FOUND,
+    WrongHost: HTTPStatus.MISDIRECTED_REQUEST,
+    NotAcceptedType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    RequestFailed: HTTPStatus.BAD_GATEWAY,
 }
 HEADERS: dict[HTTPStatus, dict[str, str]] = {
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": 'Bearer realm="gradus"'},
@@ -65,7 +124,7 @@ DESCRIPTIONS: dict[int, str] = {
 
 
 class ProblemItem(BaseModel):
-    """One finding."""
+    """One fault of the request."""
 
     path: str = Field(
         description="where: `model.layers[0].units`, `query.limit`; empty for the whole request"
@@ -108,15 +167,22 @@ def respond(
     items: Sequence[Problem] = (),
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """One problem as an answer. Where an error has no items of its own, the detail is the one item."""
+    """A problem document as an answer.
+
+    Args:
+        status: the HTTP status.
+        detail: the whole in one sentence.
+        items: the faults, each with its place; the detail alone where there are none.
+        headers: besides those that the status always has.
+    """
     code = HTTPStatus(status)
-    found = items or (Problem("", detail),)
+    faults = items or (Problem("", detail),)
     body = ProblemDetails(
         title=code.phrase,
         status=status,
         detail=_text(detail),
         instance=_text(request.url.path),
-        errors=[ProblemItem(path=_text(p.path), message=_text(p.message), allowed=p.allowed) for p in found],
+        errors=[ProblemItem(path=_text(p.path), message=_text(p.message), allowed=p.allowed) for p in faults],
     )
     extra = {**HEADERS.get(code, {}), **(headers or {})}
     return JSONResponse(body.model_dump(mode="json"), int(status), extra, MEDIA_TYPE)
@@ -128,30 +194,31 @@ def _text(text: str) -> str:
 
 
 def status_of(error: GradusError) -> HTTPStatus:
-    """The table's answer for an error; 500 where it knows none, which a test forbids."""
-    found = (STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
-    return next(found, HTTPStatus.INTERNAL_SERVER_ERROR)
+    """The status that the table gives an error; 500 where it has none, which a test forbids."""
+    statuses = (STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    return next(statuses, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-def _domain(request: Request, error: Exception) -> JSONResponse:
+def respond_to(request: Request, error: Exception) -> JSONResponse:
+    """An error of ours as an answer, with the status of the table."""
     assert isinstance(error, GradusError)
     status = status_of(error)
     if isinstance(error, SpecError):
         count = len(error.problems)
         detail = str(error.problems[0]) if count == 1 else f"{count} problems were found in the request"
         return respond(request, status, detail, error.problems)
-    items = (error.problem,) if isinstance(error, refusals.Refusal) and error.problem else ()
+    items = (error.problem,) if isinstance(error, Refusal) else ()
     return respond(request, status, str(error), items)
 
 
 def _validation(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    items = [_finding(entry) for entry in error.errors()]
+    items = [_problem(entry) for entry in error.errors()]
     return respond(request, 422, "; ".join(map(str, items)), items)
 
 
-def _finding(entry: Mapping[str, Any]) -> Problem:
-    """A pydantic error as a finding: where, what was found, and the bounds that pydantic names."""
+def _problem(entry: Mapping[str, Any]) -> Problem:
+    """A pydantic error as a problem: where it is, what the input was, and the bounds that pydantic names."""
     path = ""
     for part in entry["loc"]:
         path = join(path, f"[{part}]" if isinstance(part, int) else str(part))
@@ -159,8 +226,8 @@ def _finding(entry: Mapping[str, Any]) -> Problem:
     bounds = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than", "expected": ""}
     allowed = ", ".join(f"{word} {context[name]}".strip() for name, word in bounds.items() if name in context)
     given = entry.get("input")
-    found = f": found {given!r}" if isinstance(given, str | int | float | bool) else ""
-    return Problem(path, entry["msg"] + found[:200], allowed or None)
+    quoted = f": found {given!r}" if isinstance(given, str | int | float | bool) else ""
+    return Problem(path, entry["msg"] + quoted[:200], allowed or None)
 
 
 def _http(request: Request, error: Exception) -> JSONResponse:
@@ -174,6 +241,18 @@ def _http(request: Request, error: Exception) -> JSONResponse:
     return respond(request, error.status_code, detail, headers=error.headers)
 
 
+def allowed_methods(request: Request) -> str:
+    """The header `Allow` of an address (RFC 9110, section 10.2.1): the methods of all its routes. Starlette's router
+    names those of the first route alone."""
+    methods = {
+        method
+        for method in METHODS
+        for route in request.app.routes
+        if route.matches({**request.scope, "method": method})[0] is Match.FULL
+    }
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
+
+
 def _unexpected(request: Request, error: Exception) -> JSONResponse:
     """A fault of our own: logged with its trace, told without it."""
     structlog.get_logger().error("request failed", path=request.url.path, exc_info=error)
@@ -182,7 +261,7 @@ def _unexpected(request: Request, error: Exception) -> JSONResponse:
 
 def install(app: FastAPI) -> None:
     """Every answer that is not a success goes through here."""
-    app.add_exception_handler(GradusError, _domain)
+    app.add_exception_handler(GradusError, respond_to)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)

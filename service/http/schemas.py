@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.entities import ApiKey, Experiment, Run, StoredMetric, Worker
@@ -147,17 +147,17 @@ class KeyOut(BaseModel):
     revoked_at: datetime | None
 
 
-class Place:
-    """Makes the addresses in answers, from how the asker reached us and where people find MLflow."""
+class Urls:
+    """The addresses in answers, from how the client reached us and where people find MLflow."""
 
-    def __init__(self, request: Request, settings: Settings) -> None:
-        self.base = str(request.base_url).rstrip("/")
+    def __init__(self, base_url: str, settings: Settings) -> None:
+        self.base = base_url.rstrip("/")
         self.mlflow = MlflowPages(settings.public_mlflow_url)
 
     def at(self, path: str) -> str:
         return self.base + path
 
-    def mlflow_place(self, experiment_id: str | None) -> MlflowPlace:
+    def mlflow_experiment(self, experiment_id: str | None) -> MlflowPlace:
         url = self.mlflow.experiment(experiment_id) if experiment_id is not None else None
         return MlflowPlace(experiment_id=experiment_id, url=url)
 
@@ -165,61 +165,56 @@ class Place:
         url = self.mlflow.run(experiment_id, run_id) if experiment_id and run_id else None
         return MlflowPlace(experiment_id=experiment_id, run_id=run_id, url=url)
 
-    def _links(self, path: str, mlflow: MlflowPlace, **others: str) -> Links:
-        found = {"self": self.at(path), **{name: self.at(other) for name, other in others.items()}}
-        return {**found, "mlflow": mlflow.url} if mlflow.url else found
+    def links(self, path: str, parts: Sequence[str], mlflow: MlflowPlace) -> Links:
+        """The thing at `path`, its `parts` below it, and the same in MLflow once that has it."""
+        links = {"self": self.at(path), **{part: self.at(f"{path}/{part}") for part in parts}}
+        return {**links, "mlflow": mlflow.url} if mlflow.url else links
 
-    def experiment(self, experiment: Experiment) -> ExperimentOut:
-        return ExperimentOut(**self._experiment(experiment))
 
-    def experiment_detail(self, experiment: Experiment) -> ExperimentDetail:
-        return ExperimentDetail(**self._experiment(experiment), spec=experiment.spec)
+def experiment_out(experiment: Experiment, urls: Urls) -> ExperimentOut:
+    return ExperimentOut(**_experiment_fields(experiment, urls))
 
-    def _experiment(self, e: Experiment) -> dict[str, Any]:
-        path = f"/v1/experiments/{e.id}"
-        mlflow = self.mlflow_place(e.mlflow_experiment_id)
-        parts = {
-            part: f"{path}/{part}" for part in ("runs", "events", "comparison", "report", "cancel", "extend")
-        }
-        same = (
-            "id",
-            "name",
-            "description",
-            "tags",
-            "owner",
-            "n_runs",
-            "stage",
-            "priority",
-            "version",
-        )
-        links = self._links(path, mlflow, **parts)
-        if e.mlflow_experiment_id is not None:
-            links["compare"] = self.mlflow.compare(e.mlflow_experiment_id)
-        return {
-            **{name: getattr(e, name) for name in (*same, "created_at", "updated_at")},
-            "plan": e.design,
-            "status": e.counts,
-            "mlflow": mlflow,
-            "links": links,
-        }
 
-    def run(self, run: Run) -> RunOut:
-        return RunOut(**self._run(run))
+def experiment_detail(experiment: Experiment, urls: Urls) -> ExperimentDetail:
+    return ExperimentDetail(**_experiment_fields(experiment, urls), spec=experiment.spec)
 
-    def run_detail(self, run: Run) -> RunDetail:
-        return RunDetail(**self._run(run), fingerprint=run.fingerprint, spec=run.spec)
 
-    def _run(self, run: Run) -> dict[str, Any]:
-        path = f"/v1/runs/{run.id}"
-        mlflow = self.mlflow_run(run.mlflow_experiment_id, run.mlflow_run_id)
-        parts = {part: f"{path}/{part}" for part in ("metrics", "events", "cancel", "retry", "predict")}
-        fields = RunOut.model_fields.keys() - {"losses", "mlflow", "links"}
-        return {
-            **{name: getattr(run, name) for name in fields},
-            "losses": run.lease_expirations,
-            "mlflow": mlflow,
-            "links": self._links(path, mlflow, experiment=f"/v1/experiments/{run.experiment_id}", **parts),
-        }
+def _experiment_fields(experiment: Experiment, urls: Urls) -> dict[str, Any]:
+    mlflow = urls.mlflow_experiment(experiment.mlflow_experiment_id)
+    parts = ("runs", "events", "comparison", "report", "cancel", "extend")
+    links = urls.links(f"/v1/experiments/{experiment.id}", parts, mlflow)
+    if experiment.mlflow_experiment_id is not None:
+        links["compare"] = urls.mlflow.compare(experiment.mlflow_experiment_id)
+    same = ExperimentOut.model_fields.keys() - {"plan", "status", "mlflow", "links"}
+    return {
+        **{name: getattr(experiment, name) for name in same},
+        "plan": experiment.design,
+        "status": experiment.counts,
+        "mlflow": mlflow,
+        "links": links,
+    }
+
+
+def run_out(run: Run, urls: Urls) -> RunOut:
+    return RunOut(**_run_fields(run, urls))
+
+
+def run_detail(run: Run, urls: Urls) -> RunDetail:
+    return RunDetail(**_run_fields(run, urls), fingerprint=run.fingerprint, spec=run.spec)
+
+
+def _run_fields(run: Run, urls: Urls) -> dict[str, Any]:
+    mlflow = urls.mlflow_run(run.mlflow_experiment_id, run.mlflow_run_id)
+    parts = ("metrics", "events", "cancel", "retry", "predict")
+    links = urls.links(f"/v1/runs/{run.id}", parts, mlflow)
+    links["experiment"] = urls.at(f"/v1/experiments/{run.experiment_id}")
+    same = RunOut.model_fields.keys() - {"losses", "mlflow", "links"}
+    return {
+        **{name: getattr(run, name) for name in same},
+        "losses": run.lease_expirations,
+        "mlflow": mlflow,
+        "links": links,
+    }
 
 
 def metric_out(point: StoredMetric) -> MetricOut:

@@ -26,6 +26,7 @@ from service.analysis.design import answers
 from service.analysis.observations import diverged, state_of
 from service.analysis.result import DIAGNOSIS, REPEATED, SEEDS, Comparison, Level, level_of, signed
 from service.entities import Run
+from service.html import templates
 from service.report import charts
 from service.report.charts import Bar, Line
 from service.settings import Settings
@@ -49,8 +50,7 @@ _VERSIONS = {
 
 @cache
 def _templates() -> jinja2.Environment:
-    loader = jinja2.PackageLoader("service.report")
-    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = templates("service.report")
     environment.filters |= {"signed": signed, "figure": figure, "interval": interval}
     return environment
 

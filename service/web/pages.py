@@ -7,11 +7,12 @@ read and that other sites cannot send.
 
 from __future__ import annotations
 
+import hashlib
+import uuid
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
-import jinja2
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
@@ -21,8 +22,10 @@ from experiments.spec.preview import preview
 from service import operations
 from service.analysis import design
 from service.entities import Experiment
+from service.html import templates
 from service.http.auth import Principal, person_here
 from service.http.dependencies import ExperimentId, SettingsDep, StoreDep
+from service.http.submission import submit_spec
 from service.report import page
 from service.settings import Settings
 from service.store import Store, queries
@@ -38,12 +41,6 @@ CSP = (
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 KINDS = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 STATUSES = ("FINISHED", "RUNNING", "SCHEDULED", "FAILED", "KILLED")
-
-
-@cache
-def _templates() -> jinja2.Environment:
-    loader = jinja2.PackageLoader("service.web")
-    return jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
 
 
 def visitor(request: Request, settings: SettingsDep, store: StoreDep) -> Principal | None:
@@ -94,6 +91,7 @@ def submitted(
     settings: SettingsDep,
     spec: SpecText,
     action: Annotated[str, Form()] = "submit",
+    form: Annotated[str, Form(max_length=100)] = "",
 ) -> Response:
     """Submit a pasted spec, or (without the script) show what it would do."""
     if who is None:
@@ -107,15 +105,13 @@ def submitted(
         ]
         return _page(who, store, settings, spec=spec, found=found, status=403)
     try:
-        parsed = ExperimentSpec.parse(spec, settings.limits())
-        points, stage, plan = design.initial_points(parsed)
-        made = operations.submit(
-            store, parsed, points, owner=who.owner, stage=stage, design=plan, quota=who.quota
-        )
+        body = spec.encode()
+        key = f"form:{form}:{hashlib.sha256(body).hexdigest()}" if form else None
+        experiment = submit_spec(store, settings, who, spec, idempotency_key=key, body=body)
     except GradusError as error:
         found["problems"] = _problems(error)
         return _page(who, store, settings, spec=spec, found=found, status=422)
-    return RedirectResponse(f"/#{made.id}", 303)
+    return RedirectResponse(f"/#{experiment.id}", 303)
 
 
 @router.post("/start/key")
@@ -143,7 +139,7 @@ def asset(name: str, kind: str) -> Response:
     """The style, the script and the sign of the page."""
     if kind not in KINDS or name != "start":
         return Response("no such file\n", 404, media_type="text/plain")
-    source = _templates().get_template(f"{name}.{kind}").render()
+    source = templates("service.web").get_template(f"{name}.{kind}").render()
     return Response(source, media_type=KINDS[kind], headers={"Cache-Control": "no-cache"})
 
 
@@ -162,6 +158,7 @@ def _page(
         locked=who is None,
         experiments=_experiments(store, settings) if who is not None else [],
         examples=_examples(),
+        form=uuid.uuid4().hex,
         spec=spec,
         found=found,
         mlflow=settings.public_mlflow_url,
@@ -169,13 +166,13 @@ def _page(
 
 
 def _html(template: str, status: int, **names: object) -> HTMLResponse:
-    body = _templates().get_template(template).render(**names)
+    body = templates("service.web").get_template(template).render(**names)
     return HTMLResponse(body, status, headers={"Content-Security-Policy": CSP, "Cache-Control": "no-store"})
 
 
 def _experiments(store: Store, settings: Settings) -> list[dict[str, Any]]:
-    found, _ = queries.list_experiments(store, limit=SHOWN)
-    return [_entry(one, settings) for one in found]
+    experiments, _ = queries.list_experiments(store, limit=SHOWN)
+    return [_entry(experiment, settings) for experiment in experiments]
 
 
 def _entry(experiment: Experiment, settings: Settings) -> dict[str, Any]:

@@ -553,15 +553,17 @@ def test_every_problem_is_reported_at_once() -> None:
     }  # fmt: skip
 
 
-def test_a_sweep_of_a_million_runs_is_refused_in_milliseconds() -> None:
+def test_a_sweep_of_a_billion_runs_is_refused_before_it_is_expanded() -> None:
+    """To build a billion runs takes days; two seconds of CPU are what any body may cost."""
     sweep = {
         "learning_rate": {"log": [1e-4, 1], "points": 1000},
         "momentum": {"linear": [0, 0.9], "points": 1000},
+        "seeds": 1000,
     }
     began = time.process_time()
-    with pytest.raises(SpecError, match="1,000,000 runs"):
+    with pytest.raises(SpecError, match="1,000,000,000 runs"):
         ExperimentSpec.parse(GOOD | {"sweep": sweep})
-    assert time.process_time() - began < 0.1
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,25 @@ def test_a_spec_is_checked_and_submitted(world: World, client: httpx.Client) -> 
     assert "24 runs in the first stage (tune)" in checked.text
     made = client.post("/start/submit", data={"spec": world.QUESTION})
     assert made.status_code == 303
-    found, _ = queries.list_experiments(world.store)
-    assert made.headers["location"] == f"/#{found[0].id}"
+    (experiment,), _ = queries.list_experiments(world.store)
+    assert made.headers["location"] == f"/#{experiment.id}"
+
+
+def test_a_form_that_is_sent_twice_makes_one_experiment(world, client):
+    """Each page that is shown has a form of its own; the same text sent from another page is another experiment."""
+    shown = [re.search(r'name="form" value="(\w+)"', client.get("/").text) for _ in range(2)]
+    forms = [match[1] for match in shown]
+    sent = [
+        client.post("/start/submit", data={"spec": world.QUESTION, "form": form})
+        for form in (*forms, forms[0])
+    ]
+    addresses = [answer.headers["location"] for answer in sent]
+    assert addresses[0] == addresses[2] != addresses[1]
+    edited = world.QUESTION.replace("name: activations", "name: edited")
+    other = client.post("/start/submit", data={"spec": edited, "form": forms[0]})
+    assert other.headers["location"] not in addresses
+    experiments, _ = queries.list_experiments(world.store)
+    assert len(experiments) == 3
 
 
 @pytest.mark.parametrize(

@@ -248,7 +248,7 @@ def test_metrics_tell_what_waits_runs_and_lags(client: httpx.Client, api: Served
     operations.commit(api.store, committed, 1, status="FINISHED", reason="epochs", outcome={})
     api.finish(finished, metrics=[("train/loss", 1, 0.5), ("train/loss", 2, 0.4)])
     operations.beat(api.store, Worker("w", queues=("gradus.any",), state="busy"))
-    time.sleep(0.05)
+    time.sleep(0.05)  # the least age that the figures below show
     text = client.get("/metrics").text
     found = {
         line.rpartition(" ")[0]: float(line.rpartition(" ")[2])

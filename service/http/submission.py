@@ -1,0 +1,73 @@
+"""The one way in for a spec: `POST /v1/experiments` and the form of the page both go through here."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from typing import Any
+
+from experiments.spec import ExperimentSpec
+from service import operations
+from service.analysis import design
+from service.entities import Experiment
+from service.http.auth import Principal
+from service.lifecycle import RunStatus
+from service.settings import Settings
+from service.store import Store
+
+
+def submit_spec(
+    store: Store,
+    settings: Settings,
+    who: Principal,
+    document: object,
+    *,
+    idempotency_key: str | None = None,
+    body: bytes = b"",
+) -> Experiment:
+    """Check a spec, expand it, and store the experiment with the runs of its first stage.
+
+    Args:
+        document: the spec as text or as plain data.
+        idempotency_key: the client's name for this request; with it, nothing is stored twice.
+        body: the bytes that an equal request has in common; only their hash is kept.
+
+    Returns:
+        the experiment as it was when it was accepted, also where the request is a repetition.
+
+    Raises:
+        SpecError: the spec cannot be run, or a limit is exceeded.
+        KeyInFlight: a request with the same key is being worked on.
+        KeyReused: the key came with another body.
+        QuotaExceeded: too many runs of this owner would wait.
+        StoreUnavailable: the database does not answer.
+    """
+    spec = ExperimentSpec.parse(document, settings.limits())
+    points, stage, plan = design.initial_points(spec)
+    key = None
+    if idempotency_key:
+        key = operations.IdempotencyKey(idempotency_key, hashlib.sha256(body).hexdigest())
+    experiment = operations.submit(
+        store, spec, points, owner=who.owner, stage=stage, design=plan, idempotency=key, quota=who.quota
+    )
+    return as_accepted(experiment, spec, len(points), stage, plan) if experiment.replayed else experiment
+
+
+def as_accepted(
+    experiment: Experiment, spec: ExperimentSpec, runs: int, stage: str, plan: dict[str, Any] | None
+) -> Experiment:
+    """An experiment as it was when it was accepted: a repeated request gets the first answer again."""
+    return dataclasses.replace(
+        experiment,
+        name=spec.name,
+        description=spec.description,
+        tags=dict(spec.tags),
+        priority=spec.priority,
+        version=1,
+        stage=stage,
+        design=plan,
+        n_runs=runs,
+        counts={status.value: runs if status == RunStatus.SCHEDULED else 0 for status in RunStatus},
+        updated_at=experiment.created_at,
+        mlflow_experiment_id=None,
+    )
