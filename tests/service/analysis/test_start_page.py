@@ -49,10 +49,10 @@ def test_a_spec_is_checked_and_submitted(world: World, client: httpx.Client) -> 
     assert made.headers["location"] == f"/#{experiment.id}"
 
 
-def test_a_form_that_is_sent_twice_makes_one_experiment(world, client):
+def test_a_form_that_is_sent_twice_makes_one_experiment(world: World, client: httpx.Client) -> None:
     """Each page that is shown has a form of its own; the same text sent from another page is another experiment."""
     shown = [re.search(r'name="form" value="(\w+)"', client.get("/").text) for _ in range(2)]
-    forms = [match[1] for match in shown]
+    forms = [match[1] for match in shown if match]
     sent = [
         client.post("/start/submit", data={"spec": world.QUESTION, "form": form})
         for form in (*forms, forms[0])

@@ -171,7 +171,7 @@ def working_on(database_url: str, name: str) -> Iterator[None]:
         assert end.wait(60)
 
     with ThreadPoolExecutor(1) as pool:
-        transaction = pool.submit(store.write, work, alone=name)
+        transaction = pool.submit(store.write, work, lock_name=name)
         try:
             assert began.wait(30)
             yield
