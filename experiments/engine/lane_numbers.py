@@ -16,23 +16,27 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
-import tensorflow as tf
+import numpy as np
+from keras import ops
+
+from experiments.engine.backend import Tensor
 
 
 class LaneNumber(float):
-    """A float for Python, a scalar tensor for TensorFlow."""
+    """A float for Python, a scalar tensor for the backend."""
 
-    tensor: tf.Tensor
+    tensor: Tensor
     dtype = float
     """What Keras' type promotion sees: a weak Python float."""
 
-    def __new__(cls, value: float, tensor: tf.Tensor) -> LaneNumber:
+    def __new__(cls, value: float, tensor: Tensor) -> LaneNumber:
         number = super().__new__(cls, value)
         number.tensor = tensor
         return number
 
-    def __tf_tensor__(self, dtype: tf.DType | None = None, name: str | None = None) -> tf.Tensor:
-        return tf.cast(self.tensor, tf.float32 if dtype is None else dtype)
+    def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Tensor:
+        """TensorFlow's way to ask for a tensor; without a dtype a Python float becomes float32 there."""
+        return ops.cast(self.tensor, "float32" if dtype is None else dtype.name)
 
     def __neg__(self) -> LaneNumber:
         return LaneNumber(-float(self), -self.tensor)
@@ -43,11 +47,10 @@ def _arithmetic(function: Callable[[Any, Any], Any]) -> Callable[[LaneNumber, ob
         if isinstance(other, LaneNumber):
             return LaneNumber(function(float(self), float(other)), function(self.tensor, other.tensor))
         if isinstance(other, int | float):
-            return LaneNumber(
-                function(float(self), other), function(self.tensor, tf.constant(other, tf.float64))
-            )
-        partner: Any = tf.convert_to_tensor(other)
-        return function(tf.cast(self.tensor, partner.dtype), partner)
+            constant = ops.convert_to_tensor(np.float64(other))
+            return LaneNumber(function(float(self), other), function(self.tensor, constant))
+        partner = ops.convert_to_tensor(other)
+        return function(ops.cast(self.tensor, partner.dtype), partner)
 
     return apply
 
@@ -63,7 +66,7 @@ for _name in ("add", "sub", "mul", "truediv", "pow"):
 
 
 @contextmanager
-def settings(target: object, values: Mapping[str, tf.Tensor]) -> Iterator[None]:
+def settings(target: object, values: Mapping[str, Tensor]) -> Iterator[None]:
     """Within it, `target`'s float attributes are lane numbers; afterwards what they were.
 
     values: attribute name -> float64 scalar tensor of the lane that is being traced.

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
+from keras import ops
 from numpy.typing import NDArray
 
+from experiments.engine import backend
 from experiments.gradient_check.certificates import Part
 from experiments.gradient_check.objective import Array, Objective, Values
 
@@ -55,8 +57,9 @@ class Differences:
     def __init__(self, objective: Objective, part: Part) -> None:
         self.objective = objective
         self._graph = objective.parts[part]
-        self._sizes = [int(v.value.shape.num_elements()) for v in objective.variables]
-        self._loop = tf.function(self._sequence, autograph=False, reduce_retracing=True)
+        self._sizes = [int(np.prod(v.shape)) for v in objective.variables]
+        self._loops: dict[int | None, Any] = {}
+        """Index of the perturbed tensor, or None for all as one vector -> the compiled loop."""
 
     def coordinates(self, values: Values, indices: Sequence[NDArray[np.int64]], h: float) -> list[Quotients]:
         """For every tensor, the quotients at its flat indices."""
@@ -90,45 +93,71 @@ class Differences:
         pending = np.arange(len(index))
         for attempt in range(LADDER):
             step[pending] = h / 10**attempt
-            results = self._loop(list(values), place, index[pending], self.objective.tensor(step[pending]))
-            plus, minus, width, crossed = (np.asarray(part, dtype=None) for part in results)
+            plus, minus, width, crossed = self._evaluated(values, place, index[pending], step[pending])
             with np.errstate(invalid="ignore", divide="ignore"):
                 quotient = (plus - minus) / width
             slope[pending], flat[pending] = quotient, plus == minus
-            pending = pending[crossed]
+            pending = pending[crossed != 0]
             if not len(pending):
                 break
         still = np.zeros(len(index), dtype=bool)
         still[pending] = True
         return Quotients(index, slope, step, still, flat)
 
-    def _sequence(self, values: Values, place: int | None, index: Any, step: Any) -> Any:
-        """Every pair of evaluations, one after the other in the graph: four vectors (k,)."""
-        whole = (
-            tf.concat([tf.reshape(v, [-1]) for v in values], 0)
-            if place is None
-            else tf.reshape(values[place], [-1])
+    def _evaluated(
+        self, values: Values, place: int | None, index: NDArray[np.int64], step: Array
+    ) -> list[Array]:
+        """f(θ + h), f(θ − h), the realised 2h, and 1 where a kink was crossed: each (k,).
+
+        The arrays are padded to a power of two, so that few lengths are compiled; the loop stops at k.
+        """
+        if place not in self._loops:
+            self._loops[place] = backend.compiled(partial(self._sequence, place), fused=False)
+        count = len(index)
+        padding = (0, (1 << (count - 1).bit_length()) - count)
+        results = self._loops[place](
+            list(values),
+            backend.tensor(np.pad(index.astype(np.int32), padding)),
+            self.objective.tensor(np.pad(step, padding)),
+            backend.tensor(np.int32(count)),
         )
+        return [backend.array(result)[:count] for result in results]
+
+    def _sequence(self, place: int | None, values: Values, index: Any, step: Any, count: Any) -> Any:
+        """Every pair of evaluations, one after the other in the graph."""
+        whole = ops.concatenate(
+            [ops.reshape(v, [-1]) for v in (values if place is None else [values[place]])], axis=0
+        )
+        ends = np.cumsum(self._sizes)[:-1].tolist()
 
         def replaced(flat: Any) -> list[Any]:
             if place is not None:
-                return [*values[:place], tf.reshape(flat, values[place].shape), *values[place + 1 :]]
-            pieces = tf.split(flat, self._sizes)
-            return [tf.reshape(piece, v.shape) for piece, v in zip(pieces, values, strict=True)]
+                return [*values[:place], ops.reshape(flat, values[place].shape), *values[place + 1 :]]
+            pieces = ops.split(flat, ends)
+            return [ops.reshape(piece, v.shape) for piece, v in zip(pieces, values, strict=True)]
 
-        def pair(one: tuple[Any, Any]) -> tuple[Any, Any, Any, Any]:
-            i, h = one
-            at = tf.reshape(i, [1, 1])
-            high, low = (
-                tf.tensor_scatter_nd_add(whole, at, tf.reshape(sign * h, [1])) for sign in (1.0, -1.0)
+        def pair(at: Any, h: Any) -> tuple[Any, ...]:
+            here = ops.reshape(at, [1, 1])
+            value = backend.take(whole, at)
+            high, low = value + h, value - h
+            (plus, above), (minus, below) = (
+                self._graph(replaced(ops.scatter_update(whole, here, ops.reshape(end, [1]))))
+                for end in (high, low)
             )
-            (plus, above), (minus, below) = (self._graph(replaced(end)) for end in (high, low))
-            differs = [tf.reduce_any(tf.not_equal(a, b)) for a, b in zip(above, below, strict=True)]
-            crossed = tf.reduce_any(tf.stack(differs)) if differs else tf.constant(False)
-            return plus, minus, tf.gather(high, i) - tf.gather(low, i), crossed
+            crossed = ops.zeros((), "bool")
+            for a, b in zip(above, below, strict=True):
+                crossed = ops.logical_or(crossed, ops.any(ops.not_equal(a, b)))
+            return plus, minus, high - low, ops.cast(crossed, step.dtype)
 
-        types = (step.dtype, step.dtype, step.dtype, tf.bool)
-        return tf.map_fn(pair, (index, step), fn_output_signature=types, parallel_iterations=1)
+        def body(i: Any, results: list[Any]) -> list[Any]:
+            new = pair(backend.take(index, i), backend.take(step, i))
+            here = ops.reshape(i, [1, 1])
+            return [
+                ops.scatter_update(old, here, ops.reshape(value, [1]))
+                for old, value in zip(results, new, strict=True)
+            ]
+
+        return backend.loop(ops.zeros((), "int32"), count, body, [ops.zeros_like(step) for _ in range(4)])
 
 
 def _nothing() -> Quotients:

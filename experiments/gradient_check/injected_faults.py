@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 from experiments.errors import GradusError
 from experiments.gradient_check.certificates import Part
@@ -58,7 +58,7 @@ def _unspoilt(part: Part, gradients: list[Array]) -> list[Array]:
 
 
 def _pretend(right: Any, wrong: Any) -> Any:
-    return tf.stop_gradient(right) + (wrong - tf.stop_gradient(wrong))
+    return ops.stop_gradient(right) + (wrong - ops.stop_gradient(wrong))
 
 
 def _kernels(objective: Objective) -> list[int]:
@@ -119,11 +119,11 @@ def _transpose(objective: Objective) -> Spoil | None:
     right, activation = last.call, last.activation
 
     def call(x: Any, *args: Any, **kwargs: Any) -> Any:
-        kernel = tf.stop_gradient(tf.convert_to_tensor(last.kernel))
-        wrong = tf.matmul(x, tf.reshape(kernel, kernel.shape[::-1]), transpose_b=True)
-        extra = wrong - tf.stop_gradient(wrong)  # 0; what comes back through it is δ W
+        kernel = ops.stop_gradient(ops.convert_to_tensor(last.kernel))
+        wrong = ops.matmul(x, ops.transpose(ops.reshape(kernel, kernel.shape[::-1])))
+        extra = wrong - ops.stop_gradient(wrong)  # 0; what comes back through it is δ W
         object.__setattr__(last, "activation", lambda z: activation(z + extra))
-        return right(tf.stop_gradient(x), *args, **kwargs)
+        return right(ops.stop_gradient(x), *args, **kwargs)
 
     object.__setattr__(last, "call", call)
     return _unspoilt
@@ -134,7 +134,7 @@ def _stop_gradient(objective: Objective) -> Spoil | None:
     if len(weighted) < 2:
         return _at(_kernels(objective)[0], lambda g: 0 * g) if _kernels(objective) else None
     last, right = weighted[-1], weighted[-1].call
-    object.__setattr__(last, "call", lambda x, *args, **kwargs: right(tf.stop_gradient(x), *args, **kwargs))
+    object.__setattr__(last, "call", lambda x, *args, **kwargs: right(ops.stop_gradient(x), *args, **kwargs))
     return _unspoilt
 
 
@@ -183,7 +183,7 @@ def _stride(objective: Objective) -> Spoil | None:
                 object.__setattr__(layer, "strides", stride)
                 for axis, step in zip(axes, stride, strict=True):
                     walked = np.arange(value.shape[axis]) * (2 if step == 1 else 1)
-                    wrong = tf.gather(wrong, np.minimum(walked, wrong.shape[axis] - 1), axis=axis)
+                    wrong = ops.take(wrong, np.minimum(walked, wrong.shape[axis] - 1), axis=axis)
                 return _pretend(value, wrong)
 
             object.__setattr__(layer, "call", call)
@@ -198,7 +198,7 @@ def _truncate(objective: Objective) -> Spoil | None:
             cell, right = layer.cell, layer.cell.call
 
             def call(inputs: Any, states: Any, right: Any = right, **kwargs: Any) -> Any:
-                return right(inputs, tf.nest.map_structure(tf.stop_gradient, states), **kwargs)
+                return right(inputs, keras.tree.map_structure(ops.stop_gradient, states), **kwargs)
 
             object.__setattr__(cell, "call", call)
             return _unspoilt

@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import keras
-import tensorflow as tf
+import numpy as np
+from keras import ops
 
 from experiments.activations import ACTIVATIONS
+from experiments.engine import backend
 from experiments.keras_ext.pooling import StochasticPool2D
 from experiments.layers.base import pair
 from experiments.losses import Loss
@@ -30,15 +32,15 @@ Notes = list[Any]
 
 def sides(values: Any, points: tuple[float, ...]) -> Notes:
     """-1, 0 or 1 per value and kink point, int8."""
-    return [tf.cast(tf.sign(values - tf.constant(point, values.dtype)), tf.int8) for point in points]
+    return [ops.cast(ops.sign(values - point), "int8") for point in points]
 
 
 def _error(entry: Loss, t: Any, y: Any) -> Notes:
-    return sides(y - tf.cast(t, y.dtype), (0.0,))
+    return sides(y - ops.cast(t, y.dtype), (0.0,))
 
 
 def _huber(entry: Loss, t: Any, y: Any) -> Notes:
-    return sides(tf.abs(y - tf.cast(t, y.dtype)), (float(getattr(entry, "delta")),))  # noqa: B009
+    return sides(ops.abs(y - ops.cast(t, y.dtype)), (float(getattr(entry, "delta")),))  # noqa: B009
 
 
 def _floor(entry: Loss, t: Any, y: Any) -> Notes:
@@ -46,22 +48,22 @@ def _floor(entry: Loss, t: Any, y: Any) -> Notes:
 
 
 def _hinge(entry: Loss, t: Any, y: Any) -> Notes:
-    t = tf.cast(t, y.dtype)
-    sign = tf.where(tf.reduce_any(t < 0), t, 2 * t - 1)  # Keras makes 0 and 1 into -1 and 1
+    t = ops.cast(t, y.dtype)
+    sign = backend.where(ops.any(t < 0), t, 2 * t - 1)  # Keras makes 0 and 1 into -1 and 1
     return sides(1 - sign * y, (0.0,))
 
 
 def _categorical_hinge(entry: Loss, t: Any, y: Any) -> Notes:
-    t = tf.cast(t, y.dtype)
+    t = ops.cast(t, y.dtype)
     others = (1 - t) * y
-    rival = tf.reduce_max(others, axis=-1) - tf.reduce_sum(t * y, axis=-1) + 1
-    return [*sides(rival, (0.0,)), tf.argmax(others, axis=-1, output_type=tf.int32)]
+    rival = ops.max(others, axis=-1) - ops.sum(t * y, axis=-1) + 1
+    return [*sides(rival, (0.0,)), backend.largest(others)]
 
 
 def _circle(entry: Loss, t: Any, y: Any) -> Notes:
     """Of every pair: the distance 1 − yᵢ·yⱼ and what the weights m + d and 1 + m − d are cut at."""
     margin = float(getattr(entry, "margin"))  # noqa: B009
-    distance = 1 - tf.matmul(y, y, transpose_b=True)
+    distance = 1 - ops.matmul(y, ops.transpose(y))
     return sides(distance, (0.0, -margin, 1 + margin))
 
 
@@ -81,21 +83,21 @@ LOSS_NOTES: dict[str, Callable[[Loss, Any, Any], Notes]] = {
 def windows(x: Any, size: Any, strides: Any, padding: str, data_format: str) -> Any:
     """The values of each pooling window along a new last axis; what lies outside the image is the least float."""
     if data_format == "channels_first":
-        x = tf.transpose(x, (0, 2, 3, 1))
+        x = ops.transpose(x, (0, 2, 3, 1))
     spans = []
     for length, window, stride in zip(x.shape[1:3], size, strides, strict=True):
         count = -(-length // stride) if padding == "same" else (length - window) // stride + 1
         missing = max(0, (count - 1) * stride + window - length)
         spans.append((count, stride, missing // 2, missing - missing // 2))
     pads = [(0, 0), *((before, after) for _, _, before, after in spans), (0, 0)]
-    x = tf.pad(x, pads, constant_values=x.dtype.min)
+    x = ops.pad(x, pads, constant_values=float(np.finfo(keras.backend.standardize_dtype(x.dtype)).min))
     (rows, down, _, _), (columns, right, _, _) = spans
     parts = [
         x[:, i : i + (rows - 1) * down + 1 : down, j : j + (columns - 1) * right + 1 : right, :]
         for i in range(size[0])
         for j in range(size[1])
     ]
-    return tf.stack(parts, axis=-1)
+    return ops.stack(parts, axis=-1)
 
 
 class Watch:
@@ -161,7 +163,7 @@ class Watch:
             values = windows(
                 inputs, pair(layer.pool_size), pair(layer.strides), layer.padding, layer.data_format
             )
-            self._note([tf.argmax(values, axis=-1, output_type=tf.int32)])
+            self._note([backend.largest(values)])
             return call(inputs, *args, **kwargs)
 
         object.__setattr__(layer, "call", noting)
@@ -173,7 +175,7 @@ class Watch:
         def noting(inputs: Any) -> Any:
             result = noisy(inputs)
             values = layer.windows(inputs)  # which one was drawn: the same comparison on the result
-            self._note([tf.argmax(tf.equal(values, result[..., None]), axis=-1, output_type=tf.int32)])
+            self._note([backend.largest(ops.cast(ops.equal(values, result[..., None]), "int8"))])
             return result
 
         object.__setattr__(layer, "noisy", noting)

@@ -7,15 +7,16 @@ Each is traced once as a graph; whatever is computed from it then calls that gra
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 from numpy.typing import NDArray
 
 from experiments.datasets import Data
-from experiments.engine import models
+from experiments.engine import backend, models
 from experiments.gradient_check.certificates import Part
 from experiments.gradient_check.kinks import Notes, Watch, sides
 from experiments.initializers import Regularizer
@@ -56,7 +57,7 @@ class Objective:
         self.loss = models.loss(spec.loss, dtype)
         self.variables = list(self.model.trainable_variables)
         self.names = [f"{self._layer(v)}/{v.name}" for v in self.variables]
-        self.frozen = [tf.convert_to_tensor(v.value) for v in self.model.non_trainable_variables]
+        self.frozen = [backend.tensor(v.value) for v in self.model.non_trainable_variables]
         self.heavy = spec.plan.flops > HEAVY
         few, many = (HEAVY_POINTS, HEAVY_BURN_IN_POINTS) if self.heavy else (POINTS, BURN_IN_POINTS)
         self.x, self.t = self._batch(data, 0, points or few)
@@ -64,14 +65,14 @@ class Objective:
         self.burn_x, self.burn_t = self._batch(data, few if spare else 0, many)
         self.has_penalty = bool(self._regularizers())
         self.smooth = not (self.watch.kinked or (self.has_penalty and self._penalty_kinked()))
-        signature = [tf.TensorSpec(v.shape, dtype) for v in self.variables]
-        self.parts: dict[Part, Any] = {"loss": self._graph(self._loss, signature)}
+        self.parts: dict[Part, Any] = {"loss": backend.compiled(self._loss, fused=False)}
         if self.has_penalty:
-            self.parts["penalty"] = self._graph(self._penalty, signature)
+            self.parts["penalty"] = backend.compiled(self._penalty, fused=False)
         self._slope = {
-            name: self._graph(self._gradient_of(part), signature) for name, part in self.parts.items()
+            name: backend.compiled(partial(_gradient_of, part), fused=False)
+            for name, part in self.parts.items()
         }
-        self._burn = self._graph(self._burn_in, signature)
+        self._burn = backend.compiled(self._burn_in, fused=False)
 
     # ------------------------------------------------------------------ evaluations
 
@@ -107,7 +108,7 @@ class Objective:
         return [self.tensor(np.asarray(v).astype(np.float32)) for v in after]
 
     def tensor(self, value: Any) -> Any:
-        return tf.convert_to_tensor(np.asarray(value), dtype=self.dtype)
+        return backend.tensor(np.asarray(value, self.dtype))
 
     # ------------------------------------------------------------------ inside the graphs
 
@@ -122,7 +123,7 @@ class Objective:
 
     def _penalty(self, values: Values) -> tuple[Any, Notes]:
         penalties, notes = self._penalties(values)
-        return tf.add_n(penalties), [*notes, *(note for v in values for note in sides(v, (0.0,)))]
+        return sum(penalties), [*notes, *(note for v in values for note in sides(v, (0.0,)))]
 
     def _penalties(self, values: Values) -> tuple[list[Any], Notes]:
         (_, _, penalties), notes = self.watch.during(
@@ -143,33 +144,18 @@ class Objective:
             if name.endswith("regularizer") and (value := getattr(layer, name)) is not None
         ]
 
-    def _gradient_of(self, part: Any) -> Any:
-        def gradient(values: Values) -> list[Any]:
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(values)
-                value = part(list(values))[0]
-            return list(tape.gradient(value, values, unconnected_gradients=tf.UnconnectedGradients.ZERO))
-
-        return gradient
-
     def _burn_in(self, values: Values, rate: Any) -> tuple[list[Any], Any]:
-        def loss(at: Values) -> Any:
+        def loss(at: Values) -> tuple[Any, None]:
             penalty = sum(self._penalties(at)[0]) if self.has_penalty else 0.0
-            return self._loss_at(at, self.burn_x, self.burn_t)[0] + penalty
+            return self._loss_at(at, self.burn_x, self.burn_t)[0] + penalty, None
 
-        def step(i: Any, *at: Any) -> tuple[Any, ...]:
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(at)
-                value = loss(at)
-            slopes = tape.gradient(value, at, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-            return (i + 1, *(v - rate * g for v, g in zip(at, slopes, strict=True)))
+        def step(i: Any, at: list[Any]) -> list[Any]:
+            _, slopes = backend.value_and_gradients(loss, at)
+            return [v - rate * g for v, g in zip(at, slopes, strict=True)]
 
-        result = tf.while_loop(lambda i, *_: i < BURN_IN_STEPS, step, (0, *values), parallel_iterations=1)
-        return list(result[1:]), loss(result[1:])
-
-    def _graph(self, function: Any, signature: list[tf.TensorSpec]) -> Any:
-        extra = [tf.TensorSpec((), self.dtype)] if function == self._burn_in else []
-        return tf.function(function, input_signature=[signature, *extra], autograph=False)
+        first, last = (backend.tensor(np.int32(count)) for count in (0, BURN_IN_STEPS))
+        after = backend.loop(first, last, step, list(values))
+        return after, loss(after)[0]
 
     # ------------------------------------------------------------------ the points
 
@@ -178,8 +164,8 @@ class Objective:
         order = np.random.default_rng(self.seed).permutation(len(data.x_train))
         chosen = np.sort(order[first : first + count])
         t = models.targets(self.spec, data.y_train[chosen])
-        kind = tf.int32 if self.spec.encoding == "integer" else self.dtype
-        return self.tensor(data.x_train[chosen]), tf.convert_to_tensor(t, dtype=kind)
+        kind = "int32" if self.spec.encoding == "integer" else self.dtype
+        return self.tensor(data.x_train[chosen]), backend.tensor(np.asarray(t, kind))
 
     def _layer(self, variable: keras.Variable) -> str:
         return next(
@@ -192,6 +178,12 @@ class Objective:
         )
 
 
+def _gradient_of(part: Any, values: Values) -> list[Any]:
+    """The gradient of a part of the objective by autodiff, one tensor per tensor of `values`."""
+    _, slopes = backend.value_and_gradients(lambda at: (part(at)[0], None), list(values))
+    return slopes
+
+
 def _channels_last_inside(model: keras.Model) -> None:
     """Let convolutions of channels-first images turn them, since TensorFlow's CPU kernels cannot read them.
 
@@ -201,10 +193,10 @@ def _channels_last_inside(model: keras.Model) -> None:
         if isinstance(layer, keras.layers.Conv2D) and layer.data_format == "channels_first":
 
             def turned(inputs: Any, kernel: Any, layer: Any = layer) -> Any:
-                moved = tf.transpose(inputs, (0, 2, 3, 1))
-                result = keras.ops.conv(
+                moved = ops.transpose(inputs, (0, 2, 3, 1))
+                result = ops.conv(
                     moved, kernel, list(layer.strides), layer.padding, "channels_last", layer.dilation_rate
                 )
-                return tf.transpose(result, (0, 3, 1, 2))
+                return ops.transpose(result, (0, 3, 1, 2))
 
             object.__setattr__(layer, "convolution_op", turned)

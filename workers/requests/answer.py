@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 import structlog
@@ -192,9 +191,7 @@ KINDS: dict[str, Callable[[Child, Run, Mapping[str, Any]], Json]] = {
 
 def requirements() -> list[str]:
     """What loading the model needs, in the versions that made it."""
-    import tensorflow as tf
-
-    return [f"keras=={keras.__version__}", f"tensorflow=={tf.__version__}", f"numpy=={np.__version__}"]
+    return [f"{name}=={version}" for name, version in {**backend.versions(), "numpy": np.__version__}.items()]
 
 
 def stored_weights(child: Child, run: Run) -> bytes:

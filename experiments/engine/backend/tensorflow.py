@@ -1,7 +1,4 @@
-"""All that the engine asks of TensorFlow: gradient, vectorised map, loop, compilation, devices, optimizers.
-
-Another backend would be another module with these names; nothing else in the engine calls TensorFlow.
-"""
+"""The engine's backend on TensorFlow."""
 
 from __future__ import annotations
 
@@ -16,18 +13,21 @@ import tensorflow as tf
 from keras.src.backend.tensorflow.optimizer import TFOptimizer
 from keras.src.optimizers.base_optimizer import BaseOptimizer
 
-Tensor = Any
-"""A tensor of the backend."""
-Tree = Any
-"""Lists, tuples and dicts of tensors."""
+from experiments.engine.backend.tensors import Tensor, Tree
 
 
 def value_and_gradients(
     function: Callable[[list[Tensor]], tuple[Tensor, Tree]], at: list[Tensor]
 ) -> tuple[Tree, list[Tensor]]:
-    """(function(at), gradients of its first result with respect to each tensor of `at`).
+    """A function's value and its gradient.
 
-    A tensor that the result does not depend on has the gradient 0.
+    Args:
+        function: takes the tensors of `at`; returns (scalar to differentiate, anything else).
+        at: where to evaluate it.
+
+    Returns:
+        (what `function` returned, one gradient per tensor of `at`). A tensor that the scalar does not depend on has
+        the gradient 0.
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(at)
@@ -36,15 +36,23 @@ def value_and_gradients(
 
 
 def over_lanes(function: Callable[..., Tree], *stacked: Tree) -> Tree:
-    """`function` of each lane's slice (first axis) of `stacked`, as one program, the results stacked.
+    """Apply `function` to every lane at once, as one vectorised program.
 
-    Raises ValueError where an operation has no vectorised form: nothing falls back to a slow loop.
+    Args:
+        function: of one lane's slice of every argument.
+        stacked: trees of tensors whose first axis is the lanes.
+
+    Returns:
+        The results, stacked along a new first axis.
+
+    Raises:
+        ValueError: an operation has no vectorised form. Nothing falls back to a slow loop.
     """
     return tf.vectorized_map(lambda slices: function(*slices), stacked, fallback_to_while_loop=False)
 
 
 def loop(start: Tensor, stop: Tensor, body: Callable[[Tensor, Tree], Tree], carry: Tree) -> Tree:
-    """`carry = body(i, carry)` for i in start..stop-1; shapes and dtypes of the carry do not change."""
+    """`carry = body(i, carry)` for i in start..stop-1. Shapes and dtypes of the carry do not change."""
 
     def step(i: Tensor, *flat: Tensor) -> tuple[Tensor, ...]:
         new = tf.nest.flatten(body(i, tf.nest.pack_sequence_as(carry, flat)))
@@ -56,54 +64,66 @@ def loop(start: Tensor, stop: Tensor, body: Callable[[Tensor, Tree], Tree], carr
 
 
 def compiled(function: Callable[..., Tree], *, fused: bool) -> Callable[..., Tree]:
-    """`function` as one graph; `fused`: compiled by XLA."""
+    """`function` as one graph, traced once for each combination of its arguments' shapes.
+
+    Args:
+        function: of trees of tensors.
+        fused: compile the graph with XLA.
+    """
     return tf.function(function, jit_compile=fused, autograph=False, reduce_retracing=False)  # type: ignore[no-any-return]
 
 
 def on(device: str) -> AbstractContextManager[Any]:
-    """Place what is made inside on `cpu` or `gpu`."""
+    """A context in which tensors are made on `cpu` or `gpu`."""
     return tf.device({"cpu": "/CPU:0", "gpu": "/GPU:0"}[device])  # type: ignore[no-any-return]
 
 
 def tensor(value: Any, dtype: str | None = None) -> Tensor:
+    """`value` (a number, an array or a tensor) as a tensor; dtype: its own unless given."""
     return tf.convert_to_tensor(value, dtype=dtype)
 
 
 def array(value: Tensor) -> np.ndarray[Any, Any]:
+    """A tensor's values on the host. Waits for the device."""
     return np.asarray(value)
 
 
 def take(values: Tensor, index: Tensor, axis: int = 0) -> Tensor:
-    """Rows of `values`; a gather, since XLA refuses slices whose start is computed."""
+    """The slices of `values` at `index` along an axis. A gather: XLA refuses slices whose start is computed."""
     return tf.gather(values, index, axis=axis)
 
 
 def largest(values: Tensor) -> Tensor:
-    """Index of the largest along the last axis, the first of equals. int32. (Keras' own cannot be
-    vectorised.)"""
+    """Index of the largest value along the last axis, the first of equals. int32.
+
+    Keras' own cannot be vectorised.
+    """
     return tf.argmax(values, axis=-1, output_type=tf.int32)
 
 
 def where(condition: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+    """`yes` where the condition holds, `no` elsewhere; shapes are broadcast."""
     return tf.where(condition, yes, no)
 
 
 def map_tree(function: Callable[..., Tensor], *trees: Tree) -> Tree:
+    """`function` of the corresponding tensors of trees of one structure."""
     return tf.nest.map_structure(function, *trees)
 
 
 def versions() -> dict[str, str]:
+    """The packages that compute, and their versions."""
     return {"tensorflow": tf.__version__, "keras": keras.__version__}
 
 
 def use_threads(count: int) -> None:
-    """Let one operation use so many threads, and run one operation at a time. Before anything is computed."""
+    """Let an operation use `count` threads, and run one operation at a time. Call it before anything is computed."""
     tf.config.threading.set_intra_op_parallelism_threads(count)
     tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def threads() -> int:
-    """Threads of one operation; 0: as many as cores."""
+    """Threads of one operation; 0: as many as the machine has cores."""
     return int(tf.config.threading.get_intra_op_parallelism_threads())
 
 
@@ -114,9 +134,11 @@ _STATELESS = (
 
 
 class _Functional(TFOptimizer):  # type: ignore[misc]
-    """Keras' optimizer base for TensorFlow without tf.distribute, for whose sake alone Keras refuses
-    `stateless_apply` here. It takes TFOptimizer's place *below* the concrete class: Nadam overrides
-    `_backend_update_step` and calls super()."""
+    """Keras' optimizer base for TensorFlow without tf.distribute.
+
+    Keras refuses `stateless_apply` on TensorFlow for tf.distribute's sake alone. This class takes TFOptimizer's
+    position *below* the concrete class, because Nadam overrides `_backend_update_step` and calls super().
+    """
 
 
 for _name in _STATELESS:
@@ -135,7 +157,16 @@ def updated(
     gradients: Sequence[Tensor],
     weights: Sequence[Tensor],
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """(weights, optimizer state) after one update, in the dtypes they came in."""
+    """One update of an optimizer that `functional` made.
+
+    Args:
+        optimizer: built on the model's trainable variables.
+        state: the values of `optimizer.variables`.
+        gradients, weights: one per trainable variable.
+
+    Returns:
+        (weights, state) after the update, in the dtypes they came in.
+    """
     new_weights, new_state = optimizer.stateless_apply(list(state), list(gradients), list(weights))
     return _as(new_weights, weights), _as(new_state, state)
 
