@@ -207,6 +207,11 @@ def child_environment(settings: Settings, overrides: Mapping[str, str]) -> dict[
     return {**environment, **overrides}
 
 
+def visible_gpus() -> str | None:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES lists them; None where it is not set."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
 @functools.cache
 def get_settings() -> Settings:
     """The settings of this process, read once."""

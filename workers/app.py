@@ -1,7 +1,7 @@
 """Celery's entry point: `celery -A workers.app worker`.
 
-The parent process chooses the device and never imports TensorFlow; its one child is spawned, not forked, and
-imports it with the first tile. What the parent does besides is in `parent`, what the child does in `tasks`.
+The parent process chooses the device and never imports TensorFlow. Its one child is spawned, not forked, and imports
+TensorFlow with the first tile. The parent's other duties are in `workers.process.parent`, the child's in `tasks`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from celery.signals import (
 
 from service import logs
 from service.queue import celery_app
-from service.settings import get_settings
+from service.settings import get_settings, visible_gpus
 from workers.process.devices import choose, discover
 from workers.process.parent import Parent
 
@@ -33,18 +33,18 @@ _parent: list[Parent] = []
 
 @celeryd_init.connect(weak=False)  # type: ignore[untyped-decorator]
 def prepare(instance: Any, **_: object) -> None:
-    """Before anything starts: a name, a device, and the queues whose tiles it can train."""
+    """Before anything starts: give the worker a name, a device, and the queues whose tiles it can train."""
     try:
         _prepare()
     except Exception as error:
-        # Celery logs what a receiver raises and goes on: it would take messages of every queue, and nobody see to it.
+        # Celery logs what a receiver raises and goes on: the worker would take messages of every queue and train none.
         raise SystemExit(f"this worker does not start: {error}") from error
 
 
 def _prepare() -> None:
     settings = get_settings()
-    device = choose(settings.device, settings.threads, discover(os.environ), settings.home / "gpus")
-    # The spawned child inherits these; it must not work out a name of its own.
+    device = choose(settings.device, settings.threads, discover(visible_gpus()), settings.home / "gpus")
+    # The spawned child inherits these. It must not work out a name of its own.
     os.environ.update(device.environment())
     os.environ["GRADUS_WORKER_NAME"] = settings.worker
     app.amqp.queues.select(device.queues())
@@ -57,8 +57,8 @@ def attach(instance: Any, **_: object) -> None:
 
 
 @setup_logging.connect(weak=False)  # type: ignore[untyped-decorator]
-def log(**_: object) -> None:
-    """Celery leaves its own loggers alone when somebody answers this signal."""
+def configure_logs(**_: object) -> None:
+    """Celery leaves its own loggers alone when a receiver answers this signal."""
     logs.configure(get_settings(), worker=get_settings().worker)
 
 
@@ -68,17 +68,17 @@ def ready(**_: object) -> None:
 
 
 @worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]
-def stop(**_: object) -> None:
+def drain(**_: object) -> None:
     _parent[0].drain()
 
 
 @worker_shutdown.connect(weak=False)  # type: ignore[untyped-decorator]
-def gone(**_: object) -> None:
+def stopped(**_: object) -> None:
     _parent[0].stop()
 
 
 @task_failure.connect(weak=False)  # type: ignore[untyped-decorator]
 def failed(exception: BaseException, args: Any = (), **_: object) -> None:
-    """In the parent this means one thing only: the child died. Children report their own failures."""
+    """In the parent this means that the child died: children report their own failures."""
     if _parent:
         _parent[0].child_died(exception, args)

@@ -1,7 +1,7 @@
-"""The light process that keeps everything moving: `python -m workers.maintenance`. SIGTERM ends it.
+"""The light process that keeps accepted work moving: `python -m workers.maintenance`. SIGTERM ends it.
 
-Sends work to workers, takes back what dead ones held, carries results to MLflow, asks the next look of a
-question. Every chore is safe to repeat and safe beside another process that does the same.
+It sends work to workers, takes back runs whose lease expired, carries results to MLflow, and queues the next look of a
+design. Every chore may be repeated, and may run beside another process that does the same.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from service.tracking.spool import Spool
 from workers.training.facts import versions
 
 log = structlog.get_logger(__name__)
-TICK = 0.1
+TICK = 0.1  # seconds
 
 
 @dataclass
 class Chore:
-    """Something to do every so many seconds."""
+    """Something to do every `every` seconds; `due` is the monotonic time of the next run."""
 
     name: str
     every: float
@@ -44,7 +44,7 @@ class Chore:
     failing: bool = False
 
     def run(self, now: float) -> None:
-        """Do it; a failure is told once, and the chore comes round again."""
+        """Do the work. A failure is logged once, and the work is tried again when it is next due."""
         self.due = now + self.every
         try:
             self.work()
@@ -52,7 +52,7 @@ class Chore:
             if not self.failing:
                 log.warning("chore fails", chore=self.name, error=str(error))
             self.failing = True
-        except Exception:  # the other chores go on, whatever it is
+        except Exception:  # the other chores go on, whatever failed
             if not self.failing:
                 log.exception("chore fails", chore=self.name)
             self.failing = True
@@ -63,7 +63,7 @@ class Chore:
 
 
 class Maintenance:
-    """The loop and its chores. Final."""
+    """All chores, and the loop that runs them. Final."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -84,7 +84,7 @@ class Maintenance:
         ]
 
     def run(self) -> None:
-        """Until SIGTERM or SIGINT."""
+        """Run until SIGTERM or SIGINT."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         describe = partial(describe_experiment, self._store, self._settings)

@@ -1,4 +1,4 @@
-"""The tasks, thin: what they do is in `execute` and `answer`, which only a child imports (TensorFlow)."""
+"""The Celery tasks. The work is in `execute` and `answer`, which load TensorFlow and are imported in a child only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from service.queue import TASK_REQUEST, TASK_TRAIN
 from workers.process import child, drain
 
 # Here and not in `app`: a spawned child imports the task modules and nothing else.
-worker_process_init.connect(child.begin, weak=False)
+worker_process_init.connect(child.start, weak=False)
 
 
 @shared_task(name=TASK_TRAIN)  # type: ignore[untyped-decorator]
@@ -19,12 +19,12 @@ def train(run_ids: list[str], width: int) -> None:
     from workers.training.execute import execute
 
     execute(run_ids, width)
-    child.leave_if_worn()
+    child.recycle_if_worn()
 
 
 @shared_task(name=TASK_REQUEST)  # type: ignore[untyped-decorator]
 def request(request_id: str) -> None:
-    """Answer a person's request: predict, draw, store a model."""
+    """Answer a request about a run: predict, draw, store its model."""
     drain.listen()
     from workers.requests.answer import answer
 

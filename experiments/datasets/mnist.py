@@ -15,6 +15,9 @@ from experiments.datasets.base import Array, Data, DataFormat, Dataset, DataShap
 from experiments.errors import DataError
 
 FILE = "mnist.npz"
+ORIGIN = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
+SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
+"""Where Keras downloads the file from, and the digest that it must have."""
 MD5 = {
     "x_train": "6bbc9ace898e44ae57da46a324031adb",
     "y_train": "a25bea736e30d166cdddb491f175f624",

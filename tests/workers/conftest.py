@@ -14,11 +14,10 @@ from service.settings import load_settings
 from service.store import Store, queries
 from service.store.migrate import upgrade
 from service.tracking.spool import Spool
-from workers.process.child import Child
+from workers.process.child import WorkerContext
 from workers.process.watchdog import Watchdog
-from workers.training.execute import Tile
-from workers.training.holder import StoreHolder
-from workers.training.lease_keeper import Keeper
+from workers.training.execute import ClaimedTile
+from workers.training.lease_keeper import LeaseKeeper
 
 LINEAR = {
     "name": "lines",
@@ -33,7 +32,7 @@ LINEAR = {
 
 
 class Bench:
-    """One worker's surroundings, and tiles for it."""
+    """The context of one worker, and tiles for it."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.settings = load_settings(
@@ -49,23 +48,26 @@ class Bench:
         self.experiment = operations.submit(self.store, spec, spec.expand(), owner="")
         return queries.all_runs(self.store, self.experiment.id)
 
+    def context(self, spool: Spool | None = None) -> WorkerContext:
+        return WorkerContext(self.settings, self.store, spool or self.spool, self.watchdog, "cpu")
+
     def train(self, runs: Any, width: Any = None, spool: Any = None, before: Any = None) -> Any:
         claimed = operations.claim(
             self.store, [run.id for run in runs], worker="w", spool=self.spool.id, lease_seconds=5
         )
-        child = Child(self.settings, self.store, spool or self.spool, self.watchdog, "cpu")
+        context = self.context(spool)
         claims = {run.id: run.attempt for run in claimed}
         if before:
             before(claimed)
-        with Keeper(StoreHolder(self.store, 5), claims, lease=5, poll=0.1) as keeper:
+        with LeaseKeeper(self.store, claims, lease=5, poll=0.1) as keeper:
             if before:
                 keeper.turn()
-            Tile(child, claimed, width or 1, keeper).run()
+            ClaimedTile(context, claimed, width or 1, keeper).run()
         return [queries.get_run(self.store, run.id) for run in runs]
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Any]:
-    made = Bench(tmp_path)
-    yield made
-    made.store.close()
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.store.close()

@@ -31,7 +31,7 @@ def test_no_worker_reads_a_wall_clock() -> None:
     files = [
         path
         for part in ("workers", "service/operations", "service/store")
-        for path in (root / part).glob("*.py")
+        for path in (root / part).rglob("*.py")
     ]
     assert len(files) > 30
     assert [str(path) for path in files if wall.search(path.read_text())] == []

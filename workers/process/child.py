@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import structlog
 
 from service import logs
-from service.settings import Settings, get_settings
+from service.settings import Settings, get_settings, visible_gpus
 from service.store.engine import Store
 from service.tracking.spool import Spool
 from workers.process import drain
@@ -19,11 +19,12 @@ from workers.process.watchdog import EXIT_WORN, Watchdog, current_memory
 
 log = structlog.get_logger(__name__)
 WORN = 0.75
+"""Share of the memory limit at which a process is replaced between two tiles."""
 
 
 @dataclass(frozen=True)
-class Child:
-    """The surroundings of a tile."""
+class WorkerContext:
+    """What a child works with, whatever tile or request it has."""
 
     settings: Settings
     store: Store
@@ -32,36 +33,42 @@ class Child:
     device: str
 
 
-def begin(**_: object) -> None:
-    """The process has started. Nothing heavy before the first tile, so that an idle worker stays small; but one
-    that takes over from a process that died is wanted at once."""
+def start(**_: object) -> None:
+    """The process has started.
+
+    Nothing heavy is loaded before the first tile, so that an idle worker stays small. The exception is a process
+    that takes over from one that died (GRADUS_WARM): it is wanted at once.
+    """
     drain.listen()
     settings = get_settings()
     logs.configure(settings, worker=settings.worker)
-    surroundings().watchdog.start()
+    worker_context().watchdog.start()
     if settings.warm:
         threading.Thread(
             target=importlib.import_module, args=("workers.training.execute",), daemon=True
         ).start()
 
 
-def leave_if_worn() -> None:
-    """After a tile: end the process where it holds so much memory that the next tile may reach the limit. By
-    what it holds now, not by its peak, which one large tile raises for good."""
+def recycle_if_worn() -> None:
+    """After a tile: end the process where it holds so much memory that the next tile may reach the limit.
+
+    What counts is the memory held now. The peak, which one large tile raises for good, says nothing.
+    """
     settings = get_settings()
-    if current_memory() > WORN * settings.max_worker_memory_bytes:
-        log.info("recycling", held=current_memory(), limit=settings.max_worker_memory_bytes)
+    held = current_memory()
+    if held > WORN * settings.max_worker_memory_bytes:
+        log.info("recycling", held=held, limit=settings.max_worker_memory_bytes)
         os._exit(EXIT_WORN)
 
 
 @functools.cache
-def surroundings() -> Child:
+def worker_context() -> WorkerContext:
+    """The context of this process, made once."""
     settings = get_settings()
-    device = "cpu" if os.environ.get("CUDA_VISIBLE_DEVICES", "-1") in ("", "-1") else "gpu"
-    return Child(
+    return WorkerContext(
         settings=settings,
         store=Store(settings.sql_url),
         spool=Spool.open(settings.spool),
         watchdog=Watchdog(memory_limit=settings.max_worker_memory_bytes, parent=os.getppid()),
-        device=device,
+        device="cpu" if visible_gpus() in (None, "", "-1") else "gpu",
     )

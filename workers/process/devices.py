@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
@@ -35,7 +35,7 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Device:
-    """What this worker trains on. `lock` keeps a GPU ours for as long as the process lives."""
+    """What this worker trains on. `lock` reserves the GPU for as long as the process lives."""
 
     kind: Literal["cpu", "gpu"]
     name: str
@@ -44,7 +44,7 @@ class Device:
     lock: IO[str] | None = None
 
     def environment(self) -> dict[str, str]:
-        """What TensorFlow must find in the environment of the child. Threads: of one operation."""
+        """The variables that TensorFlow reads when the child imports it. Threads: of one operation."""
         return {
             "CUDA_VISIBLE_DEVICES": self.gpu.uuid if self.gpu else "-1",
             "TF_FORCE_GPU_ALLOW_GROWTH": "true",
@@ -61,29 +61,32 @@ class Device:
         return [f"gradus.{self.kind}", "gradus.any"]
 
 
-def discover(environ: Mapping[str, str], run: Callable[[Sequence[str]], str] | None = None) -> list[Gpu]:
-    """The GPUs that may be used: all that nvidia-smi lists, less what CUDA_VISIBLE_DEVICES hides.
+def discover(visible: str | None, run: Callable[[Sequence[str]], str] | None = None) -> list[Gpu]:
+    """The GPUs that may be used: all that nvidia-smi lists, less what `visible` leaves out. No driver: no GPU.
 
-    `run` gives the output of a command; without one the real nvidia-smi is asked. No driver: no GPU.
+    Args:
+        visible: the value of CUDA_VISIBLE_DEVICES; None: all may be used.
+        run: gives the output of a command; None: the real nvidia-smi is asked.
     """
     try:
         output = (run or _run)(QUERY)
     except (OSError, subprocess.SubprocessError):
         return []
-    found = [_parse(line) for line in output.splitlines() if line.strip()]
-    visible = environ.get("CUDA_VISIBLE_DEVICES")
+    gpus = [_parse(line) for line in output.splitlines() if line.strip()]
     if visible is None:
-        return found
-    names = [name.strip() for name in visible.split(",")]
-    return [
-        gpu for gpu in found if str(gpu.index) in names or any(n and gpu.uuid.startswith(n) for n in names)
-    ]
+        return gpus
+    names = [name.strip() for name in visible.split(",") if name.strip()]
+    return [gpu for gpu in gpus if any(str(gpu.index) == n or gpu.uuid.startswith(n) for n in names)]
 
 
 def choose(wanted: Literal["auto", "cpu", "gpu"], threads: int, gpus: Sequence[Gpu], locks: Path) -> Device:
-    """Take the first free GPU, or the CPU. `locks` is a folder that every worker of this host sees.
+    """Take the first free GPU, or the CPU.
 
-    Raises NoDevice where a GPU is demanded and none is free.
+    Args:
+        locks: a folder that every worker of this host sees.
+
+    Raises:
+        NoDevice: a GPU is demanded and none is free.
     """
     if wanted != "cpu":
         for gpu in gpus:

@@ -33,11 +33,11 @@ from workers.training.facts import versions
 
 log = structlog.get_logger(__name__)
 BEAT_SECONDS = 2.0
-LOADING_SECONDS = 0.5  # by then the pool is closed and starts no other child
+LOADING_SECONDS = 0.5  # after that the pool is closed and starts no other child
 
 
 class Parent:
-    """One training worker, seen from outside its child."""
+    """The parent process of one training worker. Final."""
 
     def __init__(self, settings: Settings, device: Device) -> None:
         self._settings = settings
@@ -62,8 +62,10 @@ class Parent:
             thread.start()
 
     def drain(self) -> None:
-        """Called where Celery was told to stop: tell the child, and see that it ends in time. One that only loads
-        TensorFlow for a tile which it has not claimed, and will not, has nothing to bring to safety."""
+        """Celery was told to stop: tell the child, and end it where it does not stop in time.
+
+        A child that loads TensorFlow for a tile that it has not claimed has nothing to bring to safety.
+        """
         if self._draining.is_set():
             return
         self._draining.set()
@@ -74,8 +76,10 @@ class Parent:
         threading.Thread(target=self._give_up, args=(patience,), name="drain", daemon=True).start()
 
     def stop(self) -> None:
-        """Celery has stopped: nothing is running any more. A shipper that waits for MLflow is not waited for:
-        whatever it was about to do is done again by the next one."""
+        """Celery has stopped: nothing is running any more.
+
+        Nobody waits for a shipper that waits for MLflow: the next shipper repeats what it was about to do.
+        """
         self._ended.set()
         for thread in self._threads:
             thread.join(timeout=1)
@@ -83,13 +87,18 @@ class Parent:
             operations.retire(self._store, self._settings.worker)
 
     def child_died(self, exception: BaseException, arguments: Sequence[Any] = ()) -> None:
-        """Its leases can run out now: nobody is there to renew them. The message that it died with is gone."""
-        worn = f"exitcode {EXIT_WORN}" in str(exception)  # it ended itself, between tiles
+        """Let the child's leases run out now, since it cannot renew them, and have its message sent again."""
+        worn = f"exitcode {EXIT_WORN}" in str(exception)  # it ended itself between two tiles
         if isinstance(exception, WorkerLostError) and not worn:
             message = _tile(arguments)[0]
             with contextlib.suppress(ServiceError):
-                lost = operations.abandon(self._store, self._settings.worker, message=message)
-                log.warning("child died", error=str(exception), run=list(lost), attempt=list(lost.values()))
+                abandoned = operations.abandon(self._store, self._settings.worker, message=message)
+                log.warning(
+                    "child died",
+                    error=str(exception),
+                    run=list(abandoned),
+                    attempt=list(abandoned.values()),
+                )
 
     def _beat(self) -> None:
         while True:
@@ -97,16 +106,16 @@ class Parent:
                 operations.beat(self._store, self.report())
             except ServiceError as error:
                 log.warning("database away", error=str(error))
-            except Exception:  # a worker that no longer says that it is alive would be given nothing
+            except Exception:  # the beat goes on: a worker without one gets no work
                 log.exception("beat failed")
             if self._ended.wait(BEAT_SECONDS):
                 return
 
     def report(self) -> Worker:
-        """What `GET /v1/workers` shows of this worker."""
+        """This worker as `GET /v1/workers` shows it."""
         run_ids, width = self._in_hand()
         busy = bool(celery_state.reserved_requests)
-        if busy:  # a child that has to be replaced from now on is wanted at once
+        if busy:  # from now on a child that has to be replaced is wanted at once
             os.environ["GRADUS_WARM"] = "true"
         state = "draining" if self._draining.is_set() else "busy" if busy else "idle"
         return Worker(
@@ -137,8 +146,10 @@ class Parent:
         return held
 
     def _give_up(self, patience: float) -> None:
-        """The child did not come to a safe point in time: end it, and give its runs back from here. Nothing that
-        it claimed meanwhile counts as a loss."""
+        """End a child that did not reach a safe point in time, and give its runs back from here.
+
+        No lease expiration counts for them.
+        """
         if self._ended.wait(patience):
             return
         log.warning("the child does not stop, giving its runs back without it", seconds=patience)
@@ -149,21 +160,21 @@ class Parent:
             operations.release_worker(self._store, self._settings.worker, reason="drain")
 
     def _loading(self) -> bool:
-        """Whether the child has a tile's message in its hands, and none of its runs."""
+        """Whether the child has a tile's message and has claimed none of its runs."""
         run_ids, _ = self._in_hand()
         try:
-            found = queries.get_runs(self._store, run_ids).values()
+            runs = queries.get_runs(self._store, run_ids).values()
         except ServiceError:
             return False
-        mine = self._settings.worker
-        return bool(run_ids) and not any(run.status == "RUNNING" and run.worker == mine for run in found)
+        own_name = self._settings.worker
+        return bool(run_ids) and not any(run.status == "RUNNING" and run.worker == own_name for run in runs)
 
     def _in_hand(self) -> tuple[list[str], int | None]:
-        """Runs and width of the message that the child has, or that waits for it to start."""
+        """Run ids and width of the tile's message that the child has, or that waits for it to start."""
         tiles = [_tile(request.args or ()) for request in celery_state.reserved_requests]
         return next((tile for tile in tiles if tile[0]), ([], None))
 
 
 def _tile(arguments: Sequence[Any]) -> tuple[list[str], int | None]:
-    """Runs and width of a tile's message; none where it is a request's."""
+    """Run ids and width of a tile's message; no ids where it is a request's."""
     return (list(arguments[0]), int(arguments[1])) if len(arguments) == 2 else ([], None)

@@ -1,9 +1,9 @@
-"""What ends a tile from beside it: memory, a parent that is gone.
+"""Ends a tile from beside it: at its memory limit, or because the parent is gone.
 
-TensorFlow's memory cannot be bounded by an address-space limit, so a thread looks at what the process holds
-now. Asking comes first (`asked()` is read by the training between chunks); a process that goes on growing
-past the hard limit, one eighth above, ends itself before the kernel ends a bystander. The gradient check before the
-training and the pictures after it ask for nothing, so there only the hard limit holds.
+TensorFlow's memory cannot be bounded by an address-space limit, so a thread looks at what the process holds now. At the
+limit the training is asked to stop (it reads `asked()` between chunks). A process that grows past the hard limit, one
+eighth above, ends itself before the kernel ends another process. The gradient check before the training and the
+pictures after it do not read `asked()`, so only the hard limit holds there.
 """
 
 from __future__ import annotations
@@ -30,7 +30,15 @@ def current_memory() -> int:
 
 
 class Watchdog:
-    """A daemon thread for the life of the process. `every` in seconds, memory in bytes."""
+    """A daemon thread for the life of the process. Final.
+
+    Args:
+        memory_limit: bytes at which the training is asked to stop.
+        parent: process id of the parent, without which this process ends; None: it may have none.
+        every: seconds between two looks.
+        memory: gives the bytes held now.
+        leave: ends the process with an exit status.
+    """
 
     def __init__(
         self,
@@ -62,30 +70,32 @@ class Watchdog:
     def begin(self, last_words: Callable[[], None]) -> None:
         """A tile starts.
 
-        last_words: called before this thread ends the process for its memory, so that the tile gets an
-            outcome with a name and is not just lost.
+        Args:
+            last_words: called before this thread ends the process for its memory, so that the tile gets an outcome
+                with a name.
         """
         self._over = False
         self._context = contextvars.copy_context()  # the tile that this thread's log lines are about
         self._last_words = last_words
 
     def end(self) -> None:
+        """The tile has ended."""
         self._last_words = None
         self._context = contextvars.Context()
 
     def asked(self) -> Literal["memory"] | None:
-        """Why the training must stop, if it must."""
+        """Why the training must stop; None where it may go on."""
         return "memory" if self._over else None
 
     def look(self) -> None:
-        """One look; what the thread does again and again."""
+        """Look once. The thread does this again and again."""
         if self._parent is not None and os.getppid() != self._parent:
             self._leave(EXIT_ORPHAN)
         held = self._memory()
         over = held > self._limit and self._last_words is not None
         if over and not self._over:
             log.warning("memory limit reached", held=held, limit=self._limit)
-        self._over = over  # as it is now: what the gradient check took and gave back is not the training's
+        self._over = over  # of this moment: memory that the gradient check gave back does not count
         if held > HARD * self._limit:
             log.error("memory limit exceeded, leaving", held=held, limit=self._limit)
             if self._last_words is not None:

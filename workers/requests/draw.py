@@ -1,8 +1,13 @@
-"""The pictures of a run, and what a straight line has learned. Loads TensorFlow and matplotlib."""
+"""The pictures of a run, and the line that a linear neuron has learned. Loads TensorFlow and matplotlib."""
 
 from __future__ import annotations
 
+import base64
+import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,17 +21,67 @@ from experiments.engine.evaluation import measures_accuracy, named
 from experiments.layers import Dense
 from experiments.runs import RunSpec
 from service.analysis import gradient_flow
+from service.analysis.final_artifacts import PLOTS_UP_TO
 from service.entities import Run
+from service.lifecycle import RunStatus
 from service.store import Store, queries
-from workers.requests.networks import outputs, trained
+from workers.process.child import WorkerContext
+from workers.requests.model import Unanswerable, in_mlflow, outputs, stored_weights, trained
+from workers.training.sources import source
 
-WEIGHTS = "weights/model.weights.h5"
-PLOTS_UP_TO = 20  # runs of an experiment whose pictures are all drawn at once
 Pictures = dict[str, bytes]
+"""Path inside the run's artifacts -> PNG."""
 History = Mapping[str, Mapping[int, float]]
+"""Name of a metric -> epochs completed -> value."""
 
 
-def wanted(store: Store, run: Run, spec: RunSpec) -> bool:
+def plot(context: WorkerContext, run: Run, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Draw a run from what is stored; the pictures go into its artifacts in MLflow and into the answer.
+
+    Raises:
+        Unanswerable: the run is not in MLflow yet.
+        TrackingError: MLflow does not answer, or refused.
+    """
+    return _stored(context, run, pictures(context, run))
+
+
+def pictures(context: WorkerContext, run: Run) -> Pictures:
+    """The pictures of a run; of one that FAILED or was KILLED, those that its metrics show."""
+    weights = stored_weights(context, run) if run.status == RunStatus.FINISHED else None
+    return draw(run.run_spec(), source(context.settings), recorded(context.store, run.id), weights)
+
+
+def plot_experiment(context: WorkerContext, run: Run, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Draw the run's whole experiment: gradient over depth. The picture is stored beside the run's own.
+
+    Raises:
+        Unanswerable: there is nothing to draw, or the run is not in MLflow yet.
+        TrackingError: MLflow does not answer, or refused.
+    """
+    drawn = overview(context.store, run.experiment_id)
+    if not drawn:
+        raise Unanswerable(
+            f"there is nothing to draw over all runs: they are of less than {gradient_flow.LEAST} depths, or their gradient "
+            "was not measured (diagnostics: off)"
+        )
+    return _stored(context, run, drawn)
+
+
+def _stored(context: WorkerContext, run: Run, drawn: Pictures) -> dict[str, Any]:
+    """Upload pictures to the run's artifacts in MLflow; `plots`: path -> PNG in base64."""
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(4) as pool:
+        files = []
+        for path, content in drawn.items():
+            local = Path(folder) / path
+            local.parent.mkdir(parents=True, exist_ok=True)
+            local.write_bytes(content)
+            files.append((local, path))
+        tracking, ref = in_mlflow(context, run)
+        tracking.upload(ref, files, pool)
+    return {"plots": {path: base64.b64encode(content).decode() for path, content in drawn.items()}}
+
+
+def due(store: Store, run: Run, spec: RunSpec) -> bool:
     """Whether a run's pictures are drawn right after its training; others are drawn when asked for."""
     if spec.artifacts.plots == "auto":
         return queries.get_experiment(store, run.experiment_id).n_runs <= PLOTS_UP_TO
@@ -34,7 +89,7 @@ def wanted(store: Store, run: Run, spec: RunSpec) -> bool:
 
 
 def draw(spec: RunSpec, source: Source, history: History, weights: bytes | None) -> Pictures:
-    """Path inside the artifacts -> PNG. Without weights (a run that never got that far) what the metrics show."""
+    """The pictures of a run; without weights (a run that stored none) those that its metrics show."""
     drawn = {"plots/loss_curves.png": plots.loss_curves(_curves(history), spec.loss.name)}
     drawn |= _gradients(spec, history)
     if weights is not None:
@@ -48,37 +103,35 @@ def draw(spec: RunSpec, source: Source, history: History, weights: bytes | None)
 
 
 def overview(store: Store, experiment_id: str) -> Pictures:
-    """What all runs of an experiment show together: the gradient over depth, where they differ in it."""
+    """The picture of all runs of an experiment: the gradient over depth, where the runs differ in depth."""
     runs = queries.all_runs(store, experiment_id)
     curves = queries.metric_values(store, [run.id for run in runs], gradient_flow.gradient_keys(runs))
     ratios = gradient_flow.ratios(runs, curves)
-    return (
-        {"plots/gradient_over_depth.png": layer_plots.gradient_over_depth(ratios, gradient_flow.SLOPE)}
-        if ratios
-        else {}
-    )
+    if not ratios:
+        return {}
+    return {"plots/gradient_over_depth.png": layer_plots.gradient_over_depth(ratios, gradient_flow.SLOPE)}
 
 
 def recorded(store: Store, run_id: str) -> dict[str, dict[int, float]]:
-    """A run's metrics as stored, of all its attempts: name -> epochs completed -> value."""
-    found: dict[str, dict[int, float]] = {}
+    """A run's stored metrics, of all its attempts: name -> epochs completed -> value."""
+    history: dict[str, dict[int, float]] = {}
     for point in queries.metric_history(store, run_id, limit=1_000_000)[0]:
-        found.setdefault(point.key, {})[point.step] = float("nan") if point.value is None else point.value
-    return found
+        history.setdefault(point.key, {})[point.step] = float("nan") if point.value is None else point.value
+    return history
 
 
 def learned(spec: RunSpec, source: Source, weights: bytes) -> dict[str, float]:
     """Slope and intercept of a network that is one linear neuron over one input, and the true ones where the data
-    set knows them; else nothing.
+    set knows them; empty for every other network.
     """
     linear = len(spec.model.layers) == 1 and spec.data_shape.input == (1,) == spec.data_shape.target
     if not linear:
         return {}
     at = outputs(trained(spec, weights), np.asarray([[0.0], [1.0]], np.float32))[:, 0]
-    found = {"slope": float(at[1] - at[0]), "intercept": float(at[0])}
+    line = {"slope": float(at[1] - at[0]), "intercept": float(at[0])}
     truth = spec.dataset.load(source).truth
-    return {f"learned/{name}": value for name, value in found.items()} | {
-        f"true/{name}": truth[name] for name in found if name in truth
+    return {f"learned/{name}": value for name, value in line.items()} | {
+        f"true/{name}": truth[name] for name in line if name in truth
     }
 
 
@@ -103,10 +156,10 @@ def _regression(spec: RunSpec, model: keras.Model, data: Data) -> Pictures:
 def _classification(spec: RunSpec, model: keras.Model, data: Data) -> Pictures:
     if not measures_accuracy(spec):
         return {}
-    answers = backend.array(named(spec, outputs(model, data.x_test)))
+    predicted = backend.array(named(spec, outputs(model, data.x_test)))
     classes = spec.data_shape.classes
     counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (data.y_test.ravel().astype(int), answers), 1)
+    np.add.at(counts, (data.y_test.ravel().astype(int), predicted), 1)
     labels = [str(index) for index in range(classes)]
     return {"plots/confusion_matrix.png": plots.confusion_matrix(counts, labels)}
 
@@ -114,12 +167,12 @@ def _classification(spec: RunSpec, model: keras.Model, data: Data) -> Pictures:
 def _binary(spec: RunSpec, model: keras.Model, data: Data) -> Pictures:
     drawn = _classification(spec, model, data)
     if drawn and spec.data_shape.input == (2,):
-        drawn["plots/decision.png"] = _border(spec, model, data)
+        drawn["plots/decision.png"] = _decision_plane(spec, model, data)
     return drawn
 
 
-def _border(spec: RunSpec, model: keras.Model, data: Data) -> bytes:
-    """The plane of two inputs, and where the network's answer turns."""
+def _decision_plane(spec: RunSpec, model: keras.Model, data: Data) -> bytes:
+    """The plane of two inputs, and where the network's answer changes."""
     x, t = data.x_test, data.y_test.astype(np.float32)
     if (line := _line(spec, model)) is not None:
         return plots.decision_line(x, t, backend.array(named(spec, outputs(model, x))), *line)
@@ -133,8 +186,8 @@ def _border(spec: RunSpec, model: keras.Model, data: Data) -> bytes:
 
 
 def _line(spec: RunSpec, model: keras.Model) -> tuple[NDArray[np.floating], float] | None:
-    """Kernel and bias of a network that is one neuron over two inputs, where its answer turns from 0 to 1 as its
-    weighted sum passes 0 (step, sigmoid, ...); else None.
+    """Kernel and bias of a network that is one neuron over two inputs, if its answer changes from 0 to 1 where its
+    weighted sum passes 0 (step, sigmoid, ...); None for every other network.
     """
     (only, *more), entry = model.layers, spec.model.layers[0]
     if more or not isinstance(entry, Dense) or entry.units != 1:
@@ -150,29 +203,29 @@ _BY_KIND = {"regression": _regression, "classification": _classification, "binar
 
 def _gradients(spec: RunSpec, history: History) -> Pictures:
     """The gradient's norm in every layer, before training and at the end; nothing where it was not measured."""
-    found = diagnostics.layers(history, "grad_norm")
-    times = sorted({step for series in found.values() for step in series})
-    if not times:
+    layers = diagnostics.layers(history, "grad_norm")
+    steps = sorted({step for series in layers.values() for step in series})
+    if not steps:
         return {}
     norms = {
-        diagnostics.when(step): [series.get(step, float("nan")) for series in found.values()]
-        for step in dict.fromkeys((times[0], times[-1]))
+        diagnostics.when(step): [series.get(step, float("nan")) for series in layers.values()]
+        for step in dict.fromkeys((steps[0], steps[-1]))
     }
     hidden = {ACTIVATIONS[name].derivative_bound for name in spec.model.activations[:-1]}
     bound = max(hidden, default=None)
-    return {"plots/gradient_by_layer.png": layer_plots.gradient_by_layer(norms, list(found), bound)}
+    return {"plots/gradient_by_layer.png": layer_plots.gradient_by_layer(norms, list(layers), bound)}
 
 
 def _activations(spec: RunSpec, model: keras.Model, data: Data) -> Pictures:
-    """How each layer's activations are distributed over points that were not trained on, before and after."""
+    """The distribution of each layer's activations over points that were not trained on, before and after training."""
     points = data.x_validation if len(data.x_validation) else data.x_test
     networks = {"before training": models.build(spec), "after training": model}
-    found = activity.histograms(spec, networks, points)
-    return {"plots/activations.png": layer_plots.activation_histograms(found)} if found else {}
+    histograms = activity.histograms(spec, networks, points)
+    return {"plots/activations.png": layer_plots.activation_histograms(histograms)} if histograms else {}
 
 
 def _first_layer(spec: RunSpec, model: keras.Model) -> Pictures:
-    """Of a network over images: the first layer's weights, a picture per unit or filter."""
+    """The first layer's weights as images, one per unit or filter; nothing for a network that takes no images."""
     shape = spec.data_shape
     weighted = [layer for layer in model.layers if layer.get_weights()]
     if not shape.is_image or not weighted:

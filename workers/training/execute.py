@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from experiments.engine import backend
 from experiments.engine.training import Outcome, StopAsked, train
 from experiments.gradient_check.certificates import GradientReport, certificate_key
 from experiments.gradient_check.check import check
@@ -21,12 +22,11 @@ from service import operations
 from service.entities import Committed, Run
 from service.errors import StoreUnavailable
 from workers.process import drain
-from workers.process.child import Child, surroundings
+from workers.process.child import WorkerContext, worker_context
 from workers.requests import draw
-from workers.requests.networks import ready
+from workers.requests.model import WEIGHTS
 from workers.training import facts, failures
-from workers.training.holder import StoreHolder
-from workers.training.lease_keeper import Keeper
+from workers.training.lease_keeper import LeaseKeeper
 from workers.training.recording import TileRecorder
 from workers.training.sources import digest, source
 
@@ -36,15 +36,15 @@ T = TypeVar("T")
 
 def execute(run_ids: Sequence[str], width: int) -> None:
     """Train the runs of one message that are still to be trained, as one program of `width` lanes."""
-    child, settings = surroundings(), surroundings().settings
+    context, settings = worker_context(), worker_context().settings
     if drain.asked():
         return
-    ready(settings.threads)
+    backend.use_threads(settings.threads)
     runs = operations.claim(
-        child.store,
+        context.store,
         run_ids,
         worker=settings.worker,
-        spool=child.spool.id,
+        spool=context.spool.id,
         lease_seconds=settings.lease_seconds,
         max_lease_expirations=settings.max_losses,
     )
@@ -52,41 +52,41 @@ def execute(run_ids: Sequence[str], width: int) -> None:
         log.info("nothing to claim", run=list(run_ids))
         return
     claims = {run.id: run.attempt for run in runs}
-    holder = StoreHolder(child.store, settings.lease_seconds)
+    lease, poll = settings.lease_seconds, settings.poll_seconds
     with (
         structlog.contextvars.bound_contextvars(run=list(claims), attempt=list(claims.values()), width=width),
-        Keeper(holder, claims, lease=settings.lease_seconds, poll=settings.poll_seconds) as keeper,
+        LeaseKeeper(context.store, claims, lease=lease, poll=poll) as keeper,
     ):
         log.info("tile claimed")
-        Tile(child, runs, width, keeper).run()
+        ClaimedTile(context, runs, width, keeper).run()
 
 
-class Tile:
-    """The claimed runs of one message, lane by lane, and what they are trained with."""
+class ClaimedTile:
+    """The claimed runs of one message, lane by lane, and what they are trained with. Final."""
 
-    def __init__(self, child: Child, runs: Sequence[Run], width: int, keeper: Keeper) -> None:
-        self.child, self.runs, self.width, self.keeper = child, runs, width, keeper
+    def __init__(self, context: WorkerContext, runs: Sequence[Run], width: int, keeper: LeaseKeeper) -> None:
+        self.context, self.runs, self.width, self.keeper = context, runs, width, keeper
         self.specs = [run.run_spec() for run in runs]
-        self.source = source(child.settings)
-        self.recorder = TileRecorder(runs, keeper, child.spool, width)
+        self.source = source(context.settings)
+        self.recorder = TileRecorder(runs, keeper, context.spool, width)
 
     def run(self) -> None:
         """Train all lanes, draw what belongs to those that finished, and commit what each came to."""
         started = time.monotonic()
-        self.child.watchdog.begin(self._last_words)
+        self.context.watchdog.begin(self._last_words)
         try:
             outcomes = failures.named(self._train, range(len(self.runs)))
             for lane, outcome in enumerate(outcomes):
                 if outcome.status == "FINISHED":
                     outcomes[lane] = failures.named(partial(self._complete, lane, outcome), [lane])[0]
         finally:
-            self.child.watchdog.end()
+            self.context.watchdog.end()
         self._end([failures.settled(outcome, lanes=len(self.runs)) for outcome in outcomes])
         log.info("tile ended", seconds=round(time.monotonic() - started, 2))
 
     def _train(self) -> list[Outcome]:
         for lane, (run, spec) in enumerate(zip(self.runs, self.specs, strict=True)):
-            self.recorder.tags(lane, facts.tags(self.child))
+            self.recorder.tags(lane, facts.tags(self.context))
             self.recorder.artifact(lane, "spec.yaml", facts.spec_yaml(spec, f"run {run.id[:8]}"))
             if spec.gradient_check.mode != "off":
                 self._certify(lane, spec)
@@ -97,60 +97,60 @@ class Tile:
             width=self.width,
             source=self.source,
             resume=[self._checkpoint(run) for run in self.runs],
-            checkpoint_seconds=self.child.settings.checkpoint_seconds,
-            max_seconds=self.child.settings.max_run_seconds,
-            device=self.child.device,
+            checkpoint_seconds=self.context.settings.checkpoint_seconds,
+            max_seconds=self.context.settings.max_run_seconds,
+            device=self.context.device,
         )
 
     def _certify(self, lane: int, spec: RunSpec) -> None:
-        """The gradient's certificate: looked up by its key, or made now. Once per key, not once per run.
+        """Record the gradient's certificate: looked up by its key, or made now. Once per key, not once per run.
 
-        Two workers that meet a new program at the same moment both check it: to wait for the other would take as
-        long as to check. The one that was stored first is what every run of that key bears.
+        Two workers that meet a new program at the same moment both check it, since waiting would take as long as
+        checking. Every run of that key bears the certificate that was stored first.
         """
-        key = certificate_key(spec, self.child.device)
-        kept = operations.get_certificate(self.child.store, key)
-        if kept is None:
-            made = check(spec, self.source, device=self.child.device)
-            log.info("gradient checked", verdict=made.verdict, seconds=round(made.seconds, 2))
-            kept = operations.put_certificate(
-                self.child.store, key, made.verdict, json.loads(made.model_dump_json())
+        key = certificate_key(spec, self.context.device)
+        certificate = operations.get_certificate(self.context.store, key)
+        if certificate is None:
+            checked = check(spec, self.source, device=self.context.device)
+            log.info("gradient checked", verdict=checked.verdict, seconds=round(checked.seconds, 2))
+            certificate = operations.put_certificate(
+                self.context.store, key, checked.verdict, json.loads(checked.model_dump_json())
             )
-        report = GradientReport.model_validate(kept.report)
+        report = GradientReport.model_validate(certificate.report)
         self.recorder.metrics(lane, 0, report.metrics())
         self.recorder.tags(lane, report.tags())
         self.recorder.artifact(lane, "gradient_check.json", report.model_dump_json(indent=1).encode())
 
     def _should_stop(self, lane: int) -> StopAsked | None:
         """Read between chunks of training; nothing here waits for anything."""
-        kept = self.keeper.asked(self.runs[lane].id)
-        return kept or ("drain" if drain.asked() else None) or self.child.watchdog.asked()
+        asked = self.keeper.asked(self.runs[lane].id)
+        return asked or ("drain" if drain.asked() else None) or self.context.watchdog.asked()
 
     def _checkpoint(self, run: Run) -> bytes | None:
-        """Where to go on: the run's checkpoint, if it lies in this spool."""
-        if run.checkpoint is None or run.checkpoint["spool"] != self.child.spool.id:
+        """The run's checkpoint, if it lies in this spool."""
+        if run.checkpoint is None or run.checkpoint["spool"] != self.context.spool.id:
             return None
-        return self.child.spool.checkpoint(run.id, run.checkpoint["name"])
+        return self.context.spool.checkpoint(run.id, run.checkpoint["name"])
 
     def _complete(self, lane: int, outcome: Outcome) -> list[Outcome]:
-        """What a finished run leaves behind besides what training itself recorded."""
+        """Record what a finished run leaves behind besides what training itself recorded: pictures, learned line."""
         run, spec = self.runs[lane], self.specs[lane]
-        weights = self.recorder.kept[lane].get(draw.WEIGHTS)
+        weights = self.recorder.kept[lane].get(WEIGHTS)
         if weights is not None:
             self.recorder.metrics(lane, outcome.epochs, draw.learned(spec, self.source, weights))
-        if draw.wanted(self.child.store, run, spec):
+        if draw.due(self.context.store, run, spec):
             for path, content in draw.draw(spec, self.source, self._history(lane), weights).items():
                 self.recorder.artifact(lane, path, content)
         return [outcome]
 
     def _history(self, lane: int) -> dict[str, dict[int, float]]:
         """The run's metrics of all attempts: earlier ones from the database, this one's from memory."""
-        run, mine = self.runs[lane], self.recorder.history[lane]
-        before = draw.recorded(self.child.store, run.id) if run.attempt > 1 else {}
-        return {key: {**before.get(key, {}), **mine.get(key, {})} for key in [*before, *mine]}
+        run, current = self.runs[lane], self.recorder.history[lane]
+        earlier = draw.recorded(self.context.store, run.id) if run.attempt > 1 else {}
+        return {key: {**earlier.get(key, {}), **current.get(key, {})} for key in [*earlier, *current]}
 
     def _end(self, outcomes: Sequence[Outcome]) -> None:
-        """Commit all lanes in one transaction, or give them back; lost ones are somebody else's."""
+        """Commit all lanes in one transaction, or give them back. A lane whose lease is lost is another worker's."""
         self.keeper.flush()
         commits: dict[str, Committed] = {}
         returns: dict[str, dict[str, int]] = {}
@@ -160,7 +160,9 @@ class Tile:
                 commits[run.id] = self._committed(run, outcome)
             elif outcome.reason != "lost":
                 returns.setdefault(outcome.reason, {})[run.id] = run.attempt
-        refused = self._persistently(set(commits), lambda: operations.commit_many(self.child.store, commits))
+        refused = self._persistently(
+            set(commits), lambda: operations.commit_many(self.context.store, commits)
+        )
         for run_id in refused or ():
             log.warning("refused", run=run_id, attempt=commits[run_id].attempt)
         for run_id in commits:
@@ -168,38 +170,38 @@ class Tile:
         for reason, claims in returns.items():
             single_lane = reason in failures.SHARED
             give_back = partial(
-                operations.release, self.child.store, claims, reason=reason, single_lane=single_lane
+                operations.release, self.context.store, claims, reason=reason, single_lane=single_lane
             )
             self._persistently(set(claims), give_back)
             for run_id in claims:
                 self.keeper.drop(run_id)
 
     def _last_words(self) -> None:
-        """From the watchdog, before it ends this process: what the tile came to has a name."""
-        dead = [failures.outcome(lane, "FAILED", failures.MEMORY) for lane in range(len(self.runs))]
-        self._end([failures.settled(one, lanes=len(self.runs)) for one in dead])
+        """Commit the outcome `memory_limit`. The watchdog calls this before it ends the process."""
+        outcomes = [failures.outcome(lane, "FAILED", failures.MEMORY) for lane in range(len(self.runs))]
+        self._end([failures.settled(outcome, lanes=len(self.runs)) for outcome in outcomes])
 
     def _committed(self, run: Run, outcome: Outcome) -> Committed:
         spec = self.specs[outcome.lane]
-        facts_of_it: dict[str, Any] = {
+        details: dict[str, Any] = {
             "epochs": outcome.epochs,
             "updates": outcome.updates,
             "width": self.width,
         }
         if outcome.status == "FINISHED":
-            facts_of_it["dataset"] = {
+            details["dataset"] = {
                 "name": spec.dataset.name,
                 "digest": digest(spec.dataset, self.source),
                 "spec": spec.dataset.model_dump(mode="json", exclude={"x", "y"}),
             }
-        return Committed(run.attempt, outcome.status, outcome.reason, facts_of_it)
+        return Committed(run.attempt, outcome.status, outcome.reason, details)
 
     def _persistently(self, run_ids: set[str], act: Callable[[], T]) -> T | None:
-        """Act on the database as soon as it answers, for as long as one of the runs is ours."""
+        """Act on the database as soon as it answers, for as long as this worker holds one of the runs."""
         while any(self.keeper.asked(run_id) != "lost" for run_id in run_ids):
             try:
                 return act()
             except StoreUnavailable as error:
                 log.warning("database away, the outcome waits", error=str(error))
-                time.sleep(min(1.0, self.child.settings.lease_seconds / 10))
+                time.sleep(min(1.0, self.context.settings.lease_seconds / 10))
         return None

@@ -11,23 +11,23 @@ import platform
 from ruamel.yaml import YAML
 
 from experiments.runs import RunSpec
-from workers.process.child import Child
+from workers.process.child import WorkerContext
 
 PACKAGES = ("gradus", "keras", "tensorflow", "tensorflow-cpu", "numpy")
 
 
-def tags(child: Child) -> dict[str, str]:
-    """By whom a run was trained, and the versions that training itself does not state."""
-    own = ("python", "numpy")
+def tags(context: WorkerContext) -> dict[str, str]:
+    """The worker that trained a run, and the versions that training itself does not state."""
+    stated = ("python", "numpy")
     return {
-        "gradus.worker": child.settings.worker,
+        "gradus.worker": context.settings.worker,
         "gradus.version": versions().get("gradus", ""),
-        **{f"gradus.{name}": versions()[name] for name in own if name in versions()},
+        **{f"gradus.{name}": versions()[name] for name in stated if name in versions()},
     }
 
 
 def spec_yaml(spec: RunSpec, name: str) -> bytes:
-    """A spec that gives this one run again: `gradus submit spec.yaml`."""
+    """A spec whose submission repeats this one run: `gradus submit spec.yaml`."""
     yaml = YAML(typ="safe")
     yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
@@ -39,8 +39,8 @@ def spec_yaml(spec: RunSpec, name: str) -> bytes:
 @functools.cache
 def versions() -> dict[str, str]:
     """The installed versions of what decides a result, without importing any of it."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package.removesuffix("-cpu")] = importlib.metadata.version(package)
-    return found
+            installed[package.removesuffix("-cpu")] = importlib.metadata.version(package)
+    return installed

@@ -1,8 +1,8 @@
-"""What can go wrong with a tile, and what its lanes come to then.
+"""What can go wrong with a tile, and the outcome of its lanes then.
 
-Some failures name their run: data that cannot be had, a full disk, a limit that the run alone reached. Others
-befall the program that several lanes share, and nobody knows whose fault it is: those lanes are given back
-and tried one by one, so that one bad run takes none down with it.
+Some failures belong to one run: data that cannot be had, a full disk, a limit that the run alone reached. Others belong
+to the program that several lanes share, and the run at fault is unknown. Those lanes are given back and tried one by
+one, so that a bad run takes no other down.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from service.errors import StoreUnavailable
 log = structlog.get_logger(__name__)
 MEMORY, TIME, ERROR, DISK, DATA = "memory_limit", "time_limit", "error", "disk_full", "data"
 SHARED = (MEMORY, ERROR)
-"""Reasons that, in a tile of several lanes, are the program's and not yet a run's. Time is not among them: each lane has
-its own, its share of the tile's."""
+"""Reasons that, in a tile of several lanes, belong to the program and not to one run. Time is not among them: each lane
+has its own share of the tile's seconds."""
 _STOPPED = {"memory": MEMORY, "time": TIME}
-"""What training was asked to stop for, where that is a failure of the run."""
+"""Why training was asked to stop -> the reason of the failure, where that is a failure of the run."""
 
 
 def named(work: Callable[[], list[Outcome]], lanes: Sequence[int]) -> list[Outcome]:
-    """What `work` gives; or, where it raises, an outcome of that name for each of `lanes`.
+    """The outcomes that `work` gives; where it raises, an outcome named after the error for each of `lanes`.
 
-    A database that is away longer than the lease is no failure of the run: the lanes are lost.
+    A database that is away longer than the lease is no failure of the run: the leases are lost.
     """
     try:
         return work()
@@ -42,7 +42,7 @@ def named(work: Callable[[], list[Outcome]], lanes: Sequence[int]) -> list[Outco
 
 
 def reason_of(error: Exception) -> str:
-    """A short name, and for what a person can act on, the message."""
+    """A short name of the error, with the message where a person can act on it."""
     if isinstance(error, DataError):
         return f"{DATA}: {error}"
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's own
@@ -54,7 +54,7 @@ def reason_of(error: Exception) -> str:
 
 
 def settled(given: Outcome, *, lanes: int) -> Outcome:
-    """The outcome by its final name; given back where the fault may be another lane's."""
+    """The outcome under its final name; RELEASED where the fault may be another lane's."""
     reason = _STOPPED.get(given.reason, given.reason)
     status: Status = "FAILED" if given.reason in _STOPPED else given.status
     if lanes > 1 and status == "FAILED" and reason.split(":")[0] in SHARED:
@@ -63,6 +63,7 @@ def settled(given: Outcome, *, lanes: int) -> Outcome:
 
 
 def outcome(lane: int, status: Status, reason: str, like: Outcome | None = None) -> Outcome:
+    """An outcome with this status and reason, and the progress of `like` (None: of nothing)."""
     if like is None:
         return Outcome(lane=lane, status=status, reason=reason, epochs=0, updates=0, metrics={})
     return Outcome(

@@ -1,8 +1,8 @@
 """Holds a tile's leases and carries its measurements to the database, beside the training.
 
-One thread does both, so the training never waits for a database: `should_stop` and `Recording` read and write
-memory only. A lease counts as lost when the database says so (zero rows renewed), or when it could not be
-asked for as long as a lease lasts: by then somebody else may hold the run.
+One thread does both, so the training never waits for a database: `asked`, `record` and `checkpoint` read and write
+memory only. A lease counts as lost when the database says so (zero rows renewed), or when the database could not be
+asked for as long as a lease lasts: by then another worker may hold the run.
 """
 
 from __future__ import annotations
@@ -12,57 +12,53 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import structlog
 
+from service import operations
 from service.entities import Measured, MetricPoint
 from service.errors import StoreUnavailable
+from service.store.engine import Store
 
 log = structlog.get_logger(__name__)
 FLUSH_SECONDS = 0.5
 
 
-class Holder(Protocol):
-    """What the keeper asks of the database; `StoreHolder` is the real one."""
-
-    def renew(self, claims: Mapping[str, int]) -> set[str]:
-        """Extend the leases; the runs that are still held."""
-
-    def stop_requests(self, run_ids: Sequence[str]) -> set[str]:
-        """The runs that somebody wants stopped."""
-
-    def record(self, batch: Mapping[str, Measured]) -> set[str]:
-        """Store measurements of several runs; the runs whose attempt is no longer the one that holds them."""
-
-    def checkpointed(self, run_id: str, attempt: int, place: Mapping[str, object]) -> bool:
-        """Note where a run's checkpoint lies; False where a newer attempt holds the run."""
-
-
 @dataclass(frozen=True)
-class Kept:
-    """A checkpoint that lies in the spool. `place` goes into the run's row, then `done` is called."""
+class CheckpointRef:
+    """A checkpoint that lies in the spool.
 
-    place: Mapping[str, object]
-    done: Callable[[], None]
+    Attributes:
+        location: what the run's row is to say: spool, name, epoch and tile width.
+        on_noted: called once the row says so.
+    """
+
+    location: Mapping[str, object]
+    on_noted: Callable[[], None]
 
 
-class Keeper:
-    """Keeps `claims` (run id -> attempt) until left. Times in seconds.
+class LeaseKeeper:
+    """Keeps the leases of a tile's runs for as long as its context lasts. Final.
 
-    lease: how long a lease lasts. poll: how often stop requests are read.
+    Args:
+        store: the database.
+        claims: run id -> attempt.
+        lease: seconds that a lease lasts; renewed every third of it.
+        poll: seconds between two looks for requests to cancel.
+        clock: monotonic time in seconds.
     """
 
     def __init__(
         self,
-        holder: Holder,
+        store: Store,
         claims: Mapping[str, int],
         *,
         lease: float,
         poll: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._holder = holder
+        self._store = store
         self._claims = dict(claims)
         self._lease = lease
         self._poll = poll
@@ -74,15 +70,17 @@ class Keeper:
         self._cancelled: set[str] = set()
         self._points: dict[str, list[MetricPoint]] = {run_id: [] for run_id in claims}
         self._tags: dict[str, dict[str, str]] = {run_id: {} for run_id in claims}
-        self._checkpoints: dict[str, Kept] = {}
+        self._checkpoints: dict[str, CheckpointRef] = {}
         self._lock = threading.Lock()
         self._turn = threading.Lock()
         self._sending = threading.Lock()
         self._done = threading.Event()
-        here = contextvars.copy_context()  # what is bound here stands in the thread's log lines too
-        self._thread = threading.Thread(target=here.run, args=(self._run,), name="keeper", daemon=True)
+        context = contextvars.copy_context()  # what is bound here stands in the thread's log lines too
+        self._thread = threading.Thread(
+            target=context.run, args=(self._run,), name="lease-keeper", daemon=True
+        )
 
-    def __enter__(self) -> Keeper:
+    def __enter__(self) -> LeaseKeeper:
         self._thread.start()
         return self
 
@@ -91,7 +89,7 @@ class Keeper:
         self._thread.join()
 
     def asked(self, run_id: str) -> Literal["lost", "cancelled"] | None:
-        """Why the run must stop, as far as is known now. Cheap."""
+        """Why the run must stop, as far as is known now. Reads memory only."""
         if run_id in self._lost or self._clock() - self._held_at > self._lease:
             return "lost"
         return "cancelled" if run_id in self._cancelled else None
@@ -99,15 +97,15 @@ class Keeper:
     def record(
         self, run_id: str, points: Sequence[MetricPoint] = (), tags: Mapping[str, str] | None = None
     ) -> None:
-        """Take measurements; they reach the database soon, or with `flush`."""
+        """Take measurements. They reach the database within FLUSH_SECONDS, or with `flush`."""
         with self._lock:
             self._points[run_id].extend(points)
             self._tags[run_id].update(tags or {})
 
-    def checkpoint(self, run_id: str, kept: Kept) -> None:
-        """Take a checkpoint; it is noted in the database after all that was recorded before it."""
+    def checkpoint(self, run_id: str, ref: CheckpointRef) -> None:
+        """Take a checkpoint. It is noted in the database after everything that was recorded before it."""
         with self._lock:
-            self._checkpoints[run_id] = kept
+            self._checkpoints[run_id] = ref
 
     def flush(self) -> None:
         """Return when everything recorded is in the database, or its run is lost."""
@@ -121,12 +119,12 @@ class Keeper:
     def waiting(self) -> list[str]:
         """The runs that have measurements to send and are not lost."""
         with self._lock:
-            full = [run_id for run_id in self._claims if self._points[run_id] or self._tags[run_id]]
-            full += [run_id for run_id in self._checkpoints if run_id in self._claims]
-        return [run_id for run_id in full if self.asked(run_id) != "lost"]
+            unsent = [run_id for run_id in self._claims if self._points[run_id] or self._tags[run_id]]
+            unsent += [run_id for run_id in self._checkpoints if run_id in self._claims]
+        return [run_id for run_id in unsent if self.asked(run_id) != "lost"]
 
     def drop(self, run_id: str) -> None:
-        """The run is no longer ours to keep: its outcome is committed, or it was given back."""
+        """Stop keeping a run: its outcome is committed, or it was given back."""
         with self._turn, self._lock:
             self._claims.pop(run_id, None)
 
@@ -138,24 +136,32 @@ class Keeper:
                 log.warning("database away", error=str(error), since=round(self._clock() - self._held_at, 1))
 
     def turn(self) -> None:
-        """One round: renew, read stop requests, send measurements, each when it is due."""
+        """One round: renew, read stop requests, send measurements, each when it is due.
+
+        Raises:
+            StoreUnavailable: the database does not answer; what was to be sent is kept.
+        """
         now = self._clock()
         with self._turn:
-            ours = {run: attempt for run, attempt in self._claims.items() if run not in self._lost}
+            ours = {run_id: attempt for run_id, attempt in self._claims.items() if run_id not in self._lost}
             if ours and now >= self._renew_at:
-                held = self._holder.renew(ours)
-                # What counts is when we asked, not when the answer came.
+                held = operations.renew(self._store, ours, self._lease)
+                # The lease counts from when it was asked for, not from when the answer came.
                 self._held_at, self._renew_at = now, now + self._lease / 3
                 for run_id in ours.keys() - held:
                     log.warning("lease lost", run=run_id, attempt=ours[run_id])
                     self._lost.add(run_id)
             if ours and now >= self._poll_at:
-                self._cancelled |= self._holder.stop_requests(list(ours))
+                self._cancelled |= operations.stop_requests(self._store, list(ours))
                 self._poll_at = now + self._poll
         self.send()
 
     def send(self) -> None:
-        """Send what is waiting, once. What does not arrive stays."""
+        """Send what waits, once. What does not arrive is kept.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
         with self._sending:
             with self._lock:
                 batch = {
@@ -163,14 +169,16 @@ class Keeper:
                     for run_id, attempt in self._claims.items()
                     if run_id not in self._lost and (self._points[run_id] or self._tags[run_id])
                 }
-                kept = {run_id: one for run_id, one in self._checkpoints.items() if run_id not in self._lost}
+                checkpoints = {
+                    run_id: ref for run_id, ref in self._checkpoints.items() if run_id not in self._lost
+                }
             if batch:
                 self._send_measured(batch)
-            for run_id, one in kept.items():
-                self._send_checkpoint(run_id, one)
+            for run_id, ref in checkpoints.items():
+                self._send_checkpoint(run_id, ref)
 
     def _send_measured(self, batch: Mapping[str, Measured]) -> None:
-        for run_id in self._holder.record(batch):
+        for run_id in operations.record_many(self._store, batch):
             log.warning("a newer attempt holds the run", run=run_id, attempt=batch[run_id].attempt)
             self._lost.add(run_id)
         with self._lock:
@@ -180,10 +188,10 @@ class Keeper:
                     if self._tags[run_id].get(key) == value:
                         del self._tags[run_id][key]
 
-    def _send_checkpoint(self, run_id: str, kept: Kept) -> None:
+    def _send_checkpoint(self, run_id: str, ref: CheckpointRef) -> None:
         attempt = self._claims.get(run_id)
-        if attempt is not None and self._holder.checkpointed(run_id, attempt, kept.place):
-            kept.done()
+        if attempt is not None and operations.checkpointed(self._store, run_id, attempt, ref.location):
+            ref.on_noted()
         with self._lock:
-            if self._checkpoints.get(run_id) is kept:
+            if self._checkpoints.get(run_id) is ref:
                 del self._checkpoints[run_id]

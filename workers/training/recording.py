@@ -8,19 +8,22 @@ from collections.abc import Mapping, Sequence
 
 from service.entities import MetricPoint, Run
 from service.tracking.spool import Spool
-from workers.training.lease_keeper import Keeper, Kept
+from workers.training.lease_keeper import CheckpointRef, LeaseKeeper
 
-KEPT = ("weights/model.weights.h5",)
+KEPT_IN_MEMORY = ("weights/model.weights.h5",)
+"""Artifacts that the worker reads again right after the training."""
 
 
 class TileRecorder:
     """The `Recorder` of one tile: lane i is runs[i]. Called by the training thread only.
 
-    A value that is not finite is stored as "not a number", and a tag says which and since when.
-    width: the tile's, part of what a checkpoint can be resumed with.
+    A value that is not finite is stored as "not a number", and a tag says which value it was and since when.
+
+    Args:
+        width: the tile's width, which a checkpoint can only be resumed with.
     """
 
-    def __init__(self, runs: Sequence[Run], keeper: Keeper, spool: Spool, width: int) -> None:
+    def __init__(self, runs: Sequence[Run], keeper: LeaseKeeper, spool: Spool, width: int) -> None:
         self._runs = runs
         self._keeper = keeper
         self._spool = spool
@@ -29,7 +32,7 @@ class TileRecorder:
         self.kept: dict[int, dict[str, bytes]] = defaultdict(dict)
 
     def metrics(self, lane: int, step: int, values: Mapping[str, float]) -> None:
-        points = [MetricPoint(key, step, _finite(value)) for key, value in values.items()]
+        points = [MetricPoint(key, step, float(value)) for key, value in values.items()]
         tags = {}
         for key, value in values.items():
             known = self.history[lane][key]
@@ -45,17 +48,12 @@ class TileRecorder:
         """Raises OSError where the spool's disk is full."""
         run = self._runs[lane]
         self._spool.put(run.id, run.attempt, path, content)
-        if path in KEPT:
+        if path in KEPT_IN_MEMORY:
             self.kept[lane][path] = content
 
     def checkpoint(self, lane: int, epoch: int, state: bytes) -> None:
         run = self._runs[lane]
         name = self._spool.put_checkpoint(run.id, run.attempt, epoch, state)
-        place = {"spool": self._spool.id, "name": name, "epoch": epoch, "width": self._width}
-        self._keeper.checkpoint(
-            run.id, Kept(place, lambda: self._spool.forget_checkpoints(run.id, before=name))
-        )
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+        location = {"spool": self._spool.id, "name": name, "epoch": epoch, "width": self._width}
+        ref = CheckpointRef(location, lambda: self._spool.forget_checkpoints(run.id, before=name))
+        self._keeper.checkpoint(run.id, ref)

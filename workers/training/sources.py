@@ -1,4 +1,4 @@
-"""Where a worker's data come from: the data folder, Keras' cache, a download; and their digests."""
+"""Where a worker's data come from: the data folder, Keras' cache, a download. And their digests. Loads Keras."""
 
 from __future__ import annotations
 
@@ -7,26 +7,33 @@ from pathlib import Path
 
 import keras
 
-from experiments.datasets import Dataset, Source
+from experiments.datasets import Dataset, Source, mnist
 from experiments.errors import DataError
 from service.settings import Settings
 
-ORIGINS = {"mnist.npz": "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"}
-HASHES = {"mnist.npz": "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"}
+DOWNLOADS = {mnist.FILE: (mnist.ORIGIN, mnist.SHA256)}
+"""Name of a file -> its address and the SHA-256 that it must have."""
 
 
 def source(settings: Settings) -> Source:
+    """The places in which a worker with these settings looks for files."""
     return Source(data_dir=settings.data_dir, download=download)
 
 
 def download(name: str) -> Path:
-    """Fetch a data set's file into Keras' cache; its content is checked against a known hash."""
-    if name not in ORIGINS:
-        raise DataError(f"{name} cannot be downloaded; known are {', '.join(ORIGINS)}")
-    return Path(keras.utils.get_file(name, origin=ORIGINS[name], file_hash=HASHES[name]))
+    """Fetch a data set's file into Keras' cache; its path there.
+
+    Raises:
+        DataError: no address is known for a file of this name.
+        Exception: the download failed, or the file has another digest (Keras raises no narrower kind).
+    """
+    if name not in DOWNLOADS:
+        raise DataError(f"{name} cannot be downloaded; known are {', '.join(DOWNLOADS)}")
+    origin, digest = DOWNLOADS[name]
+    return Path(keras.utils.get_file(name, origin=origin, file_hash=digest))
 
 
 @functools.lru_cache(maxsize=8)
 def digest(dataset: Dataset, origin: Source) -> str:
-    """sha256 over the data set's arrays, worked out once per process."""
+    """SHA-256 over the data set's arrays, computed once per process."""
     return dataset.load(origin).digest

@@ -11,7 +11,7 @@ from workers.process.watchdog import EXIT_WORN
 MIB = 1024 * 1024
 CODE = f"""
 import mmap
-from workers import child
+from workers.process import child
 
 def held(mebibytes):
     block = mmap.mmap(-1, mebibytes * {MIB})
@@ -23,10 +23,10 @@ limit = child.get_settings().max_worker_memory_bytes
 peak = held(400)
 assert child.current_memory() > child.WORN * limit
 peak.close()
-child.leave_if_worn()
+child.recycle_if_worn()
 print("stayed after a peak", flush=True)
 now = held(400)
-child.leave_if_worn()
+child.recycle_if_worn()
 print("stayed while it holds it", flush=True)
 """
 

@@ -16,8 +16,8 @@ from workers.process.devices import Device, NoDevice, choose, discover
 TWO = "0, GPU-aaaa-1, NVIDIA H100 80GB HBM3, 81559\n1, GPU-bbbb-2, NVIDIA H100 80GB HBM3, 81559\n"
 
 
-def gpus(environ: Any = None) -> Any:
-    return discover(environ or {}, lambda command: TWO)
+def gpus(visible: str | None = None) -> Any:
+    return discover(visible, lambda command: TWO)
 
 
 def test_reads_what_nvidia_smi_prints() -> None:
@@ -38,7 +38,7 @@ def test_reads_what_nvidia_smi_prints() -> None:
     ],
 )
 def test_respects_cuda_visible_devices(visible: Any, left: Any) -> None:
-    assert [gpu.uuid for gpu in gpus({"CUDA_VISIBLE_DEVICES": visible})] == left
+    assert [gpu.uuid for gpu in gpus(visible)] == left
 
 
 def test_no_driver_is_no_gpu() -> None:
@@ -48,7 +48,7 @@ def test_no_driver_is_no_gpu() -> None:
     def broken(command: Any) -> str:
         raise subprocess.CalledProcessError(9, command)
 
-    assert discover({}, missing) == discover({}, broken) == []
+    assert discover(None, missing) == discover(None, broken) == []
 
 
 def test_one_worker_per_gpu_then_the_cpu(tmp_path: Path) -> None:

@@ -10,17 +10,15 @@ from service import operations
 from service.entities import MetricPoint
 from service.store import queries
 from tests.workers.conftest import Bench
-from workers.process.child import Child
-from workers.requests import answer
+from workers.requests import draw
+from workers.requests.predict import predict
 
 CORNERS = [[0, 0], [0, 1], [1, 0], [1, 1]]
 
 
 def asked(bench: Bench, run: Any, inputs: Any) -> Any:
     """The worker's answer to `gradus predict`; the weights still lie in its spool."""
-    return answer.predict(
-        Child(bench.settings, bench.store, bench.spool, bench.watchdog, "cpu"), run, {"inputs": inputs}
-    )
+    return predict(bench.context(), run, {"inputs": inputs})
 
 
 @pytest.mark.parametrize("loss", ["categorical_crossentropy", "binary_crossentropy"])
@@ -60,6 +58,5 @@ def test_a_run_without_weights_is_drawn_from_its_metrics(bench: Bench, status: A
     operations.record(bench.store, run.id, mine.attempt, [MetricPoint("train/loss", 1, 0.5)])
     operations.commit(bench.store, run.id, mine.attempt, status=status, reason="x", outcome={})
     operations.finish(bench.store, run.id)
-    child = Child(bench.settings, bench.store, bench.spool, bench.watchdog, "cpu")
-    drawn = answer.pictures(child, queries.get_run(bench.store, run.id))
+    drawn = draw.pictures(bench.context(), queries.get_run(bench.store, run.id))
     assert list(drawn) == ["plots/loss_curves.png"]

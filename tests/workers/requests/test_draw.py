@@ -17,6 +17,7 @@ from experiments.engine.training import train
 from experiments.recording import MemoryRecorder
 from experiments.spec import ExperimentSpec
 from workers.requests import draw
+from workers.requests.model import WEIGHTS
 
 NETWORKS = {
     "dense": {"hidden": [12, 12], "activation": "sigmoid"},
@@ -43,7 +44,7 @@ def run_of(**changes: Any) -> Any:
 def drawn(spec: Any) -> Any:
     recorder = MemoryRecorder()
     train([spec], recorder, lambda lane: None, source=Source())
-    weights = recorder.artifacts[0].get(draw.WEIGHTS)
+    weights = recorder.artifacts[0].get(WEIGHTS)
     return draw.draw(spec, Source(), recorder.history[0], weights)
 
 

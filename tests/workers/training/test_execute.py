@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import structlog
 
+from experiments.engine import backend
 from experiments.gradient_check.check import check
 from experiments.spec import ExperimentSpec
 from experiments.spec.documents import parse_yaml
@@ -22,7 +23,6 @@ from service.store import queries
 from service.tracking.spool import Spool
 from tests.workers.conftest import Bench
 from workers.process import drain
-from workers.process.child import Child
 from workers.process.watchdog import EXIT_MEMORY, Watchdog
 from workers.requests import draw
 from workers.training import execute as module
@@ -117,10 +117,8 @@ def test_every_line_of_a_tile_names_run_attempt_and_worker(
 ) -> None:
     """Also those of the thread that keeps its leases, here while the database is away for a moment."""
     (run,) = bench.submit(training={"epochs": 600, "batch_size": 8})
-    monkeypatch.setattr(
-        module, "surroundings", lambda: Child(bench.settings, bench.store, bench.spool, bench.watchdog, "cpu")
-    )
-    monkeypatch.setattr(module, "ready", lambda threads: None)
+    monkeypatch.setattr(module, "worker_context", bench.context)
+    monkeypatch.setattr(backend, "use_threads", lambda threads: None)
     real, asked = operations.stop_requests, []
 
     def away(*args: Any) -> Any:
@@ -151,9 +149,8 @@ def test_a_worker_does_not_take_up_what_was_lost_too_often(
 ) -> None:
     """The limit that is set counts for a worker that finds an expired lease before the reaper does."""
     bench = Bench(tmp_path, max_losses=allowed)
-    child = Child(bench.settings, bench.store, bench.spool, bench.watchdog, "cpu")
-    monkeypatch.setattr(module, "surroundings", lambda: child)
-    monkeypatch.setattr(module, "ready", lambda threads: None)
+    monkeypatch.setattr(module, "worker_context", bench.context)
+    monkeypatch.setattr(backend, "use_threads", lambda threads: None)
     (run,) = bench.submit()
     operations.claim(bench.store, [run.id], worker="gone", spool="elsewhere", lease_seconds=60)
     operations.abandon(bench.store, "gone")

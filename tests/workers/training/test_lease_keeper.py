@@ -1,43 +1,39 @@
-"""The keeper, against a holder that is a dictionary and can be switched off."""
+"""The lease keeper on a real database that can be switched off, with a clock that the test moves."""
 
 from __future__ import annotations
 
-from typing import Any
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
 
 import pytest
+from sqlalchemy import Connection
 
+from experiments.spec import ExperimentSpec
+from service import operations
 from service.entities import MetricPoint
 from service.errors import StoreUnavailable
-from workers.training.lease_keeper import Keeper
+from service.store import Store, queries
+from service.store.migrate import upgrade
+from tests.workers.conftest import LINEAR
+from workers.training.lease_keeper import CheckpointRef, LeaseKeeper
+
+T = TypeVar("T")
 
 
-class Book:
-    """A database of leases in memory."""
+class SwitchedStore(Store):
+    """A database that answers nobody while it is `away`."""
 
-    def __init__(self, attempts: Any) -> None:
-        self.attempts = dict(attempts)
-        self.cancelled: set[str] = set()
-        self.rows: list[Any] = []
-        self.away = False
-        self.renewals = 0
+    away = False
 
-    def renew(self, claims: Any) -> Any:
+    def read(self, work: Callable[[Connection], T]) -> T:
         self._answer()
-        self.renewals += 1
-        return {run for run, attempt in claims.items() if self.attempts.get(run) == attempt}
+        return super().read(work)
 
-    def stop_requests(self, run_ids: Any) -> Any:
+    def write(self, work: Callable[[Connection], T], *, lock_name: str | None = None) -> T:
         self._answer()
-        return self.cancelled & set(run_ids)
-
-    def record(self, batch: Any) -> Any:
-        self._answer()
-        refused = {run for run, sent in batch.items() if self.attempts.get(run) != sent.attempt}
-        for run, sent in batch.items():
-            if run not in refused:
-                self.rows += [(run, point.key, point.step, point.value) for point in sent.points]
-                self.rows += [(run, "tag", key, value) for key, value in sent.tags.items()]
-        return refused
+        return super().write(work, lock_name=lock_name)
 
     def _answer(self) -> None:
         if self.away:
@@ -47,92 +43,135 @@ class Book:
 class Clock:
     now = 100.0
 
-    def __call__(self) -> Any:
+    def __call__(self) -> float:
         return self.now
 
 
+class Scene:
+    """A tile of two runs, claimed, and its keeper: lease 3 s, stop requests read every 2 s."""
+
+    def __init__(self, store: SwitchedStore) -> None:
+        self.store, self.clock = store, Clock()
+        spec = ExperimentSpec.parse({**LINEAR, "sweep": {"seeds": 2}})
+        experiment = operations.submit(store, spec, spec.expand(), owner="")
+        self.a, self.b = (run.id for run in queries.all_runs(store, experiment.id))
+        operations.claim(store, [self.a, self.b], worker="w", spool="s", lease_seconds=60)
+        self.keeper = LeaseKeeper(store, {self.a: 1, self.b: 1}, lease=3.0, poll=2.0, clock=self.clock)
+
+    def lease(self, run_id: str) -> object:
+        return queries.get_run(self.store, run_id).lease_expires_at
+
+    def take_away(self, run_id: str) -> None:
+        """Another worker claims the run."""
+        operations.release(self.store, {run_id: 1}, reason="test")
+        operations.claim(self.store, [run_id], worker="other", spool="s", lease_seconds=60)
+
+    def points(self, run_id: str) -> list[tuple[str, int, float | None]]:
+        stored = queries.metric_history(self.store, run_id)[0]
+        return [(point.key, point.step, point.value) for point in stored]
+
+
 @pytest.fixture
-def clock() -> Any:
-    return Clock()
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    url = f"sqlite:///{tmp_path / 'gradus.db'}"
+    upgrade(url)
+    store = SwitchedStore(url)
+    yield Scene(store)
+    store.close()
 
 
-def keep(book: Any, clock: Any, claims: Any) -> Any:
-    return Keeper(book, claims, lease=3.0, poll=2.0, clock=clock)
-
-
-def test_renews_every_third_of_the_lease(clock: Any) -> None:
-    book = Book({"a": 1})
-    keeper = keep(book, clock, {"a": 1})
+def test_renews_every_third_of_the_lease(scene: Scene) -> None:
+    leases = [scene.lease(scene.a)]
     for _ in range(13):
-        keeper.turn()
-        clock.now += 0.25
-    assert book.renewals == 3
-    assert keeper.asked("a") is None
+        scene.keeper.turn()
+        leases.append(scene.lease(scene.a))
+        scene.clock.now += 0.25
+    renewed = [turn for turn, (old, new) in enumerate(itertools.pairwise(leases)) if old != new]
+    assert renewed == [4, 8, 12], "after 1, 2 and 3 s"
+    assert scene.keeper.asked(scene.a) is None
 
 
-def test_a_newer_attempt_takes_one_lane_only(clock: Any) -> None:
-    book = Book({"a": 2, "b": 1})
-    keeper = keep(book, clock, {"a": 1, "b": 1})
-    clock.now += 1.0
-    keeper.turn()
-    assert keeper.asked("a") == "lost"
-    assert keeper.asked("b") is None
+def test_a_newer_attempt_takes_one_lane_only(scene: Scene) -> None:
+    scene.take_away(scene.a)
+    scene.clock.now += 1.0
+    scene.keeper.turn()
+    assert scene.keeper.asked(scene.a) == "lost"
+    assert scene.keeper.asked(scene.b) is None
 
 
-def test_cancellation_is_read_within_the_poll_interval(clock: Any) -> None:
-    book = Book({"a": 1})
-    keeper = keep(book, clock, {"a": 1})
-    keeper.turn()
-    book.cancelled = {"a"}
-    clock.now += 1.9
-    keeper.turn()
-    assert keeper.asked("a") is None
-    clock.now += 0.1
-    keeper.turn()
-    assert keeper.asked("a") == "cancelled"
+def test_cancellation_is_read_within_the_poll_interval(scene: Scene) -> None:
+    scene.keeper.turn()
+    operations.cancel_run(scene.store, scene.a)
+    scene.clock.now += 1.9
+    scene.keeper.turn()
+    assert scene.keeper.asked(scene.a) is None
+    scene.clock.now += 0.1
+    scene.keeper.turn()
+    assert scene.keeper.asked(scene.a) == "cancelled"
+    assert scene.keeper.asked(scene.b) is None
 
 
-def test_database_away_for_less_than_the_lease_changes_nothing(clock: Any) -> None:
-    book = Book({"a": 1})
-    keeper = keep(book, clock, {"a": 1})
-    keeper.record("a", [MetricPoint("train/loss", 1, 0.5)])
-    book.away = True
+def test_database_away_for_less_than_the_lease_changes_nothing(scene: Scene) -> None:
+    scene.keeper.record(scene.a, [MetricPoint("train/loss", 1, 0.5)])
+    scene.store.away = True
     for _ in range(5):
-        clock.now += 0.5
+        scene.clock.now += 0.5
         with pytest.raises(StoreUnavailable):
-            keeper.turn()
-    assert keeper.asked("a") is None
-    book.away = False
-    keeper.turn()
-    assert book.rows == [("a", "train/loss", 1, 0.5)]
+            scene.keeper.turn()
+    assert scene.keeper.asked(scene.a) is None
+    scene.store.away = False
+    scene.keeper.turn()
+    assert scene.points(scene.a) == [("train/loss", 1, 0.5)]
 
 
-def test_database_away_for_the_whole_lease_is_a_loss(clock: Any) -> None:
-    book = Book({"a": 1})
-    keeper = keep(book, clock, {"a": 1})
-    book.away = True
-    clock.now += 3.01
-    assert keeper.asked("a") == "lost"
+def test_database_away_for_the_whole_lease_loses_the_runs(scene: Scene) -> None:
+    scene.store.away = True
+    scene.clock.now += 3.01
+    assert scene.keeper.asked(scene.a) == "lost"
 
 
-def test_measurements_are_sent_once_and_refused_ones_are_a_loss(clock: Any) -> None:
-    book = Book({"a": 1, "b": 2})
-    keeper = keep(book, clock, {"a": 1, "b": 1})
-    for run in ("a", "b"):
-        keeper.record(run, [MetricPoint("x", 0, None)], {"t": "1"})
-    keeper.flush()
-    keeper.send()
-    assert book.rows == [("a", "x", 0, None), ("a", "tag", "t", "1")]
-    assert keeper.asked("b") == "lost"
-    assert keeper.waiting() == []
+def test_measurements_are_sent_once_and_a_refused_run_is_lost(scene: Scene) -> None:
+    scene.take_away(scene.b)
+    for run_id in (scene.a, scene.b):
+        scene.keeper.record(run_id, [MetricPoint("x", 0, float("nan"))], {"t": "1"})
+    scene.keeper.flush()
+    scene.keeper.send()
+    assert scene.points(scene.a) == [("x", 0, None)]
+    assert queries.get_run(scene.store, scene.a).tags["t"] == "1"
+    assert scene.points(scene.b) == []
+    assert scene.keeper.asked(scene.b) == "lost"
+    assert scene.keeper.waiting() == []
 
 
-def test_the_thread_works_by_itself() -> None:
-    book = Book({"a": 1})
-    holder: Any = book
-    with Keeper(holder, {"a": 1}, lease=0.3, poll=0.05) as keeper:
-        keeper.record("a", [MetricPoint("x", 1, 1.0)])
+def test_a_checkpoint_is_noted_after_what_was_recorded_before_it(scene: Scene) -> None:
+    stored_when_noted: list[object] = []
+
+    def noted() -> None:
+        stored_when_noted.extend(scene.points(scene.a))
+
+    location = {"spool": "s", "name": "checkpoint-1-7", "epoch": 7, "width": 2}
+    scene.keeper.record(scene.a, [MetricPoint("x", 7, 1.0)])
+    scene.keeper.checkpoint(scene.a, CheckpointRef(location, noted))
+    scene.keeper.flush()
+    assert queries.get_run(scene.store, scene.a).checkpoint == location
+    assert stored_when_noted == [("x", 7, 1.0)]
+
+
+def test_the_checkpoint_of_a_lost_run_is_not_noted(scene: Scene) -> None:
+    scene.take_away(scene.a)
+    forgotten: list[str] = []
+    location = {"spool": "s", "name": "checkpoint-1-7", "epoch": 7, "width": 2}
+    scene.keeper.checkpoint(scene.a, CheckpointRef(location, lambda: forgotten.append("older ones")))
+    scene.keeper.send()
+    assert queries.get_run(scene.store, scene.a).checkpoint is None
+    assert forgotten == []
+
+
+def test_the_thread_renews_and_sends_by_itself(scene: Scene) -> None:
+    before = scene.lease(scene.a)
+    with LeaseKeeper(scene.store, {scene.a: 1}, lease=0.6, poll=0.05) as keeper:
+        keeper.record(scene.a, [MetricPoint("x", 1, 1.0)])
         keeper._done.wait(0.5)
-        assert keeper.asked("a") is None
-    assert book.renewals >= 2
-    assert len(book.rows) == 1
+        assert keeper.asked(scene.a) is None
+    assert scene.lease(scene.a) != before
+    assert scene.points(scene.a) == [("x", 1, 1.0)]

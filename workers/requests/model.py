@@ -1,0 +1,108 @@
+"""A trained network again, from its spec and its stored weights, and as MLflow's logged model. Loads TensorFlow."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from experiments.engine import backend, models
+from experiments.errors import GradusError
+from experiments.runs import RunSpec
+from service.entities import Run
+from service.store import queries
+from service.tracking.client import Tracking, save_keras_model
+from service.tracking.records import RunRef
+from workers.process.child import WorkerContext
+
+Array = npt.NDArray[np.float32]
+WEIGHTS = "weights/model.weights.h5"
+BATCH = 1024
+
+
+class Unanswerable(GradusError):
+    """The request cannot be met. The message says why, and what would help."""
+
+
+def trained(spec: RunSpec, weights: bytes) -> keras.Model:
+    """The network of `spec` with the weights of a Keras `.weights.h5` file."""
+    model = models.build(spec)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.weights.h5"
+        path.write_bytes(weights)
+        model.load_weights(path)
+    return model
+
+
+def outputs(model: keras.Model, x: Array) -> Array:
+    """The network's outputs at inference for inputs (n, *input): (n, *output), float32."""
+    parts = [model(x[start : start + BATCH], training=False) for start in range(0, len(x), BATCH)]
+    return np.concatenate([np.asarray(keras.ops.convert_to_numpy(part)) for part in parts])
+
+
+def stored_weights(context: WorkerContext, run: Run) -> bytes:
+    """The run's weights file: from this spool while it lies there, else from MLflow.
+
+    Raises:
+        Unanswerable: the run is not in MLflow yet.
+        TrackingError: MLflow does not answer, or has no such file.
+    """
+    attempt = int((run.outcome or {}).get("attempt", run.attempt))
+    in_spool = context.spool.files(run.id, attempt) / WEIGHTS
+    if in_spool.exists():
+        return in_spool.read_bytes()
+    tracking, ref = in_mlflow(context, run)
+    with tempfile.TemporaryDirectory() as folder:
+        return tracking.download(ref, WEIGHTS, Path(folder)).read_bytes()
+
+
+def in_mlflow(context: WorkerContext, run: Run) -> tuple[Tracking, RunRef]:
+    """MLflow's client, and the run there.
+
+    Raises:
+        Unanswerable: the run is not in MLflow yet.
+        TrackingError: MLflow does not answer, or the run is gone there.
+    """
+    if run.mlflow_run_id is None:
+        raise Unanswerable(f"run {run.id} is not in MLflow yet; ask again in a moment")
+    tracking = Tracking(context.settings.mlflow_url)
+    return tracking, tracking.get_run(run.mlflow_run_id)
+
+
+def store_model(context: WorkerContext, run: Run, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Store the run's network as MLflow's logged model; its id and address there.
+
+    Raises:
+        Unanswerable: the run or its experiment is not in MLflow yet.
+        TrackingError: MLflow does not answer, or refused.
+    """
+    spec = run.run_spec()
+    network = trained(spec, stored_weights(context, run))
+    tracking, ref = in_mlflow(context, run)
+    if run.mlflow_experiment_id is None:
+        raise Unanswerable(f"the experiment of run {run.id} is not in MLflow yet; ask again in a moment")
+    with tempfile.TemporaryDirectory() as folder:
+        local = Path(folder) / "model"
+        save_keras_model(
+            network,
+            local,
+            input_shape=spec.data_shape.formatted(spec.model.data_format),
+            output_shape=tuple(network.output_shape[1:]),
+            requirements=requirements(),
+        )
+        step = max((point.step for point in queries.metric_history(context.store, run.id)[0]), default=0)
+        id = tracking.log_model(
+            run.mlflow_experiment_id, ref, local, name="model", step=step, params=run.params
+        )
+    return {"model_id": id, "uri": f"models:/{id}"}
+
+
+def requirements() -> list[str]:
+    """The packages that loading the model needs, in the versions that made it."""
+    versions = {**backend.versions(), "numpy": np.__version__}
+    return [f"{package}=={version}" for package, version in versions.items()]

@@ -1,0 +1,59 @@
+"""Predictions of a trained run. Loads TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments.engine import backend
+from experiments.engine.evaluation import measures_accuracy, named
+from experiments.runs import RunSpec
+from experiments.samples import samples
+from service.entities import Run
+from workers.process.child import WorkerContext
+from workers.requests.model import outputs, stored_weights, trained
+
+Json = dict[str, Any]
+
+
+def predict(context: WorkerContext, run: Run, payload: Mapping[str, Any]) -> Json:
+    """The outputs of a run's network.
+
+    Args:
+        payload: `inputs`, n samples of the data set's shape, scaled as they were for training.
+
+    Returns:
+        `outputs` on the scale of the data set's targets; `classes` where it has any; `warnings` where inputs lie
+        outside the range that the network was trained on.
+
+    Raises:
+        SpecError: an input is no finite number, or has another shape.
+        Unanswerable: the run's weights are not in MLflow yet.
+    """
+    spec = run.run_spec()
+    shape = spec.data_shape.input
+    x = samples(payload["inputs"], shape)
+    if len(shape) == 3 and spec.model.data_format == "channels_first":
+        x = np.moveaxis(x, -1, 1)
+    y = outputs(trained(spec, stored_weights(context, run)), x)
+    result: Json = {"outputs": y.astype(float).tolist()}
+    if measures_accuracy(spec):
+        result["classes"] = backend.array(named(spec, y)).tolist()
+    if warning := _out_of_range(spec, x):
+        result["warnings"] = [warning]
+    return result
+
+
+def _out_of_range(spec: RunSpec, x: npt.NDArray[np.float32]) -> str:
+    """A warning about inputs outside the range that the data set states; "" where there are none."""
+    low, high = np.float32(spec.data_shape.low), np.float32(spec.data_shape.high)
+    outside = int(np.sum((x < low) | (x > high)))
+    if not outside:
+        return ""
+    return (
+        f"{outside:,} of {x.size:,} input numbers lie outside [{low:g}, {high:g}], the range that {spec.dataset.name} "
+        f"was trained on ({spec.dataset.formula}): scale them as there, or the outputs mean little"
+    )
