@@ -1,1 +1,1 @@
-"""The parts of the engine: TensorFlow's side, programs, noise, checkpoints, measurements."""
+"""The engine: runs that share a program, compiled and trained together."""

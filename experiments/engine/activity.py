@@ -43,16 +43,16 @@ def noted(layers: Mapping[int, keras.layers.Layer]) -> Iterator[Sums]:
     that its activation was given, which of an LSTM is the candidate and the cell.
     """
     seen: dict[int, tuple[list[Tensor], list[Tensor]]] = {index: ([], []) for index in layers}
-    found: Sums = {}
+    sums: Sums = {}
     undo: list[Callable[[], None]] = []
     for index, layer in layers.items():
         cell = getattr(layer, "cell", None)
         _watch(layer if cell is None else cell, *seen[index], undo, recurrent=cell is not None)
     try:
-        yield found
+        yield sums
         for index, (z, a) in seen.items():
             recurrent = hasattr(layers[index], "cell")
-            found[index] = (ops.stack(z, axis=1), ops.stack(a, axis=1)) if recurrent else (z[0], a[0])
+            sums[index] = (ops.stack(z, axis=1), ops.stack(a, axis=1)) if recurrent else (z[0], a[0])
     finally:
         for step in undo:
             step()
@@ -95,14 +95,14 @@ def histograms(spec: RunSpec, networks: Mapping[str, keras.Model], x: Any) -> di
     values: dict[str, dict[str, npt.NDArray[Any]]] = {}
     for label, network in networks.items():
         layers = {index: network.layers[index] for index in wanted}
-        with noted(layers) as found:
+        with noted(layers) as sums:
             network(chosen, training=False)
-        for index, (_, a) in found.items():
+        for index, (_, a) in sums.items():
             values.setdefault(network.layers[index].name, {})[label] = array(a).ravel()
     return {name: _binned(of) for name, of in values.items()}
 
 
 def _binned(values: Mapping[str, npt.NDArray[Any]]) -> Histograms:
-    finite = {label: one[np.isfinite(one)] for label, one in values.items()}
+    finite = {label: a[np.isfinite(a)] for label, a in values.items()}
     edges = np.histogram_bin_edges(np.concatenate(list(finite.values())), BINS)
-    return {label: (np.histogram(one, edges)[0].astype(np.float64), edges) for label, one in finite.items()}
+    return {label: (np.histogram(a, edges)[0].astype(np.float64), edges) for label, a in finite.items()}

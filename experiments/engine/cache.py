@@ -25,8 +25,10 @@ Value = TypeVar("Value")
 
 
 class Cache(Generic[Value]):
-    """A bounded dictionary. What is evicted is freed at once: TensorFlow's graphs are cycles of
-    references."""
+    """A bounded dictionary, least recently used evicted first.
+
+    What is evicted is freed at once: compiled graphs are cycles of references.
+    """
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -63,7 +65,11 @@ def program(spec: RunSpec, layout: Layout, device: str) -> Program:
 
 
 def data(spec: RunSpec, source: Source, device: str) -> dict[str, tuple[Tensor, Tensor]]:
-    """Inputs and targets of `train`, `val` and `test` on the device. Raises DataError."""
+    """Inputs and targets of `train`, `val` and `test` on the device.
+
+    Raises:
+        DataError: the data set cannot be loaded.
+    """
     key = (spec.dataset.canonical, spec.model.data_format, spec.encoding, device, keras.config.floatx())
 
     def load() -> dict[str, tuple[Tensor, Tensor]]:

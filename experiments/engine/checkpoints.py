@@ -39,8 +39,14 @@ class Position:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """best: the lowest loss that patience has seen; waited: epochs since; train_s: seconds trained so far;
-    history: what diagnoses are made of, metric -> epochs completed -> value, since the run's first attempt.
+    """A lane's state and what decides when it ends.
+
+    Attributes:
+        program: key of the lane's program.
+        best: the lowest loss that patience has seen.
+        waited: epochs since then.
+        train_s: seconds trained so far, over all attempts.
+        history: what diagnoses are made of, metric -> epochs completed -> value, since the run's first attempt.
     """
 
     program: str
@@ -54,6 +60,7 @@ class Checkpoint:
 
 
 def dump(checkpoint: Checkpoint) -> bytes:
+    """A checkpoint as bytes, for `load`."""
     header = {
         "format": FORMAT,
         "program": checkpoint.program,
@@ -77,8 +84,15 @@ def dump(checkpoint: Checkpoint) -> bytes:
 
 
 def load(content: bytes, program: str) -> Checkpoint:
-    """The checkpoint in `content`. Raises CheckpointError where it is not one of `program` (a RunSpec's
-    key)."""
+    """Read a checkpoint.
+
+    Args:
+        content: what `dump` returned.
+        program: the key of the program that is to go on (RunSpec.program_key).
+
+    Raises:
+        CheckpointError: the bytes are no checkpoint, or one of another program.
+    """
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             header = json.loads(file["header"].tobytes())

@@ -80,7 +80,7 @@ class Evaluation:
         ops = keras.ops
         parts = [
             ops.reshape(
-                ops.concatenate([one[i] for one in data.values()]), (-1, size, *any_part[i].shape[1:])
+                ops.concatenate([part[i] for part in data.values()]), (-1, size, *any_part[i].shape[1:])
             )
             for any_part in [next(iter(data.values()))]
             for i in (0, 1)
@@ -129,13 +129,13 @@ class Evaluation:
     def _measured(self, lanes: Any, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """(mean loss, samples classified rightly) of every lane on the same samples."""
 
-        def one(weights: list[Tensor], frozen: list[Tensor]) -> tuple[Tensor, Tensor]:
+        def measure_lane(weights: list[Tensor], frozen: list[Tensor]) -> tuple[Tensor, Tensor]:
             outputs, _, penalties = self.model.stateless_call(
                 weights, frozen, x, training=False, return_losses=True
             )
             return sum(penalties, self.loss(y, outputs)), right(self.spec, y, outputs)
 
-        loss, hits = self.axis.over(one, *lanes)
+        loss, hits = self.axis.over(measure_lane, *lanes)
         return loss, hits
 
     def _chunk(self, samples: int) -> int:

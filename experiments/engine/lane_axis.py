@@ -33,7 +33,7 @@ class LaneAxis:
     # --------------------------------------------------------- on the host
 
     def carry(self, values: Sequence[Array]) -> Tensor:
-        """Arrays of one shape, one per place, as one carried tensor."""
+        """Arrays of one shape, one per lane position, as one carried tensor."""
         if self.absent:
             return backend.tensor(values[0])
         stacked = np.stack(values).reshape(self.layout.groups, self.layout.lanes, *values[0].shape)
@@ -41,15 +41,15 @@ class LaneAxis:
             np.ascontiguousarray(np.moveaxis(stacked, 1, -2) if stacked.ndim > 3 else stacked)
         )
 
-    def slice(self, value: Array, place: int) -> Array:
-        """The lane at `place` of a carried tensor's values."""
+    def slice(self, value: Array, lane_position: int) -> Array:
+        """The lane at `lane_position` of a carried tensor's values."""
         if self.absent:
             return value
-        group, lane = divmod(place, self.layout.lanes)
+        group, lane = divmod(lane_position, self.layout.lanes)
         return np.ascontiguousarray(value[group][..., lane, :]) if value.ndim > 3 else value[group, lane]
 
     def per_lane(self, values: Mapping[int, float], dtype: str) -> Tensor:
-        """place -> number, as the tensor that a program takes; 0 where there is no lane."""
+        """Lane position -> number, as the tensor that a program takes; 0 where there is no lane."""
         row = np.zeros(self.layout.width, dtype)
         row[list(values)] = list(values.values())
         shape = () if self.absent else (self.layout.groups, self.layout.lanes)

@@ -47,39 +47,51 @@ busy."""
 
 
 def width_for(runs: int, limit: int = WIDTHS[-1]) -> int:
-    """The narrowest width that holds `runs`, at most `limit`. Raises WidthError where none does."""
+    """The narrowest width of the ladder that holds `runs`.
+
+    Raises:
+        WidthError: `runs` is more than `limit`, the most lanes that the program takes.
+    """
     for width in WIDTHS:
         if runs <= width <= max(limit, 1):
             return width
     raise WidthError(f"{runs} runs in one tile; this program takes at most {limit}")
 
 
-def place(width: int, orders: Sequence[Hashable], layout: Layout | None = None) -> tuple[Layout, list[int]]:
-    """A layout of `width` in which no two data orders meet in one group, and each run's place in it.
+def arrange(width: int, orders: Sequence[Hashable], layout: Layout | None = None) -> tuple[Layout, list[int]]:
+    """Choose a layout of `width` in which no two data orders meet in one group.
 
-    orders: of each run, what its data order depends on. layout: take this one and no other.
-    Raises WidthError where the runs do not fit.
+    Args:
+        width: one of WIDTHS.
+        orders: what each run's data order depends on.
+        layout: take this one and no other.
+
+    Returns:
+        (layout, lane position of each run). Position p is lane p mod `lanes` of group p div `lanes`.
+
+    Raises:
+        WidthError: no such width, or the runs do not fit.
     """
     if width not in LAYOUTS:
         raise WidthError(f"a tile of width {width}; widths are {', '.join(map(str, WIDTHS))}")
     for candidate in LAYOUTS[width] if layout is None else (layout,):
         counts = {order: orders.count(order) for order in dict.fromkeys(orders)}
         if sum(math.ceil(count / candidate.lanes) for count in counts.values()) <= candidate.groups:
-            return candidate, _places(candidate, orders)
+            return candidate, _lane_positions(candidate, orders)
     raise WidthError(f"{len(orders)} runs with {len(set(orders))} data orders do not fit into width {width}")
 
 
-def _places(layout: Layout, orders: Sequence[Hashable]) -> list[int]:
-    """Fill one group after the other, each with one order."""
+def _lane_positions(layout: Layout, orders: Sequence[Hashable]) -> list[int]:
+    """Fill the groups in turn, each with runs of one order."""
     group: dict[Hashable, int] = {}
     used: dict[int, int] = {}
     current = -1
-    places = []
+    positions = []
     for order in orders:
         if order not in group or used[group[order]] == layout.lanes:
             current += 1
             group[order], used[current] = current, 0
-        at = group[order]
-        places.append(at * layout.lanes + used[at])
-        used[at] += 1
-    return places
+        index = group[order]
+        positions.append(index * layout.lanes + used[index])
+        used[index] += 1
+    return positions

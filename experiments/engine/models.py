@@ -65,13 +65,13 @@ def drawn(spec: RunSpec, dtype: str | None = None) -> tuple[keras.Model, list[Dr
         for index, entry in enumerate(spec.model.layers)
     ]
     draws: list[Draw] = []
-    for index, one in enumerate(layers):
-        _watch(one, index, draws)
+    for index, keras_layer in enumerate(layers):
+        _watch(keras_layer, index, draws)
     model = keras.Sequential(
         [keras.Input(shape, dtype=dtype or keras.config.floatx()), *layers], name="network"
     )
-    for one in layers:
-        for part in one._flatten_layers():
+    for keras_layer in layers:
+        for part in keras_layer._flatten_layers():
             vars(part).pop("add_weight", None)
     order = {id(draw.variable): draw for draw in draws}
     return model, [order.get(id(variable)) or _zeros(variable) for variable in model.variables]
@@ -79,7 +79,7 @@ def drawn(spec: RunSpec, dtype: str | None = None) -> tuple[keras.Model, list[Dr
 
 def count_parameters(model: keras.Model) -> int:
     """Weights of a built network, trainable or not. Whole numbers are none: they are the state of a generator."""
-    return sum(int(np.prod(one.shape)) for one in model.weights if keras.backend.is_float_dtype(one.dtype))
+    return sum(int(np.prod(v.shape)) for v in model.weights if keras.backend.is_float_dtype(v.dtype))
 
 
 def layer(entry: Layer, name: str, data_format: Any, dtype: str | None = None) -> keras.layers.Layer:
@@ -130,9 +130,9 @@ def _zeros(variable: keras.Variable) -> Draw:
     return Draw(variable, keras.initializers.Zeros(), ())
 
 
-def _watch(one: keras.layers.Layer, index: int, draws: list[Draw]) -> None:
+def _watch(keras_layer: keras.layers.Layer, index: int, draws: list[Draw]) -> None:
     """Note every weight that the layer (or its recurrent cell) creates while it is built."""
-    for part in one._flatten_layers():
+    for part in keras_layer._flatten_layers():
         parts = tuple(
             (value, index, zlib.crc32(name.encode()))
             for name, value in sorted(vars(part).items())

@@ -39,23 +39,23 @@ class Probe:
         self._run = backend.compiled(self._measure_all, fused=False)
 
     def measure(self, state: State, numbers: Mapping[str, Tensor]) -> list[dict[str, float]]:
-        """Per place of the tile: `layers/<i>-<type>/…` and the probe's loss."""
+        """Per lane position: `layers/<i>-<type>/…` and the probe's loss."""
         with backend.on(self.program.device):
             result = self._run(state.parts()[:3], dict(numbers), self.x, self.y)
-        found = {name: np.atleast_1d(backend.array(value)) for name, value in result.items()}
+        columns = {name: np.atleast_1d(backend.array(value)) for name, value in result.items()}
         return [
-            {name: float(values[place]) for name, values in found.items()}
-            for place in range(self.program.layout.width)
+            {name: float(column[position]) for name, column in columns.items()}
+            for position in range(self.program.layout.width)
         ]
 
     def _measure_all(self, parts: Any, numbers: dict[str, Tensor], x: Tensor, y: Tensor) -> dict[str, Tensor]:
         program = self.program
         lanes = [program.axis.flat(part) for part in parts]
         settings = dict(zip(numbers, program.axis.flat(list(numbers.values())), strict=True))
-        each = lambda w, f, o, n: self._one(w, f, o, numbers=n, x=x, y=y)  # noqa: E731
+        each = lambda w, f, o, n: self._measure_lane(w, f, o, numbers=n, x=x, y=y)  # noqa: E731
         return dict(program.axis.over(each, *lanes, settings))
 
-    def _one(
+    def _measure_lane(
         self, weights: list[Tensor], frozen: list[Tensor], optimizer: list[Tensor], *,
         numbers: dict[str, Tensor], x: Tensor, y: Tensor,
     ) -> dict[str, Tensor]:  # fmt: skip
@@ -69,12 +69,12 @@ class Probe:
         _, slopes = program.gradients(weights, frozen, x[:GRADIENT_POINTS], y[:GRADIENT_POINTS])
         moved, _ = program.optimizer.updated(optimizer, slopes, weights, numbers)
         for index in dict.fromkeys(self.owners):
-            mine = [place for place, owner in enumerate(self.owners) if owner == index]
-            values[f"layers/{names[index]}/grad_norm"] = _norm([slopes[place] for place in mine])
-            wide = [place for place in mine if self.kernels[place]]
-            if wide:
-                size = _norm([weights[place] for place in wide])
-                change = _norm([moved[place] - weights[place] for place in wide])
+            own = [i for i, owner in enumerate(self.owners) if owner == index]
+            values[f"layers/{names[index]}/grad_norm"] = _norm([slopes[i] for i in own])
+            kernels = [i for i in own if self.kernels[i]]
+            if kernels:
+                size = _norm([weights[i] for i in kernels])
+                change = _norm([moved[i] - weights[i] for i in kernels])
                 values[f"layers/{names[index]}/update_ratio"] = change / size
         return values
 
@@ -83,16 +83,16 @@ class Probe:
         entry = self.program.spec.model.layers[index]
         name = str(getattr(entry, "activation"))  # noqa: B009
         zero = ops.cast(ops.equal(a, 0.0), a.dtype)
-        found = {"mean": ops.mean(a), "std": ops.std(a), "zeros": ops.mean(zero)}
+        measured = {"mean": ops.mean(a), "std": ops.std(a), "zeros": ops.mean(zero)}
         if name in SATURATED:
             low, high = SATURATED[name]
-            found["saturated"] = ops.mean(ops.cast(ops.logical_or(z < low, z > high), a.dtype))
+            measured["saturated"] = ops.mean(ops.cast(ops.logical_or(z < low, z > high), a.dtype))
         if ACTIVATIONS[name].low == 0 and ACTIVATIONS[name].smoothness == "C0":
             image = len(a.shape) == 4 and self.program.spec.model.data_format == "channels_first"
             unit = 1 if image else len(a.shape) - 1
             rest = [axis for axis in range(len(a.shape)) if axis != unit]
-            found["dead"] = ops.mean(ops.min(zero, axis=rest))
-        return found
+            measured["dead"] = ops.mean(ops.min(zero, axis=rest))
+        return measured
 
 
 def probe(program: Program, data: Mapping[str, tuple[Tensor, Tensor]]) -> Probe | None:

@@ -1,8 +1,8 @@
-"""The engine: the runs of one program, compiled and trained together.
+"""A compiled program: the runs that share it train together, one lane each.
 
-A lane is one run: its own weights, optimizer state, learning rate and other numeric settings, seeds. A
-program is compiled for one layout (engine/layouts.py). A run alone is a program of width 1, without a lane
-axis, through the same code; so is every network with a layer that cannot be mapped over lanes (convolutions).
+A lane has its own weights, optimizer state, learning rate and other numeric settings, and seed. A program is compiled
+for one layout (engine/layouts.py). A run alone is a program of width 1, without a lane axis, through the same code.
+So is every network with a layer that cannot be mapped over lanes (convolutions).
 """
 
 from __future__ import annotations
@@ -27,7 +27,13 @@ from experiments.runs import RunSpec
 
 
 class Program:
-    """One compiled program and the Keras model it was made of."""
+    """A compiled program and the Keras model it was made of. Final.
+
+    Args:
+        spec: any run of the program (RunSpec.program_key).
+        layout: of the lanes.
+        device: `cpu` or `gpu`.
+    """
 
     def __init__(self, spec: RunSpec, layout: Layout, device: str) -> None:
         self.spec, self.layout, self.device = spec, layout, device
@@ -66,9 +72,9 @@ class Program:
         return lanes
 
     def stack(self, lanes: Mapping[int, LaneState]) -> State:
-        """place -> lane. Places without a lane get a copy of some lane, to be masked."""
-        some = next(iter(lanes.values()))
-        rows = [lanes.get(place, some) for place in range(self.layout.width)]
+        """Lane position -> lane, as one state. Positions without a lane get a copy of any lane, to be masked."""
+        any_lane = next(iter(lanes.values()))
+        rows = [lanes.get(position, any_lane) for position in range(self.layout.width)]
         carry = self.axis.carry
         with backend.on(self.device):
             weights, frozen, optimizer = (
@@ -80,27 +86,31 @@ class Program:
                 weights, frozen, optimizer, loss, carry([np.asarray(row.hits, "int32") for row in rows])
             )
 
-    def lanes(self, state: State, places: Sequence[int]) -> list[LaneState]:
-        """Some lanes of the state, on the host."""
+    def lanes(self, state: State, lane_positions: Sequence[int]) -> list[LaneState]:
+        """The lanes at these positions of the state, on the host."""
         weights, frozen, optimizer = ([backend.array(value) for value in part] for part in state.parts()[:3])
         loss, hits = backend.array(state.loss), backend.array(state.hits)
         part = self.axis.slice
         return [
             LaneState(
-                weights=[part(value, place) for value in weights],
-                frozen=[part(value, place) for value in frozen],
-                optimizer=[part(value, place) for value in optimizer],
-                loss=float(part(loss, place)),
-                hits=int(part(hits, place)),
+                weights=[part(value, position) for value in weights],
+                frozen=[part(value, position) for value in frozen],
+                optimizer=[part(value, position) for value in optimizer],
+                loss=float(part(loss, position)),
+                hits=int(part(hits, position)),
             )
-            for place in places
+            for position in lane_positions
         ]
 
     def settings(self, lanes: Mapping[int, RunSpec]) -> dict[str, Tensor]:
-        """The numeric optimizer settings that are no part of the program, per lane, float64."""
+        """The numeric optimizer settings that are no part of the program, per lane, float64.
+
+        lanes: lane position -> run.
+        """
         return {
             name: self.axis.per_lane(
-                {place: float(getattr(spec.optimizer, name)) for place, spec in lanes.items()}, "float64"
+                {position: float(getattr(spec.optimizer, name)) for position, spec in lanes.items()},
+                "float64",
             )
             for name in self.optimizer.numbers
         }
@@ -117,9 +127,17 @@ class Program:
         self, state: State, numbers: Mapping[str, Tensor], active: Tensor, batches: Batches, start: int,
         stop: int, data: tuple[Tensor, Tensor],
     ) -> State:  # fmt: skip
-        """Updates start..stop-1 of `batches` for the active lanes.
+        """Train the active lanes by the updates start..stop-1 of `batches`.
 
-        numbers: see `settings`; active: bool per lane
+        Args:
+            state: before the first update; not changed.
+            numbers: per-lane settings (`settings`).
+            active: bool, (groups, lanes).
+            batches: the updates' samples.
+            data: all inputs (samples, *input) and targets (samples, ...), on the device.
+
+        Returns:
+            The state after the last update, once the device has computed it.
         """
 
         def run(start: int, stop: int) -> State:
@@ -136,7 +154,15 @@ class Program:
     def evaluate(
         self, state: State, data: Mapping[str, tuple[Tensor, Tensor]]
     ) -> dict[str, tuple[Array, Array]]:
-        """Per part of the data: (mean loss, samples classified rightly), each (width,), in inference mode."""
+        """Measure all lanes in inference mode.
+
+        Args:
+            state: of the lanes.
+            data: name of a part -> (inputs, targets), on the device.
+
+        Returns:
+            Name of the part -> (mean loss, samples classified rightly), each (width,).
+        """
 
         def run() -> dict[str, tuple[Array, Array]]:
             results = self._evaluate(state.weights, state.frozen, dict(data))
@@ -144,15 +170,15 @@ class Program:
                 name: (backend.array(loss), backend.array(hits)) for name, (loss, hits) in results.items()
             }
 
-        key, found = ("evaluate", *sorted(data)), {}
+        key, results = ("evaluate", *sorted(data)), {}
         with backend.on(self.device):
             if key in self._seen:
                 return run()
-            self._timed(key, lambda: found.update(run()))
-            return found
+            self._timed(key, lambda: results.update(run()))
+            return results
 
     def _timed(self, key: Any, compile_it: Callable[[], object]) -> None:
-        """Compile at the first call with these shapes, on the clock of `compile_seconds`."""
+        """Compile at the first call with these shapes, and add the seconds to `compile_seconds`."""
         if key not in self._seen:
             began = time.perf_counter()
             compile_it()
@@ -181,7 +207,17 @@ class Program:
     def gradients(
         self, weights: list[Tensor], frozen: list[Tensor], x: Tensor, y: Tensor, share: Tensor | None = None
     ) -> Any:
-        """((loss, (outputs, frozen)), gradients) of one lane's batch in training mode, penalties included."""
+        """The gradient of one lane's batch in training mode, penalties included.
+
+        Args:
+            weights: trainable, one tensor per variable.
+            frozen: the others.
+            x, y: (batch, *input), (batch, ...).
+            share: (batch,), what each sample weighs in the mean; None: all equal.
+
+        Returns:
+            ((loss, (outputs, frozen after the call)), gradients of the loss, one per tensor of `weights`).
+        """
 
         def objective(at: list[Tensor]) -> tuple[Tensor, Any]:
             outputs, after, penalties = self.model.stateless_call(

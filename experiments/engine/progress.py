@@ -48,7 +48,7 @@ class Progress:
 
     lane: int
     spec: RunSpec
-    place: int
+    lane_position: int
     starts: Position = START
     best: float = math.inf
     waited: int = 0

@@ -32,7 +32,7 @@ class State:
         return self.weights, self.frozen, self.optimizer, self.loss, self.hits
 
     def sums(self) -> list[tuple[float, int]]:
-        """(Σ loss × samples, hits) of the epoch so far, by place."""
+        """(Σ loss × samples, hits) of the epoch so far, by lane position."""
         pairs = zip(backend.array(self.loss).reshape(-1), backend.array(self.hits).reshape(-1), strict=True)
         return [(float(loss), int(hits)) for loss, hits in pairs]
 
@@ -68,10 +68,17 @@ class Batches:
 
 
 def batches(orders: Array, size: int, *, fill: bool, floatx: str) -> list[Batches]:
-    """An epoch's updates. orders: (groups, samples) int32, the order in which each group reads its data.
+    """An epoch's updates.
 
-    fill: the short last batch is filled up with samples that weigh nothing, so that one compiled loop serves
-    the whole epoch. Without, where samples of a batch touch each other, it is a second, shorter program.
+    Args:
+        orders: (groups, samples) int32, the order in which each group reads its data.
+        size: samples of a batch.
+        fill: fill the short last batch with samples that weigh nothing, so that one compiled loop serves the whole
+            epoch. Where samples of a batch touch each other this is not possible: the last batch is a second program.
+        floatx: dtype of the shares.
+
+    Returns:
+        One item, or two where the short last batch is a program of its own.
     """
     groups, samples = orders.shape
     size = min(size, samples)

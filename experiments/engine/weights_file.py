@@ -57,9 +57,9 @@ def template(model: keras.Model) -> Template:
                 lambda _, item: blocks.append(_block(item)) if isinstance(item, h5py.Dataset) else None
             )
         content = path.read_bytes()
-    found = {block.variable for block in blocks}
+    written = {block.variable for block in blocks}
     trained = {i for i, variable in enumerate(model.variables) if variable.trainable}
-    assert trained <= found, f"weights {sorted(trained - found)} are not in the file that Keras wrote"
+    assert trained <= written, f"weights {sorted(trained - written)} are not in the file that Keras wrote"
     return Template(content, tuple(blocks))
 
 

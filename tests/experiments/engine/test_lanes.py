@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from experiments.engine.checkpoints import CheckpointError
-from experiments.engine.layouts import LAYOUTS, WIDTHS, Layout, WidthError, place, width_for
+from experiments.engine.layouts import LAYOUTS, WIDTHS, Layout, WidthError, arrange, width_for
 from experiments.recording import MemoryRecorder
 
 ADAM = {"name": "adam", "learning_rate": 0.01}
@@ -134,7 +134,7 @@ def test_time_is_limited_by_a_lanes_share_over_all_attempts(specs: Any, engine: 
 
     tile = specs(seeds=4, training={"epochs": 12, "batch_size": 16})
     share = timed(tile).outcomes[0].metrics["time/train_s"]
-    assert {one.status for one in timed(tile, max_seconds=share + 0.01).outcomes} == {"FINISHED"}
+    assert {outcome.status for outcome in timed(tile, max_seconds=share + 0.01).outcomes} == {"FINISHED"}
     (alone,) = timed(tile[:1], max_seconds=share + 0.01).outcomes
     assert (alone.status, alone.reason) == ("FAILED", "time"), "four share the seconds of one"
 
@@ -213,12 +213,12 @@ def test_widths_and_places() -> None:
         width_for(33)
     with pytest.raises(WidthError):
         width_for(2, limit=1)
-    layout, places = place(32, [0] * 20 + [1] * 5)
+    layout, places = arrange(32, [0] * 20 + [1] * 5)
     assert layout == Layout(4, 8)
     assert len(set(places)) == 25
     groups = {where // layout.lanes: order for where, order in zip(places, [0] * 20 + [1] * 5, strict=True)}
     assert sorted(groups.values()) == [0, 0, 0, 1]
-    assert place(8, list(range(8)))[0] == Layout(8, 1)
+    assert arrange(8, list(range(8)))[0] == Layout(8, 1)
     assert all(layout.width == width for width in WIDTHS for layout in LAYOUTS[width])
 
 
