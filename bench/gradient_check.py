@@ -47,7 +47,7 @@ def main() -> None:
         report = check(spec, data=data)
         checked = sum(t.checked for state in report.states for t in state.tensors)
         print(
-            f"| {spec.architecture} {name} | {spec.plan.parameters:,} | {checked:,} | {report.verdict} "
+            f"| {spec.architecture} {name} | {spec.forecast.parameters:,} | {checked:,} | {report.verdict} "
             f"| {report.max_rel_err:.1e} | {report.seconds:.1f} |", flush=True
         )  # fmt: skip
 

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from experiments.field_paths import join
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -56,20 +58,13 @@ class SpecError(GradusError):
 
 
 @contextmanager
-def found_in(place: str) -> Iterator[None]:
-    """The problems that the block finds are those of a document at `place`: `body`, `query`."""
+def found_in(source: str) -> Iterator[None]:
+    """Gives the problems that the block finds the path of the document they are in: `body`, `query`."""
     try:
         yield
     except SpecError as error:
-        raise error.under(place) from error
+        raise error.under(source) from error
 
 
 class DataError(GradusError):
     """A data set that cannot be had here. The message names the places that were tried and the remedy."""
-
-
-def join(prefix: str, path: str) -> str:
-    """`a.b` and `c` give `a.b.c`; `a` and `[0].c` give `a[0].c`."""
-    if not prefix or not path:
-        return prefix or path
-    return prefix + path if path.startswith("[") else f"{prefix}.{path}"

@@ -9,6 +9,7 @@ after it was queued.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
@@ -55,6 +56,12 @@ class Loss(Strict):
     """True where the sign of a single output names the class."""
 
     name: str
+
+    def at_chance(self, classes: int) -> float | None:
+        """The loss when every one of `classes` balanced classes gets the same probability. None where no such value
+        is known.
+        """
+        return None
 
     def arguments(self) -> dict[str, object]:
         """What keras.losses.<keras_name> takes."""
@@ -113,6 +120,9 @@ class CategoricalCrossentropy(_Distribution):
     from_logits: Flag = False
     label_smoothing: UnitInterval = 0.0
 
+    def at_chance(self, classes: int) -> float | None:
+        return math.log(classes)
+
 
 class SparseCategoricalCrossentropy(_Distribution):
     keras_name: ClassVar[str | None] = "SparseCategoricalCrossentropy"
@@ -124,6 +134,9 @@ class SparseCategoricalCrossentropy(_Distribution):
     from_logits: Flag = False
     ignore_class: Annotated[int, Field(strict=True, ge=0, le=10**6)] | None = None
 
+    def at_chance(self, classes: int) -> float | None:
+        return math.log(classes)
+
 
 class BinaryCrossentropy(_Probability):
     keras_name: ClassVar[str | None] = "BinaryCrossentropy"
@@ -133,6 +146,9 @@ class BinaryCrossentropy(_Probability):
     name: Literal["binary_crossentropy"] = "binary_crossentropy"
     from_logits: Flag = False
     label_smoothing: UnitInterval = 0.0
+
+    def at_chance(self, classes: int) -> float | None:
+        return math.log(2)
 
 
 class BinaryFocalCrossentropy(_Probability):

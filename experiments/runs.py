@@ -22,7 +22,7 @@ from experiments.sections import (
     GradientCheckSpec,
     TrainingSpec,
 )
-from experiments.theory import Plan, plan
+from experiments.theory import NetworkForecast, forecast_network
 
 VERSION = "gradus-1"
 """Raised when the meaning of a field changes, so that old fingerprints are not taken for new ones."""
@@ -78,16 +78,16 @@ class RunSpec(Strict):
         return self.data_shape.kind != "regression" and not self.loss.any_units
 
     @cached_property
-    def plan(self) -> Plan:
+    def forecast(self) -> NetworkForecast:
         """Shapes, parameters, FLOPs and memory of the network."""
-        return plan(
+        return forecast_network(
             self.model, self.data_shape, batch_size=self.training.batch_size, slots=self.optimizer.slots
         )
 
     @cached_property
     def encoding(self) -> Encoding:
         """How the targets are given to the loss."""
-        return self.loss.encoding(self.data_shape.kind, self.plan.output_shape[-1])
+        return self.loss.encoding(self.data_shape.kind, self.forecast.output_shape[-1])
 
     @cached_property
     def architecture(self) -> str:
@@ -105,7 +105,7 @@ class RunSpec(Strict):
             "seed": self.seed,
             "dataset": self.dataset.name,
             "architecture": self.architecture,
-            "n_params": self.plan.parameters,
+            "n_params": self.forecast.parameters,
             "loss": self.loss.name,
         }
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from experiments.errors import Problem, SpecError
 from experiments.fields import LARGEST
-from experiments.spec.documents import short
+from experiments.messages import short
 
 Shape = tuple[int, ...]
 MOST_PROBLEMS = 20

@@ -7,7 +7,6 @@ weights, their gradient and the optimizer's tensors; every layer's output and it
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from experiments.datasets import DataShape
@@ -25,7 +24,7 @@ RANKS = {"vector": 1, "sequence": 2, "image": 3}
 
 
 @dataclass(frozen=True)
-class LayerPlan:
+class LayerRow:
     """One row of the layer table; output_shape without the batch, memory in bytes."""
 
     name: str
@@ -40,11 +39,16 @@ class LayerPlan:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The whole network. `flops`: forward, per sample; `memory_bytes`: training with one batch."""
+class NetworkForecast:
+    """The whole network.
+
+    flops: of one forward pass of one sample
+    memory_bytes: of training with one batch
+    warnings: what a person should know though nothing is wrong, with the layer's name
+    """
 
     input_shape: Shape
-    layers: tuple[LayerPlan, ...]
+    layers: tuple[LayerRow, ...]
     parameters: int
     trainable: int
     flops: int
@@ -60,10 +64,18 @@ class Plan:
         return float(TRAINING_PASSES) * self.flops * samples * epochs
 
 
-def plan(model: ModelSpec, shape: DataShape, *, batch_size: int = 32, slots: int = 2) -> Plan:
-    """The layer table. Raises SpecError with `layers[i]…` where a layer does not fit its input.
+def forecast_network(
+    model: ModelSpec, shape: DataShape, *, batch_size: int = 32, slots: int = 2
+) -> NetworkForecast:
+    """Shapes, parameters, FLOPs and memory of every layer and of the whole network.
 
-    slots: tensors as large as the weights that the optimizer keeps (Adam: 2).
+    Args:
+        shape: the data's shapes
+        batch_size: samples per update, which decides the memory
+        slots: tensors as large as the weights that the optimizer keeps (Adam: 2)
+
+    Raises:
+        SpecError: a layer does not fit its input; with the path `layers[i]…`.
     """
     current = shape.formatted(model.data_format)
     start, rows = current, []
@@ -72,21 +84,21 @@ def plan(model: ModelSpec, shape: DataShape, *, batch_size: int = 32, slots: int
             forecast = step(layer, current, model.data_format)
         except SpecError as error:
             raise error.under(f"layers[{index}]") from None
-        rows.append(row(index, layer, forecast, batch_size, slots))
+        rows.append(_row(index, layer, forecast, batch_size, slots))
         current = forecast.output_shape
-    return Plan(
+    return NetworkForecast(
         input_shape=start,
         layers=tuple(rows),
-        parameters=sum(one.parameters for one in rows),
-        trainable=sum(one.parameters - one.frozen for one in rows),
-        flops=sum(one.flops for one in rows),
-        memory_bytes=sum(one.memory_bytes for one in rows) + FLOAT * batch_size * size(start),
-        warnings=tuple(f"{one.name}: {warning}" for one in rows for warning in one.warnings),
+        parameters=sum(row.parameters for row in rows),
+        trainable=sum(row.parameters - row.frozen for row in rows),
+        flops=sum(row.flops for row in rows),
+        memory_bytes=sum(row.memory_bytes for row in rows) + FLOAT * batch_size * size(start),
+        warnings=tuple(f"{row.name}: {warning}" for row in rows for warning in row.warnings),
     )
 
 
 def step(layer: Layer, shape: Shape, data_format: DataFormat) -> Forecast:
-    """One layer's forecast, after a look whether it takes an input of this rank. Raises SpecError."""
+    """One layer's forecast. Raises SpecError where the layer takes no input of this shape."""
     rank = RANKS.get(layer.wants)
     if rank is not None and len(shape) != rank and not (layer.wants == "vector" and len(shape) == 2):
         raise SpecError.one(
@@ -109,11 +121,11 @@ def _shape(shape: Shape) -> str:
     return "(" + ", ".join(str(n) for n in shape) + ")"
 
 
-def row(index: int, layer: Layer, forecast: Forecast, batch_size: int, slots: int) -> LayerPlan:
-    """One row of the table from one forecast."""
+def _row(index: int, layer: Layer, forecast: Forecast, batch_size: int, slots: int) -> LayerRow:
+    """One row of the table from a layer's forecast."""
     weights = forecast.parameters * (2 + slots)
     values = 2 * batch_size * size(forecast.output_shape)
-    return LayerPlan(
+    return LayerRow(
         name=f"{index}-{layer.type}",
         type=layer.type,
         output_shape=forecast.output_shape,
@@ -127,56 +139,52 @@ def row(index: int, layer: Layer, forecast: Forecast, batch_size: int, slots: in
 
 
 def expected_initial_loss(loss: Loss, shape: DataShape) -> float | None:
-    """The loss of a network that knows nothing yet: ln C for cross-entropy over C balanced classes, ln 2
-    for two.
+    """The loss of a network that knows nothing yet: ln C for cross-entropy over C balanced classes.
 
-    None where it depends on the targets' scale. Source: CS231n, "look for correct loss at chance
-    performance".
+    None where it depends on the targets' scale. Source: CS231n, "look for correct loss at chance performance".
     """
-    if loss.wants == "distribution" and loss.name in (
-        "categorical_crossentropy",
-        "sparse_categorical_crossentropy",
-    ):
-        return math.log(shape.classes)
-    if loss.name == "binary_crossentropy":
-        return math.log(2)
-    return None
+    return loss.at_chance(shape.classes) if shape.classes else None
 
 
-def problems_of(plan: Plan, samples: int, epochs: int, limits: Limits) -> list[Problem]:
-    """What exceeds the limits, with the formula that decides."""
-    found = []
-    if plan.parameters > limits.max_parameters:
-        largest = max(plan.layers, key=lambda one: one.parameters)
-        found.append(
+def limit_problems(forecast: NetworkForecast, samples: int, epochs: int, limits: Limits) -> list[Problem]:
+    """What exceeds the limits, with the formula that decides.
+
+    Args:
+        samples: training samples
+        epochs: passes over them
+    """
+    problems = []
+    if forecast.parameters > limits.max_parameters:
+        largest = max(forecast.layers, key=lambda row: row.parameters)
+        problems.append(
             Problem(
                 "model",
-                f"{plan.parameters:,} parameters, {plan.memory_bytes / 2**30:.1f} GiB to train them; the largest "
+                f"{forecast.parameters:,} parameters, {forecast.memory_bytes / 2**30:.1f} GiB to train them; the largest "
                 f"layer is {largest.name}: {largest.formula}, {largest.memory_bytes / 2**30:.1f} GiB",
                 f"at most {limits.max_parameters:,} parameters",
             )
         )
-    if plan.memory_bytes > limits.max_memory_bytes:
-        largest = max(plan.layers, key=lambda one: one.memory_bytes)
-        found.append(
+    if forecast.memory_bytes > limits.max_memory_bytes:
+        largest = max(forecast.layers, key=lambda row: row.memory_bytes)
+        problems.append(
             Problem(
                 "model",
-                f"training needs about {plan.memory_bytes / 2**30:.1f} GiB; most of it in {largest.name} "
+                f"training needs about {forecast.memory_bytes / 2**30:.1f} GiB; most of it in {largest.name} "
                 f"({largest.memory_bytes / 2**30:.1f} GiB, output {_shape(largest.output_shape)})",
                 f"at most {limits.max_memory_bytes / 2**30:.1f} GiB: fewer units or filters, or a "
                 f"smaller batch",
             )
         )
-    total = plan.training_flops(samples, epochs)
+    total = forecast.training_flops(samples, epochs)
     if total > limits.max_flops:
-        found.append(
+        problems.append(
             Problem(
                 "training.epochs",
-                f"a run needs {TRAINING_PASSES} · {plan.flops:,} · {samples:,} samples · {epochs} epochs = "
+                f"a run needs {TRAINING_PASSES} · {forecast.flops:,} · {samples:,} samples · {epochs} epochs = "
                 f"{total:.2g} FLOPs",
                 f"at most {limits.max_flops:.2g} FLOPs a run",
             )
         )
     if epochs > limits.max_epochs:
-        found.append(Problem("training.epochs", f"{epochs} epochs", f"at most {limits.max_epochs}"))
-    return found
+        problems.append(Problem("training.epochs", f"{epochs} epochs", f"at most {limits.max_epochs}"))
+    return problems

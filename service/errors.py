@@ -20,7 +20,7 @@ GradusError
 from __future__ import annotations
 
 from experiments.errors import GradusError
-from experiments.spec.documents import short
+from experiments.messages import short
 
 
 class ServiceError(GradusError):

@@ -18,7 +18,7 @@ from experiments.comparing.statistics import share_of_error
 from experiments.comparing.tuning import Setting, TuneAxis
 from experiments.errors import SpecError
 from experiments.spec import ExperimentSpec
-from experiments.spec.confounders import display, facets, other_measure, owner
+from experiments.spec.confounders import display, other_measure, owner, possible_confounders
 
 Cell = tuple[str, ...]
 
@@ -178,7 +178,9 @@ def confounded_pairs(spec: ExperimentSpec, question: Question) -> dict[tuple[str
         runs[level, cell] = [point.spec.model_dump(mode="json") for point in points]
     found = {}
     for a, b in question.pairs:
-        sides = [[facets(runs[level, cell][0], owns) for cell in question.cells] for level in (a, b)]
+        sides = [
+            [possible_confounders(runs[level, cell][0], owns) for cell in question.cells] for level in (a, b)
+        ]
         names = dict.fromkeys(display(differing(*sides)))
         for cell in question.cells:
             names |= dict.fromkeys(other_measure(question.metric, [*runs[a, cell], *runs[b, cell]]))

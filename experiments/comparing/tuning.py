@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.spec.sweeps import labels
+from experiments.spec.levels import level_labels
 
 Setting = tuple[str, ...]
 """One point of the tuning grid: a label per tuned axis."""
@@ -36,7 +36,7 @@ class TuneAxis:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        return tuple(labels(list(self.values)))
+        return tuple(level_labels(list(self.values)))
 
     def value(self, label: str) -> object:
         return self.values[self.labels.index(label)]

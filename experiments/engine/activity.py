@@ -90,7 +90,7 @@ def histograms(spec: RunSpec, networks: Mapping[str, keras.Model], x: Any) -> di
     All networks share a layer's bins, so that their distributions can be laid over each other.
     """
     wanted = active(spec.model.layers)
-    widest = max(int(np.prod(row.output_shape)) for row in spec.plan.layers)
+    widest = max(int(np.prod(row.output_shape)) for row in spec.forecast.layers)
     chosen = models.inputs(spec, x[: max(1, min(MOST_POINTS, MOST_VALUES // widest))])
     values: dict[str, dict[str, npt.NDArray[Any]]] = {}
     for label, network in networks.items():

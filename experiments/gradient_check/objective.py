@@ -58,7 +58,7 @@ class Objective:
         self.variables = list(self.model.trainable_variables)
         self.names = [f"{self._layer(v)}/{v.name}" for v in self.variables]
         self.frozen = [backend.tensor(v.value) for v in self.model.non_trainable_variables]
-        self.heavy = spec.plan.flops > HEAVY
+        self.heavy = spec.forecast.flops > HEAVY
         few, many = (HEAVY_POINTS, HEAVY_BURN_IN_POINTS) if self.heavy else (POINTS, BURN_IN_POINTS)
         self.x, self.t = self._batch(data, 0, points or few)
         spare = len(data.x_train) >= few + many  # else the points of the check are learned too

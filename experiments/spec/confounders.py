@@ -12,10 +12,11 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
+from experiments.field_paths import Path, write_path
 from experiments.networks import FORMS, PATTERN_FIELDS
-from experiments.spec.sweeps import SHORT_NAMES, parse_path
+from experiments.spec.factors import CASE
+from experiments.spec.swept_fields import field_path
 
-Path = tuple[str | int, ...]
 UNDECISIVE = frozenset({"seed", "gradient_check", "diagnostics", "artifacts", "device"})
 _FOLLOWS_LOSS = ("activation", "units")
 """Fields of the output layer that follow the loss and the data set."""
@@ -33,10 +34,10 @@ def flatten(value: object, path: Path = ()) -> Iterable[tuple[Path, str]]:
         yield path, value if isinstance(value, str) else json.dumps(value)
 
 
-def facets(run_spec: Mapping[str, Any], owned: Callable[[Path], bool]) -> dict[str, str]:
+def possible_confounders(run_spec: Mapping[str, Any], owned: Callable[[Path], bool]) -> dict[str, str]:
     """The fields of a RunSpec (as JSON) that decide its result and that `owned` does not take out."""
     decisive = {key: value for key, value in run_spec.items() if key not in UNDECISIVE}
-    return {write(path): text for path, text in flatten(decisive) if not owned(path)}
+    return {write_path(path): text for path, text in flatten(decisive) if not owned(path)}
 
 
 def criterion(run_spec: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
@@ -48,7 +49,7 @@ def criterion(run_spec: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
         starts = (i for i, step in enumerate(path) if str(step).endswith("_regularizer"))
         start = 0 if path[0] == "loss" else next(starts, None)
         if start is not None and value != "null":
-            found.add((write(path[start:]), value))
+            found.add((write_path(path[start:]), value))
     return frozenset(found)
 
 
@@ -63,24 +64,17 @@ def other_measure(metric: str, run_specs: Iterable[Mapping[str, Any]]) -> tuple[
     return (f"what {metric} measures ({', '.join(sorted(fields))})",) if fields else ()
 
 
-def factor_path(factor: str) -> Path | None:
-    """The field that a factor's short or full name stands for; None for `case` and for what is no field."""
-    if factor in SHORT_NAMES:
-        return SHORT_NAMES[factor]
-    return parse_path(factor) if "." in factor else None
-
-
 def owner(
     factors: Collection[str], cases: Mapping[str, Mapping[str, object]] | None = None
 ) -> Callable[[Path], bool]:
     """A test for the fields that these factors set in a resolved RunSpec; `case` owns what the cases set."""
     paths: set[Path] = set()
     for factor in factors:
-        if factor == "case":
+        if factor == CASE:
             written = (name for fields in (cases or {}).values() for name in fields)
-            paths.update(factor_path(name) or (name,) for name in written)
+            paths.update(field_path(name) or (name,) for name in written)
         else:
-            own = factor_path(factor)
+            own = field_path(factor)
             if own is not None:
                 paths.add(own)
     whole_model = any(path[:1] == ("model",) and _shapes_model(path) for path in paths)
@@ -105,14 +99,6 @@ def _shapes_model(path: Path) -> bool:
     if len(path) == 1:
         return True
     return path[1] in (*FORMS, *PATTERN_FIELDS) and not (path[1] == "layers" and len(path) > 3)
-
-
-def write(path: Path) -> str:
-    """`model.layers[0].units`."""
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else (f".{step}" if text else step)
-    return text
 
 
 _SHORT = re.compile(r"^(?:model\.layers\[\d+\]|model|training|optimizer)\.")

@@ -27,6 +27,7 @@ from ruamel.yaml.events import (
 )
 
 from experiments.errors import Problem, SpecError
+from experiments.messages import short
 
 MAX_DEPTH = 40
 MAX_YAML_CHARACTERS = 1 << 20
@@ -117,15 +118,6 @@ def plain(data: object) -> None:
             )
     if problems:
         raise SpecError(sorted(problems, key=lambda problem: problem.path))
-
-
-def short(value: object, length: int = 60) -> str:
-    """A value as it would be written, cut to a length, for messages."""
-    try:
-        text = value if isinstance(value, str) else json.dumps(value, default=str)
-    except (ValueError, RecursionError, TypeError):
-        text = f"a {type(value).__name__}"
-    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def _clean(text: str) -> bool:

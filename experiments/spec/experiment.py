@@ -5,16 +5,18 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, PrivateAttr, ValidationError
 from pydantic_core import PydanticCustomError
 
-from experiments.datasets import DatasetSpec, DataShape
+from experiments.datasets import DatasetSpec
 from experiments.errors import Problem, SpecError
 from experiments.fields import LongText, Seed, ShortText, Strict
 from experiments.limits import Limits
 from experiments.losses import LossSpec
+from experiments.messages import short, unknown
 from experiments.networks import ModelChoice
 from experiments.optimizers import OptimizerSpec, RMSprop
 from experiments.runs import Point, RunSpec
@@ -28,26 +30,22 @@ from experiments.sections import (
     Priority,
     TrainingSpec,
 )
-from experiments.spec.compare import MEASURES, Compare
-from experiments.spec.documents import parse_json, parse_yaml, plain, short
-from experiments.spec.expansion import (
-    Expansion,
-    Factor,
-    conflicts,
-    count,
-    equal_parameters,
-    factor_name,
-    factors_of,
-    place,
-    sweep_factors,
-)
-from experiments.spec.problems import explain, unknown
-from experiments.spec.run_builder import Builder, Write
-from experiments.spec.sweeps import SECTIONS, Level, Sweep, text
+from experiments.spec.compare import Compare
+from experiments.spec.documents import parse_json, parse_yaml, plain
+from experiments.spec.expansion import Expansion, check_equal_parameters
+from experiments.spec.factors import CASE, Factor, conflicts, factors_of, sweep_factors
+from experiments.spec.levels import Level, level_label
+from experiments.spec.problems import explain
+from experiments.spec.question_checks import question_problems, tuned_level_problems
+from experiments.spec.run_builder import Builder
+from experiments.spec.sweep_checks import sweep_problems
+from experiments.spec.sweeps import Sweep
+from experiments.spec.swept_fields import SECTIONS, factor_name, field_path
+from experiments.spec.writes import Write
 
 
 def _tag_name(name: str) -> str:
-    """As MLflow takes them: it makes paths of names, each with one spelling."""
+    """A tag name that MLflow takes: it makes paths of names, each with one spelling."""
     if re.fullmatch(r"[\w.\-/ :]+", name) and posixpath.normpath(name) == name and name[0] not in "/.":
         return name
     raise PydanticCustomError(
@@ -88,12 +86,17 @@ class ExperimentSpec(Strict):
 
     _limits: Limits = PrivateAttr(default=Limits())
     _points: tuple[Point, ...] | None = PrivateAttr(default=None)
-    _builder_: Builder | None = PrivateAttr(default=None)
 
     @classmethod
     def parse(cls, data: object, limits: Limits | None = None) -> Self:
-        """A spec from plain data, or from YAML or JSON text. Raises SpecError with everything that is
-        wrong.
+        """A spec from plain data, or from YAML or JSON text.
+
+        Args:
+            data: a mapping, or text
+            limits: how large the experiment may be; None: the defaults
+
+        Raises:
+            SpecError: with every problem that was found.
         """
         if isinstance(data, str):
             data = parse_json(data) if data.lstrip().startswith("{") else parse_yaml(data)
@@ -115,8 +118,8 @@ class ExperimentSpec(Strict):
         return self.model_dump(mode="json", exclude_unset=True)
 
     def expand(self) -> tuple[Point, ...]:
-        """Every run: grid x cases x seeds, or the random draw; one point without a sweep. Of `compare` only
-        counts which axes it tunes: they are left out.
+        """Every run: grid x cases x seeds, or the random draw; one point without a sweep. Axes that the question
+        tunes are left out.
         """
         if self._points is None:
             self._points = self._expanded()
@@ -124,244 +127,136 @@ class ExperimentSpec(Strict):
 
     def axes(self) -> dict[str, tuple[Level, ...]]:
         """Factor name -> its levels; `case` for the cases. Seeds are no factor."""
-        drawn = {f.name: int if f.whole else float for f in self._factors() if not f.size}
-        found = {f.name: f.levels() for f in self._factors() if f.size}
-        for name, number in drawn.items():
-            values = dict.fromkeys(point.levels[name] for point in self.expand())
-            found[name] = tuple(Level(label, number(label)) for label in values)
-        return found
+        levels = {factor.name: factor.levels() for factor in self._factors if factor.size}
+        for factor in self._factors:
+            if not factor.size:
+                number = int if factor.whole else float
+                drawn = dict.fromkeys(point.levels[factor.name] for point in self.expand())
+                levels[factor.name] = tuple(Level(label, number(label)) for label in drawn)
+        return levels
 
     def tuned(self) -> dict[str, tuple[Level, ...]]:
         """The same for the fields that `compare.tune` names."""
-        if self.compare is None or self.compare.tune is None:
-            return {}
-        factors, _ = factors_of(self.compare.tune.axes, "compare.tune")
-        return {factor.name: factor.levels() for factor in factors}
+        return {factor.name: factor.levels() for factor in self._tuned}
 
     def warnings(self) -> tuple[str, ...]:
-        """What is allowed and may yet surprise: axes of the sweep that belong to tuning."""
-        tuned = {} if self.compare is None or self.compare.tune is None else self.compare.tune.axes
-        names = {place(name): f"compare.tune.{name}" for name in tuned}
+        """What is allowed and may still surprise: axes of the sweep that belong to tuning."""
+        sources = {factor.path: factor.source for factor in self._tuned}
         return tuple(
-            f"{axis.source} is left out of the sweep: {names[axis.path]} chooses that field for each level,"
+            f"{axis.source} is left out of the sweep: {sources[axis.path]} chooses that field for each level,"
             " on validation data"
-            for axis in self._swept()[0]
+            for axis in self._swept[0]
             if self._is_tuned(axis)
         )
 
     def asked(self, factor: str) -> str | None:
-        """The factor of the sweep that a question about `factor` compares: its axis by short or full name, or `case`
-        where every case sets that field. None where nothing varies it.
+        """The factor of the sweep that a question about `factor` compares. None where nothing varies it.
+
+        Args:
+            factor: the short name or the path of an axis, or a field that every case sets: then it is `case`
         """
-        path = place(factor)
-        for one in self._factors():
-            if one.name == factor or (path and one.path == path):
-                return one.name
+        path = field_path(factor)
+        for candidate in self._factors:
+            if candidate.name == factor or (path and candidate.path == path):
+                return candidate.name
         cases = (self.sweep.cases if self.sweep is not None else None) or {}
-        by_cases = all(path in [place(name) for name in fields] for fields in cases.values())
-        return "case" if cases and path is not None and by_cases else None
+        by_cases = all(path in [field_path(name) for name in fields] for fields in cases.values())
+        return CASE if cases and path is not None and by_cases else None
 
     def seeds(self) -> tuple[int, ...]:
-        """The seeds of the sweep, or the one of the spec."""
-        given = self.sweep.seeds if self.sweep is not None else None
-        if given is None:
-            return (self.seed,)
-        return tuple(given) if isinstance(given, list) else tuple(range(self.seed, self.seed + given))
+        """The seeds of the sweep in the order given, or the one of the spec."""
+        return (self.sweep or Sweep()).seed_list(self.seed)
 
     def point(self, levels: Mapping[str, object], seed: int) -> Point:
-        """One point. levels: factor (short name, path or `case`) -> level value, for a case its label.
+        """One point. Factors that are not named stay at the spec's own value.
 
-        Factors that are not named stay at the spec's own value. Raises SpecError.
+        Args:
+            levels: factor (short name, path or `case`) -> level value, for a case its label
+            seed: the run's seed
+
+        Raises:
+            SpecError: no such factor, case or value.
         """
-        known, writes, names = self.axes() | self.tuned(), [], {}
-        factors = {factor.name: factor for factor in self._factors()}
+        known, writes, labels = self.axes() | self.tuned(), [], {}
         for name, value in levels.items():
-            if name == "case":
-                cases = factors.get(name)
-                level = next((one for one in known.get(name, ()) if one.label == value), None)
-                if cases is None or level is None:
-                    raise SpecError.one(
-                        "sweep.cases", unknown("case", value, [one.label for one in known.get(name, ())])
-                    )
-                writes += cases.writes(level, 0)
-                names[name] = level.label
+            if name == CASE:
+                case = self._case(value, known.get(CASE, ()))
+                writes += next(factor for factor in self._factors if factor.name == CASE).writes(case, 0)
+                labels[CASE] = case.label
                 continue
-            path = place(name)
+            path = field_path(name)
             if path is None:
                 raise SpecError.one(name, unknown("field", name, list(known)), list(known))
             writes.append(Write(path, value, name))
             factor = factor_name(path)
-            names[factor] = next(
-                (one.label for one in known.get(factor, ()) if one.value == value), text(value)
-            )
-        return Point(self._builder().run(writes, seed), names | {"seed": str(seed)})
+            levels_known = known.get(factor, ())
+            label = next((level.label for level in levels_known if level.value == value), None)
+            labels[factor] = level_label(value) if label is None else label
+        return Point(self._builder.run(writes, seed), labels | {"seed": str(seed)})
 
-    def _factors(self) -> list[Factor]:
-        """What varies in the grid: an axis whose field is also tuned belongs to tuning."""
-        return [factor for factor in self._swept()[0] if not self._is_tuned(factor)]
+    @staticmethod
+    def _case(label: object, cases: tuple[Level, ...]) -> Level:
+        case = next((level for level in cases if level.label == label), None)
+        if case is None:
+            raise SpecError.one("sweep.cases", unknown("case", label, [level.label for level in cases]))
+        return case
 
+    @cached_property
     def _swept(self) -> tuple[list[Factor], list[Problem]]:
+        """Everything that the sweep varies, and what is wrong with it."""
         return sweep_factors(self.sweep) if self.sweep is not None else ([], [])
 
+    @cached_property
+    def _tuned(self) -> list[Factor]:
+        if self.compare is None or self.compare.tune is None:
+            return []
+        return factors_of(self.compare.tune.axes, "compare.tune")[0]
+
+    @cached_property
+    def _factors(self) -> list[Factor]:
+        """What varies between the runs: an axis whose field is also tuned belongs to tuning."""
+        return [factor for factor in self._swept[0] if not self._is_tuned(factor)]
+
     def _is_tuned(self, factor: Factor) -> bool:
-        """Whether `compare.tune` names this axis' field too; the compared factor stays, and is refused there."""
+        """Whether `compare.tune` names this axis' field too. The compared factor stays, and is refused there."""
         if self.compare is None or self.compare.tune is None:
             return False
-        tuned = {place(name) for name in self.compare.tune.axes} - {place(self.compare.factor)}
+        tuned = {field_path(name) for name in self.compare.tune.axes} - {field_path(self.compare.factor)}
         return factor.path in tuned
 
+    @cached_property
     def _builder(self) -> Builder:
-        if self._builder_ is None:
-            document = self.document()
-            base = {name: document[name] for name in SECTIONS if document.get(name) is not None}
-            base.setdefault("optimizer", {"name": self.optimizer.name})
-            shared = {
-                name: getattr(self, name) for name in ("gradient_check", "diagnostics", "artifacts", "device")
-            }
-            self._builder_ = Builder(base, shared, self._limits)
-        return self._builder_
+        document = self.document()
+        base = {name: document[name] for name in SECTIONS if document.get(name) is not None}
+        base.setdefault("optimizer", {"name": self.optimizer.name})
+        shared = {
+            name: getattr(self, name) for name in ("gradient_check", "diagnostics", "artifacts", "device")
+        }
+        return Builder(base, shared, self._limits)
 
     def _expanded(self) -> tuple[Point, ...]:
-        sweep = self.sweep or Sweep()
-        factors, problems = self._factors(), self._swept()[1]
-        draws = sweep.runs if sweep.strategy == "random" else None
-        if sweep.strategy == "random" and draws is None:
-            problems.append(
-                Problem("sweep.runs", "strategy random needs to know how many runs to draw", "a count")
-            )
-        if sweep.strategy == "grid" and sweep.runs is not None:
-            problems.append(
-                Problem("sweep.runs", "only strategy random draws a number of runs", "strategy: random")
-            )
-        number = (
-            1 if sweep.seeds is None else (len(sweep.seeds) if isinstance(sweep.seeds, list) else sweep.seeds)
-        )
-        problems += self._size_problems(factors, number, draws)
-        if not problems:
-            problems += conflicts(factors)
+        sweep, factors = self.sweep or Sweep(), self._factors
+        problems = [*self._swept[1], *sweep_problems(sweep, factors, self.seed, self._limits)]
+        problems = problems or conflicts(factors)
         if problems:
             raise SpecError(problems)
-        expansion = Expansion(
-            self._builder(), factors, self.seeds(), sweep.seeds is not None, draws, self.seed
-        )
-        points = expansion.points()
+        draws = sweep.runs if sweep.draws else None
+        seeds_swept = sweep.seeds is not None
+        points = Expansion(self._builder, factors, self.seeds(), seeds_swept, draws, self.seed).points()
         if sweep.require is not None and sweep.require.equal_parameters is not None:
-            equal_parameters(points, sweep.require.equal_parameters)
+            check_equal_parameters(points, sweep.require.equal_parameters)
         return points
-
-    def _size_problems(self, factors: list[Factor], seeds: int, draws: int | None) -> list[Problem]:
-        """Runs against the limit and, for a draw, against what there is to draw from; nothing is expanded."""
-        whole = count([factor.size or 1 for factor in factors]) * seeds
-        product = " · ".join(
-            [*(f"{factor.size or 1} ({factor.name})" for factor in factors), f"{seeds} (seeds)"]
-        )
-        limit = self._limits.max_runs
-        if draws is None:
-            if whole > limit:
-                return [Problem("sweep", f"{product} = {whole:,} runs", f"at most {limit:,} runs")]
-            return self._seed_problems(seeds)
-        if draws > limit:
-            return [Problem("sweep.runs", f"{draws:,} runs", f"at most {limit:,} runs")]
-        if draws > whole and all(factor.size for factor in factors):
-            return [
-                Problem(
-                    "sweep.runs", f"{draws:,} runs to draw from {product} = {whole:,}", f"at most {whole:,}"
-                )
-            ]
-        too_long = [factor for factor in factors if factor.size > limit]
-        found = [Problem(f.source, f"{f.size:,} levels", f"at most {limit:,} levels") for f in too_long]
-        return found + (
-            [Problem("sweep.seeds", f"{seeds:,} seeds", f"at most {limit:,}")] if seeds > limit else []
-        )
-
-    def _seed_problems(self, seeds: int) -> list[Problem]:
-        if isinstance(self.sweep and self.sweep.seeds, int) and self.seed + seeds > 2**31:
-            return [Problem("sweep.seeds", f"{seeds} seeds from {self.seed} on", "seeds below 2^31")]
-        given = self.sweep.seeds if self.sweep is not None else None
-        if isinstance(given, list) and len(set(given)) < len(given):
-            return [Problem("sweep.seeds", "a seed is given twice", "each seed once")]
-        return []
 
     def _check_question(self, question: Compare) -> None:
         """Raises SpecError where the question cannot be asked of this experiment."""
-        factors = {factor.name: factor for factor in self._factors()}
-        problems: list[Problem] = []
         name = self.asked(question.factor)
-        if name is None:
-            problems.append(
-                Problem(
-                    "compare.factor",
-                    f"{short(question.factor)} is not swept",
-                    sorted(factors) or "an axis of the sweep, or `case`; this spec has no sweep",
-                )
-            )
-        elif factors[name].size == 1:
-            problems.append(
-                Problem("compare.factor", f"{name} has one level", "a factor with two levels or more")
-            )
-        if self.sweep is not None and self.sweep.strategy == "random":
-            problems.append(
-                Problem("compare", "a random draw does not give every level the same runs", "strategy: grid")
-            )
-        shape = self.expand()[0].spec.data_shape
-        problems += self._metric_problems(question.metric, shape)
-        problems += self._tune_problems(question, list(factors.values()), shape)
+        factor = next((factor for factor in self._factors if factor.name == name), None)
+        problems = question_problems(
+            question, factor, self.sweep or Sweep(), self._factors, self.expand(), self._limits
+        )
+        problems = problems or tuned_level_problems(self._tuned, self._builder, self.seed)
         if problems:
             raise SpecError(problems)
-
-    def _metric_problems(self, metric: str, shape: DataShape) -> list[Problem]:
-        """What is no metric, or is one that some run of the sweep does not measure."""
-        part, measure = metric.split("/")
-        if measure not in MEASURES:
-            names = [f"{part}/{name}" for name in MEASURES]
-            return [Problem("compare.metric", unknown("metric", metric, names), names)]
-        if part == "val" and shape.n_validation == 0:
-            return [Problem("compare.metric", f"{metric}: nothing is set aside", "dataset.validation_split")]
-        runs = (point.spec for point in self.expand())
-        without = next((run for run in runs if measure == "accuracy" and not run.measures_accuracy), None)
-        if without is not None:
-            regression = without.data_shape.kind == "regression"
-            what = "regression" if regression else f"the loss {without.loss.name}"
-            return [Problem("compare.metric", f"{metric}: {what} has no accuracy", "test/loss, val/loss")]
-        return []
-
-    def _tune_problems(self, question: Compare, factors: list[Factor], shape: DataShape) -> list[Problem]:
-        size = count([factor.size or 1 for factor in factors])
-        runs, product = size * question.looks[-1], f"{size} · {question.looks[-1]} seeds"
-        if question.tune is not None:
-            tuned, problems = factors_of(question.tune.axes, "compare.tune")
-            if not question.tune.axes:
-                problems.append(
-                    Problem("compare.tune", "nothing is tuned", "at least one axis, as learning_rate")
-                )
-            if shape.n_validation == 0:
-                problems.append(
-                    Problem(
-                        "compare.tune",
-                        "tuning needs validation data, nothing is set aside",
-                        "dataset.validation_split above 0",
-                    )
-                )
-            points = count([factor.size for factor in tuned])
-            runs += size * points * question.tune.seeds
-            product += f" + {size} · {points} · {question.tune.seeds} tuning"
-        else:
-            tuned, problems = [], []
-        if runs > self._limits.max_runs:
-            problems.append(
-                Problem("compare", f"up to {product} = {runs:,} runs", f"at most {self._limits.max_runs:,}")
-            )
-        if problems:
-            return problems
-        problems += conflicts([*factors, *tuned])
-        for factor in tuned if not problems else []:
-            problems += factor.repeated()
-            for index, level in enumerate(factor.levels()):
-                try:
-                    self._builder().run(factor.writes(level, index), self.seed)
-                except SpecError as error:
-                    problems += error.problems
-        return problems
 
 
 __all__ = ["ExperimentSpec", "Level", "Limits", "Point", "RunSpec"]

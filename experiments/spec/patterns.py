@@ -29,6 +29,7 @@ from experiments.layers import (
     LayerNormalization,
     ZeroPadding2D,
 )
+from experiments.messages import unknown
 from experiments.networks import MAX_LAYERS, ModelChoice
 
 PATH = "model.pattern"
@@ -125,8 +126,6 @@ class _Reader:
         elif token.text.upper() in NAMES:
             found = [Token(token.text.upper(), token.position)]
         else:
-            from experiments.spec.problems import unknown
-
             what = unknown("element", token.text, NAMES) if token.text.isalpha() else f"found {token.text}"
             raise _refuse(token.position, what, [*NAMES, "["])
         return self.suffixes(found)

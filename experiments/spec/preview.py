@@ -12,7 +12,7 @@ from typing import Any
 from experiments.layers import Shape
 from experiments.runs import Point
 from experiments.spec import ExperimentSpec
-from experiments.theory import Plan, expected_initial_loss
+from experiments.theory import NetworkForecast, expected_initial_loss
 
 LISTED = 1000
 """Runs that are listed one by one; their number is always exact."""
@@ -38,12 +38,12 @@ def preview(spec: ExperimentSpec) -> dict[str, Any]:
         "networks": [_network(group) for group in groups.values()],
         "programs": len({point.spec.program_key() for point in points}),
         "training_flops": sum(costs),
-        "memory_bytes": max(point.spec.plan.memory_bytes for point in points),
+        "memory_bytes": max(point.spec.forecast.memory_bytes for point in points),
         "warnings": list(
             dict.fromkeys(
                 [
                     *spec.warnings(),
-                    *(warning for group in groups.values() for warning in group[0].spec.plan.warnings),
+                    *(warning for group in groups.values() for warning in group[0].spec.forecast.warnings),
                 ]
             )
         ),
@@ -52,30 +52,33 @@ def preview(spec: ExperimentSpec) -> dict[str, Any]:
 
 
 def _cost(point: Point) -> float:
-    return point.spec.plan.training_flops(point.spec.data_shape.n_train, point.spec.training.epochs)
+    return point.spec.forecast.training_flops(point.spec.data_shape.n_train, point.spec.training.epochs)
 
 
 def _network(group: Sequence[Point]) -> dict[str, Any]:
     first = group[0].spec
-    plan = first.plan
+    forecast = first.forecast
     return {
         "architecture": first.architecture,
         "dataset": first.dataset.name,
         "runs": len(group),
-        "input_shape": list(plan.input_shape),
-        "layers": [_layer(plan, index, plan.layers[index].output_shape) for index in range(len(plan.layers))],
-        "parameters": plan.parameters,
-        "trainable": plan.trainable,
-        "flops": plan.flops,
-        "memory_bytes": max(point.spec.plan.memory_bytes for point in group),
+        "input_shape": list(forecast.input_shape),
+        "layers": [
+            _layer(forecast, index, forecast.layers[index].output_shape)
+            for index in range(len(forecast.layers))
+        ],
+        "parameters": forecast.parameters,
+        "trainable": forecast.trainable,
+        "flops": forecast.flops,
+        "memory_bytes": max(point.spec.forecast.memory_bytes for point in group),
         "training_flops": max(_cost(point) for point in group),
         "expected_initial_loss": expected_initial_loss(first.loss, first.data_shape),
-        "warnings": list(plan.warnings),
+        "warnings": list(forecast.warnings),
     }
 
 
-def _layer(plan: Plan, index: int, shape: Shape) -> dict[str, Any]:
-    row = asdict(plan.layers[index])
+def _layer(forecast: NetworkForecast, index: int, shape: Shape) -> dict[str, Any]:
+    row = asdict(forecast.layers[index])
     return {**row, "output_shape": list(shape), "warnings": list(row["warnings"])}
 
 

@@ -4,15 +4,14 @@ allowed.
 
 from __future__ import annotations
 
-import difflib
-import itertools
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from experiments.errors import Problem, SpecError, join
+from experiments.errors import Problem, SpecError
+from experiments.field_paths import join
+from experiments.messages import short, unknown
 from experiments.optimizers import REFUSED_FIELDS
-from experiments.spec.documents import short
 
 KINDS = {
     "int_type": "a whole number", "int_from_float": "a whole number", "int_parsing": "a whole number",
@@ -29,20 +28,6 @@ BOUNDS = {
     "string_too_short": ("min_length", "at least {} characters"),
     "string_too_long": ("max_length", "at most {} characters"),
 }  # fmt: skip
-
-
-def nearest(name: str, names: list[str]) -> str | None:
-    """The name that was probably meant: one of much the same letters, one by its initials (`lr`), one cut short."""
-    alike = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    initials = (one for one in names if "".join(part[:1] for part in one.split("_")) == name)
-    longer = (one for one in names if len(name) > 1 and one.startswith(name))
-    return next(itertools.chain(alike, initials, longer), None)
-
-
-def unknown(kind: str, name: object, names: list[str]) -> str:
-    """`there is no activation "relo"; did you mean "relu"?`"""
-    guess = nearest(name, names) if isinstance(name, str) else None
-    return f'there is no {kind} "{short(name)}"' + (f'; did you mean "{guess}"?' if guess else "")
 
 
 def explain(error: ValidationError, annotation: object, prefix: str = "") -> SpecError:

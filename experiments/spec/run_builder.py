@@ -4,42 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from experiments.datasets import Dataset, DatasetSpec, DataShape
+from experiments.datasets import Dataset, DataShape
 from experiments.errors import Problem, SpecError
+from experiments.field_paths import write_path
 from experiments.limits import Limits
-from experiments.losses import LOSSES, Loss, LossSpec
-from experiments.networks import ModelChoice, ModelSpec
-from experiments.optimizers import Optimizer, OptimizerSpec, RMSprop
+from experiments.losses import LOSSES, Loss
+from experiments.networks import ModelSpec
+from experiments.optimizers import Optimizer, RMSprop
 from experiments.runs import RunSpec
 from experiments.sections import TrainingSpec
 from experiments.spec.problems import explain
 from experiments.spec.resolve import resolve
-from experiments.spec.sweeps import SECTIONS, Path, patch, write_path
-from experiments.theory import Plan, plan, problems_of
+from experiments.spec.swept_fields import ANNOTATIONS, SECTIONS
+from experiments.spec.writes import Write, attributed, patch
+from experiments.theory import NetworkForecast, forecast_network, limit_problems
 
-ANNOTATIONS: dict[str, Any] = {
-    "dataset": DatasetSpec, "model": ModelChoice, "loss": LossSpec, "optimizer": OptimizerSpec,
-    "training": TrainingSpec,
-}  # fmt: skip
 ADAPTERS: dict[str, TypeAdapter[Any]] = {name: TypeAdapter(kind) for name, kind in ANNOTATIONS.items()}
 DEFAULT_LOSS = {
     "classification": "categorical_crossentropy", "binary": "binary_crossentropy",
     "regression": "mean_squared_error",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Write:
-    """One value that a sweep writes: where it goes, and where in the spec it stands."""
-
-    path: Path
-    value: object
-    source: str
 
 
 class Builder:
@@ -55,7 +43,7 @@ class Builder:
         self._parts: dict[tuple[str, str], Any] = {}
         self._networks: dict[tuple[str, str, str], ModelSpec | SpecError] = {}
         self._shapes: dict[str, DataShape | SpecError] = {}
-        self._fits: dict[tuple[object, ...], Plan | SpecError] = {}
+        self._fits: dict[tuple[object, ...], NetworkForecast | SpecError] = {}
 
     def run(self, writes: Iterable[Write], seed: int) -> RunSpec:
         """One run. Raises SpecError; a problem inside what was written is given the path where it stands."""
@@ -110,7 +98,7 @@ class Builder:
             seed=seed,
             **self.shared,
         )
-        run.__dict__["plan"] = (
+        run.__dict__["forecast"] = (
             forecast  # the cached property's own place: computed once for all runs that share it
         )
         run.__dict__["data_shape"] = shape
@@ -118,10 +106,10 @@ class Builder:
 
     def _fit(
         self, network: ModelSpec, shape: DataShape, training: TrainingSpec, optimizer: Optimizer
-    ) -> Plan:
-        forecast = plan(network, shape, batch_size=training.batch_size, slots=optimizer.slots)
+    ) -> NetworkForecast:
+        forecast = forecast_network(network, shape, batch_size=training.batch_size, slots=optimizer.slots)
         problems = stop_problems(training, shape)
-        problems += problems_of(forecast, shape.n_train, training.epochs, self.limits)
+        problems += limit_problems(forecast, shape.n_train, training.epochs, self.limits)
         if len(network.layers) > self.limits.max_layers:
             problems.append(
                 Problem("model", f"{len(network.layers)} layers", f"at most {self.limits.max_layers}")
@@ -189,13 +177,3 @@ def _or_raise(memo: dict[Any, Any], key: object, make: Any) -> Any:
     if isinstance(value, SpecError):
         raise value
     return value
-
-
-def attributed(problem: Problem, writes: Iterable[Write]) -> Problem:
-    """The problem at the place in the sweep that wrote the field it is about."""
-    for write in sorted(writes, key=lambda one: -len(one.path)):
-        where = write_path(write.path)
-        rest = problem.path[len(where) :]
-        if problem.path.startswith(where) and (not rest or rest[0] in ".["):
-            return Problem(write.source + rest, problem.message, problem.allowed)
-    return problem

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.errors import SpecError, join
+from experiments.errors import SpecError
+from experiments.field_paths import join, parse_path
 from experiments.networks import FORMS
 from experiments.spec import ExperimentSpec
 from experiments.spec.documents import parse_yaml
-from experiments.spec.sweeps import SHORT_NAMES, parse_path, patch
+from experiments.spec.swept_fields import SHORT_NAMES
+from experiments.spec.writes import patch
 from gradus.errors import USAGE, CommandError
 
 DEEPEST_BASE = 8

@@ -13,7 +13,7 @@ from experiments.comparing.effects import pair
 from experiments.comparing.judging import reached, scores
 from experiments.comparing.progress import progress
 from experiments.spec import ExperimentSpec
-from experiments.spec.expansion import known_as
+from experiments.spec.swept_fields import canonical_factor_name
 from service.analysis.design import answer
 from service.analysis.exploration import explore
 from service.analysis.observations import results, seed_of
@@ -43,10 +43,10 @@ def compare_runs(
     """`compare` on runs that were read before."""
     spec = experiment.experiment_spec()
     question = question_of(spec)
-    factor = known_as(factor) if factor is not None else None
+    factor = canonical_factor_name(factor) if factor is not None else None
     if (
         question is not None
-        and factor in (None, question.factor, known_as(question.about))
+        and factor in (None, question.factor, canonical_factor_name(question.about))
         and metric in (None, question.metric)
     ):
         return _answered(experiment, spec, question, runs)

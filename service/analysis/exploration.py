@@ -27,9 +27,10 @@ from experiments.comparing.progress import progress
 from experiments.comparing.statistics import Judgement, share_of_error
 from experiments.comparing.tuning import Setting, TuneAxis
 from experiments.errors import SpecError
+from experiments.messages import unknown
 from experiments.spec import ExperimentSpec
-from experiments.spec.confounders import display, facets, factor_path, other_measure, owner
-from experiments.spec.problems import unknown
+from experiments.spec.confounders import display, other_measure, owner, possible_confounders
+from experiments.spec.swept_fields import field_path
 from service.analysis.observations import diverged, results, seed_of, state_of
 from service.analysis.result import (
     REPEATED,
@@ -161,7 +162,7 @@ def _tunable(spec: ExperimentSpec, factor: str) -> tuple[TuneAxis, ...]:
     found = []
     for name, levels in spec.axes().items():
         axis = TuneAxis.of(name, [level.value for level in levels])
-        path = factor_path(name)
+        path = field_path(name)
         if name != factor and axis.spacing != "none" and path is not None and path[0] in TUNABLE:
             found.append(axis)
     return tuple(found)
@@ -169,11 +170,11 @@ def _tunable(spec: ExperimentSpec, factor: str) -> tuple[TuneAxis, ...]:
 
 @dataclass(frozen=True)
 class _Seen:
-    """A run as an exploration sees it. facets: every other field that decides its result."""
+    """A run as an exploration sees it. confounders: every other field that decides its result."""
 
     run: Run
     level: str
-    facets: Mapping[str, str]
+    confounders: Mapping[str, str]
     cell: str
 
 
@@ -184,7 +185,7 @@ def _seen(spec: ExperimentSpec, runs: Sequence[Run], factor: str, own: Sequence[
     found = []
     for run in runs:
         if (level := level_of(run, factor)) is not None:
-            others = facets(run.spec, owns)
+            others = possible_confounders(run.spec, owns)
             cell = others | {name: run.levels[name] for name in swept if name in run.levels}
             found.append(_Seen(run, level, others, "\n".join(f"{k}={v}" for k, v in cell.items())))
     return found
@@ -245,7 +246,7 @@ def _explored_effect(
     error: float,
 ) -> Effect:
     sides = [[one for one in seen if one.level == level] for level in (a, b)]
-    names = dict.fromkeys(display(differing(*([one.facets for one in side] for side in sides))))
+    names = dict.fromkeys(display(differing(*([one.confounders for one in side] for side in sides))))
     cells: dict[str, list[Mapping[str, Any]]] = {}
     for one in itertools.chain(*sides):
         cells.setdefault(one.cell, []).append(one.run.spec)

@@ -9,9 +9,9 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Query, Request, Response
 
 from experiments.errors import Problem, SpecError
+from experiments.messages import unknown
 from experiments.spec.documents import plain
-from experiments.spec.expansion import known_as, place
-from experiments.spec.problems import unknown
+from experiments.spec.swept_fields import canonical_factor_name, field_path
 from service.http.schemas import Page
 from service.lifecycle import RunStatus
 from service.store import Store, queries
@@ -87,7 +87,7 @@ def by_known_name(given: Mapping[str, list[str]]) -> dict[str, list[str]]:
     """The same under the names that runs have: `training.batch_size`, as a spec writes it, is their `batch_size`."""
     renamed: dict[str, list[str]] = {}
     for name, values in given.items():
-        renamed.setdefault(known_as(name), []).extend(values)
+        renamed.setdefault(canonical_factor_name(name), []).extend(values)
     return renamed
 
 
@@ -114,7 +114,7 @@ def check_fields(given: Mapping[str, object]) -> None:
     problems = [
         Problem(f"query.{name}", unknown("filter", name, known), [*known, "any field of a spec, by its path"])
         for name in given
-        if name not in known and place(name) is None
+        if name not in known and field_path(name) is None
     ]
     if problems:
         raise SpecError(problems)

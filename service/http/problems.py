@@ -26,7 +26,8 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from experiments.errors import DataError, GradusError, Problem, SpecError, join
+from experiments.errors import DataError, GradusError, Problem, SpecError
+from experiments.field_paths import join
 from service import errors
 
 MEDIA_TYPE = "application/problem+json"

@@ -59,7 +59,7 @@ def test_all_refused_examples_are_tested() -> None:
 def test_the_two_ways_to_write_the_cnn_are_one_network() -> None:
     written, pattern = points("mnist-cnn")[0].spec, points("mnist-cnn-pattern")[0].spec
     assert written.fingerprint() == pattern.fingerprint()
-    shapes = [row.output_shape for row in written.plan.layers]
+    shapes = [row.output_shape for row in written.forecast.layers]
     assert shapes[:4] == [(32, 28, 28), (32, 14, 14), (64, 14, 14), (64, 7, 7)]
 
 
@@ -81,7 +81,7 @@ def test_the_demo_is_large_enough() -> None:
 
 def test_local_connections_save_parameters() -> None:
     """260 weights for the 200·200·10 outputs of a 1000×1000 image, where each could have its own million."""
-    conv = points("large-image-conv")[0].spec.plan.layers[0]
+    conv = points("large-image-conv")[0].spec.forecast.layers[0]
     assert conv.parameters == (5 * 5 + 1) * 10
     assert conv.formula.endswith("260 parameters; fully connected: (1000000 + 1)·400000 = 400,000,400,000")
 

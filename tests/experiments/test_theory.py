@@ -57,9 +57,9 @@ def test_the_errata_of_the_output_size() -> None:
         {"type": "dense", "units": 1},
         data=SMALL,
     )
-    assert [row.output_shape for row in padded.plan.layers[:2]] == [(9, 9, 1), (4, 4, 1)]
+    assert [row.output_shape for row in padded.forecast.layers[:2]] == [(9, 9, 1), (4, 4, 1)]
     bare = run(conv(1, 3, strides=2), {"type": "dense", "units": 1}, data=SMALL)
-    assert bare.plan.layers[0].output_shape == (3, 3, 1)
+    assert bare.forecast.layers[0].output_shape == (3, 3, 1)
 
 
 def test_below_one_is_refused_with_the_formula_filled_in() -> None:
@@ -69,25 +69,27 @@ def test_below_one_is_refused_with_the_formula_filled_in() -> None:
 
 def test_an_edge_that_is_never_read_is_named() -> None:
     spec = run(conv(3, 5, strides=2), {"type": "max_pool2d", "pool_size": 5}, OUT)
-    assert len(spec.plan.warnings) == 2
-    assert spec.plan.warnings[0].startswith("0-conv2d: the division leaves a rest: the last 1 of the rows")
-    assert "the last 2 of the rows" in spec.plan.warnings[1]
-    assert run(conv(3, 5), {"type": "max_pool2d", "pool_size": 2}, OUT).plan.warnings == ()
+    assert len(spec.forecast.warnings) == 2
+    assert spec.forecast.warnings[0].startswith(
+        "0-conv2d: the division leaves a rest: the last 1 of the rows"
+    )
+    assert "the last 2 of the rows" in spec.forecast.warnings[1]
+    assert run(conv(3, 5), {"type": "max_pool2d", "pool_size": 2}, OUT).forecast.warnings == ()
 
 
 def test_a_weight_matrix_of_inputs_plus_one_by_units() -> None:
     spec = run({"type": "dense", "units": 32}, OUT)
-    assert [row.parameters for row in spec.plan.layers] == [0, (784 + 1) * 32, (32 + 1) * 10]
-    assert [row.flops for row in spec.plan.layers] == [0, 2 * 784 * 32, 2 * 32 * 10]
-    assert "(784 + 1)·32 = 25,120" in spec.plan.layers[1].formula
+    assert [row.parameters for row in spec.forecast.layers] == [0, (784 + 1) * 32, (32 + 1) * 10]
+    assert [row.flops for row in spec.forecast.layers] == [0, 2 * 784 * 32, 2 * 32 * 10]
+    assert "(784 + 1)·32 = 25,120" in spec.forecast.layers[1].formula
 
 
 def test_convolution_shares_its_weights() -> None:
-    row = run(conv(32, 5, padding="same"), OUT).plan.layers[0]
+    row = run(conv(32, 5, padding="same"), OUT).forecast.layers[0]
     assert row.parameters == (5 * 5 * 1 + 1) * 32
     assert row.flops == 28 * 28 * 32 * 2 * 25
     assert row.formula.endswith("832 parameters; fully connected: (784 + 1)·25088 = 19,694,080")
-    assert run(conv(4, 3), conv(6, 3, groups=2), OUT).plan.layers[1].parameters == (3 * 3 * 2 + 1) * 6
+    assert run(conv(4, 3), conv(6, 3, groups=2), OUT).forecast.layers[1].parameters == (3 * 3 * 2 + 1) * 6
 
 
 def test_a_dense_layer_on_a_large_image_is_refused_before_anything_is_built() -> None:
@@ -107,15 +109,15 @@ def test_a_dense_layer_on_a_large_image_is_refused_before_anything_is_built() ->
     ],
 )
 def test_recurrent_parameters(layer: dict[str, Any], parameters: int) -> None:
-    assert run(layer, OUT).plan.layers[1].parameters == parameters
+    assert run(layer, OUT).forecast.layers[1].parameters == parameters
 
 
 def test_memory_counts_weights_gradients_optimizer_and_activations() -> None:
     spec = run(OUT)
     weights, slots, batch = 7850, 3, 32  # RMSprop keeps up to 3 tensors
     values = 2 * batch * 784 + 2 * batch * 10 + batch * 784
-    assert spec.plan.memory_bytes == 4 * (weights * (2 + slots) + values)
-    assert spec.plan.training_flops(54_000, 2) == 3 * spec.plan.flops * 54_000 * 2
+    assert spec.forecast.memory_bytes == 4 * (weights * (2 + slots) + values)
+    assert spec.forecast.training_flops(54_000, 2) == 3 * spec.forecast.flops * 54_000 * 2
 
 
 def test_expected_initial_loss() -> None:

@@ -21,7 +21,7 @@ from experiments.networks import ModelChoice
 from experiments.recording import MemoryRecorder
 from experiments.spec import ExperimentSpec
 from experiments.spec.resolve import resolve
-from experiments.theory import plan
+from experiments.theory import forecast_network
 
 Architecture = tuple[list[dict[str, Any]], tuple[int, int, int], DataFormat]
 OURS: dict[str, Any] = {"StochasticPool2D": StochasticPool2D}
@@ -167,7 +167,7 @@ def agreement(layers: list[dict[str, Any]], size: tuple[int, int, int], data_for
     choice = ModelChoice.model_validate({"layers": layers, "data_format": data_format})
     try:
         model = resolve(choice, data, CategoricalCrossentropy())
-        predicted = plan(model, data)
+        predicted = forecast_network(model, data)
     except SpecError as error:
         if "probabilities" in str(error):
             return "negative"

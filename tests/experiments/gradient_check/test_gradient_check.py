@@ -132,7 +132,7 @@ def test_a_vanishing_gradient_is_judged_along_a_direction() -> None:
 def test_full_mode_takes_every_coordinate() -> None:
     spec = run_of(**NETWORKS["tanh"], gradient_check={"mode": "full"})
     report = check(spec)
-    assert sum(t.checked for t in report.states[0].tensors) == spec.plan.parameters
+    assert sum(t.checked for t in report.states[0].tensors) == spec.forecast.parameters
     assert report.verdict == "certified"
 
 

@@ -13,7 +13,7 @@ from experiments.errors import Problem, SpecError
 from experiments.limits import Limits
 from experiments.spec import ExperimentSpec
 from experiments.spec.documents import parse_yaml
-from experiments.spec.sweeps import SHORT_NAMES
+from experiments.spec.swept_fields import SHORT_NAMES
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))
 LIMITS = Limits(max_runs=60)

@@ -86,9 +86,9 @@ def test_the_course_network() -> None:
         data_format="channels_first", conv={"filters": [32, 64], "kernel_size": 5}, fc={"units": [1024]}
     )
     run = spec.expand()[0].spec
-    shapes = [row.output_shape for row in run.plan.layers]
+    shapes = [row.output_shape for row in run.forecast.layers]
     assert shapes == [(32, 28, 28), (32, 14, 14), (64, 14, 14), (64, 7, 7), (3136,), (1024,), (10,)]
-    assert run.plan.parameters == 3_274_634
+    assert run.forecast.parameters == 3_274_634
     assert run.model.activations == ("relu", "relu", "relu", "softmax")
 
 

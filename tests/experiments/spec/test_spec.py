@@ -57,7 +57,7 @@ def test_the_loss_and_the_output_follow_the_data_set(name: str) -> None:
         "binary": ("binary_crossentropy", "sigmoid", 1),
         "regression": ("mean_squared_error", "linear", 1),
     }[kind]
-    assert (spec.loss.name, spec.model.activations[-1], spec.plan.output_shape[0]) == expected
+    assert (spec.loss.name, spec.model.activations[-1], spec.forecast.output_shape[0]) == expected
     assert RunSpec.model_validate(spec.model_dump(mode="json")) == spec
 
 
@@ -154,7 +154,7 @@ def test_implied_layers() -> None:
     assert [layer.type for layer in dense.model.layers] == ["flatten", "dense"]
     lstm = run(model={"layers": [{"type": "lstm", "units": 3}, {"type": "dense", "units": 10}]})
     assert [layer.type for layer in lstm.model.layers] == ["reshape", "lstm", "dense"]
-    assert lstm.plan.layers[0].output_shape == (28, 28)
+    assert lstm.forecast.layers[0].output_shape == (28, 28)
     assert lstm.model.activations == ("tanh", "softmax")
 
 
@@ -166,7 +166,10 @@ def test_normalisation_is_over_the_channels() -> None:
         spec = run(model={"layers": layers, "data_format": data_format})
         norms = [layer for layer in spec.model.layers if layer.type == "batch_normalization"]
         assert [layer.axis for layer in norms] == [axis, -1]
-        assert [row.parameters for row in spec.plan.layers if row.type == "batch_normalization"] == [16, 12]
+        assert [row.parameters for row in spec.forecast.layers if row.type == "batch_normalization"] == [
+            16,
+            12,
+        ]
 
 
 def test_convolutions_run_one_lane_at_a_time() -> None:

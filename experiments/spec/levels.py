@@ -1,0 +1,55 @@
+"""Levels of a factor and their labels. Two different values never share a label."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+LONGEST = 200
+"""Characters of a label; a longer text is cut and ends in a digest of the whole."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of a factor.
+
+    value: what is written at the axis' path; for a case its fields by path
+    """
+
+    label: str
+    value: object
+
+
+def level_labels(values: Sequence[object]) -> list[str]:
+    """One label per value: a named entry's name alone where that tells the levels apart."""
+    names = [value.get("name") if isinstance(value, dict) else None for value in values]
+    return [
+        str(name) if name is not None and names.count(name) == 1 else level_label(value)
+        for name, value in zip(names, values, strict=True)
+    ]
+
+
+def level_label(value: object) -> str:
+    """A value as a label of at most 200 characters: `32-32`, `0.001`, `exponential_decay(decay_rate=0.9)`."""
+    text = _text(value)
+    if len(text) <= LONGEST:
+        return text
+    end = f"… #{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return text[: LONGEST - len(end)] + end
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return json.dumps(value)
+    if isinstance(value, float):
+        return f"{value:.12g}"
+    if isinstance(value, dict) and "name" in value:
+        rest = ",".join(f"{key}={_text(inner)}" for key, inner in value.items() if key != "name")
+        return f"{value['name']}({rest})" if rest else str(value["name"])
+    if isinstance(value, list) and value and all(type(number) is int for number in value):
+        return "-".join(map(str, value))
+    if isinstance(value, dict | list):
+        return json.dumps(value, separators=(",", ":"))
+    return str(value)

@@ -1,0 +1,116 @@
+"""Whether the question of an experiment can be asked of its sweep and its data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from experiments.datasets import DataShape
+from experiments.errors import Problem, SpecError
+from experiments.limits import Limits
+from experiments.messages import short, unknown
+from experiments.runs import Point
+from experiments.spec.compare import MEASURES, Compare
+from experiments.spec.factors import Factor, combinations, conflicts, factors_of
+from experiments.spec.run_builder import Builder
+from experiments.spec.sweeps import Sweep
+
+
+def question_problems(
+    question: Compare,
+    factor: Factor | None,
+    sweep: Sweep,
+    factors: Sequence[Factor],
+    points: Sequence[Point],
+    limits: Limits,
+) -> list[Problem]:
+    """Everything that is wrong with the question but for the levels of its tuned fields.
+
+    Args:
+        factor: the factor that the question compares; None where nothing varies it
+        factors: all factors of the sweep
+        points: all points of the sweep
+    """
+    problems = []
+    if factor is None:
+        swept = sorted(other.name for other in factors)
+        problems.append(
+            Problem(
+                "compare.factor",
+                f"{short(question.factor)} is not swept",
+                swept or "an axis of the sweep, or `case`; this spec has no sweep",
+            )
+        )
+    elif factor.size == 1:
+        problems.append(
+            Problem("compare.factor", f"{factor.name} has one level", "a factor with two levels or more")
+        )
+    if sweep.draws:
+        problems.append(
+            Problem("compare", "a random draw does not give every level the same runs", "strategy: grid")
+        )
+    shape = points[0].spec.data_shape
+    problems += _metric_problems(question.metric, shape, points)
+    problems += _tune_problems(question, factors, shape, limits)
+    return problems
+
+
+def _metric_problems(metric: str, shape: DataShape, points: Sequence[Point]) -> list[Problem]:
+    """A metric that does not exist, or that some run of the sweep does not measure."""
+    part, measure = metric.split("/")
+    if measure not in MEASURES:
+        names = [f"{part}/{name}" for name in MEASURES]
+        return [Problem("compare.metric", unknown("metric", metric, names), names)]
+    if part == "val" and shape.n_validation == 0:
+        return [Problem("compare.metric", f"{metric}: nothing is set aside", "dataset.validation_split")]
+    runs = (point.spec for point in points)
+    without = next((run for run in runs if measure == "accuracy" and not run.measures_accuracy), None)
+    if without is not None:
+        regression = without.data_shape.kind == "regression"
+        what = "regression" if regression else f"the loss {without.loss.name}"
+        return [Problem("compare.metric", f"{metric}: {what} has no accuracy", "test/loss, val/loss")]
+    return []
+
+
+def _tune_problems(
+    question: Compare, factors: Sequence[Factor], shape: DataShape, limits: Limits
+) -> list[Problem]:
+    """What is wrong with the tuned axes, and with the number of runs that the question may take."""
+    cells = combinations(factors)
+    runs, product = cells * question.looks[-1], f"{cells} · {question.looks[-1]} seeds"
+    tuned: list[Factor] = []
+    problems: list[Problem] = []
+    if question.tune is not None:
+        tuned, problems = factors_of(question.tune.axes, "compare.tune")
+        if not question.tune.axes:
+            problems.append(
+                Problem("compare.tune", "nothing is tuned", "at least one axis, as learning_rate")
+            )
+        if shape.n_validation == 0:
+            problems.append(
+                Problem(
+                    "compare.tune",
+                    "tuning needs validation data, nothing is set aside",
+                    "dataset.validation_split above 0",
+                )
+            )
+        points = combinations(tuned)
+        runs += cells * points * question.tune.seeds
+        product += f" + {cells} · {points} · {question.tune.seeds} tuning"
+    if runs > limits.max_runs:
+        problems.append(
+            Problem("compare", f"up to {product} = {runs:,} runs", f"at most {limits.max_runs:,}")
+        )
+    return problems or conflicts([*factors, *tuned])
+
+
+def tuned_level_problems(tuned: Sequence[Factor], builder: Builder, seed: int) -> list[Problem]:
+    """Levels of tuned fields that are given twice or that no run can have."""
+    problems = []
+    for factor in tuned:
+        problems += factor.repeated()
+        for index, level in enumerate(factor.levels()):
+            try:
+                builder.run(factor.writes(level, index), seed)
+            except SpecError as error:
+                problems += error.problems
+    return problems
