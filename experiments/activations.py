@@ -1,8 +1,7 @@
-"""Every activation of Keras 3.15 that can be a choice here, and the step of the perceptron, as one table.
+"""The table of activations: those of Keras 3.15 that can be a choice here, and the perceptron's step.
 
-Left out: `glu` (halves its units) and `threshold` (cannot be built by name). `swish` and `hard_swish` are
-Keras'
-second names for `silu` and `hard_silu`. `sparsemax` is ours, since Keras 3.15's is wrong (docs/errata.md).
+Left out: `glu` (halves its units) and `threshold` (cannot be built by name). `swish` and `hard_swish` are Keras'
+second names for `silu` and `hard_silu`. `sparsemax` is our own, since Keras 3.15's is wrong (docs/errata.md).
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ class Activation:
     """What is known about one activation f(z) before anything is trained.
 
     keras_name: its name in keras.activations; None where the implementation is ours
-    smoothness: Cinf; C1 (continuous derivative); C0 (continuous, kinks in the derivative); jump (not
-    continuous)
+    smoothness: Cinf; C1 (continuous derivative); C0 (continuous, kinks in the derivative); jump (not continuous)
     kinks: the z where the derivative (C0) or the value (jump) is not continuous
     derivative_bound: sup |f'(z)| over all z; inf where there is none
     low, high: the range of f
     initializer: the kernel initialiser the literature pairs with it (`kernel_initializer: auto`)
     vectorizable: False where no converter exists for the vectorised map over lanes
     joint: True where a unit's output depends on the other units' z (softmax and its kin)
+    identity: True where f(z) = z
     """
 
     name: str
@@ -44,13 +43,14 @@ class Activation:
     reference: str
     vectorizable: bool = True
     joint: bool = False
+    identity: bool = False
 
 
 ACTIVATIONS: dict[str, Activation] = {
     row.name: row
     for row in (
         Activation("linear", "linear", "z", "Cinf", (), 1.0, -inf, inf, "glorot_uniform",
-                   "the weighted sum itself"),
+                   "the weighted sum itself", identity=True),
         Activation("step", None, "1 if z >= 0 else 0; the backward pass uses f'(z) = 1 (straight-through)",
                    "jump", (0.0,), 1.0, 0.0, 1.0, "glorot_uniform",
                    "Rosenblatt 1958, The perceptron; Bengio et al. 2013, arXiv:1308.3432"),

@@ -1,4 +1,4 @@
-"""What can be chosen, as plain data: for `gradus catalog` and the API."""
+"""The tables of what can be chosen, as plain data, for `gradus catalog` and the API."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ Entry = dict[str, Any]
 
 
 def catalog() -> dict[str, list[Entry]]:
-    """Kind -> entries, each with name, JSON schema, formula and reference; activations with what is known
-    of them.
-    """
+    """Kind -> entries, each with name, JSON schema, formula and reference."""
     return {
         "activations": [_activation(row) for row in ACTIVATIONS.values()],
         "optimizers": [_entry(name, model) for name, model in OPTIMIZERS.items()],

@@ -1,7 +1,7 @@
-"""The base of every spec model, and the number types they share.
+"""The base of every spec model, and the number types that they share.
 
-Strict on purpose: `"32"` is no number and `true` is no integer. Every number is bounded, so that nothing in a
-spec can overflow float32 or a loop.
+They are strict on purpose: `"32"` is not a number and `true` is not an integer. Every number is bounded, so that
+nothing in a spec can overflow float32 or a loop.
 """
 
 from __future__ import annotations
@@ -29,12 +29,17 @@ ShortText = Annotated[str, Field(strict=True, min_length=1, max_length=200)]
 LongText = Annotated[str, Field(strict=True, max_length=20_000)]
 
 
+def named(value: object) -> object:
+    """A bare name stands for that entry with its defaults: `adam` for `{name: adam}`."""
+    return {"name": value} if isinstance(value, str) else value
+
+
 class Strict(BaseModel):
-    """Frozen, no unknown fields, no NaN, no infinity."""
+    """A frozen model without unknown fields, NaN or infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     @cached_property
     def canonical(self) -> str:
-        """One JSON text per meaning: what hashes are made of. Every default is written out."""
+        """One JSON text per meaning, every default written out: what hashes are made of."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))

@@ -6,12 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from experiments.fields import NonNegative, Positive, Real, Strict
-
-
-def named(value: object) -> object:
-    """A bare name stands for that entry with its defaults: `relu` for `{name: relu}`."""
-    return {"name": value} if isinstance(value, str) else value
+from experiments.fields import NonNegative, Positive, Real, Strict, named
 
 
 class Initializer(Strict):

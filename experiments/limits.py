@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """runs per experiment; parameters, memory (bytes, training, one run), FLOPs (a whole run's training),
-    epochs.
+    """Upper bounds of one experiment.
+
+    max_runs: runs of the experiment
+    max_parameters, max_memory_bytes, max_flops, max_epochs, max_layers: of one run; memory while training
     """
 
     max_runs: int = 10_000

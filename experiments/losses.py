@@ -1,10 +1,8 @@
 """The losses of Keras 3.15 by Keras' names and argument names, and ½Σ(t−y)².
 
-Left out: CTC (targets of another length than the outputs). t: target, y: output, one sample; a batch's
-loss is
-the mean over its samples. What each wants from the last layer is data here, so that no spec is found wrong
-only
-after it was queued.
+In the formulas t is the target and y the output of one sample; a batch's loss is the mean over its samples. Each
+class says what it needs from the last layer, so that a misfit is refused before anything is queued.
+Left out: CTC, whose targets have another length than the outputs.
 """
 
 from __future__ import annotations
@@ -45,12 +43,10 @@ class Loss(Strict):
     """True where the number of outputs is free (embeddings)."""
     lanes: ClassVar[bool] = True
     coupled: ClassVar[bool] = False
-    """True where a sample's share depends on the others of its batch, so that the batch size decides the
-    value.
-    """
+    """True where a sample's share depends on the others of its batch, so that the batch size decides the value."""
     reads_sums_of: ClassVar[str | None] = None
-    """The output activation that Keras' loss undoes: where it finds weighted sums kept by a softmax or a sigmoid, it
-    computes from them what follows for this activation, whatever the network's outputs are.
+    """The output activation that Keras' loss undoes. Where a softmax or a sigmoid kept its weighted sums, Keras computes
+    this activation's loss from them, whatever the network's outputs are.
     """
     margin_at_zero: ClassVar[bool] = False
     """True where the sign of a single output names the class."""

@@ -10,17 +10,15 @@ from pydantic import BeforeValidator, Field
 from experiments.activations import ACTIVATIONS, ActivationName
 from experiments.fields import Flag, Fraction, LongText, Strict
 from experiments.initializers import InitializerSpec, RegularizerSpec
-from experiments.layers import DataFormat, LayerSpec, Shape
-from experiments.layers.base import Units, times
+from experiments.layers import DataFormat, Flatten, LayerSpec, Shape
+from experiments.layers.base import Units, size, times
 from experiments.layers.windows import Edge, Padding, Window
 
 MAX_LAYERS = 1000
 
 
 class ModelSpec(Strict):
-    """A network in full: every layer from the input's shape to the output, every activation and
-    initialiser named.
-    """
+    """A network in full: every layer from the input to the output, every activation and initialiser named."""
 
     layers: tuple[LayerSpec, ...] = Field(min_length=1, max_length=MAX_LAYERS)
     data_format: DataFormat = "channels_last"
@@ -33,7 +31,9 @@ class ModelSpec(Strict):
     @cached_property
     def activation(self) -> str:
         """That of the hidden layers: its name, `mixed`, or the output's where there is no hidden layer."""
-        hidden = {name for name in self.activations[:-1] if name != "linear"} or set(self.activations[:-1])
+        hidden = {name for name in self.activations[:-1] if not ACTIVATIONS[name].identity} or set(
+            self.activations[:-1]
+        )
         if not hidden:
             return self.activations[-1] if self.activations else "linear"
         return hidden.pop() if len(hidden) == 1 else "mixed"
@@ -48,21 +48,16 @@ class ModelSpec(Strict):
 
     def architecture(self, shape: Shape) -> str:
         """One line: `784-32-10`, `28x28x1-conv32(5x5)-maxpool-…-1024-10`."""
-        first = self.layers[0]
-        dense = first.type == "flatten"
-        size = 1
-        for number in shape:
-            size *= number
-        head = str(size) if dense or len(shape) == 1 else times(shape)
-        names = [layer.label for layer in (self.layers[1:] if dense else self.layers)]
-        return "-".join([head, *(name for name in names if name and name != "flatten")])
+        flat = isinstance(self.layers[0], Flatten) or len(shape) == 1
+        head = str(size(shape)) if flat else times(shape)
+        return "-".join([head, *(layer.label for layer in self.layers if layer.label)])
 
 
 PoolType = Literal["max_pool2d", "average_pool2d", "stochastic_pool2d"]
 
 
 class ConvBlock(Strict):
-    """What the CONV of a pattern are: one value for all, or a list consumed in order."""
+    """Settings of the CONV layers of a pattern: one value for all, or a list that is consumed in order."""
 
     filters: Units | tuple[Units, ...]
     kernel_size: Edge | tuple[Window, ...] = 3
@@ -71,7 +66,7 @@ class ConvBlock(Strict):
 
 
 class PoolBlock(Strict):
-    """What the POOL of a pattern are."""
+    """Settings of the POOL layers of a pattern."""
 
     type: PoolType = "max_pool2d"
     pool_size: Edge | tuple[Window, ...] = 2
@@ -80,16 +75,20 @@ class PoolBlock(Strict):
 
 
 class FcBlock(Strict):
-    """What the FC of a pattern are, but for the last, which is the output layer."""
+    """Settings of the FC layers of a pattern, without the last, which is the output layer."""
 
     units: Units | tuple[Units, ...] = ()
 
 
 class DropBlock(Strict):
+    """Settings of the DROP layers of a pattern."""
+
     rate: Fraction | tuple[Fraction, ...] = 0.5
 
 
 class PadBlock(Strict):
+    """Settings of the PAD layers of a pattern."""
+
     padding: Annotated[int, Field(strict=True, ge=0, le=4096)] = 1
 
 
@@ -98,12 +97,10 @@ def _tuple(value: object) -> object:
 
 
 class ModelChoice(Strict):
-    """`layers`, `hidden` or `pattern`: one of the three. The defaults hold for every layer that names
-    none.
-    """
+    """One of `layers`, `hidden` and `pattern`, and defaults for every layer that does not name its own."""
 
     activation: ActivationName | None = None
-    """Of every hidden layer that names none. Default: relu; recurrent layers tanh."""
+    """Activation of every hidden layer that names none. Default: relu; recurrent layers tanh."""
     kernel_initializer: InitializerSpec | None = None
     """Default: Keras' (glorot_uniform). `auto`: the one that suits each layer's activation."""
     bias_initializer: InitializerSpec | None = None

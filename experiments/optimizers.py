@@ -1,8 +1,7 @@
 """The optimizers of Keras 3.15 by Keras' names and argument names, with Keras' defaults.
 
-Left out because they wrap others: MultiOptimizer, LossScaleOptimizer. Refused as fields, with the reason:
-`use_ema` (applied only when `fit` ends) and `gradient_accumulation_steps` (raises where the update is
-stateless).
+Left out because they wrap others: MultiOptimizer, LossScaleOptimizer. REFUSED_FIELDS has Keras' arguments that are
+refused, with the reason.
 """
 
 from __future__ import annotations
@@ -12,8 +11,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from experiments.fields import CountOrZero, Flag, NonNegative, Positive, Real, Strict, UnitInterval
-from experiments.initializers import named
+from experiments.fields import CountOrZero, Flag, NonNegative, Positive, Real, Strict, UnitInterval, named
 from experiments.schedules import Schedule, ScheduleSpec
 
 
@@ -82,9 +80,8 @@ class Optimizer(Strict):
     def structure(self) -> dict[str, object]:
         """The fields that the compiled program is made of: all but the numeric ones.
 
-        A schedule is part of the program (it is a formula of the update count), and so is a zero: Keras
-        leaves
-        the term out. Any other number is the lane's own.
+        A schedule is part of the program: it is a formula of the update count. So is a zero: Keras leaves the term
+        out. Any other number is the lane's own.
         """
         values = self.model_dump(mode="json")
         for field in self.numeric:

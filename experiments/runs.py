@@ -43,18 +43,15 @@ class RunSpec(Strict):
     device: Device = "auto"
 
     def fingerprint(self) -> str:
-        """sha256 (hex) of all that decides the result: not artifacts, diagnostics, gradient_check or
-        device.
-        """
+        """sha256 (hex) of all that decides the result: not of artifacts, diagnostics, gradient_check or device."""
         parts = (self.dataset, self.model, self.loss, self.optimizer, self.training)
         return _hash([*(part.canonical for part in parts), str(self.seed)])
 
     def program_key(self) -> str:
         """sha256 (hex) of what decides the compiled program.
 
-        In it: data set, network, loss, optimizer with its structural fields, batch size, whether
-        diagnostics are
-        measured. Not: seed, epochs, stopping, the learning rate where it is a number.
+        That is data set, network, loss, the optimizer's structural fields, batch size and whether diagnostics are
+        measured; not seed, epochs, stopping rules, or the learning rate where it is a number.
         """
         return self._program_key
 
@@ -112,8 +109,9 @@ class RunSpec(Strict):
 
 @dataclass(frozen=True)
 class Point:
-    """One run of an experiment. levels: factor name -> label of its level, `seed` among them where it is
-    swept.
+    """One run of an experiment.
+
+    levels: factor name -> label of its level, with `seed` among them where it is swept
     """
 
     spec: RunSpec

@@ -1,4 +1,4 @@
-"""Samples that a person asks a trained network about, held against the shape of its data set. No Keras."""
+"""Checks samples that a person asks a trained network about against the shape of its data set. No Keras."""
 
 from __future__ import annotations
 
@@ -18,10 +18,15 @@ NUMBERS = f"numbers from {-LARGEST:g} to {LARGEST:g}"
 
 
 def samples(inputs: Sequence[object], shape: Shape) -> npt.NDArray[np.float32]:
-    """`inputs`, nested lists of numbers, as an array (samples, *shape), float32, in the data set's own units.
+    """Nested lists of numbers as an array.
 
-    Grey pictures may leave the channel out, any sample may be one row of its numbers (a line of a CSV file can be
-    nothing else), and a single one may leave out the list around it.
+    Args:
+        inputs: in the data set's own units. Grey pictures may leave the channel out. A sample may be one row of its
+            numbers, as in a line of a CSV file. A single sample may leave out the list around it.
+        shape: one sample's shape
+
+    Returns:
+        (samples, *shape), float32
 
     Raises:
         SpecError: an entry is no finite number, or a sample has another shape; by path: `inputs[3]`.
@@ -29,10 +34,10 @@ def samples(inputs: Sequence[object], shape: Shape) -> npt.NDArray[np.float32]:
     grey = len(shape) == 3 and shape[-1] == 1
     shapes = tuple(dict.fromkeys((shape, *([shape[:2]] if grey else ()), (math.prod(shape),))))
     try:
-        found = _shape(inputs)
+        given = _shape(inputs)
     except SpecError:
-        found = ()
-    if found not in shapes and found[1:] not in shapes:
+        given = ()
+    if given not in shapes and given[1:] not in shapes:
         raise SpecError(_problems(inputs, shapes))
     return np.asarray(inputs, np.float32).reshape(-1, *shape)
 
@@ -44,12 +49,12 @@ def _problems(inputs: Sequence[object], shapes: Collection[Shape]) -> list[Probl
     for index, sample in enumerate(inputs):
         path = f"inputs[{index}]"
         try:
-            found = _shape(sample)
+            given = _shape(sample)
         except SpecError as error:
             problems += error.under(path).problems
         else:
-            if found not in shapes:
-                what = f"found the shape {found}" if found else f"found the number {short(sample)}"
+            if given not in shapes:
+                what = f"found the shape {given}" if given else f"found the number {short(sample)}"
                 problems.append(Problem(path, what, allowed))
         if len(problems) == MOST_PROBLEMS:
             break

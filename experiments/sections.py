@@ -17,9 +17,7 @@ class StopSpec(Strict):
     train_errors: CountOrZero | None = None
     """Stop once at most so many training samples are classified wrongly (regression: never)."""
     patience: Count | None = None
-    """Stop after so many epochs without a better validation loss (training loss where nothing is set
-    aside).
-    """
+    """Stop after so many epochs without a better validation loss; training loss where there is no validation part."""
 
 
 class TrainingSpec(Strict):

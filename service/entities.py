@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from service.lifecycle import TERMINAL, RunStatus, is_terminal
@@ -104,8 +105,13 @@ class Experiment:
     change: int = 0
     replayed: bool = False
 
+    @cached_property
     def experiment_spec(self) -> ExperimentSpec:
-        """The stored spec as an ExperimentSpec. The limits held when it was accepted, so they are not checked again."""
+        """The stored spec as an ExperimentSpec, parsed once. It was held against the limits when it was accepted.
+
+        Raises:
+            SpecError: an older version accepted it, and this one does not.
+        """
         from experiments.limits import UNLIMITED
         from experiments.spec import ExperimentSpec
 

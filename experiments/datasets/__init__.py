@@ -6,14 +6,15 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from experiments.datasets.base import Data, Dataset, DataShape, Source
+from experiments.datasets.base import Data, Dataset, DataShape
 from experiments.datasets.bundled import Diabetes, Digits
 from experiments.datasets.curves import Linear, Polynomial, Sine
+from experiments.datasets.files import RemoteFile, Source
 from experiments.datasets.gates import And, Or, Xor
 from experiments.datasets.inline import Inline
 from experiments.datasets.mnist import Mnist
 from experiments.datasets.stripes import Stripes
-from experiments.initializers import named
+from experiments.fields import named
 
 DatasetSpec = Annotated[
     Mnist | Digits | Linear | Sine | Polynomial | Diabetes | And | Or | Xor | Stripes | Inline,
@@ -26,4 +27,4 @@ DATASETS: dict[str, type[Dataset]] = {
     for entry in (Mnist, Digits, Linear, Sine, Polynomial, Diabetes, And, Or, Xor, Stripes, Inline)
 }
 
-__all__ = ["DATASETS", "Data", "DataShape", "Dataset", "DatasetSpec", "Source"]
+__all__ = ["DATASETS", "Data", "DataShape", "Dataset", "DatasetSpec", "RemoteFile", "Source"]

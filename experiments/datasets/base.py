@@ -1,23 +1,22 @@
 """What a data set says about itself before it is loaded, and what loading gives.
 
-Inputs are float32, images channels-last unless asked for otherwise. The split into training, validation and
-test is fixed per data set and does not depend on a run's seed; whatever is scaled, is scaled by figures of
-the training part alone.
+Inputs are float32, images channels-last unless asked for otherwise. The split into training, validation and test
+parts is fixed per data set and does not depend on a run's seed. Scaling uses figures of the training part alone.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from experiments.datasets.files import Source
 from experiments.errors import SpecError
 from experiments.fields import Count, Strict
 
@@ -31,10 +30,12 @@ Split = Annotated[float, Field(strict=True, ge=0, le=0.9)]
 
 @dataclass(frozen=True)
 class DataShape:
-    """input: one sample's shape; target: one target's shape, () for a class number.
+    """Shapes and sizes of a data set.
 
-    classes: their number, 0 for regression; low, high: the range of the inputs, units as in the data set's
-    text
+    input: one sample's shape
+    target: one target's shape, () for a class number
+    classes: number of classes, 0 for regression
+    low, high: the range of the inputs, in the units of the data set's docstring
     """
 
     input: tuple[int, ...]
@@ -64,21 +65,12 @@ class DataShape:
         return self.input
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where files are looked for. `download` takes a file's name and gives its path; the training side
-    injects it.
-    """
-
-    data_dir: Path | None = None
-    download: Callable[[str], Path] | None = None
-
-
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Arrays of one data set. x: (samples, *input) float32; y: (samples,) int32 classes or (samples, k)
-    float32.
+    """Arrays of one data set.
 
+    x: (samples, *input) float32
+    y: (samples,) int32 classes, or (samples, k) float32 targets
     truth: what is known about the data and was not given to the network (slope, intercept, scales)
     """
 
@@ -155,9 +147,7 @@ class Dataset(Strict):
         return training, validation
 
     def split(self, x: Inputs, y: Array | Labels) -> tuple[Inputs, Array | Labels, Inputs, Array | Labels]:
-        """(x_train, y_train, x_validation, y_validation): the validation part is the last, as in Keras'
-        fit.
-        """
+        """(x_train, y_train, x_validation, y_validation). The validation part is the last, as in Keras' `fit`."""
         training, validation = self.parts(len(x))
         keep = len(x) - validation
         return x[:training], y[:training], x[keep:], y[keep:]

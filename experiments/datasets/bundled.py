@@ -6,13 +6,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from experiments.datasets.base import Data, DataFormat, Dataset, DataShape, Source, shuffled
+from experiments.datasets.base import Data, DataFormat, Dataset, DataShape, shuffled
+from experiments.datasets.files import Source
 
 
 class Digits(Dataset):
-    """x: (8, 8, 1), brightness in [0, 1] (0..16 / 16); y: digit 0..9. 1,797 images, every fifth to test
-    on.
-    """
+    """x: (8, 8, 1), brightness in [0, 1] (0..16 / 16); y: digit 0..9. 1,797 images, a fifth of them for testing."""
 
     formula: ClassVar[str] = "x = pixel / 16"
     licence: ClassVar[str] = "CC BY 4.0"
@@ -34,7 +33,7 @@ class Digits(Dataset):
 
 
 class Diabetes(Dataset):
-    """x: 10 measurements, y: progression of the disease after a year; 442 patients, 88 of them to test on.
+    """x: 10 measurements, y: progression of the disease after a year; 442 patients, 88 of them for testing.
 
     Inputs and target are centred and scaled by mean and standard deviation of the training part
     (`truth`: target_mean, target_std), so a mean squared error of 1 is that of predicting the mean.

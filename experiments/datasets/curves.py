@@ -1,6 +1,4 @@
-"""Curves with noise, drawn by seeded generators: the truth is known and can be put beside what was
-learned.
-"""
+"""Curves with noise from seeded generators. The truth is known, so what was learned can be compared with it."""
 
 from __future__ import annotations
 
@@ -10,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from experiments.datasets.base import Data, DataFormat, Dataset, DataShape, Source
+from experiments.datasets.base import Data, DataFormat, Dataset, DataShape
+from experiments.datasets.files import Source
 from experiments.errors import SpecError
 from experiments.fields import Seed
 
@@ -20,7 +19,7 @@ Exact = npt.NDArray[np.float64]
 
 
 class Curve(Dataset):
-    """y = f(x) + noise · N(0, 1), x uniform in [low, high], in random order; the last fifth is to test on."""
+    """y = f(x) + noise · N(0, 1), x uniform in [low, high], in random order; the last fifth is for testing."""
 
     licence: ClassVar[str] = "made here"
     reference: ClassVar[str] = "made here"

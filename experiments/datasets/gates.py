@@ -1,4 +1,4 @@
-"""The logic gates of the perceptron: four samples, on which it is trained and tested."""
+"""The logic gates of the perceptron: four samples, which are both training and test data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from experiments.datasets.base import Data, DataFormat, Dataset, DataShape, Source
+from experiments.datasets.base import Data, DataFormat, Dataset, DataShape
+from experiments.datasets.files import Source
 
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))
 

@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from experiments.datasets.base import Array, Data, DataFormat, Dataset, DataShape, Kind, Labels, Source, Split
+from experiments.datasets.base import Array, Data, DataFormat, Dataset, DataShape, Kind, Labels, Split
+from experiments.datasets.files import Source
 from experiments.fields import Count
 
 Number = Annotated[float, Field(strict=True, ge=-1e30, le=1e30)]

@@ -11,13 +11,15 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from experiments.datasets.base import Array, Data, DataFormat, Dataset, DataShape, Source
+from experiments.datasets.base import Array, Data, DataFormat, Dataset, DataShape
+from experiments.datasets.files import RemoteFile, Source, locate
 from experiments.errors import DataError
 
-FILE = "mnist.npz"
-ORIGIN = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
-SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
-"""Where Keras downloads the file from, and the digest that it must have."""
+FILE = RemoteFile(
+    name="mnist.npz",
+    url="https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz",
+    sha256="731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1",
+)
 MD5 = {
     "x_train": "6bbc9ace898e44ae57da46a324031adb",
     "y_train": "a25bea736e30d166cdddb491f175f624",
@@ -30,9 +32,7 @@ Bytes = npt.NDArray[np.uint8]
 
 
 class Mnist(Dataset):
-    """x: (28, 28, 1), brightness in [0, 1] (byte / 255); y: digit 0..9. 60,000 to train on, 10,000 to test
-    on.
-    """
+    """x: (28, 28, 1), brightness in [0, 1] (byte / 255); y: digit 0..9. 60,000 images for training, 10,000 for testing."""
 
     formula: ClassVar[str] = "x = byte / 255"
     licence: ClassVar[str] = "CC BY-SA 3.0"
@@ -44,7 +44,7 @@ class Mnist(Dataset):
         return DataShape((28, 28, 1), (), "classification", 10, training, validation, 10_000, 0.0, 1.0)
 
     def load(self, source: Source, data_format: DataFormat = "channels_last") -> Data:
-        arrays = read(locate(source))
+        arrays = read(locate(FILE, source))
         parts = self.split(arrays["x_train"][..., None], arrays["y_train"].astype(np.int32))
         train, y_train, validation, y_validation = parts
         test, y_test = arrays["x_test"][..., None], arrays["y_test"].astype(np.int32)
@@ -57,45 +57,13 @@ def scaled(images: npt.NDArray[Any]) -> Array:
     return images.astype(np.float32) / np.float32(255)
 
 
-def keras_cache() -> Path:
-    """Where Keras keeps what it has downloaded."""
-    return Path.home() / ".keras" / "datasets" / FILE
-
-
-def locate(source: Source) -> Path:
-    """The file, from the data directory, else Keras' cache, else downloaded. Raises DataError."""
-    tried = []
-    if source.data_dir is not None:
-        path = source.data_dir / FILE
-        if path.is_file():
-            return path
-        tried.append(f"{path} (GRADUS_DATA_DIR)")
-    else:
-        tried.append("GRADUS_DATA_DIR (not set)")
-    if keras_cache().is_file():
-        return keras_cache()
-    tried.append(f"{keras_cache()} (Keras' cache)")
-    if source.download is None:
-        tried.append("a download through Keras (not possible here)")
-    else:
-        try:
-            return source.download(FILE)
-        except Exception as error:  # noqa: BLE001  Keras raises a bare Exception for every kind of failed download
-            tried.append(f"a download through Keras ({error})")
-    raise DataError(
-        f"{FILE} cannot be had: tried {'; '.join(tried)}. Put the file into the folder that "
-        f"GRADUS_DATA_DIR names, "
-        "or use the data set `digits`, which needs no download"
-    )
-
-
 def read(path: Path) -> dict[str, Bytes]:
     """The four arrays of the file. Raises DataError where it cannot be read or is not the real MNIST."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: np.ascontiguousarray(file[name], dtype=np.uint8) for name in MD5}
     except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
-        raise DataError(f"{path} is no readable {FILE} ({error}); put the real one there") from error
+        raise DataError(f"{path} is no readable {FILE.name} ({error}); put the real one there") from error
     for name, array in arrays.items():
         if array.shape != SHAPES[name] or idx_md5(array) != MD5[name]:
             raise DataError(
@@ -105,9 +73,7 @@ def read(path: Path) -> dict[str, Bytes]:
 
 
 def idx_md5(array: Bytes) -> str:
-    """The MD5 of the IDX file that holds `array`: a magic number (0x0800 + dimensions), the sizes, the
-    bytes.
-    """
+    """The MD5 of the IDX file that holds `array`: a magic number (0x0800 + dimensions), the sizes, the bytes."""
     header = struct.pack(f">{array.ndim + 1}i", 0x0800 + array.ndim, *array.shape)
     digest = hashlib.md5(header, usedforsecurity=False)
     digest.update(array.data)

@@ -1,4 +1,4 @@
-"""Images of stripes, of any size: small ones to work by hand, large ones to count parameters on."""
+"""Images of stripes, of any size: small ones to calculate by hand, large ones to count parameters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from experiments.datasets.base import Data, DataFormat, Dataset, DataShape, Source
+from experiments.datasets.base import Data, DataFormat, Dataset, DataShape
+from experiments.datasets.files import Source
 from experiments.errors import SpecError
 from experiments.fields import Seed
 
@@ -18,7 +19,7 @@ MAX_PIXELS = 50_000_000
 class Stripes(Dataset):
     """x: (height, width, 1), brightness in [0, 1]; y: 0 where the stripes lie, 1 where they stand.
 
-    Each image has its own period and phase; the last fifth is to test on.
+    Each image has its own period and phase; the last fifth is for testing.
     """
 
     formula: ClassVar[str] = (

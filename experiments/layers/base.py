@@ -86,7 +86,7 @@ class Layer(Strict):
 
     @property
     def label(self) -> str:
-        """A few characters for the one-line architecture."""
+        """A few characters for the one-line architecture; empty for a layer that is not shown there."""
         return self.type
 
 

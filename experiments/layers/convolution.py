@@ -27,8 +27,8 @@ Margin = Annotated[int, Field(strict=True, ge=0, le=4096)]
 
 
 class Conv2D(Weighted):
-    """The forecast's formula has the parameters beside those of a dense layer from all inputs to as many outputs: what
-    local connections and shared weights save (LeCun et al. 1998, section II.A).
+    """The forecast's formula also counts the parameters of a dense layer with as many outputs, which shows what local
+    connections and shared weights save (LeCun et al. 1998, section II.A).
     """
 
     keras_name: ClassVar[str] = "Conv2D"

@@ -54,9 +54,7 @@ class AveragePool2D(Pool2D):
 
 
 class StochasticPool2D(Pool2D):
-    """Training: one value of the window, drawn with p = a/Σa. Testing: Σ p a. For inputs that are not
-    negative.
-    """
+    """Training: one value of the window, drawn with p = a/Σa. Testing: Σ p a. For inputs that are not negative."""
 
     keras_name: ClassVar[str] = "StochasticPool2D"
     formula: ClassVar[str] = "training: a_i with probability a_i / Σa; testing: Σ a_i² / Σa"

@@ -21,6 +21,10 @@ class Flatten(Layer):
     def forecast(self, shape: Shape, data_format: DataFormat) -> Forecast:
         return Forecast(output_shape=(size(shape),), formula=f"{'·'.join(map(str, shape))} = {size(shape)}")
 
+    @property
+    def label(self) -> str:
+        return ""
+
 
 class Reshape(Layer):
     """The same numbers in another shape, e.g. an image's rows as a sequence: [28, 28]."""

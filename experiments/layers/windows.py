@@ -26,10 +26,12 @@ class Slide:
 def slide(
     length: int, window: int, stride: int, padding: Padding, dilation: int = 1, field: str = ""
 ) -> Slide:
-    """⌊(W − F + 2P)/S⌋ + 1 for `valid` (P = 0: an integer P is a `zero_padding2d` before it); ⌈W/S⌉ for
-    `same`.
+    """Output size: ⌊(W − F + 2P)/S⌋ + 1 for `valid`, ⌈W/S⌉ for `same`.
 
-    A dilated window is as wide as D·(F − 1) + 1. Raises SpecError where the size would be below 1.
+    P is 0 here: an integer P is a `zero_padding2d` before the layer. A dilated window is D·(F − 1) + 1 wide.
+
+    Raises:
+        SpecError: the size would be below 1; with the path `field`.
     """
     if padding == "same":
         return Slide(-(-length // stride), f"⌈{length}/{stride}⌉ = {-(-length // stride)}", 0)

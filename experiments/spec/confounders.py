@@ -1,8 +1,7 @@
-"""What else differs between runs: every field of a RunSpec that decides its result, by path.
+"""Confounders: fields of a RunSpec that decide its result and differ along with the factor of a comparison.
 
-A comparison over one factor may only claim what the factor did. So the runs of its levels are held side by
-side, field by field, without the fields that the factor itself sets, the seed, and whatever was tuned per
-level.
+A comparison over one factor may only claim what the factor did. So the runs of its levels are compared field by
+field, without the fields that the factor itself sets, the seed, and the fields that were tuned per level.
 """
 
 from __future__ import annotations
@@ -35,27 +34,34 @@ def flatten(value: object, path: Path = ()) -> Iterable[tuple[Path, str]]:
 
 
 def possible_confounders(run_spec: Mapping[str, Any], owned: Callable[[Path], bool]) -> dict[str, str]:
-    """The fields of a RunSpec (as JSON) that decide its result and that `owned` does not take out."""
+    """The fields that decide a run's result, by path, without those that the factor owns.
+
+    Args:
+        run_spec: a RunSpec as JSON
+        owned: whether a field is set by the factor (see `owner`)
+    """
     decisive = {key: value for key, value in run_spec.items() if key not in UNDECISIVE}
     return {write_path(path): text for path, text in flatten(decisive) if not owned(path)}
 
 
 def criterion(run_spec: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
-    """What a `loss` metric of this RunSpec (as JSON) measures: the loss with its settings, and the penalties that are
-    added to it, as Keras' `evaluate` does on any data; (field, value) each, whichever layers have it.
+    """What a `loss` metric of a RunSpec (as JSON) measures, as (field, value) pairs.
+
+    That is the loss with its settings, and the penalties of all layers, which Keras' `evaluate` adds on any data.
     """
-    found = set()
+    fields = set()
     for path, value in flatten(run_spec):
         starts = (i for i, step in enumerate(path) if str(step).endswith("_regularizer"))
         start = 0 if path[0] == "loss" else next(starts, None)
         if start is not None and value != "null":
-            found.add((write_path(path[start:]), value))
-    return frozenset(found)
+            fields.add((write_path(path[start:]), value))
+    return frozenset(fields)
 
 
 def other_measure(metric: str, run_specs: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """What differs where the metric is not the same measure for all of these runs, in words: a lower loss is no
-    better one where the loss is another, or has another penalty in it. Empty for any other metric, and for no run.
+    """Why the metric is not the same measure for all of these runs, in words; empty where it is.
+
+    A lower loss is not better where the loss is another one, or where another penalty is added to it.
     """
     every = {criterion(run_spec) for run_spec in run_specs} if metric.endswith("/loss") else set()
     if not every:
@@ -67,7 +73,7 @@ def other_measure(metric: str, run_specs: Iterable[Mapping[str, Any]]) -> tuple[
 def owner(
     factors: Collection[str], cases: Mapping[str, Mapping[str, object]] | None = None
 ) -> Callable[[Path], bool]:
-    """A test for the fields that these factors set in a resolved RunSpec; `case` owns what the cases set."""
+    """A test of whether these factors set a field of a resolved RunSpec. `case` owns what the cases set."""
     paths: set[Path] = set()
     for factor in factors:
         if factor == CASE:
@@ -105,14 +111,11 @@ _SHORT = re.compile(r"^(?:model\.layers\[\d+\]|model|training|optimizer)\.")
 
 
 def display(paths: Iterable[str]) -> list[str]:
-    """Names a person reads: `optimizer.name` as optimizer (its other settings follow it), layers without
-    number.
-    """
-    found = list(paths)
-    named = {path.removesuffix(".name") for path in found if path.endswith(".name")}
+    """Names a person reads: `optimizer` for `optimizer.name` and the settings that follow it, layers without number."""
+    paths = list(paths)
+    entries = {path.removesuffix(".name") for path in paths if path.endswith(".name")}
     names: dict[str, None] = {}
-    for path in found:
-        holder = next((one for one in named if path == f"{one}.name" or path.startswith(one + ".")), None)
-        text = holder or path
+    for path in paths:
+        text = next((entry for entry in entries if path.startswith(f"{entry}.")), path)
         names[_SHORT.sub("", text) or text] = None
     return list(names)

@@ -1,8 +1,7 @@
 """Text to plain data: YAML 1.2 (core schema) and JSON, and the check that data are plain.
 
-Why not a library's own loader: YAML 1.1 habits (`off` as false, `1e-4` as text, dates, `1_000`) must not
-decide
-what an experiment is, aliases must be refused before they multiply, and every refusal names its line.
+Why not a library's own loader: it reads YAML 1.1 (`off` as false, `1e-4` as text, dates, `1_000`), it expands aliases
+before they can be refused, and its refusals do not name the line.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from experiments.messages import short
 MAX_DEPTH = 40
 MAX_YAML_CHARACTERS = 1 << 20
 MAX_YAML_VALUES = 50_000
-"""A value of YAML costs some 20 µs of Python, so that a body full of them would keep a thread for many seconds."""
+"""One value of YAML costs about 20 µs of Python, so a body full of them would take many seconds."""
 
 _NULL = re.compile(r"null|Null|NULL|~|")
 _TRUE = re.compile(r"true|True|TRUE")
@@ -48,13 +47,15 @@ _MAX_DIGITS = 400
 
 
 def parse_yaml(text: str) -> object:
-    """Plain data from YAML 1.2. Raises SpecError with the line for anything else: aliases, tags, doubled
-    keys. Text that is JSON is read as that: it means the same, a hundred times faster.
+    """Plain data from YAML 1.2. Text that is JSON is read as JSON, which is a hundred times faster.
+
+    Raises:
+        SpecError: with the line, for anything else: aliases, tags, keys that appear twice.
     """
     if len(text) > MAX_YAML_CHARACTERS:
         raise SpecError.one("", f"{len(text)} characters of YAML", f"at most {MAX_YAML_CHARACTERS}")
     if text.lstrip().startswith("{"):
-        with contextlib.suppress(SpecError):  # what YAML's reader says of it instead names the line
+        with contextlib.suppress(SpecError):  # the YAML reader's refusal names the line
             return parse_json(text)
     reader = YAML(typ="safe", pure=True)
     try:
@@ -65,7 +66,7 @@ def parse_yaml(text: str) -> object:
         what = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise SpecError.one("", f"{line}this is no YAML: {what}", "YAML 1.2 or JSON") from error
     except (ValueError, RecursionError, IndexError, KeyError, TypeError, AttributeError) as error:
-        # ruamel's scanner lets some malformed escapes and characters through to Python's own errors
+        # Some malformed escapes and characters end in Python's own errors inside ruamel's scanner.
         raise SpecError.one(
             "", f"this is no YAML: {type(error).__name__}: {error}", "YAML 1.2 or JSON"
         ) from error
@@ -84,8 +85,10 @@ def parse_json(text: str) -> object:
 
 
 def plain(data: object) -> None:
-    """Refuse what is not plain, finite data of bounded depth. Raises SpecError with every place found (up
-    to 50).
+    """Refuse anything but plain, finite data of bounded depth.
+
+    Raises:
+        SpecError: with the path of every such value, up to 50.
     """
     problems: list[Problem] = []
     stack: list[tuple[str, object, int]] = [("", data, 0)]
@@ -134,7 +137,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class _Composer:
-    """Events to plain data, as they come: what is refused is not read to its end."""
+    """Events to plain data, one by one, so that a refused document is not read to its end."""
 
     def __init__(self, events: Iterator[Any]) -> None:
         self.events = events
@@ -144,12 +147,12 @@ class _Composer:
         next(self.events)  # the start of the stream
         if not isinstance(next(self.events), DocumentStartEvent):
             return None
-        found = self.node(next(self.events), 0)
+        value = self.node(next(self.events), 0)
         next(self.events)  # the end of the document
         further = next(self.events)
         if isinstance(further, DocumentStartEvent):
             raise self.refuse(further, "a second document", "one document")
-        return found
+        return value
 
     def node(self, event: Any, depth: int) -> object:
         self.values += 1

@@ -1,4 +1,4 @@
-"""Whether a network's output fits its loss and its data, and what the data ask for."""
+"""Whether a network's output fits its loss and its data."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from experiments.losses import LOSSES, Loss
 
 
 def output_units(loss: Loss, shape: DataShape) -> int:
-    """Units of an output layer that nobody sized: classes, target numbers; one for two classes where that
-    will do.
+    """Units of an output layer without a size: the number of classes or of target numbers; for two classes one unit
+    where the loss takes one.
     """
     if shape.kind == "binary" and not loss.two_units:
         return 1
@@ -19,7 +19,16 @@ def output_units(loss: Loss, shape: DataShape) -> int:
 
 
 def check_output(loss: Loss, shape: DataShape, output: Shape, activation: str, path: str) -> None:
-    """Raises SpecError where the loss cannot be computed, or can only be wrong. Every problem is named."""
+    """Refuse an output for which the loss cannot be computed, or can only be wrong.
+
+    Args:
+        output: shape of the last layer's output, without the batch
+        activation: of the last layer
+        path: of the last layer in the spec
+
+    Raises:
+        SpecError: with every problem.
+    """
     problems: list[Problem] = []
     if shape.kind not in loss.kinds:
         fitting = sorted(name for name, entry in LOSSES.items() if shape.kind in entry.kinds)
@@ -49,7 +58,11 @@ def _size(loss: Loss, shape: DataShape, output: Shape, path: str) -> list[Proble
                 "loss",
                 f"{loss.name} compares directions; the data have targets of one number, whose direction is a "
                 "sign: the gradient is 0 everywhere",
-                sorted(n for n, one in LOSSES.items() if shape.kind in one.kinds and not one.two_units),
+                sorted(
+                    name
+                    for name, other in LOSSES.items()
+                    if shape.kind in other.kinds and not other.two_units
+                ),
             )
         ]
     if output[0] in allowed or loss.any_units:

@@ -5,8 +5,7 @@
     item     = ( element | "[" sequence "]" ) { "*" count | "?" }
     element  = CONV | POOL | FC | RELU | ACT | DROP | BN | LN | PAD | FLATTEN
 
-`*n` repeats, brackets nest, `?` marks what `model.optional: false` leaves out. The last FC is the output
-layer.
+`*n` repeats, brackets nest, `?` marks what `model.optional: false` leaves out. The last FC is the output layer.
 Notation after CS231n, "Convolutional Networks: layer patterns".
 """
 
@@ -46,8 +45,13 @@ class Token:
 
 
 def elements(pattern: str, *, optional: bool = True) -> list[Token]:
-    """The elements in order, repetitions written out, INPUT and OUTPUT included. Raises SpecError with a
-    position.
+    """The elements in order, repetitions written out, INPUT and OUTPUT included.
+
+    Args:
+        optional: whether the parts marked `?` are built
+
+    Raises:
+        SpecError: with the position of the character.
     """
     reader = _Reader(_tokens(pattern), len(pattern) + 1, optional)
     return reader.pattern()
@@ -86,27 +90,29 @@ class _Reader:
     def pattern(self) -> list[Token]:
         if self.next.text.upper() != "INPUT":
             raise _refuse(self.next.position, f"a pattern starts with INPUT, found {self.next.text}", "INPUT")
-        found = self.sequence(0)
+        tokens = self.sequence(0)
         if self.next is not self.end:
             raise _refuse(
                 self.next.position, f"found {self.next.text} where the pattern should end", "- or the end"
             )
-        if found[-1].text != "OUTPUT":
-            raise _refuse(self.end.position, f"a pattern ends with OUTPUT, not {found[-1].text}", "OUTPUT")
-        for token in found[1:-1]:
+        if tokens[-1].text != "OUTPUT":
+            raise _refuse(self.end.position, f"a pattern ends with OUTPUT, not {tokens[-1].text}", "OUTPUT")
+        for token in tokens[1:-1]:
             if token.text in ("INPUT", "OUTPUT"):
                 raise _refuse(
-                    token.position, f"{token.text} stands inside the pattern", "once, at its end of it"
+                    token.position,
+                    f"{token.text} stands inside the pattern",
+                    "INPUT only at the start, OUTPUT only at the end",
                 )
-        return found
+        return tokens
 
     def sequence(self, depth: int) -> list[Token]:
-        found = self.item(depth)
+        tokens = self.item(depth)
         while self.next.text == "-":
             self.at += 1
-            found += self.item(depth)
-            self.bounded(found)
-        return found
+            tokens += self.item(depth)
+            self.bounded(tokens)
+        return tokens
 
     def item(self, depth: int) -> list[Token]:
         token = self.next
@@ -114,7 +120,7 @@ class _Reader:
         if token.text in "[(" and token is not self.end:
             if depth >= MAX_NESTING:
                 raise _refuse(token.position, "nested too deeply", f"at most {MAX_NESTING} levels")
-            found = self.sequence(depth + 1)
+            tokens = self.sequence(depth + 1)
             closing = {"[": "]", "(": ")"}[token.text]
             if self.next.text != closing:
                 raise _refuse(
@@ -124,29 +130,29 @@ class _Reader:
                 )
             self.at += 1
         elif token.text.upper() in NAMES:
-            found = [Token(token.text.upper(), token.position)]
+            tokens = [Token(token.text.upper(), token.position)]
         else:
             what = unknown("element", token.text, NAMES) if token.text.isalpha() else f"found {token.text}"
             raise _refuse(token.position, what, [*NAMES, "["])
-        return self.suffixes(found)
+        return self.suffixes(tokens)
 
-    def suffixes(self, found: list[Token]) -> list[Token]:
+    def suffixes(self, tokens: list[Token]) -> list[Token]:
         while self.next.text in ("*", "?"):
             sign = self.next
             self.at += 1
             if sign.text == "?":
-                found = found if self.optional else []
+                tokens = tokens if self.optional else []
                 continue
             count = self.next
             if not count.text.isdigit() or len(count.text) > 6 or not 1 <= int(count.text) <= MAX_COUNT:
                 raise _refuse(count.position, f"found {count.text} after *", f"a count from 1 to {MAX_COUNT}")
             self.at += 1
-            self.bounded(found * min(int(count.text), MAX_LAYERS + 1) if found else found)
-            found = found * int(count.text)
-        return found
+            self.bounded(tokens * min(int(count.text), MAX_LAYERS + 1) if tokens else tokens)
+            tokens = tokens * int(count.text)
+        return tokens
 
-    def bounded(self, found: list[Token]) -> None:
-        if len(found) > MAX_LAYERS:
+    def bounded(self, tokens: list[Token]) -> None:
+        if len(tokens) > MAX_LAYERS:
             raise _refuse(
                 self.next.position, f"more than {MAX_LAYERS} layers", f"at most {MAX_LAYERS} layers"
             )
@@ -233,9 +239,9 @@ class _Builder:
 
     def layers(self) -> Iterator[tuple[str, Layer]]:
         assert self.choice.pattern is not None
-        found = elements(self.choice.pattern, optional=self.choice.optional)[1:-1]
-        for index, token in enumerate(found):
-            if token.text == "FC" and index == len(found) - 1:
+        tokens = elements(self.choice.pattern, optional=self.choice.optional)[1:-1]
+        for index, token in enumerate(tokens):
+            if token.text == "FC" and index == len(tokens) - 1:
                 break
             yield PATH, BUILDERS[token.text](self)
         yield PATH, self.output
@@ -244,7 +250,7 @@ class _Builder:
         self.unused()
 
     def unused(self) -> None:
-        """A block that no element of the pattern reads is a slip."""
+        """Raises SpecError where `fc.units` is given and no element of the pattern reads it."""
         units = self.choice.fc.units if self.choice.fc is not None else ()
         if isinstance(units, tuple) and units and ("fc", "units") not in self.supplies:
             raise SpecError.one(
@@ -271,5 +277,9 @@ NAMES = ["INPUT", *BUILDERS, "OUTPUT"]
 
 
 def pattern_layers(choice: ModelChoice, output: Dense) -> list[tuple[str, Layer]]:
-    """(path in the spec, layer) for each layer of the pattern, the output last. Raises SpecError."""
+    """(path in the spec, layer) for each layer of the pattern, the output last.
+
+    Raises:
+        SpecError: the pattern cannot be read, or a setting that it needs is missing or not used.
+    """
     return list(_Builder(choice, output).layers())

@@ -1,6 +1,4 @@
-"""From a person's choice of a model to the network in full: layers implied, activations and initialisers
-named.
-"""
+"""From a person's choice of a model to the network in full: implied layers and every default written out."""
 
 from __future__ import annotations
 
@@ -50,25 +48,33 @@ class Placed:
     layer: Layer
 
     def blamed(self, error: SpecError) -> list[Problem]:
-        """The layer's problems where the person wrote it: a layer of a pattern has no fields of its own
-        there.
-        """
+        """The layer's problems with the path that a person wrote. A layer of a pattern has no fields there."""
         if self.path.startswith("model.layers"):
             return list(error.under(self.path).problems)
         return [
-            Problem(self.path, f"{self.layer.type}: {one.message}", one.allowed) for one in error.problems
+            Problem(self.path, f"{self.layer.type}: {problem.message}", problem.allowed)
+            for problem in error.problems
         ]
 
 
 def resolve(choice: ModelChoice, shape: DataShape, loss: Loss) -> ModelSpec:
-    """The network in full. Raises SpecError with paths under `model`; every layer's problem is found."""
+    """The network in full.
+
+    Args:
+        choice: the model as a person chose it
+        shape: the data's shapes, which decide the output layer and the implied layers
+        loss: decides the output layer's activation
+
+    Raises:
+        SpecError: with paths under `model`.
+    """
     placed = _chosen(choice, shape, loss)
     named = [_named(index, placed, choice, loss) for index in range(len(placed))]
     fitted, problems = _fitted(named, shape, choice.data_format)
     if problems:
         raise SpecError(problems)
     model = ModelSpec.model_construct(
-        layers=cast(Any, tuple(one.layer for one in fitted.placed)), data_format=choice.data_format
+        layers=cast(Any, tuple(placed.layer for placed in fitted.placed)), data_format=choice.data_format
     )
     check_output(
         loss,
@@ -84,12 +90,9 @@ def _chosen(choice: ModelChoice, shape: DataShape, loss: Loss) -> list[Placed]:
     """The layers by whichever form was used. Raises SpecError."""
     given = [form for form in FORMS if getattr(choice, form) is not None]
     if len(given) != 1:
-        found = (
-            "none of them is given"
-            if not given
-            else " and ".join(f"`{form}`" for form in given) + " are given"
-        )
-        raise SpecError.one("model", f"a model is one of layers, hidden and pattern; {found}", list(FORMS))
+        both = " and ".join(f"`{form}`" for form in given)
+        which = f"{both} are given" if given else "none of them is given"
+        raise SpecError.one("model", f"a model is one of layers, hidden and pattern; {which}", list(FORMS))
     if choice.pattern is None:
         stray = sorted(set(PATTERN_FIELDS) & choice.model_fields_set - {"optional"})
         stray = [name for name in stray if getattr(choice, name) is not None]
@@ -136,7 +139,7 @@ def _default_activation(index: int, placed: list[Placed], choice: ModelChoice, l
     """The activation of a layer that names none: the loss' for the output, linear where an activation layer
     follows, else the model's, else the layer type's."""
     layer = placed[index].layer
-    rest = [one.layer for one in placed[index + 1 :]]
+    rest = [later.layer for later in placed[index + 1 :]]
     weighted = [other for other in rest if "activation" in type(other).model_fields]
     if not weighted:
         return loss.output_activation
@@ -156,29 +159,29 @@ class Fitted:
 
 
 def _fitted(placed: list[Placed], shape: DataShape, data_format: DataFormat) -> tuple[Fitted, list[Problem]]:
-    """The layers with the implied flatten, rows and axes. Stops at the first layer that does not fit."""
+    """The layers with implied flatten and reshape layers and axes. Stops at the first layer that does not fit."""
     current, result, low = shape.formatted(data_format), list[Placed](), shape.low
-    for one in placed:
-        layer = one.layer
+    for origin in placed:
+        layer = origin.layer
         implied = _implied(layer, current, data_format)
         if implied is not None:
-            result.append(Placed(one.path, implied))
+            result.append(Placed(origin.path, implied))
             current = implied.forecast(current, data_format).output_shape
         if "axis" in type(layer).model_fields and getattr(layer, "axis", 0) is None:
             layer = layer.model_copy(update={"axis": channel_axis(current, data_format)})
         try:
             forecast = step(layer, current, data_format)
         except SpecError as error:
-            return Fitted(result, current), one.blamed(error)
+            return Fitted(result, current), origin.blamed(error)
         if layer.non_negative and low < 0:
             problem = Problem(
-                f"{one.path}",
+                origin.path,
                 f"{layer.type} draws with probabilities a/Σa; its inputs start at {low:g}",
                 "an activation before it that is never negative, as relu or sigmoid",
             )
             return Fitted(result, current), [problem]
         low = lowest(layer, low)
-        result.append(Placed(one.path, layer))
+        result.append(Placed(origin.path, layer))
         current = forecast.output_shape
     return Fitted(result, current), []
 

@@ -1,4 +1,4 @@
-"""Building runs from a document and what a sweep writes into it: each distinct part is validated once."""
+"""Builds runs from a document and from what a sweep writes into it. Each distinct part is validated once."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from experiments.spec.writes import Write, attributed, patch
 from experiments.theory import NetworkForecast, forecast_network, limit_problems
 
 ADAPTERS: dict[str, TypeAdapter[Any]] = {name: TypeAdapter(kind) for name, kind in ANNOTATIONS.items()}
+DEFAULTS: dict[str, Any] = {"optimizer": RMSprop(), "training": TrainingSpec(), "loss": None}
+"""Sections that may be left out. The loss then follows the data set."""
 DEFAULT_LOSS = {
     "classification": "categorical_crossentropy", "binary": "binary_crossentropy",
     "regression": "mean_squared_error",
@@ -31,9 +33,10 @@ DEFAULT_LOSS = {
 
 
 class Builder:
-    """Runs of one experiment. Sections and networks that were built before are taken again.
+    """Runs of one experiment. Sections and networks that were built before are used again.
 
-    base: the sections as plain data; shared: the fields that are the same for every run
+    base: the sections as plain data
+    shared: the fields that are the same for every run
     """
 
     def __init__(self, base: Mapping[str, Any], shared: Mapping[str, Any], limits: Limits) -> None:
@@ -46,7 +49,11 @@ class Builder:
         self._fits: dict[tuple[object, ...], NetworkForecast | SpecError] = {}
 
     def run(self, writes: Iterable[Write], seed: int) -> RunSpec:
-        """One run. Raises SpecError; a problem inside what was written is given the path where it stands."""
+        """One run.
+
+        Raises:
+            SpecError: a problem in a value that was written has the path where that value stands in the spec.
+        """
         document, ordered = dict(self.base), sorted(writes, key=lambda write: len(write.path))
         try:
             for write in ordered:
@@ -98,9 +105,8 @@ class Builder:
             seed=seed,
             **self.shared,
         )
-        run.__dict__["forecast"] = (
-            forecast  # the cached property's own place: computed once for all runs that share it
-        )
+        # Where cached_property keeps its value: computed once for all runs that share it.
+        run.__dict__["forecast"] = forecast
         run.__dict__["data_shape"] = shape
         return run
 
@@ -146,13 +152,9 @@ def default_loss(shape: DataShape) -> Loss:
 
 def _parsed(name: str, value: object) -> Any:
     if value is None:
-        if name == "optimizer":
-            return RMSprop()
-        if name == "training":
-            return TrainingSpec()
-        if name == "loss":
-            return None
-        raise SpecError.one(name, "this field is missing", "a mapping")
+        if name not in DEFAULTS:
+            raise SpecError.one(name, "this field is missing", "a mapping")
+        return DEFAULTS[name]
     try:
         return ADAPTERS[name].validate_python(value)
     except ValidationError as error:

@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.datasets import Source
-from experiments.datasets.mnist import locate
+from experiments.datasets.files import locate
+from experiments.datasets.mnist import FILE
 from experiments.errors import DataError, GradusError
 from gradus.cli.documents import read_spec
 from gradus.cli.output import complain, console, number, print_table, say
@@ -105,14 +106,14 @@ def with_data(document: Json, settings: Settings) -> Json:
 def _mnist(settings: Settings) -> Path:
     """Where the file is, once Keras has downloaded it where no folder has it. Raises DataError."""
     with contextlib.suppress(DataError):
-        return locate(Source(data_dir=settings.data_dir, download=None))
+        return locate(FILE, Source(data_dir=settings.data_dir, download=None))
     say("MNIST is in neither GRADUS_DATA_DIR nor Keras' cache: asking Keras to download it …")
-    fetch = "from workers.training.sources import download; download('mnist.npz')"
+    fetch = "from experiments.datasets.mnist import FILE; from workers.training.sources import download; download(FILE)"
     with contextlib.suppress(subprocess.TimeoutExpired):
         subprocess.run(
             [sys.executable, "-c", fetch], timeout=DOWNLOAD_WITHIN, capture_output=True, check=False
         )
-    return locate(Source(data_dir=settings.data_dir, download=None))
+    return locate(FILE, Source(data_dir=settings.data_dir, download=None))
 
 
 def follow(client: Client, experiment: Json) -> Json:

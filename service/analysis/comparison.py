@@ -41,7 +41,7 @@ def compare_runs(
     experiment: Experiment, runs: Sequence[Run], *, factor: str | None = None, metric: str | None = None
 ) -> Comparison:
     """`compare` on runs that were read before."""
-    spec = experiment.experiment_spec()
+    spec = experiment.experiment_spec
     question = question_of(spec)
     factor = canonical_factor_name(factor) if factor is not None else None
     if (

@@ -93,7 +93,7 @@ def advance(store: Store) -> int:
 
 
 def _advance(store: Store, experiment: Experiment) -> bool:
-    spec = experiment.experiment_spec()
+    spec = experiment.experiment_spec
     question = question_of(spec)
     if question is None:
         return False
@@ -143,7 +143,7 @@ def extend(
         than `max_runs` runs; QuotaExceeded.
     """
     experiment = queries.get_experiment(store, experiment_id)
-    spec = experiment.experiment_spec()
+    spec = experiment.experiment_spec
     question = question_of(spec)
     runs = queries.all_runs(store, experiment.id)
     if question is None:

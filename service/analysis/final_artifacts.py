@@ -61,7 +61,7 @@ def wishes(experiment: Experiment, finished: list[Run]) -> list[tuple[str, str]]
     ranked = ranking(finished)
     if not ranked:
         return []
-    artifacts = experiment.experiment_spec().artifacts
+    artifacts = experiment.experiment_spec.artifacts
     amount = {"none": 0, "best": 1, "all": len(ranked)}
     modelled = ranked[: amount[artifacts.model]]
     drawn = best_of_levels(ranked) if artifacts.plots == "auto" and experiment.n_runs > PLOTS_UP_TO else []

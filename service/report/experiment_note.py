@@ -67,7 +67,7 @@ def _views(experiment: Experiment, runs: Sequence[Run]) -> dict[str, str]:
     """The tags of MLflow's views. Raises SpecError where the spec is no longer read."""
     if not runs:
         return {}
-    spec = experiment.experiment_spec()
+    spec = experiment.experiment_spec
     factors, question = [*spec.axes(), *spec.tuned()], question_of(spec)
     if question is None:
         metric = "test/accuracy" if runs[0].run_spec().data_shape.classes else "test/loss"

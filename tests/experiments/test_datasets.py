@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from experiments.datasets import DATASETS, Data, Dataset, DatasetSpec, Source
+from experiments.datasets import DATASETS, Data, Dataset, DatasetSpec, RemoteFile, Source
 from experiments.datasets import mnist as mnist_file
 from experiments.errors import DataError, SpecError
 
@@ -130,9 +130,9 @@ def test_numbers_that_do_not_fit_are_refused(name: str, fields: dict[str, Any]) 
 def test_mnist_that_cannot_be_had_names_the_three_places(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mnist_file, "keras_cache", lambda: tmp_path / "cache" / "mnist.npz")
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "nobody")
 
-    def offline(name: str) -> Path:
+    def offline(file: RemoteFile) -> Path:
         raise OSError("no network")
 
     with pytest.raises(DataError) as caught:
@@ -155,6 +155,6 @@ def test_a_broken_file_is_refused(tmp_path: Path, content: bytes | None) -> None
 def test_a_downloaded_file_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not HAS_MNIST or DATA_DIR is None:
         pytest.skip("no mnist.npz: set GRADUS_DATA_DIR to the folder that holds it")
-    monkeypatch.setattr(mnist_file, "keras_cache", lambda: tmp_path / "none.npz")
-    data = make("mnist").load(Source(None, lambda name: Path(DATA_DIR) / name))
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "nobody")
+    data = make("mnist").load(Source(None, lambda file: Path(DATA_DIR) / file.name))
     assert len(data.x_train) == 54_000

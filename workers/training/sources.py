@@ -7,12 +7,8 @@ from pathlib import Path
 
 import keras
 
-from experiments.datasets import Dataset, Source, mnist
-from experiments.errors import DataError
+from experiments.datasets import Dataset, RemoteFile, Source
 from service.settings import Settings
-
-DOWNLOADS = {mnist.FILE: (mnist.ORIGIN, mnist.SHA256)}
-"""Name of a file -> its address and the SHA-256 that it must have."""
 
 
 def source(settings: Settings) -> Source:
@@ -20,17 +16,13 @@ def source(settings: Settings) -> Source:
     return Source(data_dir=settings.data_dir, download=download)
 
 
-def download(name: str) -> Path:
+def download(file: RemoteFile) -> Path:
     """Fetch a data set's file into Keras' cache; its path there.
 
     Raises:
-        DataError: no address is known for a file of this name.
         Exception: the download failed, or the file has another digest (Keras raises no narrower kind).
     """
-    if name not in DOWNLOADS:
-        raise DataError(f"{name} cannot be downloaded; known are {', '.join(DOWNLOADS)}")
-    origin, digest = DOWNLOADS[name]
-    return Path(keras.utils.get_file(name, origin=origin, file_hash=digest))
+    return Path(keras.utils.get_file(file.name, origin=file.url, file_hash=file.sha256))
 
 
 @functools.lru_cache(maxsize=8)

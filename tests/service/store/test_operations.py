@@ -56,7 +56,7 @@ def test_submitted_runs_wait_in_the_order_of_the_sweep(store: Store, submit: Any
     runs = queries.all_runs(store, experiment.id)
     assert [run.index for run in runs] == [0, 1, 2, 3]
     assert runs[0].run_spec() == make_spec(2).expand()[0].spec
-    assert experiment.experiment_spec().expand() == make_spec(2).expand()
+    assert experiment.experiment_spec.expand() == make_spec(2).expand()
 
 
 def test_the_same_key_gives_the_first_answer(store: Store, make_spec: Any) -> None:

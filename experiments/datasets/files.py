@@ -1,0 +1,69 @@
+"""Files that a data set needs and that are not part of the installation: where they are looked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.errors import DataError
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file that Keras downloads into its cache.
+
+    url: where it comes from
+    sha256: of its content (hex)
+    """
+
+    name: str
+    url: str
+    sha256: str
+
+    @property
+    def cached(self) -> Path:
+        """Where Keras keeps it once it was downloaded."""
+        return Path.home() / ".keras" / "datasets" / self.name
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where files are looked for.
+
+    data_dir: the folder that GRADUS_DATA_DIR names
+    download: fetches a file and gives its path; None where nothing can be downloaded
+    """
+
+    data_dir: Path | None = None
+    download: Callable[[RemoteFile], Path] | None = None
+
+
+def locate(file: RemoteFile, source: Source) -> Path:
+    """The file, from the data folder, else Keras' cache, else downloaded.
+
+    Raises:
+        DataError: none of the three has it; the message names them.
+    """
+    tried = []
+    if source.data_dir is not None:
+        path = source.data_dir / file.name
+        if path.is_file():
+            return path
+        tried.append(f"{path} (GRADUS_DATA_DIR)")
+    else:
+        tried.append("GRADUS_DATA_DIR (not set)")
+    if file.cached.is_file():
+        return file.cached
+    tried.append(f"{file.cached} (Keras' cache)")
+    if source.download is None:
+        tried.append("a download through Keras (not possible here)")
+    else:
+        try:
+            return source.download(file)
+        except Exception as error:  # noqa: BLE001  Keras raises a bare Exception for every kind of failed download
+            tried.append(f"a download through Keras ({error})")
+    raise DataError(
+        f"{file.name} cannot be had: tried {'; '.join(tried)}. Put the file into the folder that "
+        "GRADUS_DATA_DIR names, or use the data set `digits`, which needs no download"
+    )
