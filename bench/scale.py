@@ -83,10 +83,10 @@ def worker(store: Store, name: str, spool: str, messages: Any, train: float, cla
             if epoch == 1 and time.monotonic() - flushed < FLUSH_SECONDS:
                 continue  # as a worker's keeper does
             batch = {run.id: Measured(run.attempt, points) for run in got}
-            again(lambda: operations.record_many(store, batch))  # noqa: B023
+            again(lambda: operations.record(store, batch))  # noqa: B023
             points, flushed = [], time.monotonic()
         outcomes = {run.id: Committed(run.attempt, "FINISHED", "epochs", {"epochs": 2}) for run in got}
-        again(lambda: operations.commit_many(store, outcomes))  # noqa: B023
+        again(lambda: operations.commit(store, outcomes))  # noqa: B023
 
 
 def shipper(url: str, spool: str, over: Any) -> None:
@@ -105,7 +105,7 @@ def shipper(url: str, spool: str, over: Any) -> None:
             )
             assert len(stored) == 2 * len(KEYS) + len(FINAL)
             ended[run.id] = Shipped(run.change, f"mlflow-{run.id}", "FINISHED", stored[-1].id)
-        again(lambda: operations.finish_many(store, ended))  # noqa: B023
+        again(lambda: operations.finish(store, ended))  # noqa: B023
         left = {run.id: before for run, before in taken if run.id not in ended}
         again(lambda: operations.give_back_shipping(store, spool, left))  # noqa: B023
         over.wait(0.0 if ready else TURN_SECONDS)
@@ -197,7 +197,7 @@ def measure(url: str, options: argparse.Namespace, train: float) -> None:
     ]
     for process in processes:
         process.start()
-    while len(operations.workers(store, alive_seconds=1e9)) < options.workers + options.hosts:
+    while len(queries.workers(store, alive_seconds=1e9)) < options.workers + options.hosts:
         time.sleep(0.2)
 
     step = min(1000, options.runs)

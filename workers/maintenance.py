@@ -108,7 +108,9 @@ class Maintenance:
         planner.dispatch(self._store, self._sender.send_tile, self._sender.waiting, self._settings)
 
     def _requests(self) -> None:
-        for request in operations.due_requests(self._store, resend_seconds=self._settings.redispatch_seconds):
+        for request in operations.take_due_requests(
+            self._store, resend_seconds=self._settings.redispatch_seconds
+        ):
             self._sender.send_request(request.id)
 
     def _reap(self) -> None:

@@ -3,7 +3,7 @@
 Runs of a small experiment are drawn right after training. Of a large one, the best run of each level of each
 factor is drawn once all runs are over; the model is kept of the best run, or of all, as the spec says. Where the
 runs differ in depth, the best one also gets the picture of all of them. The work itself is done by a worker, as
-requests that give way to training (`operations.due_requests`).
+requests that give way to training (`operations.take_due_requests`).
 """
 
 from __future__ import annotations

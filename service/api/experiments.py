@@ -149,7 +149,7 @@ def change(
     experiment = queries.get_experiment(store, id)
     who.check_owns(experiment.owner)
     given = body.model_dump(exclude_none=True)
-    changed = operations.patch_experiment(
+    changed = operations.change_experiment(
         store, experiment.id, if_match=expected_version(experiment, if_match), **given
     )
     response.headers["ETag"] = etag(changed)

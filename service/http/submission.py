@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-from typing import Any
 
 from experiments.spec import ExperimentSpec
 from service import operations
 from service.analysis import design
 from service.entities import Experiment
 from service.http.auth import Principal
-from service.lifecycle import RunStatus
 from service.settings import Settings
 from service.store import Store
 
@@ -47,27 +44,6 @@ def submit_spec(
     key = None
     if idempotency_key:
         key = operations.IdempotencyKey(idempotency_key, hashlib.sha256(body).hexdigest())
-    experiment = operations.submit(
+    return operations.submit(
         store, spec, points, owner=who.owner, stage=stage, design=plan, idempotency=key, quota=who.quota
-    )
-    return as_accepted(experiment, spec, len(points), stage, plan) if experiment.replayed else experiment
-
-
-def as_accepted(
-    experiment: Experiment, spec: ExperimentSpec, runs: int, stage: str, plan: dict[str, Any] | None
-) -> Experiment:
-    """An experiment as it was when it was accepted: a repeated request gets the first answer again."""
-    return dataclasses.replace(
-        experiment,
-        name=spec.name,
-        description=spec.description,
-        tags=dict(spec.tags),
-        priority=spec.priority,
-        version=1,
-        stage=stage,
-        design=plan,
-        n_runs=runs,
-        counts={status.value: runs if status == RunStatus.SCHEDULED else 0 for status in RunStatus},
-        updated_at=experiment.created_at,
-        mlflow_experiment_id=None,
     )

@@ -1,60 +1,41 @@
 """Everything that changes state, one short transaction each.
 
-A status changes only here: rows are locked, the state machine is asked, the update carries the old status as a
-guard, and the event that names the edge is written in the same transaction.
+A status changes only here. Rows are locked, the state machine is asked, the update carries the old status as a guard,
+and the event that names the edge is written in the same transaction.
 """
 
-from service.operations.claims import (
-    abandon,
-    checkpointed,
-    claim,
-    commit,
-    commit_many,
-    record,
-    record_many,
-    release,
-    release_all,
-    release_worker,
-    renew,
-    stop_requests,
-)
-from service.operations.control import (
-    cancel_experiment,
-    cancel_run,
-    delete_experiment,
-    patch_experiment,
-    purge_experiment,
-    retry_experiment,
-    retry_run,
-)
+from service.operations.cancel import cancel_experiment, cancel_run, delete_experiment, purge_experiment
+from service.operations.certificates import put_certificate
+from service.operations.change import change_experiment
+from service.operations.claim import claim, renew, stop_requests
+from service.operations.commit import commit
+from service.operations.extend import add_runs, set_design
 from service.operations.keys import SCOPES, adopt_key, authenticate, create_key, list_keys, revoke_key
-from service.operations.reaping import ExpiredLease, reap, tidy
-from service.operations.shipping import (
+from service.operations.reap import ExpiredLease, reap
+from service.operations.record import record, record_checkpoint
+from service.operations.release import abandon, release, release_all, release_worker
+from service.operations.requests import (
+    claim_request,
+    create_request,
+    finish_request,
+    renew_request,
+    take_due_requests,
+)
+from service.operations.retry import retry_experiment, retry_run
+from service.operations.ship import (
     claim_shipping,
     final_artifacts_requested,
     finish,
-    finish_many,
     give_back_shipping,
+    note_shipped,
     refused_by_mlflow,
     reschedule_lost_spools,
-    shipped,
     shipped_experiment,
-    shipped_many,
     unconfirm_shipping,
 )
-from service.operations.submission import IdempotencyKey, add_runs, set_design, submit
-from service.operations.workers import (
-    beat,
-    claim_request,
-    create_request,
-    due_requests,
-    finish_request,
-    get_certificate,
-    put_certificate,
-    renew_request,
-    retire,
-    workers,
-)
+from service.operations.submit import IdempotencyKey, submit
+from service.operations.tidy import tidy
+from service.operations.workers import beat, retire
 
 __all__ = [
     "SCOPES",
@@ -67,29 +48,25 @@ __all__ = [
     "beat",
     "cancel_experiment",
     "cancel_run",
-    "checkpointed",
+    "change_experiment",
     "claim",
     "claim_request",
     "claim_shipping",
     "commit",
-    "commit_many",
     "create_key",
     "create_request",
     "delete_experiment",
-    "due_requests",
     "final_artifacts_requested",
     "finish",
-    "finish_many",
     "finish_request",
-    "get_certificate",
     "give_back_shipping",
     "list_keys",
-    "patch_experiment",
+    "note_shipped",
     "purge_experiment",
     "put_certificate",
     "reap",
     "record",
-    "record_many",
+    "record_checkpoint",
     "refused_by_mlflow",
     "release",
     "release_all",
@@ -102,12 +79,10 @@ __all__ = [
     "retry_run",
     "revoke_key",
     "set_design",
-    "shipped",
     "shipped_experiment",
-    "shipped_many",
     "stop_requests",
     "submit",
+    "take_due_requests",
     "tidy",
     "unconfirm_shipping",
-    "workers",
 ]

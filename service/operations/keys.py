@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from service.entities import ApiKey
 from service.errors import NotFound, WeakKey
-from service.store import mapper, other_rows
+from service.store import api_key_rows, mapper
 from service.store.engine import Store
 from service.store.ids import new_id
 
@@ -43,8 +43,8 @@ def create_key(
     }
 
     def work(connection: Connection) -> ApiKey:
-        other_rows.insert_api_key(connection, values)
-        return next(mapper.to_api_key(row) for row in other_rows.api_key_rows(connection) if row.id == id)
+        api_key_rows.insert_api_key(connection, values)
+        return next(mapper.to_api_key(row) for row in api_key_rows.api_key_rows(connection) if row.id == id)
 
     return store.write(work), secret
 
@@ -68,8 +68,8 @@ def adopt_key(store: Store, secret: str, *, owner: str, scopes: Sequence[str]) -
     }
 
     def work(connection: Connection) -> None:
-        if not other_rows.knows_api_key(connection, hash):
-            other_rows.insert_api_key(connection, values)
+        if not api_key_rows.knows_api_key(connection, hash):
+            api_key_rows.insert_api_key(connection, values)
 
     store.write(work, lock_name="api-keys")
 
@@ -77,13 +77,13 @@ def adopt_key(store: Store, secret: str, *, owner: str, scopes: Sequence[str]) -
 def list_keys(store: Store) -> list[ApiKey]:
     """All keys, also revoked ones, the oldest first."""
     return store.read(
-        lambda connection: [mapper.to_api_key(row) for row in other_rows.api_key_rows(connection)]
+        lambda connection: [mapper.to_api_key(row) for row in api_key_rows.api_key_rows(connection)]
     )
 
 
 def revoke_key(store: Store, key_id: str) -> None:
     """Stop a key at once. Told again, it changes nothing. Raises NotFound."""
-    if not store.write(lambda connection: other_rows.revoke_api_key(connection, key_id)):
+    if not store.write(lambda connection: api_key_rows.revoke_api_key(connection, key_id)):
         raise NotFound("key", key_id)
 
 
@@ -92,7 +92,7 @@ def authenticate(store: Store, secret: str) -> ApiKey | None:
     digest = hashed(secret)
 
     def look(connection: Connection) -> tuple[ApiKey, bool] | None:
-        row = other_rows.find_api_key(connection, digest, NOTE_USE_SECONDS)
+        row = api_key_rows.find_api_key(connection, digest, NOTE_USE_SECONDS)
         return None if row is None else (mapper.to_api_key(row), bool(row.stale))
 
     found = store.read(look)
@@ -100,7 +100,7 @@ def authenticate(store: Store, secret: str) -> ApiKey | None:
         return None
     key, stale = found
     if stale:
-        store.write(lambda connection: other_rows.touch_api_key(connection, key.id))
+        store.write(lambda connection: api_key_rows.touch_api_key(connection, key.id))
     return key
 
 

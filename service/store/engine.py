@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, exc, func, make_url, select
+from sqlalchemy import Connection, Engine, Table, create_engine, event, exc, func, make_url, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from service.errors import LockTaken, StoreUnavailable
 
@@ -149,6 +150,11 @@ def take_turn(connection: Connection, name: str) -> None:
     """Wait until nobody else works on `name`, until the transaction ends. SQLite's writers take turns anyway."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+
+
+def insert_or(connection: Connection, table: Table) -> Any:
+    """An INSERT that may say what a conflict does (`on_conflict_…`), in the database's dialect."""
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
 
 
 def _advisory_lock(connection: Connection, name: str) -> None:

@@ -1,4 +1,4 @@
-"""SQL on experiments and idempotency keys: what writes them."""
+"""SQL on the experiments table, and the insertion of its runs."""
 
 from __future__ import annotations
 
@@ -89,26 +89,6 @@ def waiting_of(connection: Connection, owner: str) -> int:
         .where(experiments.c.owner == owner, runs.c.status == "SCHEDULED")
     )
     return int(connection.scalar(statement) or 0)
-
-
-def find_key(connection: Connection, owner: str, key: str) -> Row[Any] | None:
-    mine = (idempotency.c.owner == owner) & (idempotency.c.key == key)
-    return connection.execute(select(idempotency).where(mine)).first()
-
-
-def insert_key(connection: Connection, owner: str, key: str, body_hash: str, experiment_id: str) -> None:
-    connection.execute(
-        insert(idempotency).values(
-            owner=owner, key=key, body_hash=body_hash, experiment_id=experiment_id, created_at=db_now()
-        )
-    )
-
-
-def delete_keys(connection: Connection, older_than: float) -> int:
-    """Forget idempotency keys of more than that many seconds ago."""
-    return connection.execute(
-        delete(idempotency).where(idempotency.c.created_at < db_now() - older_than)
-    ).rowcount
 
 
 def purge(connection: Connection, id: str) -> bool:

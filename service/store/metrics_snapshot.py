@@ -6,14 +6,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, literal_column, select
+from sqlalchemy import Connection, Integer, cast, func, literal_column, select
 
-from service.lifecycle import TERMINAL
-from service.store import queries
+from service.lifecycle import TERMINAL, RunStatus
 from service.store.clock import db_now
 from service.store.dispatch_rows import NOT_SENT, SENT, TRAINING
 from service.store.engine import Store
-from service.store.other_rows import OPEN_REQUEST
+from service.store.request_rows import OPEN_REQUEST
 from service.store.tables import events, experiments, metrics, runs
 
 RECENT_SECONDS = 3600.0
@@ -81,7 +80,7 @@ def _read(connection: Connection) -> MetricsSnapshot:
     )
     lease = connection.scalar(select(func.min(runs.c.lease_expires_at)).where(TRAINING))
     return MetricsSnapshot(
-        statuses=queries.status_counts(connection),
+        statuses=status_counts(connection),
         queued=dict(queued),
         widths={row[0] or 1: row[1] for row in widths},
         lease_left=None if lease is None else float(lease) - now,
@@ -98,3 +97,21 @@ def _read(connection: Connection) -> MetricsSnapshot:
 def _count_and_mean(connection: Connection, seconds: Any, where: Any) -> tuple[int, float]:
     number, mean = connection.execute(select(func.count(), func.avg(seconds)).where(where)).one()
     return int(number), float(mean or 0.0)
+
+
+def status_counts(connection: Connection) -> dict[str, int]:
+    """Status -> number of runs of all experiments that are not deleted."""
+    # By experiment first: in the order of an index, and an experiment is looked up once and not for each run.
+    each = (
+        select(runs.c.experiment_id, runs.c.status, func.count().label("number"))
+        .group_by(runs.c.experiment_id, runs.c.status)
+        .subquery()
+    )
+    statement = (
+        select(each.c.status, cast(func.sum(each.c.number), Integer))
+        .join(experiments, experiments.c.id == each.c.experiment_id)
+        .where(experiments.c.deleted_at.is_(None))
+        .group_by(each.c.status)
+    )
+    found = {row[0]: row[1] for row in connection.execute(statement)}
+    return {status.value: found.get(status.value, 0) for status in RunStatus}

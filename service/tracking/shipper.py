@@ -157,8 +157,8 @@ class Shipper:
         """Note in the rows what MLflow knows; a run that is over there is over here now."""
         ended = {id: what for id, what in carried.items() if what.mlflow_status in _OVER}
         open_ = {id: carried[id] for id in carried.keys() - ended.keys()}
-        lost = operations.shipped_many(self._store, open_, shipper=self._name)
-        lost |= operations.finish_many(self._store, ended, shipper=self._name)
+        lost = operations.note_shipped(self._store, open_, shipper=self._name)
+        lost |= operations.finish(self._store, ended, shipper=self._name)
         for run_id in lost:  # this process stood still for longer than its lease
             log.warning("another shipper has the run", run=run_id, attempt=carried[run_id].attempt)
             self._refs.pop(run_id, None)

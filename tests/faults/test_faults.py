@@ -147,7 +147,7 @@ def test_a_frozen_worker_wakes_up_too_late(stack: Stack) -> None:
     child.resume()
     stack.wait(lambda: parted(log, before, run))
     late = Committed(run.attempt, "FINISHED", "epochs", {"epochs": 999})
-    assert operations.commit_many(stack.store, {run.id: late}) == {run.id}
+    assert operations.commit(stack.store, {run.id: late}) == {run.id}
     (done,) = stack.check(experiment)
     assert done.status == "FINISHED"
     assert done.outcome["attempt"] > run.attempt

@@ -24,7 +24,7 @@ from sqlalchemy import create_engine, make_url, text
 from experiments.spec import ExperimentSpec
 from service import operations
 from service.embedded.ports import free_port
-from service.entities import MetricPoint
+from service.entities import Committed, Measured, MetricPoint
 from service.report.experiment_note import describe_experiment
 from service.settings import load_settings
 from service.store import Store, queries
@@ -165,9 +165,7 @@ class World:
         self.spool.put(run.id, run.attempt, "spec.yaml", b"name: x")
         self.spool.put(run.id, run.attempt, "weights/model.weights.h5", b"weights")
         outcome = {"epochs": 2, "dataset": {"name": "linear", "digest": "abc", "spec": {"slope": 0.5}}}
-        done = operations.commit(
-            self.store, run.id, run.attempt, status=status, reason=reason, outcome=outcome
-        )
+        done = not operations.commit(self.store, {run.id: Committed(run.attempt, status, reason, outcome)})
         assert done
 
     def ship(self) -> None:
@@ -178,7 +176,9 @@ class World:
 
     def record(self, run: Any, step: Any, **values: Any) -> None:
         points = [MetricPoint(key.replace("_", "/", 1), step, value) for key, value in values.items()]
-        assert operations.record(self.store, run.id, run.attempt, points, {"gradus.device": "cpu"})
+        assert not operations.record(
+            self.store, {run.id: Measured(run.attempt, points, {"gradus.device": "cpu"})}
+        )
 
     def run(self, run: Any) -> Any:
         return queries.get_run(self.store, run.id)

@@ -15,9 +15,9 @@ from experiments.spec import ExperimentSpec
 from service import operations
 from service.analysis import design, final_artifacts
 from service.analysis.comparison import compare
-from service.entities import MetricPoint, Shipped, Worker
+from service.entities import Committed, Measured, MetricPoint, Shipped, Worker
 from service.lifecycle import RunStatus
-from service.store import Store, other_rows, queries
+from service.store import Store, queries, request_rows
 from service.store.migrate import upgrade
 from service.store.tables import experiments
 
@@ -54,10 +54,10 @@ def finish(store: Store, experiment_id: str, accuracy: Any) -> None:
             continue
         operations.claim(store, [run.id], worker="w", spool="s", lease_seconds=60)
         value = accuracy(run)
-        operations.record(store, run.id, 1, [MetricPoint("val/accuracy", 1, value)])
+        operations.record(store, {run.id: Measured(1, [MetricPoint("val/accuracy", 1, value)])})
         reason = "diverged" if value is None else "epochs"
-        operations.commit(store, run.id, 1, status="FINISHED", reason=reason, outcome={})
-        operations.finish(store, run.id, Shipped(run.change, "m", "FINISHED"))
+        operations.commit(store, {run.id: Committed(1, "FINISHED", reason, {})})
+        operations.finish(store, {run.id: Shipped(run.change, "m", "FINISHED")})
 
 
 def forget_optimizer(store: Store, experiment_id: str) -> None:
@@ -77,7 +77,7 @@ def beat(store: Store, name: str) -> None:
 def requests(store: Store) -> Any:
     """What is asked for, one after the other, each answered at once."""
     asked = []
-    while due := operations.due_requests(store, resend_seconds=60):
+    while due := operations.take_due_requests(store, resend_seconds=60):
         for request in due:
             asked.append((request.kind, queries.get_run(store, request.run_id).index))
             operations.claim_request(store, request.id, worker="w", lease_seconds=60)
@@ -104,13 +104,13 @@ def test_they_give_way_to_training(store: Store) -> None:
     final_artifacts.keep(store)
     spec = ExperimentSpec.parse({**SPEC, "name": "next", "sweep": {"seeds": 1}})
     waiting = operations.submit(store, spec, spec.expand(), owner="")
-    assert operations.due_requests(store, resend_seconds=60) == []
+    assert operations.take_due_requests(store, resend_seconds=60) == []
     operations.cancel_experiment(store, waiting.id)
-    assert len(operations.due_requests(store, resend_seconds=60)) == 1
-    assert operations.due_requests(store, resend_seconds=60) == [], "one is out"
+    assert len(operations.take_due_requests(store, resend_seconds=60)) == 1
+    assert operations.take_due_requests(store, resend_seconds=60) == [], "one is out"
     for number in range(4):
         beat(store, f"w{number}")
-    assert len(operations.due_requests(store, resend_seconds=60)) == 1, "one more for four workers"
+    assert len(operations.take_due_requests(store, resend_seconds=60)) == 1, "one more for four workers"
 
 
 def test_what_a_person_asks_for_never_waits(store: Store) -> None:
@@ -123,7 +123,7 @@ def test_what_a_person_asks_for_never_waits(store: Store) -> None:
         operations.create_request(store, run.id, kind=kind, payload={}).id for kind in ("plot", "predict")
     }
     # As sets: two that were asked for within a millisecond, the tick of SQLite's clock, have no order.
-    assert {one.id for one in operations.due_requests(store, resend_seconds=60)} == made
+    assert {one.id for one in operations.take_due_requests(store, resend_seconds=60)} == made
 
 
 def test_training_does_not_hold_them_back_for_ever(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,8 +131,8 @@ def test_training_does_not_hold_them_back_for_ever(store: Store, monkeypatch: py
     final_artifacts.keep(store)
     spec = ExperimentSpec.parse({**SPEC, "name": "next", "sweep": {"seeds": 1}})
     operations.submit(store, spec, spec.expand(), owner="")
-    monkeypatch.setattr(other_rows, "BACKGROUND_WITHIN_SECONDS", -1.0)
-    assert len(operations.due_requests(store, resend_seconds=60)) == 1
+    monkeypatch.setattr(request_rows, "BACKGROUND_WITHIN_SECONDS", -1.0)
+    assert len(operations.take_due_requests(store, resend_seconds=60)) == 1
 
 
 QUESTION = {
@@ -166,7 +166,7 @@ def test_one_whose_spec_can_no_longer_be_read_holds_no_other_up(store: Store) ->
     lost = finished(store, lambda run: 0.5, sweep={"seeds": 2})
     forget_optimizer(store, lost.id)
     assert final_artifacts.keep(store) == 1
-    (request,) = operations.due_requests(store, resend_seconds=60)
+    (request,) = operations.take_due_requests(store, resend_seconds=60)
     assert queries.get_run(store, request.run_id).experiment_id == whole.id
     assert queries.experiments_due_final_artifacts(store) == [], "it is not tried again and again"
 

@@ -21,6 +21,7 @@ from experiments.runs import RunSpec
 from service import operations
 from service.entities import Committed, Run
 from service.errors import StoreUnavailable
+from service.store import queries
 from workers.process import drain
 from workers.process.child import WorkerContext, worker_context
 from workers.requests import draw
@@ -109,7 +110,7 @@ class ClaimedTile:
         checking. Every run of that key bears the certificate that was stored first.
         """
         key = certificate_key(spec, self.context.device)
-        certificate = operations.get_certificate(self.context.store, key)
+        certificate = queries.get_certificate(self.context.store, key)
         if certificate is None:
             checked = check(spec, self.source, device=self.context.device)
             log.info("gradient checked", verdict=checked.verdict, seconds=round(checked.seconds, 2))
@@ -160,9 +161,7 @@ class ClaimedTile:
                 commits[run.id] = self._committed(run, outcome)
             elif outcome.reason != "lost":
                 returns.setdefault(outcome.reason, {})[run.id] = run.attempt
-        refused = self._persistently(
-            set(commits), lambda: operations.commit_many(self.context.store, commits)
-        )
+        refused = self._persistently(set(commits), lambda: operations.commit(self.context.store, commits))
         for run_id in refused or ():
             log.warning("refused", run=run_id, attempt=commits[run_id].attempt)
         for run_id in commits:

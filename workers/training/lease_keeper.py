@@ -178,7 +178,7 @@ class LeaseKeeper:
                 self._send_checkpoint(run_id, ref)
 
     def _send_measured(self, batch: Mapping[str, Measured]) -> None:
-        for run_id in operations.record_many(self._store, batch):
+        for run_id in operations.record(self._store, batch):
             log.warning("a newer attempt holds the run", run=run_id, attempt=batch[run_id].attempt)
             self._lost.add(run_id)
         with self._lock:
@@ -190,7 +190,7 @@ class LeaseKeeper:
 
     def _send_checkpoint(self, run_id: str, ref: CheckpointRef) -> None:
         attempt = self._claims.get(run_id)
-        if attempt is not None and operations.checkpointed(self._store, run_id, attempt, ref.location):
+        if attempt is not None and operations.record_checkpoint(self._store, run_id, attempt, ref.location):
             ref.on_noted()
         with self._lock:
             if self._checkpoints.get(run_id) is ref:

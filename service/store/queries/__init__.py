@@ -1,5 +1,6 @@
 """What is read. Functions named `read_…` take a connection and are parts of transactions; the others take the store."""
 
+from service.store.queries.certificates import get_certificate
 from service.store.queries.experiments import (
     get_experiment,
     list_experiments,
@@ -20,6 +21,7 @@ from service.store.queries.pending import (
     staged_experiments,
     to_ship,
 )
+from service.store.queries.requests import get_request
 from service.store.queries.runs import (
     all_runs,
     explained,
@@ -27,17 +29,10 @@ from service.store.queries.runs import (
     get_runs,
     list_runs,
     read_cancelled,
+    read_run,
     read_runs,
 )
-from service.store.queries.workers import (
-    ALIVE_SECONDS,
-    get_certificate,
-    get_request,
-    ping,
-    read_workers,
-    status_counts,
-    workers,
-)
+from service.store.queries.workers import ALIVE_SECONDS, ping, read_workers, workers
 
 __all__ = [
     "ALIVE_SECONDS",
@@ -65,12 +60,12 @@ __all__ = [
     "read_cancelled",
     "read_counts",
     "read_experiment",
+    "read_run",
     "read_runs",
     "read_workers",
     "resolve",
     "shippable",
     "staged_experiments",
-    "status_counts",
     "to_ship",
     "workers",
 ]

@@ -29,6 +29,14 @@ def read_runs(connection: Connection, ids: Collection[str]) -> list[Run]:
     return found
 
 
+def read_run(connection: Connection, id: str) -> Run:
+    """A run by its whole id. Raises NotFound."""
+    runs_of_id = read_runs(connection, [id])
+    if not runs_of_id:
+        raise NotFound("run", id)
+    return runs_of_id[0]
+
+
 def read_cancelled(connection: Connection, ids: Collection[str]) -> set[str]:
     asked = runs.c.cancel_requested_at.is_not(None)
     return set(connection.scalars(select(runs.c.id).where(runs.c.id.in_(list(ids)), asked)))

@@ -167,7 +167,7 @@ def test_predict_and_plot_are_worked_by_a_worker(gradus: Any, api: Served, tmp_p
     def work(result: Any) -> None:
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
-            for request in operations.due_requests(api.store, resend_seconds=60):
+            for request in operations.take_due_requests(api.store, resend_seconds=60):
                 mine = operations.claim_request(api.store, request.id, worker="w", lease_seconds=60)
                 operations.finish_request(api.store, present(mine).id, present(mine).attempt, result=result)
                 return

@@ -19,7 +19,7 @@ from experiments.spec import ExperimentSpec
 from service import operations
 from service.analysis import design
 from service.api.app import create_app
-from service.entities import MetricPoint
+from service.entities import Committed, Measured, MetricPoint
 from service.lifecycle import RunStatus
 from service.settings import load_settings
 from service.store import Store, migrate, queries
@@ -89,11 +89,11 @@ class World:
             for layer, share in enumerate((0.02, 0.1, 0.4)):
                 points.append(MetricPoint(f"layers/{layer}-dense/grad_norm", epochs, share))
             tags = {"gradus.certificate": "certified", "gradus.keras": "3.15.0"}
-            operations.record(self.store, run.id, run.attempt, points, tags)
+            operations.record(self.store, {run.id: Measured(run.attempt, points, tags)})
             reason = "diverged" if value is None else "epochs"
             ended = status(run)
-            operations.commit(self.store, run.id, run.attempt, status=ended, reason=reason, outcome={})
-            operations.finish(self.store, run.id)
+            operations.commit(self.store, {run.id: Committed(run.attempt, ended, reason, {})})
+            operations.finish(self.store, {run.id: None})
         return len(ids)
 
     def ask(self, text: str, score: Any = accuracy, turns: int = 20) -> Any:

@@ -12,7 +12,7 @@ import pytest
 from gradus.cli import answers
 from service import operations
 from service.analysis import comparison
-from service.entities import MetricPoint
+from service.entities import Committed, Measured, MetricPoint
 from service.report import experiment_note
 from service.store import queries
 from tests.service.analysis.conftest import World
@@ -99,10 +99,12 @@ def test_runs_that_measured_next_to_nothing_are_compared_all_the_same(
     made = world.submit(GRID)
     for run in queries.all_runs(world.store, made.id):
         (mine,) = operations.claim(world.store, [run.id], worker="w", spool="s", lease_seconds=60)
-        operations.record(world.store, run.id, mine.attempt, [MetricPoint("time/compile_s", 0, 1.0)])
+        operations.record(
+            world.store, {run.id: Measured(mine.attempt, [MetricPoint("time/compile_s", 0, 1.0)])}
+        )
         operations.cancel_run(world.store, run.id)
-        operations.commit(world.store, run.id, mine.attempt, status="KILLED", reason="cancelled", outcome={})
-        operations.finish(world.store, run.id)
+        operations.commit(world.store, {run.id: Committed(mine.attempt, "KILLED", "cancelled", {})})
+        operations.finish(world.store, {run.id: None})
     assert explored(client, made.id)["metric"] == "test/accuracy"
     refused = explored(client, made.id, metric="test/accuracy")
     assert refused["errors"][0]["allowed"] == ["time/compile_s"]

@@ -9,7 +9,7 @@ import pytest
 
 from service import operations
 from service.analysis import final_artifacts, gradient_flow
-from service.entities import MetricPoint
+from service.entities import Committed, Measured, MetricPoint
 from service.report import charts
 from service.report import page as report
 from service.settings import load_settings
@@ -42,9 +42,9 @@ def worked(world: World, text: Any, slopes: Any = SLOPES) -> Any:
             name = f"layers/{layer + 1}-dense/grad_norm"
             value = slope ** (hidden - layer) * (factor if layer == 0 else 1.0)
             points += [MetricPoint(name, 0, value), MetricPoint(name, 1, 1.0)]
-        operations.record(world.store, run.id, run.attempt, points)
-        operations.commit(world.store, run.id, run.attempt, status="FINISHED", reason="epochs", outcome={})
-        operations.finish(world.store, run.id)
+        operations.record(world.store, {run.id: Measured(run.attempt, points)})
+        operations.commit(world.store, {run.id: Committed(run.attempt, "FINISHED", "epochs", {})})
+        operations.finish(world.store, {run.id: None})
     runs = queries.all_runs(world.store, experiment.id)
     return (
         experiment,
@@ -85,8 +85,8 @@ def test_the_gradient_by_layer_is_of_one_depth(world: World) -> None:
             )
             for layer in range(hidden + 1)
         ]
-        operations.record(world.store, run.id, run.attempt, points)
-        operations.commit(world.store, run.id, run.attempt, status="FINISHED", reason="epochs", outcome={})
+        operations.record(world.store, {run.id: Measured(run.attempt, points)})
+        operations.commit(world.store, {run.id: Committed(run.attempt, "FINISHED", "epochs", {})})
     page = report.render(world.store, made.id, load_settings(), factor="activation")
     assert "sigmoid (its 2 runs with 3 hidden layers): first layer over last 0.008." in page
 

@@ -20,9 +20,9 @@ import uvicorn
 from experiments.spec import ExperimentSpec
 from service import operations
 from service.api.app import create_app
-from service.entities import MetricPoint
+from service.entities import Committed, Measured, MetricPoint
 from service.settings import Settings
-from service.store import Store
+from service.store import Store, queries
 from service.store.migrate import upgrade
 
 SPEC = {
@@ -74,9 +74,10 @@ class Served:
         """Do what a worker and the shipper do, up to the end of a run."""
         (run,) = operations.claim(self.store, [run_id], worker="w", spool="s", lease_seconds=60)
         points = [MetricPoint(key, step, value) for key, step, value in metrics]
-        assert operations.record(self.store, run.id, run.attempt, points)
-        assert operations.commit(self.store, run.id, run.attempt, status=status, reason=reason, outcome={})
-        return operations.finish(self.store, run.id)
+        assert not operations.record(self.store, {run.id: Measured(run.attempt, points)})
+        assert not operations.commit(self.store, {run.id: Committed(run.attempt, status, reason, {})})
+        operations.finish(self.store, {run.id: None})
+        return queries.get_run(self.store, run.id)
 
 
 @contextlib.contextmanager

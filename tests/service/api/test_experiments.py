@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from service import operations
-from service.entities import Worker
+from service.entities import Committed, Worker
 from service.store import queries
 from tests.service.api.conftest import Served
 
@@ -245,7 +245,7 @@ def test_catalog_workers_and_metrics_answer(client: httpx.Client, api: Served) -
 def test_metrics_tell_what_waits_runs_and_lags(client: httpx.Client, api: Served) -> None:
     _, training, committed, finished = (run.id for run in queries.all_runs(api.store, api.submit().id))
     operations.claim(api.store, [training, committed], worker="w", spool="s", lease_seconds=60)
-    operations.commit(api.store, committed, 1, status="FINISHED", reason="epochs", outcome={})
+    operations.commit(api.store, {committed: Committed(1, "FINISHED", "epochs", {})})
     api.finish(finished, metrics=[("train/loss", 1, 0.5), ("train/loss", 2, 0.4)])
     operations.beat(api.store, Worker("w", queues=("gradus.any",), state="busy"))
     time.sleep(0.05)  # the least age that the figures below show

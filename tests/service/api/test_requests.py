@@ -41,7 +41,7 @@ def work_off(api: Served, **outcome: Any) -> Any:
     def work() -> None:
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
-            for request in operations.due_requests(api.store, resend_seconds=60):
+            for request in operations.take_due_requests(api.store, resend_seconds=60):
                 mine = operations.claim_request(api.store, request.id, worker="w", lease_seconds=60)
                 operations.finish_request(api.store, present(mine).id, present(mine).attempt, **outcome)
                 return
@@ -118,7 +118,7 @@ def test_no_worker_is_asked_about_what_is_no_input(client: httpx.Client, api: Se
     assert item["path"] == path
     assert message in item["message"]
     assert item["allowed"] == allowed
-    assert not list(operations.due_requests(api.store, resend_seconds=60))
+    assert not list(operations.take_due_requests(api.store, resend_seconds=60))
 
 
 def test_only_a_finished_run_predicts(client: httpx.Client, api: Served) -> None:

@@ -93,7 +93,7 @@ def test_the_checkpoint_that_the_copied_database_names_is_in_the_copy(
 
         def checkpoint(epoch: Any) -> None:
             name = spool.put_checkpoint(run.id, 1, epoch, b"state")
-            operations.checkpointed(
+            operations.record_checkpoint(
                 store, run.id, 1, {"spool": spool.id, "name": name, "epoch": epoch, "width": 1}
             )
             spool.forget_checkpoints(run.id, before=name)

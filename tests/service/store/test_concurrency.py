@@ -52,10 +52,10 @@ def test_claims_commits_cancels_and_reapers_at_once(store: Store, submit: Any) -
         tile = run_ids[number * 5 : number * 5 + 5]
         while True:
             got = ops.claim(store, tile, worker=f"w{number}", spool="s", lease_seconds=5)
-            ops.record_many(store, {r.id: Measured(r.attempt, [MetricPoint("a", 1, 1.0)]) for r in got})
+            ops.record(store, {r.id: Measured(r.attempt, [MetricPoint("a", 1, 1.0)]) for r in got})
             ops.renew(store, {r.id: r.attempt for r in got}, 5)
-            refused = ops.commit_many(store, {r.id: Committed(r.attempt, "FINISHED", "epochs") for r in got})
-            ops.finish_many(store, {r.id: None for r in got if r.id not in refused})
+            refused = ops.commit(store, {r.id: Committed(r.attempt, "FINISHED", "epochs") for r in got})
+            ops.finish(store, {r.id: None for r in got if r.id not in refused})
             if all(run.is_terminal for run in queries.get_runs(store, tile).values()):
                 return
 
@@ -67,7 +67,7 @@ def test_claims_commits_cancels_and_reapers_at_once(store: Store, submit: Any) -
         disturbers = [
             pool.submit(disturb, lambda: ops.reap(store)),
             pool.submit(disturb, lambda: ops.cancel_run(store, run_ids[3])),
-            pool.submit(disturb, lambda: ops.patch_experiment(store, experiment.id, priority=1)),
+            pool.submit(disturb, lambda: ops.change_experiment(store, experiment.id, priority=1)),
         ]
         trainers = [pool.submit(train, number) for number in range(8)]
         try:

@@ -83,7 +83,7 @@ def claimed(store: Store, experiment: Any) -> Any:
 def recording(store: Store, experiment: Any) -> Any:
     """A worker's measurements."""
     batch = {id: Measured(n, [MetricPoint("a", 1, 1.0)]) for id, n in claimed(store, experiment).items()}
-    return lambda mine: ops.record_many(mine, batch)
+    return lambda mine: ops.record(mine, batch)
 
 
 def claiming(store: Store, experiment: Any) -> Any:
@@ -94,8 +94,8 @@ def claiming(store: Store, experiment: Any) -> Any:
 def finishing(store: Store, experiment: Any) -> Any:
     """The shipper's: what was committed gets its status."""
     claims = claimed(store, experiment)
-    ops.commit_many(store, {id: Committed(n, "FINISHED", "epochs") for id, n in claims.items()})
-    return lambda mine: ops.finish_many(mine, dict.fromkeys(claims))
+    ops.commit(store, {id: Committed(n, "FINISHED", "epochs") for id, n in claims.items()})
+    return lambda mine: ops.finish(mine, dict.fromkeys(claims))
 
 
 def retrying(store: Store, experiment: Any) -> Any:
@@ -131,7 +131,7 @@ def renewing(store: Store, experiment: Any) -> Any:
 def shipping(store: Store, experiment: Any) -> Any:
     taken = ops.claim_shipping(store, shipper="me", spool="s")
     known = {run.id: Shipped(change=0) for run, _ in taken}
-    return lambda mine: ops.shipped_many(mine, known, shipper="me")
+    return lambda mine: ops.note_shipped(mine, known, shipper="me")
 
 
 def giving_back(store: Store, experiment: Any) -> Any:

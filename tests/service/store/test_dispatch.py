@@ -153,7 +153,7 @@ def test_what_was_taken_from_a_worker_goes_on_before_anything_new(
     assert again[0].experiment_id == first.id
     assert {tile.experiment_id for tile in again[1:]} == {second.id}  # then whoever has least at work
     broker.flush()
-    ops.patch_experiment(store, second.id, priority=5)
+    ops.change_experiment(store, second.id, priority=5)
     assert {tile.experiment_id for tile in go(1e-9)} == {second.id}, "a priority counts for more"
 
 
@@ -268,7 +268,7 @@ def test_nothing_is_marked_where_the_broker_is_down(
 
 def test_a_new_priority_reaches_what_waits(store: Store, submit: Any, broker: Broker, go: Any) -> None:
     first, second = submit(seeds=1, name="first"), submit(seeds=1, name="second")
-    ops.patch_experiment(store, second.id, priority=5)
+    ops.change_experiment(store, second.id, priority=5)
     fleet(store, cpu=1)
     assert {tile.experiment_id for tile in go()} == {second.id}
     broker.flush()
@@ -299,7 +299,7 @@ def test_what_waits_for_a_device_that_is_not_there_holds_nothing_else_back(
     ops.retire(store, "g0")
     broker.flush()
     for experiment in gpu:
-        ops.patch_experiment(store, experiment.id, priority=9)
+        ops.change_experiment(store, experiment.id, priority=9)
     mine = submit(seeds=1, device=device)
     fleet(store, cpu=1)
     assert {(tile.experiment_id, tile.queue) for tile in go(1e-9)} == {(mine.id, queue)}
@@ -333,7 +333,7 @@ def test_given_back_runs_are_sent_again_and_those_lost_twice_alone(
     broker.pop()
     claims = ops.claim(store, tile.run_ids, worker="c0", spool="s", lease_seconds=60)
     for run in claims:
-        ops.checkpointed(store, run.id, run.attempt, {"spool": "s", "epoch": 1, "width": 4})
+        ops.record_checkpoint(store, run.id, run.attempt, {"spool": "s", "epoch": 1, "width": 4})
     ops.release(store, {run.id: run.attempt for run in claims}, reason="drain")
     (tile,) = go()
     assert (len(tile.run_ids), tile.width) == (4, 4)

@@ -17,7 +17,7 @@ from sqlalchemy import event
 
 from experiments.spec import ExperimentSpec
 from service import operations as ops
-from service.entities import MetricPoint
+from service.entities import Committed, Measured, MetricPoint
 from service.errors import IllegalTransition
 from service.lifecycle import TRANSITIONS, Edge, RunStatus, is_terminal
 from service.store import Store, queries
@@ -83,7 +83,7 @@ class Machine(RuleBasedStateMachine):
     @rule(worker=a_worker, data=st.data(), step=st.integers(1, 3))
     def record(self, worker: Any, data: Any, step: Any) -> None:
         for run_id, attempt in self._remembered(worker, data):
-            taken = ops.record(self.store, run_id, attempt, [MetricPoint("loss", step, 0.5)])
+            taken = not ops.record(self.store, {run_id: Measured(attempt, [MetricPoint("loss", step, 0.5)])})
             assert not taken or attempt == self.attempts[run_id]
 
     @rule(worker=a_worker, data=st.data())
@@ -91,13 +91,14 @@ class Machine(RuleBasedStateMachine):
         for run_id, attempt in self._remembered(worker, data):
             place = {"spool": "s", "epoch": 1, "width": 4}
             assert (
-                not ops.checkpointed(self.store, run_id, attempt, place) or attempt == self.attempts[run_id]
+                not ops.record_checkpoint(self.store, run_id, attempt, place)
+                or attempt == self.attempts[run_id]
             )
 
     @rule(worker=a_worker, data=st.data(), status=st.sampled_from(["FINISHED", "FAILED", "KILLED"]))
     def commit(self, worker: Any, data: Any, status: Any) -> None:
         for run_id, attempt in self._remembered(worker, data):
-            if ops.commit(self.store, run_id, attempt, status=status, reason="x", outcome={}):
+            if not ops.commit(self.store, {run_id: Committed(attempt, status, "x", {})}):
                 assert attempt == self.attempts[run_id]
                 self.accepted.add((run_id, attempt))
 
@@ -107,7 +108,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(number=a_run)
     def finish(self, number: int) -> None:
-        ops.finish(self.store, self.runs[number])
+        ops.finish(self.store, {self.runs[number]: None})
 
     @rule(number=a_run)
     def cancel(self, number: int) -> None:
@@ -165,8 +166,8 @@ class Machine(RuleBasedStateMachine):
                 for run_id in self.runs:
                     got = ops.claim(self.store, [run_id], worker="last", spool="s", lease_seconds=600)
                     for run in got:
-                        ops.commit(self.store, run.id, run.attempt, status="FINISHED", reason="x", outcome={})
-                    ops.finish(self.store, run_id)
+                        ops.commit(self.store, {run.id: Committed(run.attempt, "FINISHED", "x", {})})
+                    ops.finish(self.store, {run_id: None})
             found = queries.get_runs(self.store, self.runs).values()
             assert all(is_terminal(run.status) for run in found)
         finally:

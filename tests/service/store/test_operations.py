@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.event import listen
 
 from service import operations as ops
-from service.entities import Committed, MetricPoint, Shipped, Worker
+from service.entities import Committed, Measured, MetricPoint, Run, Shipped, Worker
 from service.errors import (
     AmbiguousId,
     BadCursor,
@@ -25,8 +25,7 @@ from service.errors import (
     StaleVersion,
 )
 from service.lifecycle import RunStatus
-from service.operations import reaping
-from service.store import Store, other_rows, queries
+from service.store import Store, queries
 from tests.present import present
 
 
@@ -39,8 +38,13 @@ def claim(store: Store, run_ids: Any, worker: str = "w1", spool: str = "here", l
 
 
 def done(store: Store, run: Any, status: str = "FINISHED") -> Any:
-    assert ops.commit(store, run.id, run.attempt, status=status, reason="epochs", outcome={})
-    return ops.finish(store, run.id)
+    assert not ops.commit(store, {run.id: Committed(run.attempt, status, "epochs", {})})
+    return finished(store, run.id)
+
+
+def finished(store: Store, run_id: str, what: Shipped | None = None) -> Run:
+    assert ops.finish(store, {run_id: what}) == set()
+    return queries.get_run(store, run_id)
 
 
 def edges(store: Store, run_id: str) -> Any:
@@ -138,12 +142,12 @@ def test_what_an_older_attempt_writes_is_refused(store: Store, submit: Any) -> N
     (new,) = claim(store, [run_id], worker="w2")
     assert (new.attempt, new.lease_expirations) == (2, 1)
     assert ops.renew(store, {run_id: old.attempt}, 60) == set()
-    assert not ops.record(store, run_id, old.attempt, [MetricPoint("train/loss", 1, 1.0)])
-    assert not ops.checkpointed(store, run_id, old.attempt, {"epoch": 1})
-    assert not ops.commit(store, run_id, old.attempt, status="FINISHED", reason="epochs", outcome={})
+    assert ops.record(store, {run_id: Measured(old.attempt, [MetricPoint("train/loss", 1, 1.0)])})
+    assert not ops.record_checkpoint(store, run_id, old.attempt, {"epoch": 1})
+    assert ops.commit(store, {run_id: Committed(old.attempt, "FINISHED", "epochs", {})})
     ops.release(store, {run_id: old.attempt}, reason="drain")
     assert ops.renew(store, {run_id: new.attempt}, 60) == {run_id}
-    assert ops.commit(store, run_id, new.attempt, status="FINISHED", reason="epochs", outcome={"n": 2})
+    assert not ops.commit(store, {run_id: Committed(new.attempt, "FINISHED", "epochs", {"n": 2})})
     assert present(queries.get_run(store, run_id).outcome)["n"] == 2
     assert queries.metric_history(store, run_id) == ([], None)
     assert edges(store, run_id) == ["claimed", "reclaimed"]
@@ -153,13 +157,13 @@ def test_a_commit_is_told_twice_and_counts_once(store: Store, submit: Any) -> No
     run_id = ids(store, submit())[0]
     claim(store, [run_id])
     for _ in range(2):
-        assert ops.commit(store, run_id, 1, status="FINISHED", reason="epochs", outcome={"x": math.nan})
+        assert not ops.commit(store, {run_id: Committed(1, "FINISHED", "epochs", {"x": math.nan})})
     assert claim(store, [run_id]) == []
     assert ops.reap(store) == []
-    run = ops.finish(store, run_id)
+    run = finished(store, run_id)
     assert (run.status, run.reason, present(run.outcome)["x"]) == (RunStatus.FINISHED, "epochs", None)
-    assert ops.finish(store, run_id) == run
-    assert ops.commit(store, run_id, 1, status="FAILED", reason="late", outcome={})
+    assert finished(store, run_id) == run
+    assert not ops.commit(store, {run_id: Committed(1, "FAILED", "late", {})})
     assert queries.get_run(store, run_id).status == RunStatus.FINISHED
     assert edges(store, run_id) == ["claimed", "finished"]
 
@@ -169,7 +173,7 @@ def test_metrics_are_replayed_without_a_trace(store: Store, submit: Any) -> None
     claim(store, [run_id])
     points = [MetricPoint("train/loss", step, value) for step, value in ((1, 0.5), (2, math.inf), (2, 7.0))]
     for _ in range(2):
-        assert ops.record(store, run_id, 1, points, {"tag": "x"})
+        assert not ops.record(store, {run_id: Measured(1, points, {"tag": "x"})})
     history, _ = queries.metric_history(store, run_id)
     assert [(m.step, m.value) for m in history] == [(1, 0.5), (2, None)]
     run = queries.get_run(store, run_id)
@@ -199,7 +203,7 @@ def test_three_losses_fail_a_run_and_progress_forgives_them(store: Store, submit
         run = queries.get_run(store, first)
         assert (run.lease_expirations, run.single_lane, run.status) == (lost, lost > 1, RunStatus.SCHEDULED)
     (run,) = claim(store, [first])
-    assert ops.checkpointed(store, first, run.attempt, {"spool": "here", "epoch": 1, "width": 8})
+    assert ops.record_checkpoint(store, first, run.attempt, {"spool": "here", "epoch": 1, "width": 8})
     assert queries.get_run(store, first).lease_expirations == 0
     ops.abandon(store, "w1")
     assert [(one.run, one.status) for one in ops.reap(store)] == [(first, "SCHEDULED")]
@@ -270,16 +274,16 @@ def test_cancelled_while_it_runs_never_finishes(store: Store, submit: Any, statu
     assert asked.status == RunStatus.RUNNING
     assert asked.cancel_requested_at is not None
     assert ops.stop_requests(store, [run_id]) == {run_id}
-    assert ops.commit(store, run_id, 1, status=status, reason="epochs", outcome={})
-    assert ops.finish(store, run_id).status == RunStatus.KILLED
+    assert not ops.commit(store, {run_id: Committed(1, status, "epochs", {})})
+    assert finished(store, run_id).status == RunStatus.KILLED
 
 
 def test_cancelled_between_commit_and_finish(store: Store, submit: Any) -> None:
     run_id = ids(store, submit())[0]
     claim(store, [run_id])
-    ops.commit(store, run_id, 1, status="FINISHED", reason="epochs", outcome={"epochs": 2})
+    ops.commit(store, {run_id: Committed(1, "FINISHED", "epochs", {"epochs": 2})})
     ops.cancel_run(store, run_id)
-    run = ops.finish(store, run_id)
+    run = finished(store, run_id)
     assert (run.status, run.reason, present(run.outcome)["epochs"]) == (RunStatus.KILLED, "cancelled", 2)
 
 
@@ -333,11 +337,11 @@ def test_cancel_and_retry_of_an_experiment(store: Store, submit: Any) -> None:
 
 def test_patch_needs_the_present_version(store: Store, submit: Any) -> None:
     experiment = submit()
-    changed = ops.patch_experiment(store, experiment.id, if_match=1, priority=5, name="new")
+    changed = ops.change_experiment(store, experiment.id, if_match=1, priority=5, name="new")
     assert (changed.version, changed.priority, changed.name) == (2, 5, "new")
-    assert ops.patch_experiment(store, experiment.id, priority=5).version == 2
+    assert ops.change_experiment(store, experiment.id, priority=5).version == 2
     with pytest.raises(StaleVersion):
-        ops.patch_experiment(store, experiment.id, if_match=1, priority=6)
+        ops.change_experiment(store, experiment.id, if_match=1, priority=6)
     assert queries.all_runs(store, experiment.id)[0].priority == 5
 
 
@@ -345,7 +349,7 @@ def test_deleted_at_once_and_removed_when_mlflow_knows(store: Store, submit: Any
     experiment = submit()
     (run, other) = claim(store, ids(store, experiment)[:2])
     known = Shipped(queries.get_run(store, run.id).change, "mlflow-run", "RUNNING", 0)
-    ops.shipped(store, run.id, known)
+    ops.note_shipped(store, {run.id: known})
     ops.delete_experiment(store, experiment.id)
     for look in (queries.get_experiment, lambda s, id: queries.get_run(s, run.id)):
         with pytest.raises(NotFound):
@@ -355,12 +359,12 @@ def test_deleted_at_once_and_removed_when_mlflow_knows(store: Store, submit: Any
     with pytest.raises(Conflict):
         ops.purge_experiment(store, experiment.id)
     for one in (run, other):
-        ops.commit(store, one.id, 1, status="KILLED", reason="cancelled", outcome={})
-        ops.finish(store, one.id)
+        ops.commit(store, {one.id: Committed(1, "KILLED", "cancelled", {})})
+        ops.finish(store, {one.id: None})
     # MLflow never heard of the other runs and need not.
     (left,) = queries.to_ship(store, "here")
     assert left.id == run.id
-    ops.shipped(store, run.id, Shipped(left.change, None, "KILLED"))
+    ops.note_shipped(store, {run.id: Shipped(left.change, None, "KILLED")})
     assert [one.id for one in queries.experiments_to_purge(store)] == [experiment.id]
     ops.purge_experiment(store, experiment.id)
     assert queries.get_runs(store, [run.id]) == {}
@@ -376,7 +380,7 @@ def test_one_shipper_at_a_time(store: Store, submit: Any) -> None:
     got = [run.id for run, _ in (*mine, *yours)]
     assert sorted(got) == sorted(run_ids)
     for run, _ in mine:
-        ops.shipped(store, run.id, Shipped(run.change, "m", "SCHEDULED", 0))
+        ops.note_shipped(store, {run.id: Shipped(run.change, "m", "SCHEDULED", 0)})
     assert ops.claim_shipping(store, shipper="c", spool="here") == []
 
 
@@ -384,23 +388,23 @@ def test_what_changes_while_it_is_shipped_is_shipped_again(store: Store, submit:
     run_id = ids(store, submit())[0]
     claim(store, [run_id])
     seen = queries.get_run(store, run_id)
-    ops.record(store, run_id, 1, [MetricPoint("train/loss", 1, 1.0)])
-    ops.shipped(store, run_id, Shipped(seen.change, "m", "RUNNING", 0))
+    ops.record(store, {run_id: Measured(1, [MetricPoint("train/loss", 1, 1.0)])})
+    ops.note_shipped(store, {run_id: Shipped(seen.change, "m", "RUNNING", 0)})
     assert run_id in {run.id for run in queries.to_ship(store, "here")}
     assert run_id not in {run.id for run in queries.to_ship(store, "elsewhere")}
-    ops.commit(store, run_id, 1, status="FINISHED", reason="epochs", outcome={})
+    ops.commit(store, {run_id: Committed(1, "FINISHED", "epochs", {})})
     seen = queries.get_run(store, run_id)
-    ops.finish(store, run_id, Shipped(seen.change, "m", "FINISHED", 1))
+    ops.finish(store, {run_id: Shipped(seen.change, "m", "FINISHED", 1)})
     assert run_id not in {run.id for run in queries.to_ship(store, "here")}
 
 
 def test_a_cancel_that_overtakes_the_shipper_reaches_mlflow(store: Store, submit: Any) -> None:
     run_id = ids(store, submit())[0]
     claim(store, [run_id])
-    ops.commit(store, run_id, 1, status="FINISHED", reason="epochs", outcome={})
+    ops.commit(store, {run_id: Committed(1, "FINISHED", "epochs", {})})
     seen = queries.get_run(store, run_id)
     ops.cancel_run(store, run_id)
-    assert ops.finish(store, run_id, Shipped(seen.change, "m", "FINISHED", 1)).status == RunStatus.KILLED
+    assert finished(store, run_id, Shipped(seen.change, "m", "FINISHED", 1)).status == RunStatus.KILLED
     assert run_id in {run.id for run in queries.to_ship(store, "here")}
 
 
@@ -408,7 +412,7 @@ def test_a_lost_spool_makes_its_runs_wait_again(store: Store, submit: Any) -> No
     run_id, other = ids(store, submit())[:2]
     for one in (run_id, other):
         claim(store, [one])
-        ops.commit(store, one, 1, status="FINISHED", reason="epochs", outcome={})
+        ops.commit(store, {one: Committed(1, "FINISHED", "epochs", {})})
     ops.cancel_run(store, other)
     assert ops.reschedule_lost_spools(store, 60) == {}
     time.sleep(0.01)
@@ -421,7 +425,7 @@ def test_a_lost_spool_makes_its_runs_wait_again(store: Store, submit: Any) -> No
 def test_a_spool_that_is_served_is_waited_for_however_long_mlflow_is_away(store: Store, submit: Any) -> None:
     run_id = ids(store, submit())[0]
     claim(store, [run_id])
-    ops.commit(store, run_id, 1, status="FINISHED", reason="epochs", outcome={})
+    ops.commit(store, {run_id: Committed(1, "FINISHED", "epochs", {})})
     ops.beat(store, Worker("w1", spool="here"))
     ops.beat(store, Worker("w2", spool="elsewhere"))
     time.sleep(0.2)
@@ -429,7 +433,7 @@ def test_a_spool_that_is_served_is_waited_for_however_long_mlflow_is_away(store:
     assert ops.reschedule_lost_spools(store, 0.15) == {}
     ops.retire(store, "w1")
     assert ops.reschedule_lost_spools(store, 0.15) == {}, "it was served until just now"
-    assert [worker.name for worker in ops.workers(store)] == ["w2"]
+    assert [worker.name for worker in queries.workers(store)] == ["w2"]
     assert queries.get_run(store, run_id).committed_at is not None
     time.sleep(0.2)
     assert list(ops.reschedule_lost_spools(store, 0.15)) == [run_id]
@@ -492,7 +496,7 @@ def test_events_are_resumed_after_their_id(store: Store, submit: Any) -> None:
     experiment = submit(seeds=1)
     for run_id in ids(store, experiment):
         claim(store, [run_id])
-        ops.record(store, run_id, 1, [MetricPoint("train/loss", 1, 0.5)])
+        ops.record(store, {run_id: Measured(1, [MetricPoint("train/loss", 1, 0.5)])})
     every = queries.events_after(store, experiment_id=experiment.id)
     assert [e.kind for e in every] == ["experiment", "status", "metrics", "status", "metrics"]
     one_by_one, after = [], None
@@ -511,15 +515,15 @@ def test_events_are_resumed_after_their_id(store: Store, submit: Any) -> None:
 def test_workers_come_and_go(store: Store) -> None:
     ops.beat(store, Worker("w", queues=("gradus.any",), run_ids=("a",), width=4, state="busy"))
     ops.beat(store, Worker("w", queues=("gradus.any",)))
-    (worker,) = ops.workers(store)
+    (worker,) = queries.workers(store)
     assert (worker.alive, worker.state, worker.run_ids, worker.queues) == (True, "idle", (), ("gradus.any",))
-    assert not ops.workers(store, alive_seconds=0.0)[0].alive
+    assert not queries.workers(store, alive_seconds=0.0)[0].alive
     ops.retire(store, "w")
-    assert ops.workers(store) == []
+    assert queries.workers(store) == []
 
 
 def test_the_first_certificate_of_a_key_stays(store: Store) -> None:
-    assert ops.get_certificate(store, "key") is None
+    assert queries.get_certificate(store, "key") is None
     assert (
         ops.put_certificate(store, "key", "certified", {"max": 1e-9, "nan": math.nan}).report["nan"] is None
     )
@@ -529,9 +533,9 @@ def test_the_first_certificate_of_a_key_stays(store: Store) -> None:
 def test_requests_are_fenced_and_resent(store: Store, submit: Any) -> None:
     run_id = ids(store, submit())[0]
     made = ops.create_request(store, run_id[:15], kind="predict", payload={"x": [[1.0]]})
-    assert [one.id for one in ops.due_requests(store, resend_seconds=60)] == [made.id]
-    assert ops.due_requests(store, resend_seconds=60) == []
-    assert [one.id for one in ops.due_requests(store, resend_seconds=0)] == [made.id]
+    assert [one.id for one in ops.take_due_requests(store, resend_seconds=60)] == [made.id]
+    assert ops.take_due_requests(store, resend_seconds=60) == []
+    assert [one.id for one in ops.take_due_requests(store, resend_seconds=0)] == [made.id]
     first = ops.claim_request(store, made.id, worker="a", lease_seconds=0.001)
     time.sleep(0.01)
     second = ops.claim_request(store, made.id, worker="b", lease_seconds=60)
@@ -551,7 +555,7 @@ def test_a_request_that_loses_its_worker_each_time_fails(store: Store, submit: A
     for _ in range(3):
         assert ops.claim_request(store, made.id, worker="a", lease_seconds=0.001)
         time.sleep(0.01)
-    assert ops.due_requests(store, resend_seconds=0) == []
+    assert ops.take_due_requests(store, resend_seconds=0) == []
     assert queries.get_request(store, made.id).status == "failed"
 
 
@@ -580,13 +584,11 @@ def test_no_statement_grows_with_the_runs_that_it_changes(store: Store, submit: 
     listen(
         store.engine, "before_cursor_execute", lambda c, cursor, sql, values, *_: sizes.append(len(values))
     )
-    assert ops.commit_many(store, {id: Committed(1, "FINISHED", "epochs", {}) for id in run_ids}) == set()
+    assert ops.commit(store, {id: Committed(1, "FINISHED", "epochs", {}) for id in run_ids}) == set()
     assert max(sizes) < 4 * len(run_ids)
 
 
-def test_tidying_forgets_answered_requests_and_workers_of_yesterday(
-    store: Store, submit: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tidying_forgets_answered_requests_and_workers_of_yesterday(store: Store, submit: Any) -> None:
     run_id = ids(store, submit())[0]
     answered, open_ = (ops.create_request(store, run_id, kind="plot", payload={}) for _ in range(2))
     ops.claim_request(store, answered.id, worker="w", lease_seconds=60)
@@ -594,14 +596,12 @@ def test_tidying_forgets_answered_requests_and_workers_of_yesterday(
     ops.beat(store, Worker("w", queues=("gradus.any",)))
     ops.tidy(store)
     assert queries.get_request(store, answered.id).status == "done"
-    assert len(ops.workers(store)) == 1
-    monkeypatch.setattr(reaping, "KEEP_REQUESTS_SECONDS", -1.0)
-    monkeypatch.setattr(other_rows, "FORGET_WORKER_SECONDS", -1.0)
-    ops.tidy(store)
+    assert len(queries.workers(store)) == 1
+    ops.tidy(store, requests_after=-1.0, workers_after=-1.0)
     with pytest.raises(NotFound):
         queries.get_request(store, answered.id)
     assert queries.get_request(store, open_.id).status == "queued"
-    assert ops.workers(store) == []
+    assert queries.workers(store) == []
 
 
 def test_no_question_waits_behind_those_that_were_left_incomplete(store: Store, make_spec: Any) -> None:

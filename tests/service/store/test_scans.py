@@ -24,7 +24,7 @@ WHOLE = {
 }
 REGULAR = {
     "dispatch": lambda store: dispatch(store, lambda tile: None, lambda queue: 0),
-    "requests": lambda store: ops.due_requests(store, resend_seconds=0),
+    "requests": lambda store: ops.take_due_requests(store, resend_seconds=0),
     "reap": ops.reap,
     "questions": queries.staged_experiments,
     "metrics_snapshot": metrics_snapshot,
@@ -83,7 +83,7 @@ def test_while_no_request_can_be_sent_none_is_written(store: Store, submit: Any)
     run, *_ = queries.all_runs(store, submit().id)
     ops.create_request(store, run.id, kind="picture", payload={})  # gives way to the runs that wait
     plans = Plans(store)
-    assert ops.due_requests(store, resend_seconds=60) == []
+    assert ops.take_due_requests(store, resend_seconds=60) == []
     assert plans.found
     assert not [
         sql

@@ -12,7 +12,7 @@ import pytest
 
 from service import operations
 from service.analysis import design, final_artifacts
-from service.entities import MetricPoint
+from service.entities import Committed, Measured, MetricPoint
 from service.settings import Settings
 from service.store import queries
 from service.tracking import shipper
@@ -67,7 +67,7 @@ def test_a_history_longer_than_what_is_read_at_once_arrives_whole(
     first, *_ = world.submit()
     (held,) = world.claim(first)
     measured = [MetricPoint("train/loss", step, step / 7) for step in range(1, points + 1)]
-    operations.record(world.store, held.id, held.attempt, measured)
+    operations.record(world.store, {held.id: Measured(held.attempt, measured)})
     world.finish(held)
     world.ship()
     history = world.client.get_metric_history(world.run(first).mlflow_run_id, "train/loss")
@@ -102,7 +102,7 @@ def test_the_experiment_and_its_changes(world: World) -> None:
     assert there.tags["gradus.name"] == "lines"
     assert there.tags["course"] == "nn-101"
     assert there.tags["mlflow.note.content"] == "two of them"
-    operations.patch_experiment(world.store, kept.id, name="curves", description="one")
+    operations.change_experiment(world.store, kept.id, name="curves", description="one")
     world.ship()
     there = world.client.get_experiment(kept.mlflow_experiment_id)
     assert there.name == f"curves #{kept.id[:6]}"
@@ -341,7 +341,7 @@ def test_a_run_that_one_host_saw_waiting_and_another_trained_is_carried_at_once(
     there = Spool.open(tmp_path / "there")
     (run,) = operations.claim(world.store, [run.id], worker="w", spool=there.id, lease_seconds=60)
     there.put(run.id, run.attempt, "spec.yaml", b"name: x")
-    assert operations.commit(world.store, run.id, run.attempt, status="FINISHED", reason="epochs", outcome={})
+    assert not operations.commit(world.store, {run.id: Committed(run.attempt, "FINISHED", "epochs", {})})
     Shipper(
         world.store, there, Tracking(mlflow_server.url, timeout_s=5), describer(world.store), settle=0.0
     ).turn()

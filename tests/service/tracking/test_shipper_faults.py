@@ -11,6 +11,7 @@ import pytest
 
 from service import operations
 from service.analysis import design
+from service.entities import Committed
 from service.store import queries
 from service.tracking import shipper as shipping
 from service.tracking.client import Tracking
@@ -268,7 +269,7 @@ def test_a_sweep_leaves_what_is_still_to_be_carried(world: World) -> None:
     for run in (done, open_, failed):
         world.spool.put(run.id, run.attempt, "spec.yaml", b"")
         world.spool.put_checkpoint(run.id, run.attempt, 1, b"")
-    operations.commit(world.store, failed.id, 1, status="FAILED", reason="why", outcome={})
+    operations.commit(world.store, {failed.id: Committed(1, "FAILED", "why", {})})
     world.shipper.sweep()
     assert set(world.spool.run_ids()) == {open_.id, failed.id}, "MLflow does not have these yet"
     world.ship()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service import operations
-from service.entities import MetricPoint
+from service.entities import Committed, Measured, MetricPoint
 from service.store import queries
 from tests.workers.conftest import Bench
 from workers.requests import draw
@@ -55,8 +55,8 @@ def test_inputs_outside_what_was_trained_on_get_a_warning(bench: Bench) -> None:
 def test_a_run_without_weights_is_drawn_from_its_metrics(bench: Bench, status: Any) -> None:
     run = bench.submit()[0]
     (mine,) = operations.claim(bench.store, [run.id], worker="w", spool="s", lease_seconds=60)
-    operations.record(bench.store, run.id, mine.attempt, [MetricPoint("train/loss", 1, 0.5)])
-    operations.commit(bench.store, run.id, mine.attempt, status=status, reason="x", outcome={})
-    operations.finish(bench.store, run.id)
+    operations.record(bench.store, {run.id: Measured(mine.attempt, [MetricPoint("train/loss", 1, 0.5)])})
+    operations.commit(bench.store, {run.id: Committed(mine.attempt, status, "x", {})})
+    operations.finish(bench.store, {run.id: None})
     drawn = draw.pictures(bench.context(), queries.get_run(bench.store, run.id))
     assert list(drawn) == ["plots/loss_curves.png"]

@@ -1,0 +1,125 @@
+"""Cancel runs and experiments; delete an experiment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection
+
+from service.entities import Experiment, Run
+from service.errors import Conflict, NotFound
+from service.lifecycle import Edge, RunStatus
+from service.operations.columns import ended_without_outcome
+from service.store import event_rows, experiment_rows, queries, run_rows
+from service.store.clock import db_now
+from service.store.engine import Store
+from service.store.run_rows import Locked
+
+
+def cancel_run(store: Store, run_id: str) -> Run:
+    """Cancel a run. Idempotent.
+
+    A run that waits is KILLED now. One in training is told to stop, and its outcome will be KILLED whatever it is.
+    One that is over stays as it is.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+
+    def work(connection: Connection) -> Run:
+        _cancel(connection, run_rows.of([run_id]))
+        return queries.read_run(connection, run_id)
+
+    return store.write(work)
+
+
+def cancel_experiment(store: Store, experiment_id: str) -> Experiment:
+    """Cancel every run that is not over, and stop the experiment from growing. Idempotent.
+
+    Raises:
+        NotFound: there is no such experiment.
+    """
+
+    def work(connection: Connection) -> Experiment:
+        row = experiment_rows.lock_experiment(connection, experiment_id)
+        if row is None:
+            raise NotFound("experiment", experiment_id)
+        if row.cancel_requested_at is None:
+            values = {"cancel_requested_at": db_now()}
+            experiment_rows.change_experiment(connection, experiment_id, values, version=False)
+        _cancel(connection, run_rows.within(experiment_id))
+        return queries.read_experiment(connection, experiment_id)
+
+    return store.write(work)
+
+
+def _cancel(connection: Connection, which: ColumnElement[bool]) -> None:
+    not_over = run_rows.in_status(RunStatus.SCHEDULED, RunStatus.RUNNING)
+    rows = run_rows.lock(connection, which, not_over)
+    waiting = [row for row in rows if row.status == RunStatus.SCHEDULED]
+    values = {
+        **ended_without_outcome("cancelled"),
+        "cancel_requested_at": db_now(),
+        "dispatched_at": None,
+    }
+    run_rows.move(connection, waiting, Edge.KILLED, values, data={"reason": "cancelled"})
+    running = [row for row in rows if row.status == RunStatus.RUNNING and not row.cancelled]
+    asked = {"cancel_requested_at": db_now()}
+    run_rows.touch(connection, [row for row in running if not row.committed], asked)
+    # An outcome on its way to MLflow is not final yet, so cancelling still changes it.
+    committed = [row for row in running if row.committed]
+    run_rows.touch(connection, committed, asked, each={row.id: _killed_outcome(row) for row in committed})
+    event_rows.record_events(
+        connection,
+        [
+            {
+                "experiment_id": row.experiment_id,
+                "run_id": row.id,
+                "kind": "cancel",
+                "data": {"status": row.status, "attempt": row.attempt},
+            }
+            for row in running
+        ],
+    )
+
+
+def _killed_outcome(row: Locked) -> dict[str, Any]:
+    outcome = dict(row.outcome or {})
+    if outcome["status"] == RunStatus.KILLED:
+        return {"outcome": outcome, "reason": row.reason}
+    changed = {"status": RunStatus.KILLED.value, "reason": "cancelled", "would_have_been": outcome["status"]}
+    return {"outcome": {**outcome, **changed}, "reason": "cancelled"}
+
+
+def delete_experiment(store: Store, experiment_id: str) -> None:
+    """Cancel an experiment and hide it. Its rows go (`purge_experiment`) once its runs are over and MLflow has deleted
+    its own experiment.
+
+    Raises:
+        NotFound: there is no such experiment.
+    """
+
+    def work(connection: Connection) -> None:
+        row = experiment_rows.lock_experiment(connection, experiment_id)
+        if row is None:
+            raise NotFound("experiment", experiment_id)
+        _cancel(connection, run_rows.within(experiment_id))
+        values = {"deleted_at": db_now(), "cancel_requested_at": db_now()}
+        experiment_rows.change_experiment(connection, experiment_id, values)
+        event_rows.record_experiment_event(connection, experiment_id, "deleted")
+
+    store.write(work)
+
+
+def purge_experiment(store: Store, experiment_id: str) -> None:
+    """Remove a deleted experiment with its runs, metrics and events.
+
+    Raises:
+        Conflict: it is not deleted, or a run is not over.
+    """
+
+    def work(connection: Connection) -> None:
+        if not experiment_rows.purge(connection, experiment_id):
+            raise Conflict(f"experiment {experiment_id} is not deleted, or not all of its runs are over")
+
+    store.write(work)

@@ -1,0 +1,87 @@
+"""Add runs to an experiment, or change its design: compare-and-set on its stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection
+
+from service.entities import Json, Run
+from service.errors import Conflict, NotFound, StaleStage
+from service.operations.quota import check_quota
+from service.operations.submit import run_row
+from service.store import event_rows, experiment_rows, queries
+from service.store.engine import Store
+
+if TYPE_CHECKING:
+    from experiments.runs import Point
+
+
+def add_runs(
+    store: Store,
+    experiment_id: str,
+    points: Sequence[Point],
+    *,
+    stage: str,
+    expected_stage: str,
+    design: Json | None = None,
+    quota: int | None = None,
+) -> list[Run]:
+    """Move an experiment to a stage and add that stage's runs.
+
+    A point whose fingerprint the experiment already has is not inserted: its run is used as it is.
+
+    Args:
+        points: the runs of the stage.
+        stage: name of the new stage.
+        expected_stage: stage that the caller saw.
+        design: replaces the experiment's design; None leaves it.
+        quota: how many runs the owner may have waiting, these included; None: any number.
+
+    Returns:
+        One run per point, in their order.
+
+    Raises:
+        NotFound: there is no such experiment.
+        StaleStage: somebody else moved the experiment on.
+        Conflict: the experiment was cancelled.
+        QuotaExceeded: too many runs would wait.
+    """
+    fingerprints = [point.spec.fingerprint() for point in points]
+
+    def work(connection: Connection) -> list[Run]:
+        row = experiment_rows.lock_experiment(connection, experiment_id)
+        if row is None:
+            raise NotFound("experiment", experiment_id)
+        if row.stage != expected_stage:
+            raise StaleStage(experiment_id, row.stage, expected_stage)
+        if row.cancel_requested_at is not None and points:
+            raise Conflict(f"experiment {experiment_id} was cancelled; retry it before adding runs")
+        known = experiment_rows.by_fingerprint(connection, experiment_id, fingerprints)
+        rows: list[dict[str, Any]] = []
+        for point, fingerprint in zip(points, fingerprints, strict=True):
+            if fingerprint not in known:
+                rows.append(run_row(experiment_id, row.n_runs + len(rows), point, stage))
+                known[fingerprint] = rows[-1]["id"]
+        check_quota(connection, row.owner, len(rows), quota)
+        experiment_rows.insert_runs(connection, rows)
+        values: dict[str, Any] = {"stage": stage, "n_runs": row.n_runs + len(rows)}
+        if design is not None:
+            values["design"] = design
+        experiment_rows.change_experiment(connection, experiment_id, values, version=False)
+        event_rows.record_experiment_event(connection, experiment_id, "stage", stage=stage, runs=len(rows))
+        runs = {run.id: run for run in queries.read_runs(connection, set(known.values()))}
+        return [runs[known[fingerprint]] for fingerprint in fingerprints]
+
+    return store.write(work)
+
+
+def set_design(store: Store, experiment_id: str, design: Json, *, stage: str, expected_stage: str) -> None:
+    """Change an experiment's design and stage without adding runs.
+
+    Raises:
+        NotFound: there is no such experiment.
+        StaleStage: somebody else moved the experiment on.
+    """
+    add_runs(store, experiment_id, (), stage=stage, expected_stage=expected_stage, design=design)

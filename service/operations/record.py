@@ -1,0 +1,88 @@
+"""Record what an attempt measured, and where its checkpoint lies. Fenced by the attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+
+from service.entities import Measured
+from service.store import event_rows, metric_rows, run_rows
+from service.store.engine import Store
+from service.store.mapper import finite
+
+
+def record(store: Store, batch: Mapping[str, Measured]) -> set[str]:
+    """Store measurements of several runs. A point whose key and step are there stays as it is, so replay is safe.
+
+    Args:
+        batch: run id -> points and tags. NaN and infinite values become null.
+
+    Returns:
+        The runs that were refused, because the attempt no longer holds them. Nothing of theirs was stored.
+    """
+
+    def work(connection: Connection) -> set[str]:
+        attempts = {id: measured.attempt for id, measured in batch.items()}
+        rows = run_rows.fenced(run_rows.lock(connection, run_rows.held(batch), measured=True), attempts)
+        points: list[dict[str, Any]] = []
+        events: list[dict[str, Any]] = []
+        columns: dict[str, dict[str, Any]] = {}
+        for row in rows:
+            measured, latest = batch[row.id], dict(row.metrics)
+            steps: dict[int, dict[str, float | None]] = {}
+            for point in measured.points:
+                value = finite(point.value)
+                points.append(
+                    {
+                        "run_id": row.id,
+                        "key": point.key,
+                        "step": point.step,
+                        "value": value,
+                        "at": point.at,
+                        "attempt": row.attempt,
+                    }
+                )
+                if point.key not in latest or latest[point.key][0] < point.step:
+                    latest[point.key] = [point.step, value]
+                steps.setdefault(point.step, {})[point.key] = value
+            columns[row.id] = {"metrics": latest, "tags": {**row.tags, **measured.tags}}
+            events += [
+                {
+                    "experiment_id": row.experiment_id,
+                    "run_id": row.id,
+                    "kind": "metrics",
+                    "data": {"step": step, "metrics": values},
+                }
+                for step, values in steps.items()
+            ]
+        metric_rows.insert_metrics(connection, points)
+        run_rows.touch(connection, rows, {}, each=columns)
+        event_rows.record_events(connection, events)
+        return set(batch) - {row.id for row in rows}
+
+    return store.write(work) if batch else set()
+
+
+def record_checkpoint(store: Store, run_id: str, attempt: int, checkpoint: Mapping[str, Any]) -> bool:
+    """Note where a run's checkpoint lies. A checkpoint is progress: the count of lease expirations starts again.
+
+    Args:
+        checkpoint: spool, epoch, width, and what the worker needs to read it.
+
+    Returns:
+        False where the attempt no longer holds the run; nothing was stored.
+    """
+
+    def work(connection: Connection) -> bool:
+        rows = run_rows.fenced(run_rows.lock(connection, run_rows.held([run_id])), {run_id: attempt})
+        values = {
+            "checkpoint": finite(checkpoint),
+            "lease_expirations": 0,
+            "resume_key": run_rows.resume_key(checkpoint),
+        }
+        run_rows.touch(connection, rows, values, mark_dirty=False)
+        return bool(rows)
+
+    return store.write(work)

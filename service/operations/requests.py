@@ -1,0 +1,104 @@
+"""Requests to a run that a worker answers: predictions, plots, final artifacts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+
+from service.entities import Request
+from service.store import mapper, queries, request_rows
+from service.store.engine import Store
+from service.store.ids import new_id
+
+MAX_ATTEMPTS = 3
+
+
+def create_request(store: Store, run_id: str, *, kind: str, payload: Mapping[str, Any]) -> Request:
+    """Ask for work on a run.
+
+    Args:
+        kind: see `entities.Request`.
+        payload: what the worker needs. NaN and infinite values become null.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    id = new_id()
+
+    def work(connection: Connection) -> None:
+        whole_id = queries.resolve(connection, "run", run_id)
+        values = {"id": id, "run_id": whole_id, "kind": kind, "payload": mapper.finite(payload)}
+        request_rows.insert_request(connection, values)
+
+    store.write(work)
+    return queries.get_request(store, id)
+
+
+def claim_request(store: Store, request_id: str, *, worker: str, lease_seconds: float) -> Request | None:
+    """Claim a request that waits or whose lease ran out. None where another worker has it or it is over."""
+
+    def work(connection: Connection) -> Request | None:
+        row = request_rows.take_request(connection, request_id, worker, lease_seconds)
+        return None if row is None else mapper.to_request(row)
+
+    return store.write(work)
+
+
+def renew_request(store: Store, request_id: str, attempt: int, lease_seconds: float) -> bool:
+    """Extend a request's lease. False where the attempt no longer holds it."""
+    return store.write(
+        lambda connection: request_rows.renew_request(connection, request_id, attempt, lease_seconds)
+    )
+
+
+def finish_request(
+    store: Store,
+    request_id: str,
+    attempt: int,
+    *,
+    result: Mapping[str, Any] | None = None,
+    error: str | None = None,
+) -> bool:
+    """Store a request's result, or the error in its place. False where the attempt no longer holds it."""
+    clean = mapper.finite(result) if result is not None else None
+    return store.write(
+        lambda connection: request_rows.end_request(
+            connection, request_id, attempt, result=clean, error=error
+        )
+    )
+
+
+def take_due_requests(store: Store, *, resend_seconds: float, limit: int = 100) -> list[Request]:
+    """Choose the requests whose message is to be sent now and mark them as sent. Fails those whose worker was lost too
+    often. Called several times a second, so it reads first and writes only where it must.
+
+    Background requests are sent while no run waits for a worker (after ten minutes all the same), and to at most half
+    of the workers at once: *measured*, the pictures of one demo held the next demo back for 29 s.
+
+    Args:
+        resend_seconds: after how long an unclaimed message counts as lost.
+        limit: most requests to send now.
+
+    Returns:
+        The requests in the order in which they were asked for.
+    """
+
+    def chosen(connection: Connection, *, lock: bool) -> list[str]:
+        workers = queries.read_workers(connection)
+        training = sum(worker.alive and worker.kind == "train" for worker in workers)
+        return request_rows.requests_to_send(
+            connection, resend_seconds, limit, background=max(1, training // 2), lock=lock
+        )
+
+    def look(connection: Connection) -> bool:
+        worn = request_rows.any_worn_request(connection, MAX_ATTEMPTS)
+        return worn or bool(chosen(connection, lock=False))
+
+    def work(connection: Connection) -> list[Request]:
+        request_rows.fail_worn_requests(connection, MAX_ATTEMPTS)
+        rows = request_rows.mark_requests_sent(connection, chosen(connection, lock=True))
+        return [mapper.to_request(row) for row in rows]
+
+    return store.write(work) if store.read(look) else []

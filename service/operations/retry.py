@@ -1,0 +1,91 @@
+"""Queue failed and killed runs again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection
+
+from service.entities import Experiment, Run
+from service.errors import IllegalTransition, NotFound
+from service.lifecycle import Edge, RunStatus
+from service.operations.columns import QUEUED_AGAIN
+from service.operations.quota import check_quota
+from service.store import experiment_rows, queries, run_rows
+from service.store.engine import Store
+from service.store.run_rows import Locked
+
+AFRESH: dict[str, Any] = {
+    **QUEUED_AGAIN,
+    "reason": "",
+    "lease_expirations": 0,
+    "single_lane": False,
+    "cancel_requested_at": None,
+    "committed_at": None,
+    "outcome": None,
+    "started_at": None,
+    "ended_at": None,
+}
+"""Columns of a run that starts again as if it had never been tried. Its checkpoint stays."""
+
+
+def retry_run(store: Store, run_id: str, *, quota: int | None = None) -> Run:
+    """Queue a FAILED or KILLED run again; it starts from its last checkpoint or from the beginning. Idempotent: a run
+    that waits or runs stays as it is.
+
+    Args:
+        quota: how many runs the owner may have waiting, this one included; None: any number.
+
+    Raises:
+        NotFound: there is no such run.
+        IllegalTransition: it is FINISHED, or it runs and was cancelled.
+        QuotaExceeded: too many runs would wait.
+    """
+
+    def work(connection: Connection) -> Run:
+        experiment = experiment_rows.lock_experiment_of(connection, run_id)
+        if experiment is None:
+            raise NotFound("run", run_id)
+        rows = run_rows.lock(connection, run_rows.of([run_id]))
+        for row in rows:
+            if row.status == RunStatus.FINISHED or (row.status == RunStatus.RUNNING and row.cancelled):
+                raise IllegalTransition(run_id, row.status, Edge.RETRIED.value)
+        _retry(connection, rows, experiment.owner, quota)
+        return queries.read_run(connection, run_id)
+
+    return store.write(work)
+
+
+def retry_experiment(store: Store, experiment_id: str, *, quota: int | None = None) -> Experiment:
+    """Queue every FAILED and KILLED run of an experiment again.
+
+    Args:
+        quota: how many runs the owner may have waiting, these included; None: any number.
+
+    Raises:
+        NotFound: there is no such experiment.
+        QuotaExceeded: too many runs would wait.
+    """
+
+    def work(connection: Connection) -> Experiment:
+        row = experiment_rows.lock_experiment(connection, experiment_id)
+        if row is None:
+            raise NotFound("experiment", experiment_id)
+        if row.cancel_requested_at is not None:
+            values = {"cancel_requested_at": None}
+            experiment_rows.change_experiment(connection, experiment_id, values, version=False)
+        over = run_rows.in_status(RunStatus.FAILED, RunStatus.KILLED)
+        _retry(connection, run_rows.lock(connection, run_rows.within(experiment_id), over), row.owner, quota)
+        return queries.read_experiment(connection, experiment_id)
+
+    return store.write(work)
+
+
+def _retry(connection: Connection, rows: list[Locked], owner: str, quota: int | None) -> None:
+    by_status = {
+        status: [row for row in rows if row.status == status]
+        for status in (RunStatus.FAILED, RunStatus.KILLED)
+    }
+    check_quota(connection, owner, sum(map(len, by_status.values())), quota)
+    for ended in by_status.values():
+        run_rows.move(connection, ended, Edge.RETRIED, AFRESH)

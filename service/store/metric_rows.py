@@ -1,0 +1,34 @@
+"""SQL on the metrics table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ARRAY, Connection, bindparam, column, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from service.store.clock import db_now
+from service.store.tables import metrics
+
+_POINT = ("run_id", "key", "step", "value", "at", "attempt")
+
+
+def insert_metrics(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write metric rows of run_id, key, step, value, at (None: now) and attempt. A point that is there stays."""
+    if not rows:
+        return
+    same = ["run_id", "key", "step"]
+    if connection.dialect.name == "sqlite":
+        given: dict[str, Any] = {name: bindparam(name, type_=metrics.c[name].type) for name in _POINT}
+        given["at"] = func.coalesce(given["at"], db_now())
+        lite = sqlite.insert(metrics).values(**given).on_conflict_do_nothing(index_elements=same)
+        connection.execute(lite, list(rows))
+        return
+    # As columns: one short statement that is prepared once, however many rows there are.
+    arrays = [bindparam(name, type_=ARRAY(metrics.c[name].type)) for name in _POINT]
+    names = (column(name, metrics.c[name].type) for name in _POINT)
+    new = func.unnest(*arrays).table_valued(*names).render_derived()
+    found = select(*(func.coalesce(new.c.at, db_now()) if name == "at" else new.c[name] for name in _POINT))
+    many = postgresql.insert(metrics).from_select(_POINT, found).on_conflict_do_nothing(index_elements=same)
+    connection.execute(many, {name: [row[name] for row in rows] for name in _POINT})

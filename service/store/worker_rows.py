@@ -1,0 +1,50 @@
+"""SQL on the workers table."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, delete, exists, update
+
+from service.entities import RETIRED, Worker
+from service.store.clock import db_now, later
+from service.store.engine import insert_or
+from service.store.tables import workers
+
+
+def save_worker(connection: Connection, worker: Worker) -> None:
+    """Note that a worker is alive, and what it says of itself."""
+    values = {
+        "kind": worker.kind,
+        "host": worker.host,
+        "pid": worker.pid,
+        "device": worker.device,
+        "device_name": worker.device_name,
+        "queues": list(worker.queues),
+        "threads": worker.threads,
+        "spool": worker.spool,
+        "versions": dict(worker.versions),
+        "state": worker.state,
+        "run_ids": list(worker.run_ids),
+        "width": worker.width,
+        "memory_bytes": worker.memory_bytes,
+        "last_seen": db_now(),
+    }
+    statement = insert_or(connection, workers).values(name=worker.name, started_at=db_now(), **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
+    before = (workers.c.spool == worker.spool) & (workers.c.state == RETIRED)
+    connection.execute(delete(workers).where(before, workers.c.name != worker.name))
+
+
+def retire_worker(connection: Connection, name: str) -> None:
+    """Forget a worker that has ended. The last one of a spool leaves its row, which says when that spool was served."""
+    others = workers.alias()
+    another = exists().where(others.c.spool == workers.c.spool, others.c.name != name)
+    last = workers.c.spool.is_not(None) & ~another
+    mine = workers.c.name == name
+    kept = connection.execute(update(workers).where(mine, last).values(state=RETIRED, run_ids=[])).rowcount
+    if not kept:
+        connection.execute(delete(workers).where(mine))
+
+
+def delete_old_workers(connection: Connection, seconds: float) -> None:
+    """Delete workers that were last seen more than that many seconds ago."""
+    connection.execute(delete(workers).where(workers.c.last_seen < later(-seconds)))
