@@ -14,7 +14,7 @@ from keras.src.initializers.random_initializers import RandomInitializer
 
 from experiments.activations import ACTIVATIONS
 from experiments.datasets import Data
-from experiments.keras_ext import functions, noise, pooling
+from experiments.keras_ext import convolution, functions, noise, pooling
 from experiments.layers import Layer, Recurrent
 from experiments.losses import Loss
 from experiments.randomness import noise_seed, weight_seed
@@ -22,6 +22,7 @@ from experiments.runs import RunSpec
 
 Array = npt.NDArray[Any]
 OURS: dict[str, type[keras.layers.Layer]] = {
+    "Conv2D": convolution.Conv2D,
     "Dropout": noise.Dropout,
     "StochasticPool2D": pooling.StochasticPool2D,
 }

@@ -12,7 +12,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from experiments.datasets import Data
@@ -52,7 +51,6 @@ class Objective:
     ) -> None:
         self.spec, self.dtype, self.seed = spec, dtype, seed
         self.model = models.build(spec, seed=seed, dtype=dtype)
-        _channels_last_inside(self.model)
         self.watch = Watch(spec, self.model)
         self.loss = models.loss(spec.loss, dtype)
         self.variables = list(self.model.trainable_variables)
@@ -182,21 +180,3 @@ def _gradient_of(part: Any, values: Values) -> list[Any]:
     """The gradient of a part of the objective by autodiff, one tensor per tensor of `values`."""
     _, slopes = backend.value_and_gradients(lambda at: (part(at)[0], None), list(values))
     return slopes
-
-
-def _channels_last_inside(model: keras.Model) -> None:
-    """Let convolutions of channels-first images turn them, since TensorFlow's CPU kernels cannot read them.
-
-    The same sums in the same order: only where the numbers lie in memory differs.
-    """
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.Conv2D) and layer.data_format == "channels_first":
-
-            def turned(inputs: Any, kernel: Any, layer: Any = layer) -> Any:
-                moved = ops.transpose(inputs, (0, 2, 3, 1))
-                result = ops.conv(
-                    moved, kernel, list(layer.strides), layer.padding, "channels_last", layer.dilation_rate
-                )
-                return ops.transpose(result, (0, 3, 1, 2))
-
-            object.__setattr__(layer, "convolution_op", turned)

@@ -1,0 +1,177 @@
+"""Every layer with a bias, a scale or an axis equals its formula in NumPy, forward and gradient, at sizes that are alike.
+
+Keras guesses the axis of an addition from sizes, so the sizes here coincide: filters with width, height and channels,
+the batch with the features, units with steps. The gradient by hand is the complex step through the formula,
+∂f/∂w = Im f(w + i h)/h, which has no cancellation (Squire & Trapp 1998, SIAM Review 40).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from experiments.engine import backend, models
+from experiments.layers import LAYERS, Layer, Weighted
+from experiments.layers.normalization import channel_axis
+
+Array = npt.NDArray[Any]
+Formula = Callable[[Array, list[Array]], Array]
+"""Inputs and the layer's trainable tensors -> outputs."""
+TINY = 1e-150
+
+
+def sigmoid(z: Array) -> Array:
+    value: Array = 1 / (1 + np.exp(-z))
+    return value
+
+
+def dense(x: Array, w: list[Array]) -> Array:
+    value: Array = np.tanh(x @ w[0] + w[1])
+    return value
+
+
+def conv2d(x: Array, w: list[Array], data_format: str) -> Array:
+    """Valid padding, stride 1, tanh: out[f] = Σ over channels and the window of x · k, + b[f]."""
+    first = data_format == "channels_first"
+    x = np.moveaxis(x, 1, -1) if first else x
+    kernel, bias = w
+    kh, kw = kernel.shape[:2]
+    rows, columns = x.shape[1] - kh + 1, x.shape[2] - kw + 1
+    z = sum(x[:, i : i + rows, j : j + columns] @ kernel[i, j] for i in range(kh) for j in range(kw)) + bias
+    value: Array = np.tanh(np.moveaxis(z, -1, 1) if first else z)
+    return value
+
+
+def simple_rnn(x: Array, w: list[Array]) -> Array:
+    h = np.zeros((len(x), w[1].shape[0]))
+    for t in range(x.shape[1]):
+        h = np.tanh(x[:, t] @ w[0] + h @ w[1] + w[2])
+    return h
+
+
+def lstm(x: Array, w: list[Array]) -> Array:
+    h = c = np.zeros((len(x), w[1].shape[0]))
+    for t in range(x.shape[1]):
+        i, f, g, o = np.split(x[:, t] @ w[0] + h @ w[1] + w[2], 4, axis=1)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+    return h
+
+
+def gru(x: Array, w: list[Array]) -> Array:
+    h = np.zeros((len(x), w[1].shape[0]))
+    for t in range(x.shape[1]):
+        xz, xr, xh = np.split(x[:, t] @ w[0] + w[2][0], 3, axis=1)
+        hz, hr, hh = np.split(h @ w[1] + w[2][1], 3, axis=1)
+        z, r = sigmoid(xz + hz), sigmoid(xr + hr)
+        h = z * h + (1 - z) * np.tanh(xh + r * hh)
+    return h
+
+
+def normalised(x: Array, w: list[Array], mean_over: tuple[int, ...], feature: int, epsilon: float) -> Array:
+    """gamma (x − mean) / sqrt(var + epsilon) + beta; gamma and beta lie along the axis `feature`."""
+    shape = [1] * x.ndim
+    shape[feature] = x.shape[feature]
+    centred = x - np.mean(x, axis=mean_over, keepdims=True)
+    variance = np.mean(centred**2, axis=mean_over, keepdims=True)
+    value: Array = centred / np.sqrt(variance + epsilon) * w[0].reshape(shape) + w[1].reshape(shape)
+    return value
+
+
+def formula(entry: Layer, rank: int, data_format: str) -> Formula:
+    if entry.type == "conv2d":
+        return lambda x, w: conv2d(x, w, data_format)
+    if entry.type in ("batch_normalization", "layer_normalization"):
+        axis = getattr(entry, "axis")  # noqa: B009
+        feature = channel_axis((0,) * (rank - 1), data_format) if axis is None else axis  # type: ignore[arg-type]
+        feature %= rank
+        rest = tuple(other for other in range(rank) if other != feature)
+        over = rest if entry.type == "batch_normalization" else (feature,)
+        return lambda x, w: normalised(x, w, over, feature, getattr(entry, "epsilon"))  # noqa: B009
+    return {"dense": dense, "simple_rnn": simple_rnn, "lstm": lstm, "gru": gru}[entry.type]
+
+
+def cases() -> Iterator[Any]:
+    """(layer, shape of a batch, data format), every pair of sizes equal or not."""
+    for size, other in ((2, 2), (2, 3), (3, 2), (3, 3)):
+        yield {"type": "dense", "units": size}, (other, size), "channels_last"
+        for kind in ("simple_rnn", "lstm", "gru"):
+            yield {"type": kind, "units": size}, (other, size, other), "channels_last"
+            yield {"type": kind, "units": size}, (size, other, size), "channels_last"
+        for data_format in ("channels_last", "channels_first"):
+            first = data_format == "channels_first"
+            for filters in (2, 3):
+                for height in (2, 3):
+                    image = (other, height + 1, size + 1)
+                    shape = image if first else (*image[1:], other)
+                    layer = {"type": "conv2d", "filters": filters, "kernel_size": 2}
+                    yield layer, (size, *shape), data_format
+            for kind in ("batch_normalization", "layer_normalization"):
+                for axis in (None, 1, 2, 3, -1, -2, -3):
+                    yield {"type": kind, "axis": axis}, (3, size, other, size), data_format
+                    yield {"type": kind, "axis": axis}, (size, other, size, size), data_format
+                for axis in (None, 1, -1):
+                    yield {"type": kind, "axis": axis}, (size, other), data_format
+
+
+@pytest.mark.parametrize(("document", "shape", "data_format"), list(cases()), ids=str)
+def test_a_layer_equals_its_formula(
+    document: dict[str, Any], shape: tuple[int, ...], data_format: str
+) -> None:
+    activation = {"activation": "tanh"} if issubclass(LAYERS[document["type"]], Weighted) else {}
+    given = {k: v for k, v in document.items() if v is not None}
+    entry = LAYERS[document["type"]].model_validate({**given, **activation})
+    if document["type"].endswith("normalization") and document.get("axis") is None:
+        entry = entry.model_copy(update={"axis": channel_axis(shape[1:], data_format)})  # type: ignore[arg-type]
+    layer = models.layer(entry, "layer", data_format, "float64")
+    layer.build(shape)
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=shape)
+    weights = [draw.normal(size=v.shape) for v in layer.trainable_variables]
+    by_hand = formula(entry, len(shape), data_format)
+    expected = by_hand(x, weights)
+    towards = draw.normal(size=expected.shape)  # the scalar Σ towards · outputs has every output in it
+    result, slopes = differentiated(layer, x, weights, towards)
+    np.testing.assert_allclose(result, expected, rtol=1e-12, atol=1e-12)
+    for index, slope in enumerate(slopes):
+        np.testing.assert_allclose(
+            slope, complex_step(by_hand, x, weights, towards, index), rtol=1e-9, atol=1e-11
+        )
+
+
+def differentiated(
+    layer: keras.layers.Layer, x: Array, weights: Sequence[Array], towards: Array
+) -> tuple[Array, list[Array]]:
+    """Outputs, and the gradient of Σ towards · outputs in the inputs and in every trainable tensor."""
+
+    def scalar(at: list[Any]) -> tuple[Any, Any]:
+        frozen = [v.value for v in layer.non_trainable_variables]
+        batch = {"training": True} if isinstance(layer, keras.layers.BatchNormalization) else {}
+        outputs, _ = layer.stateless_call(at[1:], frozen, at[0], **batch)
+        return keras.ops.sum(outputs * towards), outputs
+
+    at = [backend.tensor(value) for value in (x, *weights)]
+    (_, outputs), slopes = backend.value_and_gradients(scalar, at)
+    return backend.array(outputs), [backend.array(slope) for slope in slopes]
+
+
+def complex_step(f: Formula, x: Array, weights: list[Array], towards: Array, index: int) -> Array:
+    arguments = [x.astype(complex), *(w.astype(complex) for w in weights)]
+    slope = np.zeros(arguments[index].shape)
+    for at in np.ndindex(slope.shape):
+        moved = [a.copy() for a in arguments]
+        moved[index][at] += 1j * TINY
+        slope[at] = np.sum(f(moved[0], moved[1:]) * towards).imag / TINY
+    return slope
+
+
+def test_every_layer_with_weights_is_here() -> None:
+    """A new layer with weights gets its formula."""
+    covered = {document["type"] for document, _, _ in cases()}
+    weighted = {name for name, entry in LAYERS.items() if any("initializer" in f for f in entry.model_fields)}
+    assert weighted == covered
