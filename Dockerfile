@@ -26,6 +26,7 @@ COPY deploy/slim /tools/bin/slim
 FROM build AS app
 COPY pyproject.toml README.md LICENSE ./
 COPY gradus gradus
+COPY examples examples
 COPY experiments experiments
 COPY service service
 COPY workers workers

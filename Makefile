@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-slow test-browser demo up bench compose-test lock clean
+.PHONY: help setup check format test test-slow test-browser demo up bench compose-test dist lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +57,11 @@ bench: setup ## the measurements that the documentation quotes
 
 compose-test: setup ## build, start, test and remove the compose stack; needs Docker
 	$(BIN)/python tests/e2e/compose.py
+
+dist: setup ## the wheel, in dist/
+	rm -rf build dist
+	.uv/bin/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist
+	@ls dist/*.whl
 
 lock: setup ## pin every version anew (needs the network)
 	$(BIN)/python requirements/environment.py --lock

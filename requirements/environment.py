@@ -26,13 +26,15 @@ VENV = ROOT / ".venv"
 TOOLS = ROOT / ".uv"
 UV = TOOLS / "bin" / "uv"
 PYTHON = VENV / "bin" / "python"
-# What is compiled from what: file -> arguments. All but `uv` keep to the versions of dev.txt.
+# What is compiled from what: file -> arguments. All but `uv` and `openapi` keep to the versions of dev.txt.
 LOCKS = {
     "dev": ["pyproject.toml", "--extra", "dev"],
-    "api": ["pyproject.toml"],
-    "worker": ["pyproject.toml", "--extra", "train"],
-    "worker-gpu": ["pyproject.toml", "--extra", "train-gpu"],
+    "api": ["pyproject.toml", "--extra", "server"],
+    "client": ["pyproject.toml"],
+    "worker": ["pyproject.toml", "--extra", "server", "--extra", "train"],
+    "worker-gpu": ["pyproject.toml", "--extra", "server", "--extra", "train-gpu"],
     "mlflow": ["requirements/mlflow.in"],
+    "openapi": ["requirements/openapi.in"],
     "build": ["requirements/build.in"],
     "uv": ["requirements/uv.in"],
 }
@@ -130,7 +132,7 @@ def install(env: dict[str, str]) -> None:
 def lock(env: dict[str, str]) -> None:
     shape = ["--universal", "--generate-hashes", "--no-emit-index-url", "--python-version", "3.11", "--quiet"]
     for name, sources in LOCKS.items():
-        same = [] if name in ("dev", "uv") else ["--constraint", "requirements/dev.txt"]
+        same = [] if name in ("dev", "openapi", "uv") else ["--constraint", "requirements/dev.txt"]
         target = f"requirements/{name}.txt"
         run(UV, "pip", "compile", *sources, *shape, *same, "--upgrade", "--output-file", target, env=env)
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
-from service.settings import Settings
+from service.settings import Settings, without_password
 
 LIBRARIES = ("celery", "multiprocessing")
 SECRET_NAMES = ("password", "secret", "api_key", "token", "authorization")
-_IN_ADDRESS = re.compile(r"(?<=://)([^/\s:@]*):[^/\s]+@")  # up to the last @: a password may have one
 
 
 def configure(settings: Settings, **bound: str) -> None:
@@ -64,8 +62,3 @@ def mask(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMa
         elif isinstance(value, str):
             event[name] = without_password(value)
     return event
-
-
-def without_password(text: str) -> str:
-    """A text with the passwords of addresses in it hidden: `redis://:***@host`."""
-    return _IN_ADDRESS.sub(r"\1:***@", text)

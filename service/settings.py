@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from experiments.limits import Limits
 
 DEFAULT_SECRETS_DIR = Path("/run/secrets")
+_IN_ADDRESS = re.compile(r"(?<=://)([^/\s:@]*):[^/\s]+@")  # up to the last @: a password may hold one
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -171,8 +172,13 @@ class Settings(BaseSettings):
         return Limits(**{name: getattr(self, name) for name in names})
 
     def masked(self) -> dict[str, str]:
-        """Every setting as text for `gradus doctor`, secrets masked."""
-        return {name: str(getattr(self, name)) for name in type(self).model_fields}
+        """Every setting as text for `gradus doctor`, secrets and the passwords of addresses masked."""
+        return {name: without_password(str(getattr(self, name))) for name in type(self).model_fields}
+
+
+def without_password(text: str) -> str:
+    """A text with the passwords of addresses in it hidden: `redis://:***@host`."""
+    return _IN_ADDRESS.sub(r"\1:***@", text)
 
 
 def secrets_dir() -> Path | None:

@@ -22,6 +22,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ from service.embedded.supervisor import Guarded, Program, StackError
 from service.entities import ENDED_STAGES
 from service.settings import Settings, child_environment, load_settings
 
-SPEC = Path(__file__).resolve().parents[2] / "examples" / "activations.yaml"
+SPEC = Path(str(files("experiments"))) / "examples" / "activations.yaml"
 START_WITHIN = 300.0  # seconds
 DOWNLOAD_WITHIN = 180.0  # seconds
 POLL = 0.5  # seconds

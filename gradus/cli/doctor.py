@@ -13,8 +13,7 @@ from gradus.cli.output import print_json, print_table, say
 from gradus.cli.session import client_for, settings
 from gradus.client import Client
 from gradus.errors import DONE, FAILED, UNREACHABLE, CommandError
-from service.logs import without_password
-from service.settings import Settings
+from service.settings import Settings, without_password
 
 TRAINING = "pip install 'gradus[local]', or `make setup` in the project's folder"
 
@@ -36,7 +35,7 @@ def examine(as_json: bool) -> int:
     service = list(_service(client_for(chosen), bool(chosen.api_key)))
     findings = [*_installed(), _mnist(chosen), *service]
     findings = [replace(finding, found=without_password(finding.found)) for finding in findings]
-    values = {name: without_password(value) for name, value in chosen.masked().items()}
+    values = chosen.masked()
     if as_json:
         print_json({"findings": [asdict(finding) for finding in findings], "settings": values})
     else:

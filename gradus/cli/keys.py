@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from gradus.addresses import path_of
+from gradus.cli.local import require
 from gradus.cli.output import ago, print_json, print_table, say
 from gradus.cli.session import AsJson, connect, settings
 
@@ -88,6 +89,7 @@ def revoke(
 
 
 def _create_locally(body: dict[str, Any]) -> dict[str, Any]:
+    require(("sqlalchemy",))
     from service import operations
     from service.store import Store
 

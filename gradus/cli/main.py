@@ -7,7 +7,7 @@ import sys
 import typer
 
 from experiments.errors import GradusError, SpecError
-from gradus.cli import answers, change, keys, local, look, submit
+from gradus.cli import catalog, change, comparison, keys, listings, local, requests, submit
 from gradus.cli.output import complain
 from gradus.errors import FAILED, USAGE, CommandError
 
@@ -25,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (local, submit, look, answers, change):
+for part in (local, catalog, submit, listings, requests, comparison, change):
     part.register(app)
 app.add_typer(keys.app, name="keys")
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import uuid
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request
@@ -18,6 +17,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from experiments.errors import GradusError, SpecError
 from experiments.spec import ExperimentSpec
+from experiments.spec.examples import examples
 from experiments.spec.preview import preview
 from service import operations
 from service.analysis import design
@@ -38,7 +38,6 @@ CSP = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 KINDS = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 STATUSES = ("FINISHED", "RUNNING", "SCHEDULED", "FAILED", "KILLED")
 
@@ -221,6 +220,5 @@ def _problems(error: GradusError) -> list[dict[str, Any]]:
 
 @cache
 def _examples() -> tuple[tuple[str, str], ...]:
-    """(name, text) of the examples that stand for themselves; none where the package came without them."""
-    texts = ((path.stem, path.read_text("utf-8")) for path in sorted(EXAMPLES.glob("*.yaml")))
-    return tuple((name, text) for name, text in texts if "\nbase:" not in f"\n{text}")
+    """(name, text) of the examples that can be submitted."""
+    return tuple((name, text) for name, text in examples().items() if not name.startswith("refused/"))

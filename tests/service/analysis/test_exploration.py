@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gradus.cli import answers
+from gradus.cli.comparison import show
 from service import operations
 from service.analysis import comparison
 from service.entities import Committed, Measured, MetricPoint
@@ -116,7 +116,7 @@ def test_it_is_said_wherever_people_look(
     made = world.submit(GRID)
     world.work(made.id, peaked)
     words = "for every seed the one with the best val/accuracy on the other seeds"
-    answers.show(explored(client, made.id))
+    show(explored(client, made.id))
     shown = capsys.readouterr().out
     assert words in " ".join(shown.split())
     assert "compared at" in shown
@@ -144,7 +144,7 @@ def test_seeds_are_repetitions_and_no_levels(
     assert (level["low"], level["high"]) == pytest.approx(
         (0.6 - 4.3027 * 0.1 / 3**0.5, 0.6 + 4.3027 * 0.1 / 3**0.5), abs=1e-4
     )
-    answers.show(body)
+    show(body)
     out = capsys.readouterr().out
     assert "a − b" not in out
     assert "[0.3516, 0.8484]" in out

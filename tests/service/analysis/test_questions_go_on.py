@@ -15,7 +15,7 @@ from sqlalchemy import update
 
 from experiments.errors import SpecError
 from experiments.spec import ExperimentSpec
-from gradus.cli import answers, look
+from gradus.cli import comparison, listings
 from service import operations
 from service.analysis import design
 from service.errors import Conflict
@@ -215,11 +215,11 @@ def test_a_question_that_ends_undecided_says_why(
     assert html.escape(found["plan"]["standing"]) in report
     assert "event: end" in ended
     capsys.readouterr()
-    look.show(found)
+    listings.show(found)
     shown = " ".join(capsys.readouterr().out.split())
     assert f"stage {stage}," in shown
     assert found["plan"]["standing"] in shown
-    answers.show(compared)
+    comparison.show(compared)
     assert found["plan"]["standing"] in " ".join(capsys.readouterr().out.split())
 
 
