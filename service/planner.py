@@ -13,12 +13,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection
-
 from service.errors import LockTaken
 from service.queue import QUEUE_OF_DEVICE, QUEUES, TileMessage
 from service.settings import Settings
-from service.store import dispatch_rows, queries
+from service.store import Connection, dispatch_rows, queries
 from service.store.dispatch_rows import SentTile, Waiting
 from service.store.engine import Store
 from service.store.ids import new_id

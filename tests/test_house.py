@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import os
 import re
@@ -119,22 +120,61 @@ def test_every_link_between_documents_leads_somewhere() -> None:
             assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
+def environment_reads(tree: ast.AST) -> list[int]:
+    """Lines of a module that read the environment. Writing is `os.environ[name] = …`, `os.environ.update(…)` and a
+    `setdefault` whose value nobody uses; every other mention of `environ` or `getenv` reads."""
+    parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+
+    def writes(node: ast.AST) -> bool:
+        around = parents[node]
+        if isinstance(around, ast.Subscript):
+            return not isinstance(around.ctx, ast.Load)
+        call = parents.get(around)
+        statement = isinstance(call, ast.Call) and isinstance(parents.get(call), ast.Expr)
+        return statement and isinstance(around, ast.Attribute) and around.attr in ("update", "setdefault")
+
+    lines = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "os":
+            names = {alias.name for alias in node.names}
+            lines += [node.lineno] if names & {"environ", "environb", "getenv", "getenvb"} else []
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os":
+            reading = node.attr in ("environ", "environb") and not writes(node)
+            lines += [node.lineno] if reading or node.attr in ("getenv", "getenvb") else []
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("code", "reads"),
+    [
+        ("os.environ['A'] = 'b'", False),
+        ("os.environ.update({})", False),
+        ("os.environ.setdefault('A', 'b')", False),
+        ("del os.environ['A']", False),
+        ("x = os.environ.setdefault('A', 'b')", True),
+        ("x = os.environ['A']", True),
+        ("x = os.environ.get('A')", True),
+        ("f(os.environ)", True),
+        ("'A' in os.environ", True),
+        ("{**os.environ}", True),
+        ("os.getenv('A')", True),
+        ("from os import environ", True),
+    ],
+)
+def test_a_read_of_the_environment_is_told_from_a_write(code: str, reads: bool) -> None:
+    assert bool(environment_reads(ast.parse(code))) is reads
+
+
 def test_only_settings_read_the_environment() -> None:
-    """Workers also set it, for the children that import TensorFlow."""
-    reads = re.compile(r"os\.(?:getenv|environ\.get|environ\[[^\]]+\](?!\s*=[^=]))")
-    allowed = {
-        "service/settings.py",
-        "workers/process/child.py",
-        "workers/training/execute.py",
-        "workers/requests/answer.py",
-    }
-    found = [
-        str(path.relative_to(ROOT))
-        for package in ("gradus", "experiments", "service", "workers")
+    """Other modules may set it, for a library or a child process."""
+    reads = {
+        f"{path.relative_to(ROOT)}:{line}"
+        for package in PACKAGES
         for path in sorted((ROOT / package).rglob("*.py"))
-        if reads.search(path.read_text())
-    ]
-    assert set(found) <= allowed
+        for line in environment_reads(ast.parse(path.read_text()))
+        if path.relative_to(ROOT) != Path("service/settings.py")
+    }
+    assert not reads
 
 
 def test_the_compose_stack_starts_with_no_default_secret() -> None:

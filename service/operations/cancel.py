@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection
-
 from service.entities import Experiment, Run
 from service.errors import Conflict, NotFound
 from service.lifecycle import Edge, RunStatus
 from service.operations.columns import ended_without_outcome
-from service.store import event_rows, experiment_rows, queries, run_rows
+from service.store import Connection, event_rows, experiment_rows, queries, run_rows
 from service.store.clock import db_now
 from service.store.engine import Store
 from service.store.run_rows import Locked
@@ -53,7 +51,7 @@ def cancel_experiment(store: Store, experiment_id: str) -> Experiment:
     return store.write(work)
 
 
-def _cancel(connection: Connection, which: ColumnElement[bool]) -> None:
+def _cancel(connection: Connection, which: run_rows.Condition) -> None:
     not_over = run_rows.in_status(RunStatus.SCHEDULED, RunStatus.RUNNING)
     rows = run_rows.lock(connection, which, not_over)
     waiting = [row for row in rows if row.status == RunStatus.SCHEDULED]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
-
 from service.entities import Experiment
 from service.errors import NotFound, StaleVersion
-from service.store import event_rows, experiment_rows, queries
+from service.store import Connection, event_rows, experiment_rows, queries
 from service.store.engine import Store
 
 

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import Connection
-
 from service.entities import Run
 from service.lifecycle import Edge, RunStatus, after_lease_expiration
-from service.store import queries, run_rows
+from service.store import Connection, queries, run_rows
 from service.store.clock import later
 from service.store.engine import Store
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection
-
 from service.entities import Committed
 from service.lifecycle import RunStatus, committed_status
-from service.store import run_rows
+from service.store import Connection, run_rows
 from service.store.clock import db_now
 from service.store.engine import Store
 from service.store.mapper import finite

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection
-
 from service.entities import Json, Run
 from service.errors import Conflict, NotFound, StaleStage
 from service.operations.quota import check_quota
 from service.operations.submit import run_row
-from service.store import event_rows, experiment_rows, queries
+from service.store import Connection, event_rows, experiment_rows, queries
 from service.store.engine import Store
 
 if TYPE_CHECKING:

@@ -6,11 +6,9 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 
-from sqlalchemy import Connection
-
 from service.entities import ApiKey
 from service.errors import NotFound, WeakKey
-from service.store import api_key_rows, mapper
+from service.store import Connection, api_key_rows, mapper
 from service.store.engine import Store
 from service.store.ids import new_id
 

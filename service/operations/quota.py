@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
-
 from service.errors import QuotaExceeded
-from service.store import experiment_rows
+from service.store import Connection, experiment_rows
 from service.store.engine import take_turn
 
 

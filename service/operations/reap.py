@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from service.lifecycle import Edge, RunStatus, after_lease_expiration, check_transition
 from service.operations.claim import MAX_LEASE_EXPIRATIONS
 from service.operations.columns import QUEUED_AGAIN, ended_without_outcome
-from service.store import run_rows
+from service.store import Connection, run_rows
 from service.store.engine import Store
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection
-
 from service.entities import Measured
-from service.store import event_rows, metric_rows, run_rows
+from service.store import Connection, event_rows, metric_rows, run_rows
 from service.store.engine import Store
 from service.store.mapper import finite
 

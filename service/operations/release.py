@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import Connection
-
 from service.lifecycle import Edge
 from service.operations.columns import QUEUED_AGAIN, ended_without_outcome
-from service.store import dispatch_rows, run_rows
+from service.store import Connection, dispatch_rows, run_rows
 from service.store.clock import db_now
 from service.store.engine import Store
 from service.store.run_rows import Locked

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection
-
 from service.entities import Request
-from service.store import mapper, queries, request_rows
+from service.store import Connection, mapper, queries, request_rows
 from service.store.engine import Store
 from service.store.ids import new_id
 

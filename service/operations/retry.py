@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection
-
 from service.entities import Experiment, Run
 from service.errors import IllegalTransition, NotFound
 from service.lifecycle import Edge, RunStatus
 from service.operations.columns import QUEUED_AGAIN
 from service.operations.quota import check_quota
-from service.store import experiment_rows, queries, run_rows
+from service.store import Connection, experiment_rows, queries, run_rows
 from service.store.engine import Store
 from service.store.run_rows import Locked
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import Connection
-
 from service.entities import Run, Shipped
 from service.lifecycle import ENDING, Edge, RunStatus
 from service.operations.columns import QUEUED_AGAIN
-from service.store import experiment_rows, queries, run_rows, shipping_rows
+from service.store import Connection, experiment_rows, queries, run_rows, shipping_rows
 from service.store.engine import Store
 
 REFUSED = "gradus.mlflow_refused"

@@ -10,13 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection
-
 from service.entities import Experiment, Json
 from service.errors import KeyInFlight, KeyReused, LockTaken
 from service.lifecycle import RunStatus
 from service.operations.quota import check_quota
-from service.store import event_rows, experiment_rows, idempotency_rows, queries
+from service.store import Connection, event_rows, experiment_rows, idempotency_rows, queries
 from service.store.engine import Store
 from service.store.ids import new_id
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
-
-from service.store import idempotency_rows, request_rows, worker_rows
+from service.store import Connection, idempotency_rows, request_rows, worker_rows
 from service.store.engine import Store
 
 DAY = 86400.0

@@ -1,5 +1,7 @@
-"""Rows, sessions, and all SQL."""
+"""Rows, sessions, and all SQL. `Connection` is one transaction; only this package knows what to say in it."""
+
+from sqlalchemy import Connection
 
 from service.store.engine import Store
 
-__all__ = ["Store"]
+__all__ = ["Connection", "Store"]

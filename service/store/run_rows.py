@@ -26,6 +26,9 @@ from service.store.clock import db_now, later
 from service.store.event_rows import record_events
 from service.store.tables import runs
 
+Condition = ColumnElement[bool]
+"""Which rows are meant."""
+
 
 @dataclass(frozen=True)
 class Locked:
@@ -71,7 +74,7 @@ _EMPTY: dict[str, Any] = {"metrics": {}, "tags": {}}
 
 def lock(
     connection: Connection,
-    *conditions: ColumnElement[bool],
+    *conditions: Condition,
     skip_locked: bool = False,
     measured: bool = False,
 ) -> list[Locked]:
@@ -91,7 +94,7 @@ def lock(
     return [_to_locked(row) for row in connection.execute(statement)]
 
 
-def in_order(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+def in_order(*conditions: Condition) -> Condition:
     """The runs for which all conditions hold, for a statement that changes several without `lock` before it: they are
     locked in the order of their ids here. By itself it locks them as it finds them, and two such deadlock."""
     chosen = select(runs.c.id).where(*conditions).order_by(runs.c.id).with_for_update().cte()
@@ -119,32 +122,32 @@ _expiring = (
 )
 
 
-def of(ids: Collection[str]) -> ColumnElement[bool]:
+def of(ids: Collection[str]) -> Condition:
     """The runs of these ids."""
     return runs.c.id.in_(list(ids))
 
 
-def within(experiment_id: str) -> ColumnElement[bool]:
+def within(experiment_id: str) -> Condition:
     """The runs of an experiment."""
     return runs.c.experiment_id == experiment_id
 
 
-def in_status(*statuses: str) -> ColumnElement[bool]:
+def in_status(*statuses: str) -> Condition:
     return runs.c.status.in_(statuses)
 
 
-def claimable(ids: Collection[str]) -> ColumnElement[bool]:
+def claimable(ids: Collection[str]) -> Condition:
     """Those that wait, or whose lease ran out. One that must be alone is not claimed together with others."""
     ours = of(ids) & ((runs.c.status == "SCHEDULED") | _expiring)
     return ours & ~runs.c.single_lane if len(ids) > 1 else ours
 
 
-def lease_expired() -> ColumnElement[bool]:
+def lease_expired() -> Condition:
     """The runs whose lease ran out."""
     return _expiring
 
 
-def held(ids: Collection[str] | None = None, *, worker: str | None = None) -> ColumnElement[bool]:
+def held(ids: Collection[str] | None = None, *, worker: str | None = None) -> Condition:
     """The runs that are being trained: RUNNING without a committed outcome. All, these, or a worker's."""
     condition = (runs.c.status == "RUNNING") & runs.c.committed_at.is_(None)
     if ids is not None:
@@ -223,7 +226,7 @@ def touch(
     values: Mapping[str, Any],
     *,
     each: Mapping[str, Mapping[str, Any]] | None = None,
-    guard: ColumnElement[bool] | None = None,
+    guard: Condition | None = None,
     mark_dirty: bool = True,
 ) -> None:
     """Change columns of locked runs and, with `mark_dirty`, note that MLflow is to learn of it."""
