@@ -1,7 +1,4 @@
-"""Whether a worker on this host gives signs of life: `python -m service.alive`.
-
-For health checks: exit status 0 or 1.
-"""
+"""Whether a worker on this host is alive: `python -m service.alive`, for health checks. Exit status 0 or 1."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from service.store import Store, queries
 
 
 def alive(store: Store, host: str) -> bool:
-    """Whether a worker of any kind on `host` has written its beat lately. Raises StoreUnavailable."""
+    """Whether a worker of any kind on `host` reported lately. Raises StoreUnavailable."""
     return any(worker.alive and worker.host == host for worker in queries.workers(store))
 
 

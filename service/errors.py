@@ -8,7 +8,7 @@ GradusError
     │   ├── IllegalTransition
     │   ├── StaleVersion     If-Match does not match
     │   ├── StaleStage       somebody else advanced the experiment first
-    │   ├── LockTaken         another transaction works on the same thing
+    │   ├── LockTaken        another transaction holds the same name
     │   └── KeyInFlight      the same idempotency key is being worked on
     ├── KeyReused            the same idempotency key with another body
     ├── QuotaExceeded
@@ -87,7 +87,7 @@ class KeyInFlight(Conflict):
 
 
 class LockTaken(Conflict):
-    """Another transaction works on the thing of this name."""
+    """Another transaction holds the lock of this name."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name} is being worked on; repeat it in a moment")

@@ -1,9 +1,8 @@
-"""SCHEDULED runs -> tiles, and their messages.
+"""Group SCHEDULED runs into tiles and send a message for each.
 
-A tile is what one worker trains as one program. Width comes from the ladder, because the width decides the last
-bits of a result and each width is compiled once; wide tiles are cheaper per run, but every worker has work before
-any tile is made wider than needed. Order lives in the database until the last moment: a worker has at most two
-messages before it, so a changed priority takes effect at once.
+A tile is what one worker trains as one program. Its width is one of a ladder, because the width decides the last bits of
+a result and each width is compiled once. Wide tiles cost less per run, but every worker gets work before a tile becomes
+wider. The order stays in the database until a worker is about to be free, so that a changed priority holds at once.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ from service.store.ids import new_id
 
 LADDER = (1, 4, 8, 16, 32)
 MESSAGES_PER_WORKER = 2
-PROGRAMS = 16  # of one sweep, among whose runs the lanes of one tile are looked for
-FRESH_SECONDS = 6.0  # an older report no longer says that a worker has a message in its hands
-FULL_ENOUGH = 0.6  # a width is used from this share of live lanes on; below, the next narrower one is cheaper
+PROGRAMS = 16  # so many programs of one sweep are searched for the lanes of one tile
+FRESH_SECONDS = 6.0  # an older report of a worker does not count for the messages that it has
+FULL_ENOUGH = 0.6  # least share of live lanes of a width; below it, the next narrower width costs less
 
 
 @dataclass
 class Candidate:
-    """An experiment with runs that wait, in the order of the sweep, and how many it has at work."""
+    """An experiment with runs that wait, in the order of the sweep. `active`: its runs that were sent or are in training."""
 
     id: str
     owner: str
@@ -48,14 +47,17 @@ def plan(
     owners: Mapping[str, int] | None = None,
     total: int | None = None,
 ) -> list[TileMessage]:
-    """Tiles for the free slots: the highest priority first; within it what had begun and was taken from a worker;
-    then the owner, then the experiment, that has the least at work; then the oldest.
+    """Tiles for the free slots.
+
+    The highest priority comes first, then runs that a worker claimed before, then the owner and the experiment with the
+    fewest active runs, then the oldest experiment.
 
     Args:
-        slots: queue -> messages it may still take; `total` bounds their sum.
+        slots: queue -> messages that it may still take.
         workers: queue -> living workers that serve it.
-        waiting: queue -> runs that wait, of which the candidates may hold only the first.
-        owners: owner -> runs at work.
+        waiting: queue -> runs that wait. The candidates may hold only the first of them.
+        owners: owner -> active runs.
+        total: most messages over all queues; None: the sum of the slots.
     """
     left = {queue: slots.get(queue, 0) for queue in QUEUES}
     rest = sum(left.values()) if total is None else total
@@ -86,7 +88,7 @@ def plan(
 
 @dataclass
 class _Pile:
-    """Runs that may share a tile. `width`: the one they are bound to, None where it is free."""
+    """Runs that may share a tile. `width`: the width that they are bound to, None: any. `most`: most lanes of a tile."""
 
     queue: str
     max_width: int
@@ -96,7 +98,7 @@ class _Pile:
 
     @property
     def begun(self) -> bool:
-        """Whether one of the runs was taken from a worker."""
+        """Whether a worker claimed one of the runs before."""
         return any(run.begun for run in self.runs)
 
     def take(self, cap: int) -> tuple[list[Waiting], int]:
@@ -110,7 +112,11 @@ class _Pile:
 
 
 def shape(waiting: int, most: int) -> tuple[int, int]:
-    """How many of so many lanes go into the next tile, and its width, at most `most`.
+    """How many of the waiting lanes go into the next tile, and its width.
+
+    Args:
+        waiting: number of lanes.
+        most: the widest tile allowed.
 
     >>> shape(100, 32), shape(12, 32), shape(9, 32), shape(3, 32), shape(2, 32)
     ((32, 32), (12, 16), (8, 8), (3, 4), (1, 1))
@@ -126,7 +132,7 @@ def shape(waiting: int, most: int) -> tuple[int, int]:
 
 
 def _piles(candidate: Candidate) -> list[_Pile]:
-    """The experiment's runs by what may train together, in the order of the first of each."""
+    """The experiment's runs grouped by what may train together, in the order of each group's first run."""
     groups: dict[tuple[object, ...], list[Waiting]] = defaultdict(list)
     for run in candidate.runs:
         if run.single_lane:
@@ -143,7 +149,7 @@ def _pile(kind: str, group: list[Waiting]) -> _Pile:
     first = group[0]
     queue, most = QUEUE_OF_DEVICE[first.device], min(run.max_width for run in group)
     if kind == "fresh":
-        # Lanes of one length waste nothing on lanes that are done; lanes of one seed share their batches.
+        # Lanes of one length end together, so none idles; lanes of one seed share their batches.
         ordered = sorted(group, key=lambda run: (not run.begun, run.epochs, run.seed, run.index))
         return _Pile(queue, most, None, None, ordered)
     old = first.resume_width or first.width or 1
@@ -151,7 +157,7 @@ def _pile(kind: str, group: list[Waiting]) -> _Pile:
 
 
 def _width_cap(waiting: int, workers: int) -> int:
-    """The widest tile of a queue that still leaves something for every worker of it."""
+    """The widest tile of a queue that leaves runs for each of its workers."""
     share = math.ceil(waiting / workers) if workers else 1
     return max(width for width in LADDER if width <= max(1, share))
 
@@ -164,15 +170,16 @@ def dispatch(
     *,
     redispatch_seconds: float | None = None,
 ) -> list[TileMessage]:
-    """Send what there is room for, and send again what was lost. Safe to call from several processes.
+    """Send messages for the room there is, and send lost messages again. Several processes may call it at once.
 
     Args:
-        send: sends one message. Where it raises, what was not sent is planned again next time.
+        send: sends one message. Where it raises, the unsent tiles are planned again next time.
         queue_length: number of messages of a queue that no worker has taken.
-        redispatch_seconds: after how long a message that is nowhere counts as lost; default: as set, or 5.
+        settings: for `redispatch_seconds`.
+        redispatch_seconds: after how long a missing message counts as lost; default: as set, or 5.
 
     Returns:
-        the tiles whose messages were sent.
+        The tiles whose messages were sent.
     """
     patience = redispatch_seconds or (settings.redispatch_seconds if settings else 5.0)
     lengths = {queue: queue_length(queue) for queue in QUEUES}
@@ -191,19 +198,19 @@ def dispatch(
 
 
 def _mark(connection: Connection, lengths: Mapping[str, int], patience: float) -> list[TileMessage]:
-    fleet = [one for one in queries.read_workers(connection) if one.alive and one.kind == "train"]
-    held = {id for one in fleet if one.age < FRESH_SECONDS for id in one.run_ids}
+    alive = [w for w in queries.read_workers(connection) if w.alive and w.kind == "train"]
+    held = {id for worker in alive if worker.age < FRESH_SECONDS for id in worker.run_ids}
     lost = lost_tiles(dispatch_rows.sent_tiles(connection, held), lengths, patience)
     dispatch_rows.unmark(connection, [tile.tile for tile in lost])
-    hands = [one for one in fleet if one.state != "draining"]
-    workers = {queue: sum(queue in one.queues for one in hands) for queue in QUEUES}
+    willing = [worker for worker in alive if worker.state != "draining"]
+    workers = {queue: sum(queue in worker.queues for worker in willing) for queue in QUEUES}
     room = {queue: MESSAGES_PER_WORKER * number for queue, number in workers.items()}
     slots = {queue: max(0, room[queue] - lengths[queue]) for queue in QUEUES}
-    # Messages left behind by workers that are gone take no room from those that are there.
+    # Messages that dead workers left behind take no room from living ones.
     total = max(
-        0, MESSAGES_PER_WORKER * len(hands) - sum(min(lengths[queue], room[queue]) for queue in QUEUES)
+        0, MESSAGES_PER_WORKER * len(willing) - sum(min(lengths[queue], room[queue]) for queue in QUEUES)
     )
-    # What waits for a device that has no room is not even read: it would take the place of what can be sent.
+    # Runs for a device without room are not read: they would take the place of runs that can be sent.
     devices = [device for device, queue in QUEUE_OF_DEVICE.items() if slots[queue] > 0]
     if total == 0 or not devices:
         return []
@@ -212,13 +219,16 @@ def _mark(connection: Connection, lengths: Mapping[str, int], patience: float) -
     for row in dispatch_rows.active(connection):
         by_owner[row.owner] += row.number
         by_experiment[row.experiment_id] += row.number
-    found = dispatch_rows.waiting_experiments(connection, devices)
-    found.sort(key=lambda e: (-e.priority, not e.begun, by_owner[e.owner], by_experiment[e.id], e.created_at))
+    waiting_experiments = dispatch_rows.waiting_experiments(connection, devices)
+    waiting_experiments.sort(
+        key=lambda e: (-e.priority, not e.begun, by_owner[e.owner], by_experiment[e.id], e.created_at)
+    )
     candidates = [
-        Candidate(row.id, row.owner, row.priority, row.created_at, by_experiment[row.id]) for row in found
+        Candidate(row.id, row.owner, row.priority, row.created_at, by_experiment[row.id])
+        for row in waiting_experiments
     ]
-    # Enough to fill every slot from any one of them, also where a sweep goes through its programs before its seeds;
-    # nobody needs to read a queue of ten thousand to its end.
+    # Enough runs to fill every slot from one experiment, also where a sweep varies the program before the seed, without
+    # reading a queue of ten thousand to its end.
     most = max(total, PROGRAMS) * LADDER[-1]
     for candidate in candidates[: total * 4]:
         candidate.runs = dispatch_rows.waiting_runs(connection, candidate.id, most)
@@ -231,15 +241,20 @@ def _mark(connection: Connection, lengths: Mapping[str, int], patience: float) -
 
 
 def lost_tiles(sent: Sequence[SentTile], lengths: Mapping[str, int], patience: float) -> list[SentTile]:
-    """Of tiles that are in no worker's hands, those whose message is nowhere: sent long enough ago, and more than their
-    queue holds.
+    """Tiles whose message is lost: no worker reports their runs, they were sent long enough ago, and their queue holds
+    fewer messages than there are such tiles.
 
-    What had begun is read first, the rest in turn, so what is missing are the first of these. A message that is taken for lost and is not
-    does no harm: whoever comes second finds nothing to claim.
+    A queue is read in order, so the missing messages are the first ones. A message that is taken for lost by mistake does
+    no harm: the second worker finds nothing to claim.
+
+    Args:
+        sent: in the order in which their messages are read.
+        lengths: queue -> number of messages.
+        patience: seconds since a message was sent.
     """
-    found: list[SentTile] = []
+    lost: list[SentTile] = []
     for queue in QUEUES:
-        mine = [tile for tile in sent if tile.queue == queue]
-        missing = len(mine) - lengths.get(queue, 0)
-        found += [tile for tile in mine[: max(0, missing)] if tile.age > patience]
-    return found
+        tiles = [tile for tile in sent if tile.queue == queue]
+        missing = len(tiles) - lengths.get(queue, 0)
+        lost += [tile for tile in tiles[: max(0, missing)] if tile.age > patience]
+    return lost

@@ -1,7 +1,7 @@
-"""What has to be done once before the service starts: `python -m service.prepare`.
+"""Prepare the database before the service starts: `python -m service.prepare`. Idempotent.
 
-Brings the database's schema up to date and, where GRADUS_API_KEY is set, makes that key known with every
-right, so that a fresh installation has a first key. Doing it again changes nothing.
+Migrates the schema and, where GRADUS_API_KEY is set, makes that key known with every scope, so that a fresh installation
+has a first key.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ def prepare(url: str, *, first_key: str | None = None, only_process: bool = Fals
     """Migrate the database at `url`, and make `first_key` known.
 
     Args:
-        first_key: secret of a key with every right; at least 32 characters.
-        only_process: nobody else works on this database now, so what earlier workers still hold is given back.
+        first_key: secret of a key with every scope; at least 32 characters.
+        only_process: no other process uses this database now, so runs that earlier workers held are queued again.
 
     Raises:
         GradusError: the database does not answer, or the key is too short.

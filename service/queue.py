@@ -1,8 +1,7 @@
-"""The Celery app's settings, and the sending of messages. A message is a wake-up: ids and a width, nothing else.
+"""The Celery app's settings, and the sending of messages. A message is a wake-up: run ids and a width, nothing else.
 
-Messages are acknowledged early and may be lost or doubled; the rows in the database decide what is done. So
-nothing here waits for a result, and a visibility timeout longer than any training keeps Redis from delivering a
-message twice.
+Messages are acknowledged early and may be lost or doubled; the rows in the database decide what is done. No code waits
+for a result. A visibility timeout longer than any training keeps Redis from delivering a message twice.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ CONNECT_SECONDS = 4.0
 class TileMessage:
     """Runs that train together as one program of `width` lanes: one message on `queue`.
 
-    begun: one of them was taken from a worker; the message goes ahead of those that wait
+    begun: a worker claimed one of the runs before, so the message goes ahead of the others in its queue.
     """
 
     id: str
@@ -48,11 +47,11 @@ class TileMessage:
 
 
 class Deliveries(redis.QoS):  # type: ignore[misc]
-    """kombu's account of the messages that a worker has in hand.
+    """kombu's record of the messages that a worker holds.
 
-    kombu keeps a message on it for good whose acknowledgement the broker did not hear. A worker takes one at a time,
-    so it would never ask for another: *measured*, deaf until it was started again, after a broker that was away for
-    0.2 s. Whether the broker heard it does not matter here: a message that comes twice finds nothing to claim.
+    kombu keeps a message in it for ever where the broker did not receive the acknowledgement. A worker holds one message
+    at a time, so it would never ask for another: *measured*, a broker that was away for 0.2 s left workers deaf until
+    they were restarted. So the message is dropped here in any case. If it comes again, nothing is left to claim.
     """
 
     def ack(self, delivery_tag: str) -> None:
@@ -63,7 +62,7 @@ class Deliveries(redis.QoS):  # type: ignore[misc]
             raise
 
 
-redis.Channel.QoS = Deliveries  # what kombu has instead of a setting
+redis.Channel.QoS = Deliveries  # kombu has no setting for it
 
 
 def celery_app(settings: Settings) -> Celery:
@@ -75,7 +74,7 @@ def celery_app(settings: Settings) -> Celery:
 
 
 def configuration(settings: Settings) -> dict[str, Any]:
-    """Celery's settings, each because of a fault that was seen without it (docs/operations.md)."""
+    """Celery's settings. Each prevents a fault that was seen without it (docs/operations.md)."""
     return {
         # Delivery: early acknowledgement, one message at a time, only to a child that is free.
         "task_acks_late": False,
@@ -91,13 +90,13 @@ def configuration(settings: Settings) -> dict[str, Any]:
         # No results: the database has them.
         "task_ignore_result": True,
         "result_backend": None,
-        # JSON only: nothing that runs code when it is read.
+        # JSON only: other formats can run code when they are read.
         "task_serializer": "json",
         "result_serializer": "json",
         "event_serializer": "json",
         "accept_content": ["json"],
         "result_accept_content": ["json"],
-        # The broker may be away for as long as it likes.
+        # The broker may be away for any time.
         "broker_connection_timeout": CONNECT_SECONDS,
         "broker_connection_retry": True,
         "broker_connection_retry_on_startup": True,
@@ -111,7 +110,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "worker_max_tasks_per_child": None,
         "worker_max_memory_per_child": None,
         "worker_soft_shutdown_timeout": settings.drain_seconds,
-        # Nothing is steered from outside: `revoke` forgets, and terminating kills a tile's other lanes.
+        # No remote control: workers forget `revoke` when they restart, and terminating kills a tile's other lanes.
         "worker_enable_remote_control": False,
         "worker_send_task_events": False,
         "worker_hijack_root_logger": False,
@@ -123,10 +122,10 @@ def configuration(settings: Settings) -> dict[str, Any]:
 
 
 class Sender:
-    """Sends messages and counts those that wait. One thread; it reconnects by itself.
+    """Sends messages and counts those that wait. For one thread; it reconnects by itself.
 
-    Every method raises BrokerUnavailable where the broker does not answer; then nothing is known about the
-    message, which may be sent again.
+    Every method raises BrokerUnavailable where the broker does not answer. Whether the message was sent is then unknown,
+    and it may be sent again.
     """
 
     def __init__(self, settings: Settings) -> None:

@@ -21,7 +21,15 @@ SHORTEST_SECRET = 32  # characters: 128 bits, written in hex
 def create_key(
     store: Store, *, owner: str, scopes: Sequence[str], quota: int | None = None
 ) -> tuple[ApiKey, str]:
-    """A new key and its secret, which is told here and never again.
+    """Make a key.
+
+    Args:
+        owner: whose experiments it may change.
+        scopes: some of SCOPES.
+        quota: how many runs the owner may have waiting; None: as set for everybody.
+
+    Returns:
+        The key and its secret. The secret cannot be read again.
 
     Raises:
         ValueError: a scope is unknown, or there is none.
@@ -48,7 +56,12 @@ def create_key(
 
 
 def adopt_key(store: Store, secret: str, *, owner: str, scopes: Sequence[str]) -> None:
-    """Make a secret that somebody chose known as a key. A known one stays as it is, revoked or not.
+    """Make a key of a secret that somebody chose. A known one stays as it is, revoked or not.
+
+    Args:
+        secret: at least 32 characters.
+        owner: whose experiments it may change.
+        scopes: some of SCOPES.
 
     Raises:
         WeakKey: it is too short to hold 128 random bits.
@@ -80,23 +93,27 @@ def list_keys(store: Store) -> list[ApiKey]:
 
 
 def revoke_key(store: Store, key_id: str) -> None:
-    """Stop a key at once. Told again, it changes nothing. Raises NotFound."""
+    """Make a key invalid at once. Idempotent.
+
+    Raises:
+        NotFound: there is no such key.
+    """
     if not store.write(lambda connection: api_key_rows.revoke_api_key(connection, key_id)):
         raise NotFound("key", key_id)
 
 
 def authenticate(store: Store, secret: str) -> ApiKey | None:
-    """The key of a secret, if it is one of ours and not revoked. Its use is noted about once a minute."""
+    """The key of a secret; None where it is unknown or revoked. Its use is noted about once a minute."""
     digest = hashed(secret)
 
     def look(connection: Connection) -> tuple[ApiKey, bool] | None:
         row = api_key_rows.find_api_key(connection, digest, NOTE_USE_SECONDS)
         return None if row is None else (mapper.to_api_key(row), bool(row.stale))
 
-    found = store.read(look)
-    if found is None:
+    known = store.read(look)
+    if known is None:
         return None
-    key, stale = found
+    key, stale = known
     if stale:
         store.write(lambda connection: api_key_rows.touch_api_key(connection, key.id))
     return key

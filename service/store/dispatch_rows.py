@@ -1,4 +1,4 @@
-"""SQL of the planner: what waits, what was sent, and marking either."""
+"""SQL of the planner on the runs table: which runs wait, which were sent, and marking them as sent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from service.store.clock import db_now
 from service.store.run_rows import in_order, of
 from service.store.tables import experiments, runs
 
-# Written out: a partial index is of no use to a statement whose values come later.
+# Literal values: SQLite and PostgreSQL use a partial index only where its condition is in the statement itself.
 _scheduled = runs.c.status == literal_column("'SCHEDULED'")
 _begun = runs.c.attempt > literal_column("0")
 NOT_SENT = _scheduled & runs.c.dispatched_at.is_(None)
@@ -39,7 +39,7 @@ def some_run_waits() -> ColumnElement[bool]:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A run that waits to be sent, as far as the planner looks at it."""
+    """A run that waits to be sent, with the columns that the planner needs."""
 
     id: str
     index: int
@@ -52,12 +52,13 @@ class Waiting:
     resume_width: int | None
     single_lane: bool
     width: int | None
-    begun: bool = False  # an attempt was taken from it: it goes on before anything new begins
+    begun: bool = False  # a worker claimed it before: it is planned before any fresh run
 
 
 @dataclass(frozen=True)
 class SentTile:
-    """A tile whose message was sent and of which a run still waits. `age` in seconds; `begun` as in TileMessage."""
+    """A tile whose message was sent and of which at least one run still waits. `age` is in seconds; `begun` as in
+    TileMessage."""
 
     tile: str
     queue: str
@@ -66,13 +67,13 @@ class SentTile:
 
 
 def waiting_experiments(connection: Connection, devices: Collection[str]) -> list[Row[Any]]:
-    """Experiments with runs to be sent that ask for one of these devices (the runs of an experiment ask for one): id,
-    owner, priority, created_at, and whether one of them had begun."""
+    """Experiments with runs to be sent for one of these devices, as rows of id, owner, priority, created_at, and `begun`:
+    whether a worker claimed one of the runs before. All runs of an experiment ask for the same device."""
     waits = NOT_SENT & runs.c.device.in_(devices)
-    some = exists().where(runs.c.experiment_id == experiments.c.id, waits)
+    any_waits = exists().where(runs.c.experiment_id == experiments.c.id, waits)
     begun = experiments.c.id.in_(select(runs.c.experiment_id).where(waits, _begun)).label("begun")
     columns = (experiments.c.id, experiments.c.owner, experiments.c.priority, experiments.c.created_at, begun)
-    return list(connection.execute(select(*columns).where(experiments.c.deleted_at.is_(None), some)))
+    return list(connection.execute(select(*columns).where(experiments.c.deleted_at.is_(None), any_waits)))
 
 
 def waits(connection: Connection) -> dict[str, int]:
@@ -82,7 +83,8 @@ def waits(connection: Connection) -> dict[str, int]:
 
 
 def waiting_runs(connection: Connection, experiment_id: str, limit: int) -> list[Waiting]:
-    """The first runs of an experiment that wait to be sent: those that had begun, then in the order of the sweep."""
+    """The first runs of an experiment that wait to be sent. Those that a worker claimed before come first, then the order
+    of the sweep."""
     names = (
         "id",
         "index",
@@ -95,25 +97,25 @@ def waiting_runs(connection: Connection, experiment_id: str, limit: int) -> list
         "single_lane",
         "width",
     )
-    found: list[Waiting] = []
+    waiting: list[Waiting] = []
     for condition in (_begun, not_(_begun)):
         statement = (
             select(*(runs.c[name] for name in names), runs.c.checkpoint)
             .where(runs.c.experiment_id == experiment_id, NOT_SENT, condition)
             .order_by(runs.c.index)
-            .limit(limit - len(found))
+            .limit(limit - len(waiting))
         )
         for row in connection.execute(statement):
             fields = dict(row._mapping)
             checkpoint = fields.pop("checkpoint")
             width = checkpoint.get("width") if checkpoint else None
-            found.append(Waiting(**fields, resume_width=width, begun=condition is _begun))
-    return found
+            waiting.append(Waiting(**fields, resume_width=width, begun=condition is _begun))
+    return waiting
 
 
 def active(connection: Connection) -> list[Row[Any]]:
     """experiment_id, owner and number of runs that were sent or are being trained."""
-    found: list[Row[Any]] = []
+    rows: list[Row[Any]] = []
     for condition in (SENT, TRAINING):
         statement = (
             select(runs.c.experiment_id, experiments.c.owner, func.count().label("number"))
@@ -121,45 +123,51 @@ def active(connection: Connection) -> list[Row[Any]]:
             .where(condition)
             .group_by(runs.c.experiment_id, experiments.c.owner)
         )
-        found += connection.execute(statement)
-    return found
+        rows += connection.execute(statement)
+    return rows
 
 
 def sent_tiles(connection: Connection, held: Collection[str]) -> list[SentTile]:
-    """Tiles that were sent, of which a run still waits and none is in a worker's hands (`held`), in the order in
-    which their messages are read."""
-    begun, held_here = (func.max(case((some, 1), else_=0)) for some in (_begun, runs.c.id.in_(list(held))))
+    """Tiles that were sent and of which at least one run still waits, in the order in which workers read their messages.
+
+    Args:
+        held: runs that living workers report to have; their tiles are left out.
+    """
+    begun, held_here = (
+        func.max(case((condition, 1), else_=0)) for condition in (_begun, runs.c.id.in_(list(held)))
+    )
     sent_at = func.min(runs.c.dispatched_at)
     statement = (
         select(runs.c.tile, runs.c.queue, (db_now() - sent_at).label("age"), begun.label("begun"))
         .where(SENT)
         .group_by(runs.c.tile, runs.c.queue)
         .having(held_here == 0)
-        # What was planned in one go has one time; a tile's runs follow the order of the sweep.
+        # Tiles that were planned together have the same time, so the order of the sweep decides.
         .order_by(begun.desc(), sent_at, func.min(runs.c.index))
     )
     return [SentTile(row.tile, row.queue, row.age, bool(row.begun)) for row in connection.execute(statement)]
 
 
 def lock_waiting(connection: Connection, run_ids: Collection[str]) -> None:
-    """Lock the runs of all tiles that are about to be marked, in one order: tile by tile there would be none."""
+    """Lock the runs of all tiles that are about to be marked, in the order of their ids. Locked tile by tile, two planners
+    could deadlock."""
     connection.execute(select(runs.c.id).where(of(run_ids)).order_by(runs.c.id).with_for_update()).all()
 
 
 def mark_sent(connection: Connection, run_ids: Collection[str], *, tile: str, width: int, queue: str) -> None:
-    """Mark the runs of a tile as sent. They are locked (`lock_waiting`)."""
+    """Mark the runs of a tile as sent. The caller holds their locks (`lock_waiting`)."""
     statement = update(runs).where(of(run_ids), NOT_SENT)
     connection.execute(statement.values(tile=tile, width=width, queue=queue, dispatched_at=db_now()))
 
 
 def unmark(connection: Connection, tiles: Collection[str]) -> None:
-    """The messages of these tiles are lost: what still waits of them is to be planned again."""
+    """The messages of these tiles are lost: their waiting runs are planned again."""
     if tiles:
-        theirs = in_order(SENT, runs.c.tile.in_(list(tiles)))
-        connection.execute(update(runs).where(theirs).values(dispatched_at=None))
+        waiting = in_order(SENT, runs.c.tile.in_(list(tiles)))
+        connection.execute(update(runs).where(waiting).values(dispatched_at=None))
 
 
 def unmark_runs(connection: Connection, run_ids: Collection[str]) -> None:
-    """The message that held these runs is lost: those that still wait are to be planned again."""
+    """The message with these runs is lost: those that still wait are planned again."""
     if run_ids:
         connection.execute(update(runs).where(in_order(SENT, of(run_ids))).values(dispatched_at=None))

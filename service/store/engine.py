@@ -1,7 +1,7 @@
 """The database connection: SQLite and PostgreSQL through the same code.
 
-`Store.write` runs one short transaction and repeats it after a deadlock; on SQLite it takes the one write lock at
-its start (`BEGIN IMMEDIATE`), so that a transaction never fails half-way because another one wrote meanwhile.
+`Store.write` runs one short transaction and repeats it after a deadlock. On SQLite it takes the write lock at its start
+(`BEGIN IMMEDIATE`), so that a transaction never fails half-way because another one wrote meanwhile.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ T = TypeVar("T")
 TRIES = {"postgresql": 8, "sqlite": 2}
 BUSY_TIMEOUT_MS = 10_000
 _BEGIN = "gradus_begin"
-# A process that is stopped (SIGSTOP, a paused machine) in the middle of a transaction keeps its row locks; the
-# server ends such a session, so that the run can be taken over.
+# A process that is stopped (SIGSTOP, a paused machine) in the middle of a transaction keeps its row locks. The server
+# ends such a session, so that another worker can claim the run.
 _SESSION = " ".join(
     f"-c {name}={milliseconds}"
     for name, milliseconds in {
@@ -34,7 +34,7 @@ _SESSION = " ".join(
         "statement_timeout": 60_000,
     }.items()
 )
-_PATIENCE = {  # seconds until a server that is gone without a word is noticed
+_PATIENCE = {  # how soon a server that vanished without closing the connection is noticed
     "connect_timeout": 5,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -45,7 +45,7 @@ _DEADLOCK = frozenset({"40P01", "40001", "55P03"})  # deadlock, serialisation fa
 
 
 class Store:
-    """A database. Safe to share between threads; make a new one after a fork.
+    """A database. Threads may share a store; a forked process needs its own.
 
     Args:
         url: SQLAlchemy address, `sqlite:///path` or `postgresql+psycopg://…` (`postgresql://` is taken as that).
@@ -84,15 +84,15 @@ class Store:
         """Run `work` in one write transaction, again after a deadlock or a busy database.
 
         Args:
-            work: what to do; it may be called several times.
-            lock_name: a name that only one transaction may work on at a time. PostgreSQL: an advisory lock, over all
-                processes. SQLite: within this process; other processes wait for the one write lock anyway.
-                Neither leaves anything behind when the process dies.
+            work: what to do in the transaction. It may be called several times.
+            lock_name: a name that only one transaction may hold at a time. On PostgreSQL it is an advisory lock for all
+                processes. On SQLite it holds within this process; other processes wait for the write lock anyway.
+                Neither outlives the process.
 
         Raises:
-            LockTaken: another transaction works on that name.
-            StoreUnavailable: the database cannot be reached. The transaction may or may not have been committed;
-                every operation may be repeated.
+            LockTaken: another transaction holds that name.
+            StoreUnavailable: the database cannot be reached. Whether the transaction was committed is unknown; every
+                operation may be repeated.
         """
         tries = TRIES[self.engine.dialect.name]
         with self._reserved(lock_name if self.is_sqlite else None):
@@ -147,7 +147,7 @@ class Store:
 
 
 def take_turn(connection: Connection, name: str) -> None:
-    """Wait until nobody else works on `name`, until the transaction ends. SQLite's writers take turns anyway."""
+    """Wait for the lock of this name and hold it until the transaction ends. SQLite's writers take turns anyway."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
@@ -165,7 +165,7 @@ def _advisory_lock(connection: Connection, name: str) -> None:
 def _configure_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def connect(dbapi_connection: Any, record: Any) -> None:
-        dbapi_connection.isolation_level = None  # we say BEGIN ourselves
+        dbapi_connection.isolation_level = None  # the begin event below sends BEGIN
         cursor = dbapi_connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
         cursor.execute("PRAGMA journal_mode=WAL")
@@ -188,7 +188,7 @@ def _worth_repeating(error: exc.DBAPIError) -> bool:
 
 
 def _translate(error: exc.DBAPIError) -> Exception:
-    if "no such " in str(error.orig):  # SQLite says so of a missing table: no use in trying again
+    if "no such " in str(error.orig):  # SQLite's error for a missing table: a repetition would fail as well
         return error
     unreachable = isinstance(error, exc.OperationalError | exc.InterfaceError) or error.connection_invalidated
     return StoreUnavailable(f"the database does not answer: {error.orig}") if unreachable else error

@@ -27,18 +27,19 @@ def insert_runs(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> No
 
 
 def lock_experiment(connection: Connection, id: str) -> Row[Any] | None:
-    """The row of an experiment that is not deleted, locked. Before any of its runs, so that no two deadlock."""
+    """Lock the row of an experiment that is not deleted. Callers lock it before any of its runs, so that no two
+    deadlock."""
     return _locked(connection, experiments.c.id == id)
 
 
 def lock_experiment_of(connection: Connection, run_id: str) -> Row[Any] | None:
-    """The same for the experiment of a run."""
-    mine = select(runs.c.experiment_id).where(runs.c.id == run_id).scalar_subquery()
-    return _locked(connection, experiments.c.id == mine)
+    """`lock_experiment` for the experiment of a run."""
+    of_run = select(runs.c.experiment_id).where(runs.c.id == run_id).scalar_subquery()
+    return _locked(connection, experiments.c.id == of_run)
 
 
 def _locked(connection: Connection, which: ColumnElement[bool]) -> Row[Any] | None:
-    # KEY SHARE stays free: whoever holds a run and writes its events or metrics takes it, for their foreign keys.
+    # FOR NO KEY UPDATE: inserting an event or a metric needs KEY SHARE on the experiment, for the foreign key.
     statement = select(experiments).where(which, experiments.c.deleted_at.is_(None))
     return connection.execute(statement.with_for_update(key_share=True)).first()
 
@@ -46,7 +47,7 @@ def _locked(connection: Connection, which: ColumnElement[bool]) -> Row[Any] | No
 def change_experiment(
     connection: Connection, id: str, values: Mapping[str, Any], *, version: bool = True
 ) -> None:
-    """Change columns of an experiment and note that MLflow is to learn of it."""
+    """Change columns of an experiment and mark the change as one to be shipped to MLflow."""
     raised = {"version": experiments.c.version + 1} if version else {}
     connection.execute(
         update(experiments)
@@ -67,9 +68,9 @@ def ship_experiment(
 
 
 def by_fingerprint(connection: Connection, id: str, fingerprints: Iterable[str]) -> dict[str, str]:
-    """Fingerprint -> id of the first run of the experiment that has it."""
+    """Fingerprint -> id of the experiment's first run with it."""
     wanted = list(set(fingerprints))
-    found: dict[str, str] = {}
+    known: dict[str, str] = {}
     for start in range(0, len(wanted), 1000):
         rows = connection.execute(
             select(runs.c.fingerprint, runs.c.id)
@@ -77,8 +78,8 @@ def by_fingerprint(connection: Connection, id: str, fingerprints: Iterable[str])
             .order_by(runs.c.index)
         )
         for row in rows:
-            found.setdefault(row.fingerprint, row.id)
-    return found
+            known.setdefault(row.fingerprint, row.id)
+    return known
 
 
 def waiting_of(connection: Connection, owner: str) -> int:
@@ -92,22 +93,24 @@ def waiting_of(connection: Connection, owner: str) -> int:
 
 
 def purge(connection: Connection, id: str) -> bool:
-    """Remove a deleted experiment with all that hangs on it, once no run of it is open."""
-    still = exists().where(runs.c.experiment_id == id, not_done())
-    gone = connection.execute(
-        delete(experiments).where(experiments.c.id == id, experiments.c.deleted_at.is_not(None), ~still)
+    """Delete a deleted experiment's rows and everything that refers to them. False where one of its runs is not over."""
+    not_over = exists().where(runs.c.experiment_id == id, not_done())
+    deleted = connection.execute(
+        delete(experiments).where(experiments.c.id == id, experiments.c.deleted_at.is_not(None), ~not_over)
     ).rowcount
-    if gone:
+    if deleted:
         connection.execute(delete(idempotency).where(idempotency.c.experiment_id == id))
-    return bool(gone)
+    return bool(deleted)
 
 
 def final_artifacts_due(connection: Connection, run_ids: Collection[str]) -> None:
-    """These runs are about to get the status of their outcome: where one of them finishes, the best of its experiment
-    may change. To be said before they are locked, as it locks the experiments."""
+    """Mark the experiments of runs that are about to finish: their best run may change, so final artifacts are due.
+
+    Locks the experiments, so it comes before the runs are locked.
+    """
     finishing = (runs.c.status == "RUNNING") & (runs.c.outcome["status"].as_string() == "FINISHED")
-    theirs = select(runs.c.experiment_id).where(runs.c.id.in_(list(run_ids)), finishing)
-    due = experiments.c.id.in_(theirs) & ~experiments.c.final_artifacts_due
+    of_finishing = select(runs.c.experiment_id).where(runs.c.id.in_(list(run_ids)), finishing)
+    due = experiments.c.id.in_(of_finishing) & ~experiments.c.final_artifacts_due
     chosen = select(experiments.c.id).where(due).order_by(experiments.c.id).with_for_update(key_share=True)
     if ids := list(connection.scalars(chosen)):
         connection.execute(
@@ -116,8 +119,9 @@ def final_artifacts_due(connection: Connection, run_ids: Collection[str]) -> Non
 
 
 def final_artifacts_requested(connection: Connection, id: str, finished: int) -> None:
-    """Keepsakes were asked for when so many runs had finished; where more have since, they are due still."""
+    """Final artifacts were requested when so many runs had finished. Where more have finished since, they stay due."""
     number = select(func.count()).where(runs.c.experiment_id == id, runs.c.status == "FINISHED")
     same = (experiments.c.id == id) & (number.scalar_subquery() == finished)
-    known = {"final_artifacts_due": False, "change": experiments.c.change + 1}  # MLflow is told the answer
-    connection.execute(update(experiments).where(same).values(**known))
+    # The change makes the shipper carry the experiment's note, which holds the answer.
+    values = {"final_artifacts_due": False, "change": experiments.c.change + 1}
+    connection.execute(update(experiments).where(same).values(**values))

@@ -11,8 +11,8 @@ from service.store.tables import idempotency
 
 
 def find_key(connection: Connection, owner: str, key: str) -> Row[Any] | None:
-    mine = (idempotency.c.owner == owner) & (idempotency.c.key == key)
-    return connection.execute(select(idempotency).where(mine)).first()
+    row = (idempotency.c.owner == owner) & (idempotency.c.key == key)
+    return connection.execute(select(idempotency).where(row)).first()
 
 
 def insert_key(connection: Connection, owner: str, key: str, body_hash: str, experiment_id: str) -> None:

@@ -15,7 +15,8 @@ _POINT = ("run_id", "key", "step", "value", "at", "attempt")
 
 
 def insert_metrics(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write metric rows of run_id, key, step, value, at (None: now) and attempt. A point that is there stays."""
+    """Write metric rows of run_id, key, step, value, at (None: now) and attempt. A point whose run, key
+    and step are there stays as it is."""
     if not rows:
         return
     same = ["run_id", "key", "step"]
@@ -25,10 +26,10 @@ def insert_metrics(connection: Connection, rows: Sequence[Mapping[str, Any]]) ->
         lite = sqlite.insert(metrics).values(**given).on_conflict_do_nothing(index_elements=same)
         connection.execute(lite, list(rows))
         return
-    # As columns: one short statement that is prepared once, however many rows there are.
+    # Arrays per column: one short statement, prepared once, whatever the number of rows.
     arrays = [bindparam(name, type_=ARRAY(metrics.c[name].type)) for name in _POINT]
     names = (column(name, metrics.c[name].type) for name in _POINT)
     new = func.unnest(*arrays).table_valued(*names).render_derived()
-    found = select(*(func.coalesce(new.c.at, db_now()) if name == "at" else new.c[name] for name in _POINT))
-    many = postgresql.insert(metrics).from_select(_POINT, found).on_conflict_do_nothing(index_elements=same)
+    values = select(*(func.coalesce(new.c.at, db_now()) if name == "at" else new.c[name] for name in _POINT))
+    many = postgresql.insert(metrics).from_select(_POINT, values).on_conflict_do_nothing(index_elements=same)
     connection.execute(many, {name: [row[name] for row in rows] for name in _POINT})

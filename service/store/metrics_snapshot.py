@@ -1,4 +1,4 @@
-"""The numbers of `/metrics`, one read transaction: what waits, what runs, how long things take and lag."""
+"""The numbers behind `/metrics`, read in one transaction: queues, runs, durations and lags."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ RECENT_SECONDS = 3600.0
 
 @dataclass(frozen=True)
 class MetricsSnapshot:
-    """Numbers and seconds. `queued`: (device, priority) -> runs. `widths`: tile width -> runs in training.
+    """Counts, and durations in seconds.
 
-    lease_left: of the lease that runs out first (negative: it ran out). mlflow_lag: age of the oldest outcome that
-    MLflow lacks. train_seconds, tracking_seconds: number of runs of the last hour, and their mean.
+    queued: (device, priority) -> runs. widths: tile width -> runs in training. lease_left: seconds until the first lease
+    runs out, negative where it did. mlflow_lag: age of the oldest outcome that MLflow does not have. train_seconds,
+    tracking_seconds: number of runs of the last hour, and their mean duration.
     """
 
     statuses: dict[str, int]
@@ -69,14 +70,14 @@ def _read(connection: Connection) -> MetricsSnapshot:
     now = float(connection.scalar(select(db_now())) or 0.0)
     recent = (runs.c.ended_at > now - RECENT_SECONDS) & committed
     trained = _count_and_mean(connection, runs.c.committed_at - runs.c.started_at, recent)
-    # A run ends when its outcome is committed; that it is in MLflow says its last status event.
-    there = (
+    # A run's `ended_at` is when its outcome was committed. Its last status event is when MLflow had it.
+    shipped_at = (
         select(func.max(events.c.at))
         .where(events.c.run_id == runs.c.id, events.c.kind == "status")
         .scalar_subquery()
     )
     tracked = _count_and_mean(
-        connection, there - runs.c.committed_at, recent & runs.c.status.in_(list(TERMINAL))
+        connection, shipped_at - runs.c.committed_at, recent & runs.c.status.in_(list(TERMINAL))
     )
     lease = connection.scalar(select(func.min(runs.c.lease_expires_at)).where(TRAINING))
     return MetricsSnapshot(
@@ -101,7 +102,7 @@ def _count_and_mean(connection: Connection, seconds: Any, where: Any) -> tuple[i
 
 def status_counts(connection: Connection) -> dict[str, int]:
     """Status -> number of runs of all experiments that are not deleted."""
-    # By experiment first: in the order of an index, and an experiment is looked up once and not for each run.
+    # Grouped by experiment first: an index has that order, and each experiment is looked up once instead of per run.
     each = (
         select(runs.c.experiment_id, runs.c.status, func.count().label("number"))
         .group_by(runs.c.experiment_id, runs.c.status)
@@ -113,5 +114,5 @@ def status_counts(connection: Connection) -> dict[str, int]:
         .where(experiments.c.deleted_at.is_(None))
         .group_by(each.c.status)
     )
-    found = {row[0]: row[1] for row in connection.execute(statement)}
-    return {status.value: found.get(status.value, 0) for status in RunStatus}
+    numbers = {row[0]: row[1] for row in connection.execute(statement)}
+    return {status.value: numbers.get(status.value, 0) for status in RunStatus}

@@ -33,8 +33,8 @@ def insert_request(connection: Connection, values: Mapping[str, Any]) -> None:
     connection.execute(insert(requests).values(created_at=db_now(), status="queued", **values))
 
 
-# Written out: a partial index is of no use to a statement whose values come later. A request's result can be a
-# picture, and what is read of a row comes behind it.
+# Literal values: a partial index serves only a statement that holds its condition. Without the index, each look would
+# read the results, which can be pictures.
 _queued, _running = (requests.c.status == literal_column(f"'{status}'") for status in ("queued", "running"))
 
 

@@ -78,11 +78,12 @@ def lock(
     skip_locked: bool = False,
     measured: bool = False,
 ) -> list[Locked]:
-    """Lock the runs for which all conditions hold, in the order of their ids (so that no two deadlock). Whoever also
-    locks their experiment does so before.
+    """Lock the runs for which all conditions hold, in the order of their ids, so that no two transactions deadlock. A
+    caller that also locks their experiment does so first.
 
-    With `skip_locked`, runs that another transaction holds are left out instead of waited for (PostgreSQL).
-    `metrics` and `tags` are read only where `measured` says so: they can be large.
+    Args:
+        skip_locked: leave out runs that another transaction holds, instead of waiting for them (PostgreSQL).
+        measured: also read `metrics` and `tags`, which can be large.
     """
     more = (runs.c.metrics, runs.c.tags) if measured else ()
     statement = (
@@ -95,8 +96,8 @@ def lock(
 
 
 def in_order(*conditions: Condition) -> Condition:
-    """The runs for which all conditions hold, for a statement that changes several without `lock` before it: they are
-    locked in the order of their ids here. By itself it locks them as it finds them, and two such deadlock."""
+    """The runs for which all conditions hold, locked in the order of their ids, for an UPDATE without a `lock` before it.
+    An UPDATE by itself locks rows in the order in which it finds them, so two of them can deadlock."""
     chosen = select(runs.c.id).where(*conditions).order_by(runs.c.id).with_for_update().cte()
     return runs.c.id.in_(select(chosen.c.id))
 
@@ -137,7 +138,7 @@ def in_status(*statuses: str) -> Condition:
 
 
 def claimable(ids: Collection[str]) -> Condition:
-    """Those that wait, or whose lease ran out. One that must be alone is not claimed together with others."""
+    """Those that wait or whose lease ran out. A run of a single lane is not claimed together with others."""
     ours = of(ids) & ((runs.c.status == "SCHEDULED") | _expiring)
     return ours & ~runs.c.single_lane if len(ids) > 1 else ours
 
@@ -162,9 +163,9 @@ def resume_key(checkpoint: Mapping[str, Any]) -> ColumnElement[str]:
 
 
 def extend_leases(connection: Connection, claims: Mapping[str, int], seconds: float) -> set[str]:
-    """Renew the leases that these attempts still hold; the ids of those that they do."""
-    mine = tuple_(runs.c.id, runs.c.attempt).in_(list(claims.items()))
-    statement = update(runs).where(in_order(held(), mine)).values(lease_expires_at=later(seconds))
+    """Renew the leases that these attempts still hold, and return the ids of those runs."""
+    claimed = tuple_(runs.c.id, runs.c.attempt).in_(list(claims.items()))
+    statement = update(runs).where(in_order(held(), claimed)).values(lease_expires_at=later(seconds))
     return set(connection.scalars(statement.returning(runs.c.id)))
 
 
@@ -182,11 +183,11 @@ def move(
     attempts: Mapping[str, int] | None = None,
     mark_dirty: bool = True,
 ) -> None:
-    """Take locked runs of one status along `edge`: update them and write one status event each.
+    """Take locked runs along `edge`: update them and write a status event for each.
 
     Args:
         values: columns that are the same for all, expressions allowed.
-        data: what goes into the events besides status, edge, attempt and the reason of a committed outcome.
+        data: further fields of the events, besides status, edge, attempt and the reason of a committed outcome.
         attempts: the attempt that each event names, where it is not the row's.
         mark_dirty: whether MLflow has something to learn from it.
 
@@ -229,30 +230,35 @@ def touch(
     guard: Condition | None = None,
     mark_dirty: bool = True,
 ) -> None:
-    """Change columns of locked runs and, with `mark_dirty`, note that MLflow is to learn of it."""
+    """Change columns of locked runs.
+
+    Args:
+        values: columns that are the same for all.
+        each: run id -> columns of its own.
+        guard: a condition that holds for every row; without it the row lock is broken.
+        mark_dirty: whether the shipper has something to carry to MLflow.
+    """
     if not rows:
         return
     guard = true() if guard is None else guard
     columns = {**values, "change": runs.c.change + 1, "dirty": True} if mark_dirty else dict(values)
     size = len(rows) if each is None else EACH_AT_ONCE
-    for some in (rows[start : start + size] for start in range(0, len(rows), size)):
+    for batch in (rows[start : start + size] for start in range(0, len(rows), size)):
         own: dict[str, Any] = {}
         if each is not None:
-            for name in each[some[0].id]:
-                own[name] = by_run(runs.c[name].type, {row.id: each[row.id][name] for row in some})
-        statement = update(runs).where(of([row.id for row in some]), guard).values(**columns, **own)
+            for name in each[batch[0].id]:
+                own[name] = by_run(runs.c[name].type, {row.id: each[row.id][name] for row in batch})
+        statement = update(runs).where(of([row.id for row in batch]), guard).values(**columns, **own)
         done = connection.execute(statement).rowcount
-        if done != len(some):
-            raise RuntimeError(f"{len(some)} locked runs, but {done} changed: the lock does not hold")
+        if done != len(batch):
+            raise RuntimeError(f"{len(batch)} locked runs, but {done} changed: the lock does not hold")
 
 
-EACH_AT_ONCE = (
-    500  # a statement takes some ten thousand parameters; all committed runs of a sweep may be cancelled
-)
+EACH_AT_ONCE = 500  # rows with values of their own in one statement, which takes some ten thousand parameters
 
 
 def by_run(type_: TypeEngine[Any], values: Mapping[str, Any]) -> ColumnElement[Any]:
-    """What a statement that changes several runs sets in each: one statement costs a fraction of one a run."""
+    """A CASE over the run's id: one statement sets a different value in each run."""
     return case(
         *((runs.c.id == id, bindparam(None, value, type_=type_, unique=True)) for id, value in values.items())
     )

@@ -1,7 +1,7 @@
 """The tables. Times are seconds since 1970 by the database's clock (`clock.db_now`), never a client's.
 
-`runs.change` counts what MLflow should learn of a run and `shipped_change` what it has learnt; `dirty` is their
-difference as an indexed flag. NaN and infinite metric values are NULL, as SQLite has no NaN and JSON neither.
+`runs.change` counts the changes of a run that MLflow should know, `shipped_change` those that it does know. `dirty`
+says whether they differ, because a flag can be indexed. NaN and infinite metric values are NULL, as SQLite has no NaN and JSON neither.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ metadata = MetaData(
 )
 
 Id = String(32)
-Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only in an INTEGER key
+Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in an INTEGER key
 
 
 def _json() -> JSON:
@@ -155,8 +155,8 @@ events = Table(
     "events",
     metadata,
     Column("id", Serial, primary_key=True, autoincrement=True),
-    # Numbers are drawn before the commit, so a later number can appear first. (transaction, id), read only up to
-    # the oldest transaction still open, is an order in which nothing appears behind a reader.
+    # An id is drawn before the commit, so a higher id can appear first. Read in the order of (transaction, id) and only
+    # up to the oldest open transaction, no event appears behind a reader.
     Column("transaction", BigInteger, nullable=False),
     Column("experiment_id", Id, ForeignKey("experiments.id", ondelete="CASCADE"), nullable=False),
     Column("run_id", Id),

@@ -11,7 +11,7 @@ from service.store.tables import workers
 
 
 def save_worker(connection: Connection, worker: Worker) -> None:
-    """Note that a worker is alive, and what it says of itself."""
+    """Store what a worker says of itself, and that it is alive now."""
     values = {
         "kind": worker.kind,
         "host": worker.host,
@@ -30,19 +30,19 @@ def save_worker(connection: Connection, worker: Worker) -> None:
     }
     statement = insert_or(connection, workers).values(name=worker.name, started_at=db_now(), **values)
     connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
-    before = (workers.c.spool == worker.spool) & (workers.c.state == RETIRED)
-    connection.execute(delete(workers).where(before, workers.c.name != worker.name))
+    retired = (workers.c.spool == worker.spool) & (workers.c.state == RETIRED)
+    connection.execute(delete(workers).where(retired, workers.c.name != worker.name))
 
 
 def retire_worker(connection: Connection, name: str) -> None:
-    """Forget a worker that has ended. The last one of a spool leaves its row, which says when that spool was served."""
+    """Delete a worker that has ended. The last one of a spool keeps its row, which says when that spool was served."""
     others = workers.alias()
-    another = exists().where(others.c.spool == workers.c.spool, others.c.name != name)
-    last = workers.c.spool.is_not(None) & ~another
-    mine = workers.c.name == name
-    kept = connection.execute(update(workers).where(mine, last).values(state=RETIRED, run_ids=[])).rowcount
-    if not kept:
-        connection.execute(delete(workers).where(mine))
+    shares_spool = exists().where(others.c.spool == workers.c.spool, others.c.name != name)
+    last = workers.c.spool.is_not(None) & ~shares_spool
+    this = workers.c.name == name
+    retired = connection.execute(update(workers).where(this, last).values(state=RETIRED, run_ids=[])).rowcount
+    if not retired:
+        connection.execute(delete(workers).where(this))
 
 
 def delete_old_workers(connection: Connection, seconds: float) -> None:

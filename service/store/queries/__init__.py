@@ -1,4 +1,5 @@
-"""What is read. Functions named `read_…` take a connection and are parts of transactions; the others take the store."""
+"""Everything that is read. Functions named `read_…` take a connection and belong to a larger transaction; the others take
+the store."""
 
 from service.store.queries.certificates import get_certificate
 from service.store.queries.experiments import (

@@ -31,10 +31,10 @@ def read_counts(connection: Connection, ids: Collection[str]) -> dict[str, dict[
         .where(runs.c.experiment_id.in_(list(ids)))
         .group_by(runs.c.experiment_id, runs.c.status)
     )
-    found: dict[str, dict[str, int]] = {}
+    counts: dict[str, dict[str, int]] = {}
     for id, status, number in connection.execute(statement):
-        found.setdefault(id, {})[status] = number
-    return found
+        counts.setdefault(id, {})[status] = number
+    return counts
 
 
 def counted(store: Store, statement: Select[Any]) -> list[Experiment]:
@@ -49,7 +49,15 @@ def counted(store: Store, statement: Select[Any]) -> list[Experiment]:
 
 
 def get_experiment(store: Store, id: str) -> Experiment:
-    """An experiment by its id or the beginning of it. Raises NotFound, AmbiguousId."""
+    """An experiment that is not deleted.
+
+    Args:
+        id: its id or the beginning of it.
+
+    Raises:
+        NotFound: none has an id that begins so.
+        AmbiguousId: several have.
+    """
 
     def work(connection: Connection) -> Experiment:
         return read_experiment(connection, resolve(connection, "experiment", id))
@@ -65,11 +73,20 @@ def list_experiments(
     limit: int = 100,
     owner: str | None = None,
 ) -> tuple[list[Experiment], str | None]:
-    """A page of experiments, the newest first, and the cursor of the next one.
+    """A page of experiments, newest first.
 
     Args:
-        filters: `name`, `owner`, `stage` of the experiment; any other name filters its runs (see `list_runs`): an
-            experiment is shown that has such a run.
+        filters: name -> values, any of which will do. `name`, `owner`, `stage` and `id` are the experiment's own; any
+            other name chooses experiments with such a run (see `list_runs`).
+        cursor: of the page, as the page before gave it; None: the first.
+        limit: most experiments on the page.
+        owner: only this owner's; None: everybody's.
+
+    Returns:
+        The experiments, and the cursor of the next page (None: there is none).
+
+    Raises:
+        BadCursor: this service did not make the cursor.
     """
 
     def work(connection: Connection) -> tuple[list[Experiment], str | None]:
@@ -94,29 +111,38 @@ def list_experiments(
         rows = connection.execute(statement.order_by(*order).limit(limit + 1)).all()
         shown = rows[:limit]
         numbers = read_counts(connection, [row.id for row in shown])
-        found = [mapper.to_experiment(row, numbers.get(row.id, {})) for row in shown]
+        page = [mapper.to_experiment(row, numbers.get(row.id, {})) for row in shown]
         more = f"{shown[-1].created_at!r}_{shown[-1].id}" if len(rows) > limit else None
-        return found, more
+        return page, more
 
     return store.read(work)
 
 
 def resolve(connection: Connection, kind: str, id: str) -> str:
-    """The whole id of an experiment or run of which the beginning is given. Raises NotFound, AmbiguousId."""
+    """The whole id of an experiment or run of which the beginning is given.
+
+    Args:
+        kind: experiment or run.
+        id: at least one character.
+
+    Raises:
+        NotFound: none has an id that begins so.
+        AmbiguousId: several have.
+    """
     table = experiments if kind == "experiment" else runs
     alive = select(table.c.id).where(experiments.c.deleted_at.is_(None))
     if kind != "experiment":
         alive = alive.join(experiments, experiments.c.id == runs.c.experiment_id)
     if len(id) >= ID_LENGTH:
-        found = list(connection.scalars(alive.where(table.c.id == id)))
+        ids = list(connection.scalars(alive.where(table.c.id == id)))
     elif id and id.isalnum() and id.isascii():
-        # A range and not LIKE, so that the index serves under every collation.
-        found = list(connection.scalars(alive.where(table.c.id >= id, table.c.id < id + "g").limit(2)))
-        found = [one for one in found if one.startswith(id)]
+        # A range instead of LIKE: the index serves it under every collation.
+        ids = list(connection.scalars(alive.where(table.c.id >= id, table.c.id < id + "g").limit(2)))
+        ids = [candidate for candidate in ids if candidate.startswith(id)]
     else:
-        found = []
-    if len(found) > 1:
+        ids = []
+    if len(ids) > 1:
         raise AmbiguousId(kind, id)
-    if not found:
+    if not ids:
         raise NotFound(kind, id)
-    return str(found[0])
+    return str(ids[0])

@@ -23,7 +23,19 @@ def metric_history(
     cursor: str | None = None,
     limit: int = 10_000,
 ) -> tuple[list[StoredMetric], str | None]:
-    """A run's measured values in the order of step and name, and the cursor of the next page."""
+    """A page of a run's measured values, in the order of step and name.
+
+    Args:
+        keys: names of metrics; None: all.
+        cursor: of the page; None: the first.
+        limit: most values on the page.
+
+    Returns:
+        The values, and the cursor of the next page (None: there is none).
+
+    Raises:
+        BadCursor: this service did not make the cursor.
+    """
 
     def work(connection: Connection) -> tuple[list[StoredMetric], str | None]:
         statement = select(metrics).where(metrics.c.run_id == run_id)
@@ -56,17 +68,17 @@ def metric_values(
     """Run id -> key -> (step, value) in the order of steps, for several runs at once."""
 
     def work(connection: Connection) -> dict[str, dict[str, list[tuple[int, float | None]]]]:
-        found: dict[str, dict[str, list[tuple[int, float | None]]]] = {}
-        wanted = list(run_ids)
-        for start in range(0, len(wanted), CHUNK):
+        histories: dict[str, dict[str, list[tuple[int, float | None]]]] = {}
+        ids = list(run_ids)
+        for start in range(0, len(ids), CHUNK):
             statement = (
                 select(metrics.c.run_id, metrics.c.key, metrics.c.step, metrics.c.value)
-                .where(metrics.c.run_id.in_(wanted[start : start + CHUNK]), metrics.c.key.in_(list(keys)))
+                .where(metrics.c.run_id.in_(ids[start : start + CHUNK]), metrics.c.key.in_(list(keys)))
                 .order_by(metrics.c.run_id, metrics.c.key, metrics.c.step)
             )
             for run_id, key, step, value in connection.execute(statement):
-                found.setdefault(run_id, {}).setdefault(key, []).append((step, value))
-        return found
+                histories.setdefault(run_id, {}).setdefault(key, []).append((step, value))
+        return histories
 
     return store.read(work)
 
@@ -79,10 +91,16 @@ def events_after(
     after: str | None = None,
     limit: int = 500,
 ) -> list[Event]:
-    """Events of an experiment or a run after a cursor (an event's id), in an order in which none appears late.
+    """Events of an experiment or a run, in an order in which no event appears behind a reader.
+
+    Args:
+        experiment_id: only this experiment's.
+        run_id: only this run's.
+        after: id of the last event that was read; None: from the first.
+        limit: most events.
 
     Raises:
-        BadCursor: the cursor is not one of ours.
+        BadCursor: this service did not make the cursor.
     """
     statement = select(events).where(events.c.transaction < db_horizon())
     if experiment_id is not None:

@@ -1,4 +1,4 @@
-"""What waits for somebody to do something: ship, purge, go on, keep, forget."""
+"""Work that waits: runs to ship, experiments to purge, questions to continue, final artifacts to request."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from service.store.tables import experiments, runs
 
 
 def to_ship(store: Store, spool: str, *, limit: int = 100) -> list[Run]:
-    """Runs of which MLflow does not know everything and that the shipper of this spool may carry there.
+    """Runs of which MLflow does not know everything and that the shipper of this spool can carry there.
 
-    A RUNNING run's files are in its own spool only. What MLflow does not know of a deleted experiment it never
-    needs to learn.
+    A RUNNING run's files are in its own spool only. A run of a deleted experiment is shipped only where MLflow knows it
+    already.
     """
 
     def work(connection: Connection) -> list[Run]:
@@ -29,20 +29,22 @@ def to_ship(store: Store, spool: str, *, limit: int = 100) -> list[Run]:
 
 
 def shippable(spool: str) -> ColumnElement[bool]:
-    """See `to_ship`. Needs the join with experiments."""
-    here = or_(runs.c.spool == spool, runs.c.spool.is_(None), runs.c.status != "RUNNING")
+    """The condition of `to_ship`. The statement joins experiments."""
+    readable = or_(runs.c.spool == spool, runs.c.spool.is_(None), runs.c.status != "RUNNING")
     return and_(
-        runs.c.dirty, here, or_(experiments.c.deleted_at.is_(None), runs.c.mlflow_run_id.is_not(None))
+        runs.c.dirty, readable, or_(experiments.c.deleted_at.is_(None), runs.c.mlflow_run_id.is_not(None))
     )
 
 
 def not_done() -> ColumnElement[bool]:
-    """The runs of a deleted experiment that it waits for. One that MLflow never heard of and whose training is over is
-    not among them: nobody carries it, so nobody will end it. Unless a shipper has it in its hands just now.
+    """The runs of a deleted experiment that are not over.
+
+    A committed run that MLflow does not know counts as over: it is not shipped any more, so nothing would end it. While a
+    shipper has it on lease it does not.
     """
-    carried = runs.c.shipper.is_not(None) & (runs.c.ship_lease_expires_at > db_now())
-    unheard = runs.c.committed_at.is_not(None) & runs.c.mlflow_run_id.is_(None) & ~carried
-    return runs.c.status.in_(["SCHEDULED", "RUNNING"]) & ~unheard
+    on_lease = runs.c.shipper.is_not(None) & (runs.c.ship_lease_expires_at > db_now())
+    never_shipped = runs.c.committed_at.is_not(None) & runs.c.mlflow_run_id.is_(None) & ~on_lease
+    return runs.c.status.in_(["SCHEDULED", "RUNNING"]) & ~never_shipped
 
 
 SHIP_ORDER = (
@@ -54,15 +56,15 @@ SHIP_ORDER = (
 
 
 def experiments_to_ship(store: Store, *, limit: int = 50) -> list[Experiment]:
-    """Experiments of which MLflow does not know name, description or tags as they are now."""
+    """Experiments whose name, description or tags in MLflow are not as they are now."""
     behind = experiments.c.shipped_change < experiments.c.change
     statement = select(experiments).where(behind, experiments.c.deleted_at.is_(None))
     return counted(store, statement.order_by(experiments.c.created_at).limit(limit))
 
 
 def experiments_to_purge(store: Store, *, limit: int = 50) -> list[Experiment]:
-    """Deleted experiments whose runs are over, here and as far as MLflow knows them: ready to be removed there too,
-    and then for good (`operations.purge_experiment`)."""
+    """Deleted experiments whose runs are over, here and in MLflow: ready to be deleted there and then purged here
+    (`operations.purge_experiment`)."""
     known = runs.c.mlflow_run_id.is_not(None) & runs.c.dirty
     open_ = exists().where(runs.c.experiment_id == experiments.c.id, or_(not_done(), known))
     statement = select(experiments).where(experiments.c.deleted_at.is_not(None), ~open_)
@@ -70,10 +72,9 @@ def experiments_to_purge(store: Store, *, limit: int = 50) -> list[Experiment]:
 
 
 def staged_experiments(store: Store, *, limit: int = 200) -> list[Experiment]:
-    """Experiments with a plan and no open run: perhaps their question can go on.
+    """Experiments with a question and no open run: perhaps the question can continue.
 
-    One that is incomplete stays so until somebody retries it, perhaps for good: these come after all others, and in
-    turn by lot, so that however many are left behind none waits for another.
+    Incomplete ones come last, in random order, so that none starves: each stays incomplete until somebody retries it.
     """
     open_ = exists().where(
         runs.c.experiment_id == experiments.c.id, runs.c.status.in_(["SCHEDULED", "RUNNING"])
@@ -86,12 +87,12 @@ def staged_experiments(store: Store, *, limit: int = 200) -> list[Experiment]:
         ~open_,
     )
     incomplete = experiments.c.design["wait"].as_string() == "incomplete"
-    place = case((incomplete, func.random()), else_=experiments.c.created_at)
-    return counted(store, statement.order_by(incomplete, place).limit(limit))
+    order = case((incomplete, func.random()), else_=experiments.c.created_at)
+    return counted(store, statement.order_by(incomplete, order).limit(limit))
 
 
 def experiments_due_final_artifacts(store: Store, *, limit: int = 20) -> list[Experiment]:
-    """Experiments whose runs are over, and which were not asked for keepsakes since the last of them finished."""
+    """Experiments whose runs are over and whose final artifacts were not requested since the last of them finished."""
     open_ = exists().where(
         runs.c.experiment_id == experiments.c.id, runs.c.status.in_(["SCHEDULED", "RUNNING"])
     )
@@ -102,7 +103,7 @@ def experiments_due_final_artifacts(store: Store, *, limit: int = 20) -> list[Ex
 
 
 def experiments_ended_before(store: Store, seconds: float) -> list[tuple[Experiment, datetime]]:
-    """Experiments in MLflow whose last run was over so many seconds ago, each with when it was."""
+    """Experiments in MLflow whose last run ended at least so many seconds ago, each with that time."""
     ended = (
         select(runs.c.experiment_id, func.max(runs.c.ended_at).label("at"))
         .group_by(runs.c.experiment_id)
@@ -118,7 +119,7 @@ def experiments_ended_before(store: Store, seconds: float) -> list[tuple[Experim
     rows = store.read(lambda connection: connection.execute(select(ended)).all())
     last = {row.experiment_id: row.at for row in rows}
     return [
-        (one, datetime.fromtimestamp(last[one.id], UTC))
-        for one in counted(store, statement)
-        if one.id in last
+        (experiment, datetime.fromtimestamp(last[experiment.id], UTC))
+        for experiment in counted(store, statement)
+        if experiment.id in last
     ]

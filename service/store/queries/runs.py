@@ -22,11 +22,12 @@ CHUNK = 1000
 
 
 def read_runs(connection: Connection, ids: Collection[str]) -> list[Run]:
-    wanted, found = list(ids), []
+    wanted = list(ids)
+    rows: list[Run] = []
     for start in range(0, len(wanted), CHUNK):
         chosen = mapper.select_runs().where(runs.c.id.in_(wanted[start : start + CHUNK]))
-        found += [mapper.to_run(row) for row in connection.execute(chosen)]
-    return found
+        rows += [mapper.to_run(row) for row in connection.execute(chosen)]
+    return rows
 
 
 def read_run(connection: Connection, id: str) -> Run:
@@ -43,19 +44,27 @@ def read_cancelled(connection: Connection, ids: Collection[str]) -> set[str]:
 
 
 def get_run(store: Store, id: str) -> Run:
-    """A run by its id or the beginning of it. Raises NotFound, AmbiguousId."""
+    """A run of an experiment that is not deleted.
+
+    Args:
+        id: its id or the beginning of it.
+
+    Raises:
+        NotFound: none has an id that begins so.
+        AmbiguousId: several have.
+    """
 
     def work(connection: Connection) -> Run:
-        found = explained(connection, read_runs(connection, [resolve(connection, "run", id)]))
-        if not found:
+        runs_of_id = explained(connection, read_runs(connection, [resolve(connection, "run", id)]))
+        if not runs_of_id:
             raise NotFound("run", id)
-        return found[0]
+        return runs_of_id[0]
 
     return store.read(work)
 
 
 def get_runs(store: Store, ids: Collection[str]) -> dict[str, Run]:
-    """Runs by their whole ids, those that exist."""
+    """Id -> run of those of the whole ids that exist, also of deleted experiments."""
     return {run.id: run for run in store.read(lambda connection: read_runs(connection, ids))}
 
 
@@ -67,11 +76,19 @@ def list_runs(
     cursor: str | None = None,
     limit: int = 100,
 ) -> tuple[list[Run], str | None]:
-    """A page of an experiment's runs in the order of the sweep, and the cursor of the next one.
+    """A page of an experiment's runs in the order of the sweep.
 
     Args:
         filters: name -> values, any of which will do. `status`, `stage`, `reason`, `fingerprint`, `worker` are the
             run's own; any other name is a factor's level or a parameter.
+        cursor: of the page; None: the first.
+        limit: most runs on the page.
+
+    Returns:
+        The runs, and the cursor of the next page (None: there is none).
+
+    Raises:
+        BadCursor: this service did not make the cursor.
     """
 
     def work(connection: Connection) -> tuple[list[Run], str | None]:
@@ -87,26 +104,26 @@ def list_runs(
     return store.read(work)
 
 
-def explained(connection: Connection, found: list[Run]) -> list[Run]:
-    """The runs, those that wait for a device that no living worker has with that as their reason."""
-    if not any(run.status == RunStatus.SCHEDULED and not run.reason for run in found):
-        return found
-    hands = [one for one in read_workers(connection) if one.alive and one.kind == "train"]
-    served = {device for one in hands for device in ("auto", one.device)}
+def explained(connection: Connection, waiting_runs: list[Run]) -> list[Run]:
+    """The runs. Those that wait for a device that no living worker has get that as their reason."""
+    if not any(run.status == RunStatus.SCHEDULED and not run.reason for run in waiting_runs):
+        return waiting_runs
+    workers = [worker for worker in read_workers(connection) if worker.alive and worker.kind == "train"]
+    served = {device for worker in workers for device in ("auto", worker.device)}
     return [
         replace(
             run, reason=f"waits for a {'' if run.device == 'auto' else run.device + ' '}worker: none is up"
         )
         if run.status == RunStatus.SCHEDULED and not run.reason and run.device not in served
         else run
-        for run in found
+        for run in waiting_runs
     ]
 
 
 def all_runs(store: Store, experiment_id: str, *, filters: Filters | None = None) -> list[Run]:
     """Every run of an experiment in the order of the sweep."""
-    found, cursor = list_runs(store, experiment_id, filters=filters, limit=CHUNK)
+    every_run, cursor = list_runs(store, experiment_id, filters=filters, limit=CHUNK)
     while cursor is not None:
         page, cursor = list_runs(store, experiment_id, filters=filters, cursor=cursor, limit=CHUNK)
-        found += page
-    return found
+        every_run += page
+    return every_run

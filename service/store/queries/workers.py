@@ -20,8 +20,8 @@ def ping(store: Store) -> float:
 
 def read_workers(connection: Connection, alive_seconds: float = ALIVE_SECONDS) -> list[Worker]:
     now = float(connection.scalar(select(db_now())) or 0.0)
-    there = workers_table.c.state != RETIRED
-    rows = connection.execute(select(workers_table).where(there).order_by(workers_table.c.name))
+    listed = workers_table.c.state != RETIRED
+    rows = connection.execute(select(workers_table).where(listed).order_by(workers_table.c.name))
     return [mapper.to_worker(row, now=now, alive_seconds=alive_seconds) for row in rows]
 
 
