@@ -9,12 +9,13 @@ from fastapi.responses import HTMLResponse
 from pydantic import Field
 
 from experiments.errors import found_in
+from gradus.wire import ComparisonOut, ExperimentOut
 from service.analysis import comparison, design
 from service.http.auth import Reader, Writer
 from service.http.bodies import json_body, json_of
 from service.http.dependencies import ExperimentId, SettingsDep, StoreDep, UrlsDep
 from service.http.problems import documented
-from service.http.schemas import ExperimentOut, Strict, experiment_out
+from service.http.schemas import Strict, experiment_out
 from service.store import queries
 
 router = APIRouter(prefix="/v1/experiments/{id}", tags=["answers"])
@@ -34,7 +35,7 @@ class Extension(Strict):
     )
 
 
-@router.get("/comparison", responses=documented(404))
+@router.get("/comparison", response_model=ComparisonOut, responses=documented(404))
 def compare(
     id: ExperimentId, who: Reader, store: StoreDep, factor: Factor = None, metric: Metric = None
 ) -> dict[str, Any]:

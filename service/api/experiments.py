@@ -12,6 +12,7 @@ from pydantic import Field
 from experiments.fields import LongText, ShortText
 from experiments.spec import ExperimentSpec
 from experiments.spec.preview import preview
+from gradus.wire import ExperimentDetail, ExperimentOut, Page, RunOut
 from service import operations
 from service.http.auth import Reader, Writer
 from service.http.bodies import OPENAPI_BODY, RawBody, SpecDocument, json_body, json_of
@@ -27,16 +28,7 @@ from service.http.dependencies import (
 )
 from service.http.paging import FILTERS, Cursor, Filters, Limit, check_fields, check_names, page
 from service.http.problems import documented
-from service.http.schemas import (
-    ExperimentDetail,
-    ExperimentOut,
-    Page,
-    RunOut,
-    Strict,
-    experiment_detail,
-    experiment_out,
-    run_out,
-)
+from service.http.schemas import Strict, experiment_detail, experiment_out, run_out
 from service.http.submission import submit_spec
 from service.store import queries
 

@@ -9,13 +9,14 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from experiments.fields import ShortText
+from gradus.wire import KeyOut, Page
 from service import operations
 from service.http.auth import Admin, Scope
 from service.http.bodies import json_body, json_of
 from service.http.dependencies import StoreDep
 from service.http.paging import page
 from service.http.problems import documented
-from service.http.schemas import KeyOut, Page, Strict, key_out
+from service.http.schemas import Strict, key_out
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
 

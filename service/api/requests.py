@@ -7,16 +7,16 @@ is a dependency, which FastAPI runs in a thread, and the waiting is async.
 from __future__ import annotations
 
 import time
-from datetime import datetime
 from typing import Annotated, Any
 
 import anyio
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from experiments.errors import found_in
 from experiments.samples import samples
+from gradus.wire import WorkOut
 from service import operations
 from service.entities import Request as Work
 from service.entities import Run
@@ -25,7 +25,7 @@ from service.http.auth import Reader, Writer
 from service.http.bodies import json_body, json_of
 from service.http.dependencies import RunId, StoreDep, UrlsDep
 from service.http.problems import RequestFailed, documented
-from service.http.schemas import Links, Strict, Urls
+from service.http.schemas import Strict, Urls
 from service.lifecycle import RunStatus
 from service.store import Store, queries
 
@@ -38,20 +38,6 @@ class Inputs(Strict):
     """Samples in the shape of the data set's: `inputs[0]` is one sample."""
 
     inputs: list[Any] = Field(min_length=1, description="numbers, nested as the data set's samples are")
-
-
-class WorkOut(BaseModel):
-    """A request and, once a worker did it, its result."""
-
-    id: str
-    run_id: str
-    kind: str
-    status: str = Field(description="queued, running, done or failed")
-    result: dict[str, Any] | None
-    error: str | None
-    created_at: datetime
-    ended_at: datetime | None
-    links: Links
 
 
 ACCEPTED: dict[int | str, dict[str, Any]] = {

@@ -6,12 +6,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from gradus.wire import MetricOut, Page, RunDetail, RunOut
 from service import operations
 from service.http.auth import Reader, Writer
 from service.http.dependencies import RunId, StoreDep, UrlsDep
 from service.http.paging import Cursor, page
 from service.http.problems import documented
-from service.http.schemas import MetricOut, Page, RunDetail, RunOut, metric_out, run_detail, run_out
+from service.http.schemas import metric_out, run_detail, run_out
 from service.store import queries
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
+from gradus.wire import Page, WorkerOut
 from service.http.auth import Reader
 from service.http.dependencies import StoreDep
 from service.http.paging import page
 from service.http.problems import documented
-from service.http.schemas import Page, WorkerOut, worker_out
+from service.http.schemas import worker_out
 from service.store import queries
 
 router = APIRouter(prefix="/v1/workers", tags=["workers"])

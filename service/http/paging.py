@@ -12,7 +12,7 @@ from experiments.errors import Problem, SpecError
 from experiments.messages import unknown
 from experiments.spec.documents import plain
 from experiments.spec.swept_fields import canonical_factor_name, field_path
-from service.http.schemas import Page
+from gradus.wire import Page
 from service.lifecycle import RunStatus
 from service.store import Store, queries
 from service.store.queries.filters import EXPERIMENTS_OWN, OWN

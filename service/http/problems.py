@@ -22,12 +22,12 @@ from fastapi import FastAPI, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from experiments.errors import DataError, GradusError, Problem, SpecError
 from experiments.field_paths import join
+from gradus.wire import ProblemDetails, ProblemItem
 from service import errors
 
 MEDIA_TYPE = "application/problem+json"
@@ -122,27 +122,6 @@ DESCRIPTIONS: dict[int, str] = {
     502: "A worker tried and could not do it.",
     503: "The database does not answer now; the request may be repeated as it is.",
 }
-
-
-class ProblemItem(BaseModel):
-    """One fault of the request."""
-
-    path: str = Field(
-        description="where: `model.layers[0].units`, `query.limit`; empty for the whole request"
-    )
-    message: str = Field(description="what was found and what is wrong with it")
-    allowed: str | list[str] | None = Field(description="what would be right")
-
-
-class ProblemDetails(BaseModel):
-    """RFC 9457."""
-
-    type: str = "about:blank"
-    title: str
-    status: int
-    detail: str
-    instance: str = Field(description="the address that was asked for")
-    errors: list[ProblemItem]
 
 
 def documented(*codes: int) -> dict[int | str, dict[str, Any]]:

@@ -1,150 +1,32 @@
-"""What HTTP sees: answers as pydantic models, made from domain objects. Nothing else crosses the border."""
+"""Domain objects as answers, the types of `gradus.wire`. Nothing else crosses the border."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
+from gradus.wire import (
+    ExperimentDetail,
+    ExperimentOut,
+    KeyOut,
+    Links,
+    MetricOut,
+    MlflowPlace,
+    RunDetail,
+    RunOut,
+    WorkerOut,
+)
 from service.entities import ApiKey, Experiment, Run, StoredMetric, Worker
 from service.settings import Settings
 from service.tracking.urls import MlflowPages
-
-T = TypeVar("T")
-Links = dict[str, str]
 
 
 class Strict(BaseModel):
     """A request body: unknown fields are refused, and as in a spec `"5"` is no number and `true` is none."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class Page(BaseModel, Generic[T]):
-    """One page of a list."""
-
-    items: list[T]
-    next: str | None = Field(description="address of the next page, the same as in the header `Link`")
-
-
-class MlflowPlace(BaseModel):
-    """Where the same is in MLflow; nulls until MLflow has it."""
-
-    experiment_id: str | None
-    run_id: str | None = None
-    url: str | None
-
-
-class ExperimentOut(BaseModel):
-    """A group of comparable runs."""
-
-    id: str
-    name: str
-    description: str
-    tags: dict[str, str]
-    owner: str
-    n_runs: int
-    status: dict[str, int] = Field(description="number of runs in each status")
-    stage: str = Field(
-        description="where the question is: `grid` without one, else `tune`, `look-1`, …; and once nothing more is "
-        "queued, why: `decided`, `last look reached`, `budget spent`, `nothing to decide`"
-    )
-    plan: dict[str, Any] | None = Field(
-        description="the question's plan and present answer, where one is fixed"
-    )
-    priority: int
-    version: int
-    created_at: datetime
-    updated_at: datetime
-    mlflow: MlflowPlace
-    links: Links
-
-
-class ExperimentDetail(ExperimentOut):
-    """The same with the spec it came from."""
-
-    spec: dict[str, Any]
-
-
-class RunOut(BaseModel):
-    """One training of one RunSpec."""
-
-    id: str
-    experiment_id: str
-    index: int
-    status: str
-    attempt: int
-    reason: str = Field(
-        description="why it ended, or why it waits again; empty where there is nothing to say"
-    )
-    stage: str
-    levels: dict[str, str]
-    params: dict[str, Any]
-    metrics: dict[str, float | None] = Field(description="name to latest value; null is not a number")
-    tags: dict[str, str]
-    priority: int
-    worker: str | None
-    losses: int = Field(description="expired leases since the last checkpoint")
-    cancel_requested_at: datetime | None
-    created_at: datetime
-    started_at: datetime | None
-    ended_at: datetime | None
-    mlflow: MlflowPlace
-    links: Links
-
-
-class RunDetail(RunOut):
-    """The same with the whole RunSpec and its fingerprint."""
-
-    fingerprint: str
-    spec: dict[str, Any]
-
-
-class MetricOut(BaseModel):
-    """One measured value. `step` counts completed epochs."""
-
-    key: str
-    step: int
-    value: float | None
-    at: datetime
-    attempt: int
-
-
-class WorkerOut(BaseModel):
-    """A worker process."""
-
-    name: str
-    kind: str
-    host: str
-    pid: int
-    alive: bool
-    state: str
-    device: str
-    device_name: str
-    threads: int
-    queues: list[str]
-    run_ids: list[str]
-    width: int | None
-    memory_bytes: int | None
-    versions: dict[str, str]
-    started_at: datetime | None
-    last_seen: datetime | None
-    age_seconds: float
-
-
-class KeyOut(BaseModel):
-    """A key without its secret."""
-
-    id: str
-    owner: str
-    scopes: list[str]
-    hint: str
-    quota: int | None
-    created_at: datetime
-    last_used_at: datetime | None
-    revoked_at: datetime | None
 
 
 class Urls:

@@ -1,0 +1,321 @@
+"""The JSON of the API as types, for both sides: the service answers with them and the client reads them.
+
+Unknown fields are kept, so that an older client shows what a newer service adds.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+T = TypeVar("T")
+Links = dict[str, str]
+
+
+class Open(BaseModel):
+    """An answer that may hold fields beyond those named."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class ProblemItem(BaseModel):
+    """One fault of the request."""
+
+    path: str = Field(
+        description="where: `model.layers[0].units`, `query.limit`; empty for the whole request"
+    )
+    message: str = Field(description="what was found and what is wrong with it")
+    allowed: str | list[str] | None = Field(None, description="what would be right")
+
+
+class ProblemDetails(BaseModel):
+    """RFC 9457."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    instance: str = Field(description="the address that was asked for")
+    errors: list[ProblemItem]
+
+
+class Page(BaseModel, Generic[T]):
+    """One page of a list."""
+
+    items: list[T]
+    next: str | None = Field(description="address of the next page, the same as in the header `Link`")
+
+
+class MlflowPlace(BaseModel):
+    """Where the same is in MLflow; nulls until MLflow has it."""
+
+    experiment_id: str | None
+    run_id: str | None = None
+    url: str | None
+
+
+class Stage(Open):
+    """A step of a question."""
+
+    name: str = Field(description="`tune`, `look-1`, …")
+    runs: int
+    ended: int = Field(description="runs that are over")
+    state: str
+
+
+class Plan(Open):
+    """The question that a spec fixed, its stages and the present answer."""
+
+    factor: str
+    metric: str
+    delta: float
+    alpha: float
+    looks: list[int] = Field(description="seeds per level at the planned analyses")
+    budget: int | None
+    stages: list[Stage]
+    wait: str = Field(description="what it waits for; why nothing more is queued once it is over")
+    standing: str = Field("", description="the same as a sentence")
+    tuned: list[dict[str, Any]] = Field(default=[], description="the setting that each level is compared at")
+    answer: str
+
+
+class ExperimentOut(Open):
+    """A group of comparable runs."""
+
+    id: str
+    name: str
+    description: str
+    tags: dict[str, str]
+    owner: str
+    n_runs: int
+    status: dict[str, int] = Field(description="number of runs in each status")
+    stage: str = Field(
+        description="where the question is: `grid` without one, else `tune`, `look-1`, …; and once nothing more is "
+        "queued, why: `decided`, `last look reached`, `budget spent`, `nothing to decide`"
+    )
+    plan: Plan | None = Field(description="the question's plan and present answer, where one is fixed")
+    priority: int
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    mlflow: MlflowPlace
+    links: Links
+
+
+class ExperimentDetail(ExperimentOut):
+    """The same with the spec it came from."""
+
+    spec: dict[str, Any]
+
+
+class RunFields(Open):
+    """One training of one RunSpec, apart from its metrics."""
+
+    id: str
+    experiment_id: str
+    index: int
+    status: str
+    attempt: int
+    reason: str = Field(
+        description="why it ended, or why it waits again; empty where there is nothing to say"
+    )
+    stage: str
+    levels: dict[str, str]
+    params: dict[str, Any]
+    tags: dict[str, str]
+    priority: int
+    worker: str | None
+    losses: int = Field(description="expired leases since the last checkpoint")
+    cancel_requested_at: datetime | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    mlflow: MlflowPlace
+    links: Links
+
+
+class RunOut(RunFields):
+    """One training of one RunSpec."""
+
+    metrics: dict[str, float | None] = Field(description="name to latest value; null is not a number")
+
+
+class RunDetail(RunOut):
+    """The same with the whole RunSpec and its fingerprint."""
+
+    fingerprint: str
+    spec: dict[str, Any]
+
+
+class MetricOut(BaseModel):
+    """One measured value. `step` counts completed epochs."""
+
+    key: str
+    step: int
+    value: float | None
+    at: datetime
+    attempt: int
+
+
+class EventOut(Open):
+    """The data of a server-sent event: what it is about and when it happened, and the fields of its kind.
+
+    `status` has `from`, `status`, `edge` and `attempt`; `metrics` has `step` and `metrics`; `experiment` has `what`;
+    `end`, the last, has none.
+    """
+
+    experiment_id: str | None = None
+    run_id: str | None = None
+    at: datetime | None = None
+    status: str | None = None
+    attempt: int | None = None
+    step: int | None = Field(None, description="completed epochs")
+    metrics: dict[str, float | None] | None = None
+    what: str | None = None
+
+
+class WorkOut(BaseModel):
+    """A request to a worker and, once it is done, its result."""
+
+    id: str
+    run_id: str
+    kind: str
+    status: str = Field(description="queued, running, done or failed")
+    result: dict[str, Any] | None
+    error: str | None
+    created_at: datetime
+    ended_at: datetime | None
+    links: Links
+
+
+class WorkerOut(Open):
+    """A worker process."""
+
+    name: str
+    kind: str
+    host: str
+    pid: int
+    alive: bool
+    state: str
+    device: str
+    device_name: str
+    threads: int
+    queues: list[str]
+    run_ids: list[str]
+    width: int | None
+    memory_bytes: int | None
+    versions: dict[str, str]
+    started_at: datetime | None
+    last_seen: datetime | None
+    age_seconds: float
+
+
+class KeyOut(BaseModel):
+    """A key without its secret."""
+
+    id: str
+    owner: str
+    scopes: list[str]
+    hint: str
+    quota: int | None
+    created_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+class SeedValue(BaseModel):
+    """A level's value at one seed: the mean over the other factors' cells; null where it is not a number."""
+
+    seed: int
+    value: float | None
+
+
+class LevelOut(Open):
+    """One level of the factor: its mean over the seeds with a pointwise 95 % interval, and what its runs say."""
+
+    level: str
+    mean: float | None
+    low: float | None
+    high: float | None
+    sd: float | None = Field(description="standard deviation over the seeds")
+    seeds: int
+    runs: int
+    diverged: int
+    failed: int
+    waiting: int
+    by_seed: list[SeedValue]
+    certificates: dict[str, int] = Field(description="result of the gradient check to number of runs")
+    diagnoses: dict[str, int] = Field(description="name of a diagnosis to number of runs")
+    tuned: list[dict[str, str]] = Field(description="the settings it is compared at")
+
+
+class EffectOut(Open):
+    """The difference of two levels, a minus b; a is the level ahead."""
+
+    a: str
+    b: str
+    effect: float | None = Field(description="mean of a − b over the seeds, in favour of a")
+    low: float | None
+    high: float | None
+    seeds: int
+    won: int = Field(description="seeds in which a was strictly ahead")
+    diverged: dict[str, int]
+    differs: list[str] = Field(default=[], description="fields that differ along with the factor")
+    note: str | None = None
+
+
+class VerdictOut(Open):
+    """What may be said of two levels of the question's factor."""
+
+    a: str
+    b: str
+    verdict: str
+    text: str = Field(description="the verdict as a sentence")
+    effect: float | None
+    low: float | None
+    high: float | None
+    seeds: int
+    won: int
+    diverged: dict[str, int]
+    needed: int | None = Field(description="about how many seeds in all would decide it")
+    p: float | None = Field(description="p value of the sign test, where that decided")
+
+
+class TuningOut(Open):
+    """How each level came by the setting it is compared at."""
+
+    how: str = Field(description="`fresh seeds`, or `other seeds`, which is exploratory")
+    fields: list[str]
+    metric: str
+
+
+class ComparedExperiment(BaseModel):
+    """The experiment that a comparison is of."""
+
+    id: str
+    name: str
+    stage: str
+
+
+class ComparisonOut(Open):
+    """Estimates, intervals and, for the question that the spec fixed, verdicts."""
+
+    experiment: ComparedExperiment
+    kind: Literal["question", "exploratory"]
+    factor: str
+    metric: str
+    lower_is_better: bool
+    confidence: float
+    tuning: TuningOut | None
+    delta: float | None
+    alpha: float | None
+    looks: list[int] | None
+    levels: list[LevelOut]
+    effects: list[EffectOut]
+    verdicts: list[VerdictOut]
+    answer: str
+    scope: str
+    warnings: list[str]
+    plan: Plan | None
