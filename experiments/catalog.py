@@ -9,10 +9,11 @@ from pydantic import BaseModel
 
 from experiments.activations import ACTIVATIONS, Activation
 from experiments.datasets import DATASETS
-from experiments.initializers import INITIALIZERS, REGULARIZERS
+from experiments.initializers import INITIALIZERS
 from experiments.layers import LAYERS
 from experiments.losses import LOSSES
 from experiments.optimizers import OPTIMIZERS
+from experiments.regularizers import REGULARIZERS
 from experiments.schedules import SCHEDULES
 
 Entry = dict[str, Any]

@@ -1,12 +1,20 @@
-"""Initialisers and regularisers by Keras' names and argument names."""
+"""Initialisers by Keras' names and argument names, and their formulas in NumPy."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BeforeValidator, Field
 
 from experiments.fields import NonNegative, Positive, Real, Strict, named
+
+Array = npt.NDArray[np.float64]
+TRUNCATED_STDDEV = 0.87962566103423978
+"""Standard deviation of N(0, 1) redrawn beyond 2: dividing by it gives a truncated draw the variance asked for."""
 
 
 class Initializer(Strict):
@@ -22,6 +30,10 @@ class Initializer(Strict):
     def keras_config(self) -> dict[str, object]:
         return {"class_name": self.keras_name, "config": self.arguments()}
 
+    def draw(self, shape: Sequence[int], random: np.random.Generator) -> Array:
+        """Values of a weight of this shape, in double precision, by Keras' formula."""
+        raise NotImplementedError
+
 
 class Auto(Initializer):
     """The one the literature pairs with the layer's activation; resolved before anything is built."""
@@ -31,40 +43,81 @@ class Auto(Initializer):
     name: Literal["auto"]
 
 
-class GlorotUniform(Initializer):
+class Scaling(Initializer):
+    """Variance scale / n around 0, where n is fan_in, fan_out or their mean. Abstract.
+
+    Glorot & Bengio 2010; He et al. 2015, arXiv:1502.01852; LeCun et al. 1998, *Efficient BackProp*.
+    """
+
+    def scaling(self) -> tuple[float, str, str]:
+        """(scale, mode, distribution) as `variance_scaling` takes them."""
+        raise NotImplementedError
+
+    def draw(self, shape: Sequence[int], random: np.random.Generator) -> Array:
+        scale, mode, distribution = self.scaling()
+        fan_in, fan_out = fans(shape)
+        n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
+        variance = scale / max(1.0, n)
+        if distribution == "uniform":
+            limit = math.sqrt(3 * variance)
+            return random.uniform(-limit, limit, shape)
+        if distribution == "untruncated_normal":
+            return random.normal(0.0, math.sqrt(variance), shape)
+        return truncated_normal(shape, random) * (math.sqrt(variance) / TRUNCATED_STDDEV)
+
+
+class GlorotUniform(Scaling):
     keras_name: ClassVar[str] = "GlorotUniform"
     formula: ClassVar[str] = "U(-a, a), a = sqrt(6 / (fan_in + fan_out))"
     name: Literal["glorot_uniform"]
 
+    def scaling(self) -> tuple[float, str, str]:
+        return 1.0, "fan_avg", "uniform"
 
-class GlorotNormal(Initializer):
+
+class GlorotNormal(Scaling):
     keras_name: ClassVar[str] = "GlorotNormal"
     formula: ClassVar[str] = "truncated N(0, 2 / (fan_in + fan_out))"
     name: Literal["glorot_normal"]
 
+    def scaling(self) -> tuple[float, str, str]:
+        return 1.0, "fan_avg", "truncated_normal"
 
-class HeUniform(Initializer):
+
+class HeUniform(Scaling):
     keras_name: ClassVar[str] = "HeUniform"
     formula: ClassVar[str] = "U(-a, a), a = sqrt(6 / fan_in)"
     name: Literal["he_uniform"]
 
+    def scaling(self) -> tuple[float, str, str]:
+        return 2.0, "fan_in", "uniform"
 
-class HeNormal(Initializer):
+
+class HeNormal(Scaling):
     keras_name: ClassVar[str] = "HeNormal"
     formula: ClassVar[str] = "truncated N(0, 2 / fan_in)"
     name: Literal["he_normal"]
 
+    def scaling(self) -> tuple[float, str, str]:
+        return 2.0, "fan_in", "truncated_normal"
 
-class LecunUniform(Initializer):
+
+class LecunUniform(Scaling):
     keras_name: ClassVar[str] = "LecunUniform"
     formula: ClassVar[str] = "U(-a, a), a = sqrt(3 / fan_in)"
     name: Literal["lecun_uniform"]
 
+    def scaling(self) -> tuple[float, str, str]:
+        return 1.0, "fan_in", "uniform"
 
-class LecunNormal(Initializer):
+
+class LecunNormal(Scaling):
     keras_name: ClassVar[str] = "LecunNormal"
     formula: ClassVar[str] = "truncated N(0, 1 / fan_in)"
     name: Literal["lecun_normal"]
+
+    def scaling(self) -> tuple[float, str, str]:
+        return 1.0, "fan_in", "truncated_normal"
 
 
 class RandomNormal(Initializer):
@@ -74,6 +127,9 @@ class RandomNormal(Initializer):
     mean: Real = 0.0
     stddev: NonNegative = 0.05
 
+    def draw(self, shape: Sequence[int], random: np.random.Generator) -> Array:
+        return random.normal(self.mean, self.stddev, shape)
+
 
 class TruncatedNormal(Initializer):
     keras_name: ClassVar[str] = "TruncatedNormal"
@@ -81,6 +137,9 @@ class TruncatedNormal(Initializer):
     name: Literal["truncated_normal"]
     mean: Real = 0.0
     stddev: NonNegative = 0.05
+
+    def draw(self, shape: Sequence[int], random: np.random.Generator) -> Array:
+        return self.mean + self.stddev * truncated_normal(shape, random)
 
 
 class RandomUniform(Initializer):
@@ -90,8 +149,11 @@ class RandomUniform(Initializer):
     minval: Real = -0.05
     maxval: Real = 0.05
 
+    def draw(self, shape: Sequence[int], random: np.random.Generator) -> Array:
+        return random.uniform(self.minval, self.maxval, shape)
 
-class VarianceScaling(Initializer):
+
+class VarianceScaling(Scaling):
     keras_name: ClassVar[str] = "VarianceScaling"
     formula: ClassVar[str] = "variance scale / n, n by mode"
     name: Literal["variance_scaling"]
@@ -99,12 +161,23 @@ class VarianceScaling(Initializer):
     mode: Literal["fan_in", "fan_out", "fan_avg"] = "fan_in"
     distribution: Literal["truncated_normal", "untruncated_normal", "uniform"] = "truncated_normal"
 
+    def scaling(self) -> tuple[float, str, str]:
+        return self.scale, self.mode, self.distribution
+
 
 class Orthogonal(Initializer):
+    """Saxe et al. 2014, arXiv:1312.6120."""
+
     keras_name: ClassVar[str] = "Orthogonal"
     formula: ClassVar[str] = "gain · Q of a QR decomposition of N(0, 1)"
     name: Literal["orthogonal"]
     gain: Real = 1.0
+
+    def draw(self, shape: Sequence[int], random: np.random.Generator) -> Array:
+        rows, columns = math.prod(shape[:-1]), shape[-1]
+        q, r = np.linalg.qr(random.standard_normal((max(rows, columns), min(rows, columns))))
+        q *= np.sign(np.diag(r))  # else Q would not be uniform over the orthogonal matrices
+        return self.gain * np.reshape(q.T if rows < columns else q, shape)
 
 
 class Constant(Initializer):
@@ -113,17 +186,26 @@ class Constant(Initializer):
     name: Literal["constant"]
     value: Real = 0.0
 
+    def draw(self, shape: Sequence[int], random: np.random.Generator) -> Array:
+        return np.full(shape, self.value)
+
 
 class Zeros(Initializer):
     keras_name: ClassVar[str] = "Zeros"
     formula: ClassVar[str] = "0"
     name: Literal["zeros"]
 
+    def draw(self, shape: Sequence[int], random: np.random.Generator) -> Array:
+        return np.zeros(shape)
+
 
 class Ones(Initializer):
     keras_name: ClassVar[str] = "Ones"
     formula: ClassVar[str] = "1"
     name: Literal["ones"]
+
+    def draw(self, shape: Sequence[int], random: np.random.Generator) -> Array:
+        return np.ones(shape)
 
 
 class Identity(Initializer):
@@ -133,6 +215,25 @@ class Identity(Initializer):
     formula: ClassVar[str] = "gain · I"
     name: Literal["identity"]
     gain: Real = 1.0
+
+    def draw(self, shape: Sequence[int], random: np.random.Generator) -> Array:
+        return self.gain * np.eye(shape[0], shape[1])
+
+
+def fans(shape: Sequence[int]) -> tuple[int, int]:
+    """(inputs, outputs) of one unit of a weight; of a convolution's kernel (..., inputs, filters), of its window."""
+    if len(shape) == 1:
+        return shape[0], shape[0]
+    window = math.prod(shape[:-2])
+    return shape[-2] * window, shape[-1] * window
+
+
+def truncated_normal(shape: Sequence[int], random: np.random.Generator) -> Array:
+    """N(0, 1), redrawn beyond 2."""
+    values = random.standard_normal(math.prod(shape))
+    while (outside := np.abs(values) > 2).any():
+        values[outside] = random.standard_normal(int(outside.sum()))
+    return values.reshape(shape)
 
 
 InitializerUnion = (
@@ -160,62 +261,4 @@ INITIALIZERS: dict[str, type[Initializer]] = {
     "random_normal": RandomNormal, "truncated_normal": TruncatedNormal, "random_uniform": RandomUniform,
     "variance_scaling": VarianceScaling, "orthogonal": Orthogonal, "constant": Constant, "zeros": Zeros,
     "ones": Ones, "identity": Identity,
-}  # fmt: skip
-
-
-class Regularizer(Strict):
-    """A penalty on a tensor's weights, added to the loss."""
-
-    keras_name: ClassVar[str]
-    formula: ClassVar[str]
-    smooth: ClassVar[bool]
-
-    def arguments(self) -> dict[str, object]:
-        return self.model_dump(exclude={"name"})
-
-    def keras_config(self) -> dict[str, object]:
-        return {"class_name": self.keras_name, "config": self.arguments()}
-
-
-class L1(Regularizer):
-    keras_name: ClassVar[str] = "L1"
-    formula: ClassVar[str] = "l1 · Σ|w|"
-    smooth: ClassVar[bool] = False
-    name: Literal["l1"]
-    l1: NonNegative = 0.01
-
-
-class L2(Regularizer):
-    keras_name: ClassVar[str] = "L2"
-    formula: ClassVar[str] = "l2 · Σw²"
-    smooth: ClassVar[bool] = True
-    name: Literal["l2"]
-    l2: NonNegative = 0.01
-
-
-class L1L2(Regularizer):
-    keras_name: ClassVar[str] = "L1L2"
-    formula: ClassVar[str] = "l1 · Σ|w| + l2 · Σw²"
-    smooth: ClassVar[bool] = False
-    name: Literal["l1_l2"]
-    l1: NonNegative = 0.0
-    l2: NonNegative = 0.0
-
-
-class OrthogonalRegularizer(Regularizer):
-    """Only for matrices (dense and recurrent kernels)."""
-
-    keras_name: ClassVar[str] = "OrthogonalRegularizer"
-    formula: ClassVar[str] = "factor · mean over pairs of rows (columns) of |cosine|"
-    smooth: ClassVar[bool] = False
-    name: Literal["orthogonal_regularizer"]
-    factor: NonNegative = 0.01
-    mode: Literal["rows", "columns"] = "rows"
-
-
-RegularizerSpec = Annotated[
-    L1 | L2 | L1L2 | OrthogonalRegularizer, Field(discriminator="name"), BeforeValidator(named)
-]
-REGULARIZERS: dict[str, type[Regularizer]] = {
-    "l1": L1, "l2": L2, "l1_l2": L1L2, "orthogonal_regularizer": OrthogonalRegularizer
 }  # fmt: skip

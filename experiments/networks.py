@@ -9,10 +9,11 @@ from pydantic import BeforeValidator, Field
 
 from experiments.activations import ACTIVATIONS, ActivationName
 from experiments.fields import Flag, Fraction, LongText, Strict
-from experiments.initializers import InitializerSpec, RegularizerSpec
+from experiments.initializers import InitializerSpec
 from experiments.layers import DataFormat, Flatten, LayerSpec, Shape
 from experiments.layers.base import Units, size, times
 from experiments.layers.windows import Edge, Padding, Window
+from experiments.regularizers import RegularizerSpec
 
 MAX_LAYERS = 1000
 

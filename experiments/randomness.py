@@ -26,9 +26,9 @@ def mix(*words: int) -> int:
     return state
 
 
-def weight_seed(seed: int, layer: int, draw: int) -> int:
-    """The seed of a layer's `draw`-th random tensor: 31 bits, as Keras' initialisers take it."""
-    return mix(WEIGHTS, seed, layer, draw) >> 33
+def weights(seed: int, layer: int, weight: int) -> np.random.Generator:
+    """The random numbers of one weight. layer: its index; weight: a hash of its name within the layer."""
+    return np.random.Generator(np.random.Philox(key=mix(WEIGHTS, seed, layer, weight)))
 
 
 def noise_seed(seed: int, layer: int) -> int:

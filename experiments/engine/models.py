@@ -1,23 +1,20 @@
-"""RunSpec -> keras.Model, its loss and its optimizer; initial weights from (seed, layer) alone."""
+"""RunSpec -> keras.Model and its loss; a data set as the arrays that they take."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
-from keras.src.initializers.random_initializers import RandomInitializer
 
 from experiments.activations import ACTIVATIONS
 from experiments.datasets import Data
+from experiments.engine.initial_weights import Draw, in_order_of, initial_weights, noting_draws
 from experiments.keras_ext import convolution, functions, noise, pooling
 from experiments.layers import Layer, Recurrent
 from experiments.losses import Loss
-from experiments.randomness import noise_seed, weight_seed
 from experiments.runs import RunSpec
 
 Array = npt.NDArray[Any]
@@ -37,45 +34,32 @@ LOSSES: dict[str, type[keras.losses.Loss]] = {
 """Losses that stand for Keras' own, or that Keras lacks."""
 
 
-@dataclass(frozen=True)
-class Draw:
-    """How one weight of a model is initialised: call `initializer(shape, dtype)` after seeding its parts."""
-
-    variable: keras.Variable
-    initializer: Callable[..., Any]
-    parts: tuple[tuple[RandomInitializer, int, int], ...]
-    """(random initialiser, index of its layer, hash of its attribute's name)."""
-
-
 def build(spec: RunSpec, *, seed: int | None = None, dtype: str | None = None) -> keras.Model:
-    """The network of `spec`, with the initial weights of `seed` (default: the spec's own).
+    """The network of a run with its initial weights.
 
-    dtype: of weights and arithmetic, Keras' floatx unless given. Layer i is called `<i>-<type>`.
+    Args:
+        spec: the run. Layer i of the network is called `<i>-<type>`.
+        seed: of the weights; default: the run's own.
+        dtype: of weights and arithmetic; default: Keras' floatx.
     """
-    model, draws = drawn(spec, dtype)
+    model, draws = blank(spec, dtype)
     for draw, value in zip(draws, initial_weights(draws, spec.seed if seed is None else seed), strict=True):
         draw.variable.assign(value)
     return model
 
 
-def drawn(spec: RunSpec, dtype: str | None = None) -> tuple[keras.Model, list[Draw]]:
-    """The network and how each of its weights is drawn, in the order of `model.variables`."""
+def blank(spec: RunSpec, dtype: str | None = None) -> tuple[keras.Model, list[Draw]]:
+    """The network of a run with weights of 0, and how each of them is drawn, in the order of `model.variables`."""
     shape = spec.data_shape.formatted(spec.model.data_format)
     layers = [
         layer(entry, f"{index}-{entry.type}", spec.model.data_format, dtype)
         for index, entry in enumerate(spec.model.layers)
     ]
-    draws: list[Draw] = []
-    for index, keras_layer in enumerate(layers):
-        _watch(keras_layer, index, draws)
-    model = keras.Sequential(
-        [keras.Input(shape, dtype=dtype or keras.config.floatx()), *layers], name="network"
-    )
-    for keras_layer in layers:
-        for part in keras_layer._flatten_layers():
-            vars(part).pop("add_weight", None)
-    order = {id(draw.variable): draw for draw in draws}
-    return model, [order.get(id(variable)) or _zeros(variable) for variable in model.variables]
+    with noting_draws(layers) as draws:
+        model = keras.Sequential(
+            [keras.Input(shape, dtype=dtype or keras.config.floatx()), *layers], name="network"
+        )
+    return model, in_order_of(model.variables, draws)
 
 
 def count_parameters(model: keras.Model) -> int:
@@ -108,46 +92,6 @@ def loss(entry: Loss, dtype: str | None = None) -> keras.losses.Loss:
     """The loss as Keras computes it: the mean over the batch."""
     cls = LOSSES.get(entry.name) or getattr(keras.losses, str(entry.keras_name))
     return cls(**entry.arguments(), dtype=dtype)
-
-
-def initial_weights(draws: list[Draw], seed: int) -> list[Array]:
-    """The values of all weights for a run's seed, in the order of `draws`.
-
-    Layer i of two runs of one seed gets the same numbers wherever shape and initialiser agree.
-    """
-    values = []
-    for draw in draws:
-        for initializer, index, attribute in draw.parts:
-            noisy = isinstance(initializer, noise.Words)
-            initializer.seed = noise_seed(seed, index) if noisy else weight_seed(seed, index, attribute)
-        shape, dtype = draw.variable.shape, draw.variable.dtype
-        values.append(np.asarray(keras.ops.convert_to_numpy(draw.initializer(shape, dtype=dtype))))
-    return values
-
-
-def _zeros(variable: keras.Variable) -> Draw:
-    """A weight that no initialiser draws: the state of a generator that recurrent cells keep and nothing
-    uses."""
-    return Draw(variable, keras.initializers.Zeros(), ())
-
-
-def _watch(keras_layer: keras.layers.Layer, index: int, draws: list[Draw]) -> None:
-    """Note every weight that the layer (or its recurrent cell) creates while it is built."""
-    for part in keras_layer._flatten_layers():
-        parts = tuple(
-            (value, index, zlib.crc32(name.encode()))
-            for name, value in sorted(vars(part).items())
-            if isinstance(value, RandomInitializer)
-        )
-        original = part.add_weight
-
-        def add_weight(*args: Any, _original: Any = original, _parts: Any = parts, **kwargs: Any) -> Any:
-            variable = _original(*args, **kwargs)
-            chosen = keras.initializers.get(kwargs.get("initializer", "zeros"))
-            draws.append(Draw(variable, chosen, _parts))
-            return variable
-
-        object.__setattr__(part, "add_weight", add_weight)
 
 
 def targets(spec: RunSpec, y: Array) -> Array:

@@ -18,6 +18,7 @@ import numpy as np
 from experiments.engine import backend, models, states
 from experiments.engine.backend import Tensor
 from experiments.engine.evaluation import Evaluation, right
+from experiments.engine.initial_weights import initial_weights
 from experiments.engine.lane_axis import LaneAxis
 from experiments.engine.lane_optimizer import LaneOptimizer
 from experiments.engine.layouts import Layout
@@ -41,7 +42,7 @@ class Program:
         self.floatx = keras.config.floatx()
         self.fused = device != "cpu" or spec.max_width() > 1
         with backend.on(device):
-            self.model, self.draws = models.drawn(spec)
+            self.model, self.draws = models.blank(spec)
             self._trainable = [_index(self.model.variables, v) for v in self.model.trainable_variables]
             self._frozen = [_index(self.model.variables, v) for v in self.model.non_trainable_variables]
             self.loss = models.loss(spec.loss)
@@ -65,7 +66,7 @@ class Program:
         lanes = []
         for spec in specs:
             if spec.seed not in drawn:
-                drawn[spec.seed] = models.initial_weights(self.draws, spec.seed)
+                drawn[spec.seed] = initial_weights(self.draws, spec.seed)
             values = drawn[spec.seed]
             weights, frozen = ([values[i] for i in part] for part in (self._trainable, self._frozen))
             lanes.append(LaneState(weights, frozen, self.optimizer.initial(weights, spec), 0.0, 0))

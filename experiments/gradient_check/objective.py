@@ -18,7 +18,7 @@ from experiments.datasets import Data
 from experiments.engine import backend, models
 from experiments.gradient_check.certificates import Part
 from experiments.gradient_check.kinks import Notes, Watch, sides
-from experiments.initializers import Regularizer
+from experiments.regularizers import Regularizer
 from experiments.runs import RunSpec
 
 Array = NDArray[np.float64]

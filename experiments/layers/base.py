@@ -15,7 +15,8 @@ from pydantic import Field
 from experiments.activations import ActivationName
 from experiments.errors import SpecError
 from experiments.fields import Flag, Strict
-from experiments.initializers import Initializer, InitializerSpec, Regularizer, RegularizerSpec
+from experiments.initializers import Initializer, InitializerSpec
+from experiments.regularizers import Regularizer, RegularizerSpec
 
 Shape = tuple[int, ...]
 DataFormat = Literal["channels_last", "channels_first"]

@@ -7,8 +7,9 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from experiments.fields import Flag, Positive, UnitInterval
-from experiments.initializers import InitializerSpec, RegularizerSpec
+from experiments.initializers import InitializerSpec
 from experiments.layers.base import DataFormat, Forecast, Layer, Shape, refuse, size
+from experiments.regularizers import RegularizerSpec
 
 Axis = Annotated[int, Field(strict=True, ge=-3, le=3)]
 

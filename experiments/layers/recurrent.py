@@ -6,8 +6,9 @@ from typing import ClassVar, Literal
 
 from experiments.activations import ActivationName
 from experiments.fields import Flag
-from experiments.initializers import InitializerSpec, RegularizerSpec
+from experiments.initializers import InitializerSpec
 from experiments.layers.base import DataFormat, Forecast, Shape, Units, Weighted
+from experiments.regularizers import RegularizerSpec
 
 
 class Recurrent(Weighted):

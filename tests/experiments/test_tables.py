@@ -15,10 +15,11 @@ from pydantic import TypeAdapter, ValidationError
 from experiments.activations import ACTIVATIONS, Activation
 from experiments.catalog import catalog
 from experiments.engine.models import FUNCTIONS
-from experiments.initializers import INITIALIZERS, REGULARIZERS
+from experiments.initializers import INITIALIZERS
 from experiments.layers import LAYERS
 from experiments.losses import LOSSES
 from experiments.optimizers import OPTIMIZERS, REFUSED_FIELDS, OptimizerSpec
+from experiments.regularizers import REGULARIZERS
 from experiments.schedules import SCHEDULES
 
 ELEMENTWISE = [row for row in ACTIVATIONS.values() if row.keras_name and not row.joint]

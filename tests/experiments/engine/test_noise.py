@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from experiments.engine import models
 from experiments.keras_ext import functions, noise, pooling
-from experiments.randomness import data_order, mix, noise_seed, weight_seed
+from experiments.randomness import data_order, mix, noise_seed, weights
 
 WORDS = np.asarray([123456789, 7], np.uint32)
 
@@ -117,19 +117,19 @@ def test_half_squared_error_by_hand() -> None:
 def test_weights_depend_on_seed_and_layer_alone(specs: Any) -> None:
     (tanh,) = specs(model={"hidden": [12, 8], "activation": "tanh"}, first=3)
     (relu,) = specs(model={"hidden": [12, 8], "activation": "relu"}, first=3, optimizer={"name": "adam"})
-    one, two = models.build(tanh), models.build(relu)
-    for ours, theirs in zip(one.variables, two.variables, strict=True):
+    first, second = models.build(tanh), models.build(relu)
+    for ours, theirs in zip(first.variables, second.variables, strict=True):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
     other = models.build(tanh, seed=4)
-    assert not np.array_equal(one.variables[0].numpy(), other.variables[0].numpy())
+    assert not np.array_equal(first.variables[0].numpy(), other.variables[0].numpy())
     again = models.build(tanh)
-    np.testing.assert_array_equal(one.variables[0].numpy(), again.variables[0].numpy())
+    np.testing.assert_array_equal(first.variables[0].numpy(), again.variables[0].numpy())
 
 
 def test_random_streams_are_stable_and_apart() -> None:
     """Stored numbers: a change of these would change every published result."""
     assert mix(1, 2, 3) == mix(1, 2, 3) != mix(1, 3, 2)
-    assert len({weight_seed(s, i, 7) for s in range(50) for i in range(20)}) == 1000
+    assert len({weights(s, i, 7).integers(1 << 62) for s in range(50) for i in range(20)}) == 1000
     assert 0 <= noise_seed(1, 2) < 2**32
     order = data_order(5, 1, 1000)
     assert sorted(order) == list(range(1000))
