@@ -113,11 +113,17 @@ def page(found: Comparison, curves: Mapping[str, Mapping[str, Any]], settings: S
             command=_command(found),
             links=_links(found, settings),
             plan=found.to_json()["plan"],
-            now=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            now=_as_of(found.runs).strftime("%Y-%m-%d %H:%M UTC"),
             lower=lower_is_better(found.metric),
             repeated=found.factor == REPEATED,
         )
     )
+
+
+def _as_of(runs: Sequence[Run]) -> datetime:
+    """When the last run ended; now while some have not. So the page of a finished experiment does not change by itself."""
+    ended = [run.ended_at for run in runs if run.ended_at is not None]
+    return max(ended) if ended and len(ended) == len(runs) else datetime.now(UTC)
 
 
 def as_yaml(document: object) -> str:

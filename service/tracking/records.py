@@ -1,11 +1,10 @@
-"""What is handed to `service.tracking.client` and what it answers with: plain data and errors, without mlflow itself, so that
-whoever only speaks of MLflow need not pay for its client.
-"""
+"""What `service.tracking.client` takes and gives: plain data and errors. Does not import mlflow, which takes 170 MB."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from experiments.errors import GradusError
 from service.entities import Experiment, Run
@@ -69,10 +68,11 @@ class RunCard:
 
 @dataclass(frozen=True)
 class RunRef:
-    """A run in MLflow: its id there, and where its artifacts go."""
+    """A run in MLflow: its id there, where its artifacts go, and its tags when it was read."""
 
     id: str
     artifact_uri: str
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,8 @@ BEST = "gradus.best"
 BEST_RUN = "gradus.best_run"
 REPORT = "report.html"
 """The artifact of the best run that is the experiment's report."""
+REPORT_DIGEST = "gradus.report_digest"
+"""The tag of the best run that says which report it has: SHA-256 of the page."""
 
 
 @dataclass(frozen=True)
@@ -105,4 +107,41 @@ class ExperimentNote:
 
 
 Describe = Callable[[Experiment], ExperimentNote]
-"""What MLflow is to show of an experiment now. The shipper is handed it: it knows neither the analysis nor the report."""
+"""Gives what MLflow is to show of an experiment now. It is an argument because the shipper knows neither the analysis nor
+the report."""
+
+
+def experiment_card(experiment: Experiment, note: ExperimentNote, tags: Mapping[str, str]) -> ExperimentCard:
+    """The card of an experiment; `tags` are set beside its own and those of its views."""
+    return ExperimentCard(
+        experiment.id,
+        f"{experiment.name} #{experiment.id[:6]}",
+        experiment.name,
+        note.description,
+        {**experiment.tags, **note.views, **tags},
+    )
+
+
+def run_card(run: Run) -> RunCard:
+    """The card of a run. Its name tells runs apart in MLflow's charts: the levels that it has."""
+    named = [f"seed {label}" if factor == "seed" else label for factor, label in run.levels.items()]
+    name = ", ".join(named) or f"seed {run.params.get('seed', run.index)}"
+    return RunCard(run.id, name, milliseconds(run.started_at or run.created_at), run_tags(run))
+
+
+def run_tags(run: Run) -> dict[str, str]:
+    """A run's tags in MLflow as they are now."""
+    own = {
+        "gradus.run_id": run.id,
+        "gradus.experiment_id": run.experiment_id,
+        "gradus.fingerprint": run.fingerprint,
+        "gradus.stage": run.stage,
+        "gradus.attempt": str(run.attempt),
+        "gradus.reason": run.reason,
+    }
+    return {**run.tags, **{name: value for name, value in own.items() if value}}
+
+
+def milliseconds(moment: datetime) -> int:
+    """Unix time in ms, as MLflow counts."""
+    return round(moment.timestamp() * 1000)

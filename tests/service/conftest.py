@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from mlflow.tracking import MlflowClient
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine, make_url, text, update
 
 from experiments.spec import ExperimentSpec
 from service import operations
@@ -29,7 +29,7 @@ from service.report.experiment_note import describe_experiment
 from service.settings import load_settings
 from service.store import Store, queries
 from service.store.migrate import upgrade
-from service.store.tables import metadata
+from service.store.tables import metadata, runs
 from service.tracking.client import Tracking
 from service.tracking.records import TrackingUnavailable
 from service.tracking.shipper import Shipper
@@ -136,6 +136,7 @@ class World:
         self.store = Store(database)
         self.spool = Spool.open(folder / "spool")
         self.client = MlflowClient(url)
+        self.tracking = Tracking(url, timeout_s=5)
         self.shipper = self.new_shipper(url)
 
     def new_shipper(self, url: str) -> Any:
@@ -145,7 +146,7 @@ class World:
             Tracking(url, timeout_s=5),
             describer(self.store),
             settle=0.0,
-            patience=0.0,
+            pause=0.0,
         )
 
     def cut(self, method: str, **times: Any) -> None:
@@ -173,6 +174,11 @@ class World:
         for _ in range(20):
             if not self.shipper.turn() and not queries.to_ship(self.store, self.spool.id):
                 return
+
+    def expire_ship_leases(self) -> None:
+        """As if the shipper that has runs on lease had stood still for longer than that."""
+        past = update(runs).values(ship_lease_expires_at=runs.c.ship_lease_expires_at - 3600.0)
+        self.store.write(lambda connection: connection.execute(past))
 
     def record(self, run: Any, step: Any, **values: Any) -> None:
         points = [MetricPoint(key.replace("_", "/", 1), step, value) for key, value in values.items()]

@@ -16,7 +16,7 @@ from experiments.errors import GradusError
 from experiments.runs import RunSpec
 from service.entities import Run
 from service.store import queries
-from service.tracking.client import Tracking, save_keras_model
+from service.tracking.client import Tracking, log_model, save_keras_model
 from service.tracking.records import RunRef
 from workers.process.child import WorkerContext
 
@@ -96,8 +96,8 @@ def store_model(context: WorkerContext, run: Run, payload: Mapping[str, Any]) ->
             requirements=requirements(),
         )
         step = max((point.step for point in queries.metric_history(context.store, run.id)[0]), default=0)
-        id = tracking.log_model(
-            run.mlflow_experiment_id, ref, local, name="model", step=step, params=run.params
+        id = log_model(
+            tracking, run.mlflow_experiment_id, ref, local, name="model", step=step, params=run.params
         )
     return {"model_id": id, "uri": f"models:/{id}"}
 

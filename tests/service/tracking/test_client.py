@@ -191,7 +191,7 @@ import sys, pathlib, json
 import keras
 import numpy as np
 from service.tracking.records import RunCard
-from service.tracking.client import Tracking, save_keras_model
+from service.tracking.client import Tracking, log_model, save_keras_model
 url, experiment, folder = sys.argv[1:]
 dense = keras.layers.Dense
 model = keras.Sequential([keras.Input((784,)), dense(3, "relu"), dense(2, "softmax")])
@@ -199,7 +199,7 @@ local = pathlib.Path(folder)
 save_keras_model(model, local, input_shape=(784,), output_shape=(2,), requirements=["keras==3.15.1"])
 tracking = Tracking(url)
 run = tracking.create_run(experiment, RunCard("m", "m", 1790000000000, {}))
-ids = [tracking.log_model(experiment, run, local, name="model", step=2, params={"a": 1}) for _ in (1, 2)]
+ids = [log_model(tracking, experiment, run, local, name="model", step=2, params={"a": 1}) for _ in (1, 2)]
 import mlflow
 mlflow.set_tracking_uri(url)
 x = np.linspace(0, 1, 784, dtype="float32")[None]

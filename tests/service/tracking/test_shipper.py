@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from service import operations
 from service.analysis import design, final_artifacts
@@ -16,11 +19,20 @@ from service.entities import Committed, Measured, MetricPoint
 from service.settings import Settings
 from service.store import queries
 from service.tracking import shipper
+from service.tracking.backoff import MOST_TRIES
 from service.tracking.client import Tracking
-from service.tracking.records import TrackingUnavailable
+from service.tracking.records import REPORT, RunRef, TrackingUnavailable
+from service.tracking.retention import expire_artifacts, sweep_spool
 from service.tracking.shipper import Shipper, run_shipper
 from service.tracking.spool import Spool
 from tests.service.conftest import MlflowServer, World, describer
+
+
+def eventually(condition: Callable[[], bool], *, within: float) -> None:
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, f"did not come true within {within:.0f} s"
+        time.sleep(0.05)
 
 
 def test_a_run_from_waiting_to_finished(world: World) -> None:
@@ -155,11 +167,39 @@ def test_the_best_run_alone_bears_the_tag_and_the_report(world: World, method: s
     assert all(run.id[:8] in page for run in queries.all_runs(world.store, world.experiment.id))
 
 
+class CountedUploads:
+    """A tracking that counts the reports uploaded."""
+
+    def __init__(self, tracking: Tracking) -> None:
+        self.tracking, self.reports = tracking, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.tracking, name)
+
+    def upload(self, run: RunRef, files: list[tuple[Path, str]], pool: ThreadPoolExecutor) -> None:
+        self.reports += REPORT in {path for _, path in files}
+        self.tracking.upload(run, files, pool)
+
+
+def test_the_report_is_uploaded_again_only_where_it_changed(world: World) -> None:
+    world.submit()
+    all_finish(world, [0.3, 0.1, 0.2])
+    world.ship()
+    counted = world.shipper._tracking = CountedUploads(world.tracking)
+    operations.change_experiment(world.store, world.experiment.id, priority=3)
+    world.ship()
+    assert counted.reports == 0
+    operations.change_experiment(world.store, world.experiment.id, name="curves")
+    world.ship()
+    assert counted.reports == 1
+    assert queries.experiments_to_ship(world.store) == []
+
+
 def test_a_best_run_deleted_in_mlflow_does_not_hold_up_the_rest(world: World) -> None:
     runs = world.submit()
     all_finish(world, [0.3, 0.1, 0.2])
     world.client.delete_run(world.run(runs[1]).mlflow_run_id)
-    for _ in range(shipper.TRIES + 2):
+    for _ in range(MOST_TRIES + 2):
         world.shipper.turn()
     (other,) = world.submit(name="other", sweep={"seeds": 1})
     world.ship()
@@ -224,7 +264,7 @@ def test_a_deleted_experiment_goes_though_mlflow_never_heard_of_a_run_that_was_i
     for _ in range(2):
         world.shipper.turn()
     assert queries.get_runs(world.store, [first.id]) == {}
-    world.shipper.sweep()
+    sweep_spool(world.store, world.spool)
     assert world.spool.run_ids() == []
 
 
@@ -258,12 +298,11 @@ def test_artifacts_go_after_their_time_and_the_numbers_stay(world: World) -> Non
     world.record(held, 1, test_loss=1.0)
     world.finish(held)
     world.ship()
-    world.shipper.expire(days=1.0)
+    expire_artifacts(world.store, world.tracking, 1.0)
     run = world.there(first).info.run_id
     assert len(world.client.list_artifacts(run)) == 2
-    time.sleep(0.2)
     for _ in range(2):
-        world.shipper.expire(days=0.1 / 86400)
+        expire_artifacts(world.store, world.tracking, 0)
     assert world.client.list_artifacts(run) == []
     assert world.there(first).data.metrics == {"test/loss": 1.0}
 
@@ -276,18 +315,14 @@ def test_the_loop_removes_artifacts_of_the_age_that_is_set(
     world.finish(held)
     world.ship()
     assert len(world.client.list_artifacts(world.run(first).mlflow_run_id)) == 2
-    time.sleep(0.2)
-    settings = Settings(home=tmp_path, mlflow_url=mlflow_server.url, artifact_retention_days=0.1 / 86400)
+    settings = Settings(home=tmp_path, mlflow_url=mlflow_server.url, artifact_retention_days=1e-9)
     ended = threading.Event()
     loop = threading.Thread(
         target=run_shipper, args=(settings, world.store, world.spool, describer(world.store, settings), ended)
     )
     loop.start()
     try:
-        until = time.monotonic() + 20
-        while world.client.list_artifacts(world.run(first).mlflow_run_id):
-            assert time.monotonic() < until
-            time.sleep(0.1)
+        eventually(lambda: not world.client.list_artifacts(world.run(first).mlflow_run_id), within=20)
     finally:
         ended.set()
         loop.join()
@@ -308,15 +343,16 @@ def test_mlflow_away_and_back(world: World, mlflow_server: MlflowServer, tmp_pat
             world.record(run, 1, test_loss=1.0)
             world.finish(run)
         operations.cancel_run(world.store, third.id)
-        time.sleep(2)
-        assert world.run(first).status == "RUNNING"
+        with capture_logs() as said:
+            eventually(lambda: [line["event"] for line in said].count("shipping waits") >= 2, within=30)
+        assert world.run(first).status == "RUNNING", "it was tried in vain"
         mlflow_server.start()
-        until = time.monotonic() + 10
-        while not all(
-            world.run(run).mlflow_status == world.run(run).status for run in (first, second, third)
-        ):
-            assert time.monotonic() < until
-            time.sleep(0.1)
+
+        def agree() -> bool:
+            rows = [world.run(run) for run in (first, second, third)]
+            return all(row.mlflow_status == row.status for row in rows)
+
+        eventually(agree, within=10)
         assert sorted(run.info.status for run in world.all_there()) == ["FINISHED", "FINISHED", "KILLED"]
     finally:
         ended.set()

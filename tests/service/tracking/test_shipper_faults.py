@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,10 @@ from service import operations
 from service.analysis import design
 from service.entities import Committed
 from service.store import queries
-from service.tracking import shipper as shipping
+from service.tracking.backoff import MOST_TRIES
 from service.tracking.client import Tracking
 from service.tracking.records import TrackingRefused, TrackingUnavailable
+from service.tracking.retention import expire_artifacts, sweep_spool
 from service.tracking.shipper import Shipper
 from service.tracking.spool import Spool
 from tests.service.conftest import MlflowServer, World, describer
@@ -26,10 +26,9 @@ from tests.service.conftest import MlflowServer, World, describer
 )
 @pytest.mark.parametrize("crash", [False, True], ids=["again", "another"])
 def test_a_lost_answer_doubles_nothing(
-    world: World, mlflow_server: MlflowServer, method: str, crash: Any, monkeypatch: pytest.MonkeyPatch
+    world: World, mlflow_server: MlflowServer, method: str, crash: Any
 ) -> None:
     """Whether the same shipper tries again or, its process gone, another one takes over."""
-    monkeypatch.setattr(shipping, "LEASE_SECONDS", 0.05)
     first, *_ = world.submit(sweep={"seeds": 1})
     (held,) = world.claim(first)
     world.record(held, 0, test_loss=2.0)
@@ -41,7 +40,7 @@ def test_a_lost_answer_doubles_nothing(
     assert world.run(first).status == "RUNNING"
     if crash:
         world.shipper = world.new_shipper(mlflow_server.url)
-        time.sleep(0.1)
+        world.expire_ship_leases()
     world.ship()
     assert world.run(first).status == "FINISHED"
     (run,) = world.all_there()
@@ -53,21 +52,19 @@ def test_a_lost_answer_doubles_nothing(
 
 
 def test_what_another_shipper_left_unsaid_is_remembered_until_the_run_is_carried(
-    world: World, mlflow_server: MlflowServer, monkeypatch: pytest.MonkeyPatch
+    world: World, mlflow_server: MlflowServer
 ) -> None:
     """Taken over in one turn, carried in a later one: MLflow may have its run all the same."""
-    monkeypatch.setattr(shipping, "LEASE_SECONDS", 0.05)
     (first,) = world.submit(sweep={"seeds": 1})
     world.claim(first)
     world.cut("create_run")
     with pytest.raises(TrackingUnavailable):
         world.shipper.turn()
-    time.sleep(0.1)
-    world.shipper = Shipper(
-        world.store, world.spool, Tracking(mlflow_server.url, timeout_s=5), describer(world.store), settle=0.3
-    )
+    world.expire_ship_leases()
+    world.shipper = world.new_shipper(mlflow_server.url)
+    world.shipper._settle = 3600.0
     assert world.shipper.turn() == 0, "it changed just now"
-    time.sleep(0.4)
+    world.shipper._settle = 0.0
     world.ship()
     assert world.run(first).mlflow_status == "RUNNING"
     assert len(world.all_there()) == 1
@@ -98,7 +95,7 @@ def test_a_run_deleted_by_hand_in_mlflow_still_ends_here(world: World) -> None:
     (held,) = world.claim(first)
     world.record(held, 1, test_loss=1.0)
     world.finish(held)
-    for _ in range(shipping.TRIES + 4):
+    for _ in range(MOST_TRIES + 4):
         world.shipper.turn()
     done = world.run(first)
     assert done.status == "FINISHED"
@@ -127,7 +124,7 @@ def test_a_server_that_lets_nobody_in_loses_nothing(
     try:
         runs = ready(world)
         shipper = world.new_shipper(closed.url)
-        for _ in range(shipping.TRIES + 2):
+        for _ in range(MOST_TRIES + 2):
             with pytest.raises(TrackingUnavailable, match="403"):
                 shipper.turn()
         shipper.close()
@@ -164,7 +161,7 @@ def test_a_file_that_a_proxy_refuses_waits_for_it_and_holds_up_nobody(world: Wor
     runs = ready(world)
     real = world.shipper._tracking
     world.shipper._tracking = Refusing(real)
-    for _ in range(shipping.TRIES + 2):
+    for _ in range(MOST_TRIES + 2):
         world.shipper.turn()
     by_status = {world.run(run).status: run for run in runs}
     assert sorted(world.run(run).status for run in runs) == ["FINISHED", "FINISHED", "RUNNING"]
@@ -172,26 +169,6 @@ def test_a_file_that_a_proxy_refuses_waits_for_it_and_holds_up_nobody(world: Wor
     world.ship()
     assert world.run(by_status["RUNNING"]).status == "FINISHED"
     assert files(world, by_status["RUNNING"]) == {"spec.yaml", "weights"}
-
-
-def test_what_is_refused_is_tried_again_less_and_less_often(
-    world: World, mlflow_server: MlflowServer
-) -> None:
-    ready(world, 1)
-    world.shipper = Shipper(
-        world.store,
-        world.spool,
-        Tracking(mlflow_server.url),
-        describer(world.store),
-        settle=0.0,
-        patience=0.05,
-    )
-    world.shipper._tracking = Refusing(world.shipper._tracking)
-    began, tries = time.monotonic(), 0
-    while time.monotonic() - began < 1.2:
-        tries += world.shipper.turn()
-        time.sleep(0.01)
-    assert 1 <= tries <= 4, "at once, and after 0.1, 0.3 and 0.7 s"
 
 
 class Frozen:
@@ -210,10 +187,9 @@ class Frozen:
 
 @pytest.mark.parametrize("method", ["create_run", "log"])
 def test_a_shipper_that_stood_still_beyond_its_lease_leaves_the_run_to_the_other(
-    world: World, mlflow_server: MlflowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+    world: World, mlflow_server: MlflowServer, tmp_path: Path, method: str
 ) -> None:
     """Where both made an MLflow run, the one that the row does not name goes."""
-    monkeypatch.setattr(shipping, "LEASE_SECONDS", 0.05)
     (run,) = world.submit(sweep={"seeds": 1})
     other = Shipper(
         world.store,
@@ -224,7 +200,7 @@ def test_a_shipper_that_stood_still_beyond_its_lease_leaves_the_run_to_the_other
     )
 
     def carry() -> None:
-        time.sleep(0.1)
+        world.expire_ship_leases()
         assert other.turn() == 1
 
     frozen = world.shipper
@@ -270,35 +246,33 @@ def test_a_sweep_leaves_what_is_still_to_be_carried(world: World) -> None:
         world.spool.put(run.id, run.attempt, "spec.yaml", b"")
         world.spool.put_checkpoint(run.id, run.attempt, 1, b"")
     operations.commit(world.store, {failed.id: Committed(1, "FAILED", "why", {})})
-    world.shipper.sweep()
+    sweep_spool(world.store, world.spool)
     assert set(world.spool.run_ids()) == {open_.id, failed.id}, "MLflow does not have these yet"
     world.ship()
     world.spool.put(failed.id, 1, "spec.yaml", b"")  # as by a shipper that died before it cleared
-    world.shipper.sweep()
+    sweep_spool(world.store, world.spool)
     assert world.spool.artifacts(failed.id, 1) == []
     assert world.spool.checkpoint(failed.id, "checkpoint-1-1") == b"", "for a retry"
     assert world.spool.artifacts(open_.id, 1) != []
 
 
 def test_artifacts_of_runs_that_came_later_expire_too_and_a_lost_experiment_holds_up_nobody(
-    world: World,
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (lost,) = ready(world, 1)
     world.ship()
     gone = queries.get_experiment(world.store, world.experiment.id).mlflow_experiment_id
     (first,) = ready(world, 1)
     world.ship()
-    real = world.shipper._tracking.expire_artifacts
+    real = world.tracking.expire_artifacts
 
     def expire(id: Any, note: Any) -> Any:
         if id == gone:
             raise TrackingRefused("no such experiment", "RESOURCE_DOES_NOT_EXIST")
         return real(id, note)
 
-    world.shipper._tracking.expire_artifacts = expire
-    days = 0.1 / 86400
-    time.sleep(0.2)
-    world.shipper.expire(days)
+    monkeypatch.setattr(world.tracking, "expire_artifacts", expire)
+    expire_artifacts(world.store, world.tracking, 0)
     assert files(world, first) == set()
     design.extend(world.store, world.experiment.id, seeds=1)
     later = queries.all_runs(world.store, world.experiment.id)[-1]
@@ -306,7 +280,6 @@ def test_artifacts_of_runs_that_came_later_expire_too_and_a_lost_experiment_hold
     world.finish(held)
     world.ship()
     assert files(world, later) != set()
-    time.sleep(1.2)
-    world.shipper.expire(days)
+    expire_artifacts(world.store, world.tracking, 0)
     assert files(world, later) == set()
     assert files(world, lost) != set()
