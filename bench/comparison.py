@@ -1,8 +1,7 @@
 """How often the verdicts err, how many seeds they take, and how fast 500 runs are compared: `python
 bench/comparison.py`.
 
-Simulated: normal effects per seed with a known mean and spread, judged exactly as `experiments.comparing.statistics`
-does. Measured: a comparison and a report over a store of 500 finished runs.
+Simulated: normal effects per seed with a known mean and spread, judged exactly as `experiments.comparing.verdicts` does. Measured: a comparison and a report over a store of 500 finished runs.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from experiments.comparing.statistics import (
-    judge,
     repeated_interval,
     seeds_needed,
     share_of_error,
     t_quantile,
 )
+from experiments.comparing.verdicts import judge
 
 LOOKS = (5, 10, 20, 40)
 DELTA = 1.0
@@ -137,7 +136,7 @@ def speed() -> tuple[int, float, float, int]:
     from service.analysis import comparison
     from service.report import page as report
     from service.settings import load_settings
-    from tests.service.analysis.conftest import QUESTION, World
+    from tests.service.scored_runs import QUESTION, World
 
     text = QUESTION.replace("looks: [5, 10]", "looks: [160, 161]").replace("delta: 0.01", "delta: 0.00001")
     with tempfile.TemporaryDirectory() as folder:

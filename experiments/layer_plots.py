@@ -8,10 +8,9 @@ from math import ceil, sqrt
 import numpy as np
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from experiments import plots
-from experiments.plots import Array, Series
+from experiments.plots import Array
 
 
 def first_layer_weights(images: Array, *, most: int = 64) -> bytes:
@@ -69,26 +68,6 @@ def gradient_by_layer(
         "layer, from the input to the output",
         "gradient norm ‖∂E/∂W‖ (loss per weight)",
         "How much gradient each layer gets",
-    )
-    ax.legend(frameon=False)
-    return plots.png(figure)
-
-
-def gradient_over_depth(ratios: Mapping[str, Series], slope: float = 0.25) -> bytes:
-    """‖g first‖/‖g last‖ over the number of hidden layers, a line per activation, beside slope^L."""
-    figure, ax = plots.axes(6.4, 4.4)
-    plots.lines(ax, ratios)
-    depths = sorted({depth for points in ratios.values() for depth in points})
-    ax.plot(
-        depths, [slope**depth for depth in depths], "k--", linewidth=1.4, label=f"{slope:g} to the power L"
-    )
-    ax.set_yscale("log")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    plots.dress(
-        ax,
-        "hidden layers L",
-        "gradient norm: first layer / last layer",
-        "Vanishing gradient: the price of depth",
     )
     ax.legend(frameon=False)
     return plots.png(figure)

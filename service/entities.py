@@ -239,7 +239,7 @@ class Certificate:
     created_at: datetime
 
 
-BACKGROUND_KINDS = ("model", "picture", "overview")
+BACKGROUND_KINDS = ("model", "picture")
 """Kinds of request that no person waits for (`service.analysis.final_artifacts`). Training goes first."""
 
 

@@ -77,7 +77,7 @@ class Maintenance:
             Chore("requests", 0.25, self._requests),
             Chore("reap", min(settings.reap_interval, 20.0), self._reap),
             Chore("questions", 1.0, lambda: design.advance(self._store)),
-            Chore("keepsakes", 3.0, lambda: final_artifacts.keep(self._store)),
+            Chore("keepsakes", 3.0, lambda: final_artifacts.request_artifacts(self._store)),
             Chore("beat", 2.0, self._beat),
             Chore("stranded", 60.0, self._stranded),
             Chore("tidy", 3600.0, lambda: operations.tidy(self._store)),

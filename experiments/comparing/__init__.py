@@ -1,1 +1,1 @@
-"""From runs to answers: effects per seed, tuning, and questions that go on by themselves. No Keras."""
+"""From the results of runs to verdicts: designs and their stages, tuning, effects per seed, intervals. No Keras."""

@@ -1,8 +1,8 @@
-"""The stages of a question: what of each is there, what is missing, and whether it has ended; first the tuning.
+"""The stages of a design: which of their runs exist, which are missing, and whether they have ended.
 
-tune            every point of the tuning grid, for every level and cell, on the tuning seeds
+tune            every point of the tuning grid, for every arm, on the tuning seeds
 tune-extended   more points past an edge at which a level was best, for every level alike
-look-1 …        each level at its own best point, on the first looks[0], looks[1], … fresh seeds
+look-1 …        each arm at its own best point, on the first looks[0], looks[1], … fresh seeds
 """
 
 from __future__ import annotations
@@ -12,162 +12,173 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.comparing.design import Ask, Place, Question, Result
-from experiments.comparing.tuning import Setting, Trial, TuneAxis, Tuned, best
+from experiments.comparing.design import Arm, Design, Observation, PlannedRun
+from experiments.comparing.tuning import Setting, Side, Trial, TuneAxis, Tuned, best
 
 Wait = Literal["running", "decided", "last look", "budget", "incomplete", "nothing to decide"]
+StepState = Literal["done", "running", "planned"]
+Wanted = tuple[Arm, Sequence[TuneAxis], Setting, int]
+"""A run that a stage needs: its arm, the tuned axes, the setting on them, and the seed."""
 
 
 @dataclass(frozen=True)
 class Stage:
+    """Runs to be queued together."""
+
     name: str
-    asks: tuple[Ask, ...]
+    runs: tuple[PlannedRun, ...]
 
 
 @dataclass(frozen=True)
 class Step:
-    """One stage as it went or is going. runs: asked for; ended: of these; state: done, running or planned."""
+    """One stage as it went or is going: how many runs it needs, and how many of these have ended."""
 
     name: str
-    runs: int
+    n_runs: int
     ended: int
-    state: Literal["done", "running", "planned"]
+    state: StepState
 
 
 class Stages:
-    """The runs by place, setting and seed, and what is asked of them."""
+    """Compares what each stage needs with the runs that exist, and keeps a step for every stage asked about."""
 
-    def __init__(self, question: Question, results: Iterable[Result], *, limited: bool = True) -> None:
-        self.question = question
+    def __init__(self, design: Design, observations: Iterable[Observation], *, limited: bool = True) -> None:
+        self.design = design
         self.limited = limited
-        self.results = {(r.level, r.cell, r.setting, r.seed): r for r in results}
-        self.places: list[Place] = list(itertools.product(question.levels, question.cells))
+        self.observations = {(run.level, run.cell, run.setting, run.seed): run for run in observations}
         self.steps: list[Step] = []
 
-    def stage(
-        self, name: str, wanted: Sequence[tuple[Place, Sequence[TuneAxis], Setting, int]]
-    ) -> tuple[Stage | None, Wait]:
-        """What of a stage is missing, and whether it has ended."""
-        found = [self.results.get((*place, setting, seed)) for place, _, setting, seed in wanted]
+    def stage(self, name: str, wanted: Sequence[Wanted]) -> tuple[Stage | None, Wait]:
+        """(the missing runs of a stage, whether it has ended)."""
+        known = [self.observations.get((*arm, setting, seed)) for arm, _, setting, seed in wanted]
         missing = tuple(
-            self.question.ask(*place, axes, setting, seed)
-            for (place, axes, setting, seed), result in zip(wanted, found, strict=True)
-            if result is None
+            self.design.planned_run(*run)
+            for run, observation in zip(wanted, known, strict=True)
+            if observation is None
         )
-        ended = sum(result is not None and result.state != "waiting" for result in found)
-        budget = self.question.budget if self.limited else None
-        unpaid = bool(missing) and budget is not None and len(self.results) + len(missing) > budget
-        state: Literal["done", "running", "planned"] = "running"
-        if len(missing) == len(wanted) or unpaid:  # a look has the runs of the look before, begun or not
+        ended = sum(run is not None and run.state != "waiting" for run in known)
+        budget = self.design.budget if self.limited else None
+        unpaid = bool(missing) and budget is not None and len(self.observations) + len(missing) > budget
+        state: StepState = "running"
+        if len(missing) == len(wanted) or unpaid:  # a look shares the runs of the look before, begun or not
             state = "planned"
         elif ended == len(wanted):
             state = "done"
         self.steps.append(Step(name, len(wanted), ended, state))
         if missing:
             return (None, "budget") if unpaid else (Stage(name, missing), "running")
-        if any(result is not None and result.state in ("failed", "killed") for result in found):
+        if any(run is not None and run.state in ("failed", "killed") for run in known):
             return None, "incomplete"
         return None, "running" if ended < len(wanted) else "decided"
 
-    def trials(self, place: Place, axes: Sequence[TuneAxis]) -> list[Trial]:
+    def trials(self, arm: Arm, axes: Sequence[TuneAxis]) -> list[Trial]:
+        """Every setting that an arm has finished on all tuning seeds."""
         trials = []
         for setting in itertools.product(*(axis.labels for axis in axes)):
-            runs = [self.results.get((*place, setting, seed)) for seed in self.question.tune_seeds]
+            runs = [self.observations.get((*arm, setting, seed)) for seed in self.design.tune_seeds]
             if all(run is not None and run.state == "finished" for run in runs):
                 values = tuple(None if run is None or run.diverged else run.validation for run in runs)
                 trials.append(Trial(setting, values))
         return trials
 
 
-def tuning(state: Stages) -> tuple[tuple[TuneAxis, ...], dict[Place, Tuned], Stage | None, Wait]:
-    """(axes as extended, best per place, stage to queue, wait); wait is `decided` once every place has its
-    best.
-    """
-    question = state.question
-    if not question.axes:
-        return (), {place: Tuned((), None, ()) for place in state.places}, None, "decided"
-    stage, wait = state.stage("tune", _grid(state, question.axes))
+def first_stage(design: Design) -> Stage:
+    """The stage that a design begins with: the tuning, or the first look where nothing is tuned."""
+    if design.axes:
+        return Stage("tune", tuple(design.planned_run(*run) for run in _grid(design, design.axes)))
+    seeds = design.seeds(0)
+    return Stage(
+        "look-1", tuple(design.planned_run(arm, (), (), seed) for arm in design.arms for seed in seeds)
+    )
+
+
+def tuning(state: Stages) -> tuple[tuple[TuneAxis, ...], dict[Arm, Tuned], Stage | None, Wait]:
+    """(axes as extended, best setting per arm, stage to queue, wait); `decided` once every arm has its best."""
+    design = state.design
+    if not design.axes:
+        return (), {arm: Tuned((), None, ()) for arm in design.arms}, None, "decided"
+    stage, wait = state.stage("tune", _grid(design, design.axes))
     if stage is not None or wait != "decided":
-        return question.axes, {}, stage, wait
-    found = {
-        place: best(state.trials(place, question.axes), question.axes, lower=question.lower)
-        for place in state.places
-    }
-    whole = _extend(state, found)
-    axes = _affordable(state, found, whole)
-    if axes != question.axes:
-        before = {(place, setting, seed) for place, _, setting, seed in _grid(state, question.axes)}
-        new = [one for one in _grid(state, axes) if (one[0], *one[2:]) not in before]
-        stage, wait = state.stage("tune-extended", new)
+        return design.axes, {}, stage, wait
+    chosen = _best(state, design.axes)
+    full = _extend(design, chosen)
+    axes = _affordable(design, chosen, full)
+    if axes != design.axes:
+        before = {(arm, setting, seed) for arm, _, setting, seed in _grid(design, design.axes)}
+        added = [run for run in _grid(design, axes) if (run[0], *run[2:]) not in before]
+        stage, wait = state.stage("tune-extended", added)
         if stage is not None or wait != "decided":
-            return axes, found, stage, wait
-        found = {place: best(state.trials(place, axes), axes, lower=question.lower) for place in state.places}
-    settled = {place: _settled(one, question.axes, whole) for place, one in found.items()}
-    return axes, settled, None, "decided"
+            return axes, chosen, stage, wait
+        chosen = _best(state, axes)
+    return axes, {arm: _settled(tuned, design.axes, full) for arm, tuned in chosen.items()}, None, "decided"
+
+
+def _best(state: Stages, axes: Sequence[TuneAxis]) -> dict[Arm, Tuned]:
+    lower = state.design.lower_is_better
+    return {arm: best(state.trials(arm, axes), axes, lower=lower) for arm in state.design.arms}
 
 
 def _affordable(
-    state: Stages, found: Mapping[Place, Tuned], whole: tuple[TuneAxis, ...]
+    design: Design, chosen: Mapping[Arm, Tuned], full: tuple[TuneAxis, ...]
 ) -> tuple[TuneAxis, ...]:
-    """The axes extended as far as the budget also pays for the first look: an extension that leaves none would
-    be tuning without an answer.
+    """The axes, extended as far as the budget still pays for the first look.
+
+    An extension that left no budget for a look would be tuning without an answer.
     """
-    question, axes = state.question, whole
-    most = max(len(axis.values) for axis in question.axes)
-    look = len(state.places) * question.looks[0]
-    while question.budget is not None and most > 0 and len(_grid(state, axes)) + look > question.budget:
+    axes = full
+    most = max(len(axis.values) for axis in design.axes)
+    look = len(design.arms) * design.looks[0]
+    while design.budget is not None and most > 0 and len(_grid(design, axes)) + look > design.budget:
         most -= 1
-        axes = _extend(state, found, most)
+        axes = _extend(design, chosen, most)
     return axes
 
 
-def _grid(state: Stages, axes: Sequence[TuneAxis]) -> list[tuple[Place, Sequence[TuneAxis], Setting, int]]:
+def _grid(design: Design, axes: Sequence[TuneAxis]) -> list[Wanted]:
     settings = list(itertools.product(*(axis.labels for axis in axes)))
     return [
-        (place, tuple(axes), setting, seed)
-        for place in state.places
+        (arm, tuple(axes), setting, seed)
+        for arm in design.arms
         for setting in settings
-        for seed in state.question.tune_seeds
+        for seed in design.tune_seeds
     ]
 
 
-def _extend(state: Stages, found: Mapping[Place, Tuned], most: int | None = None) -> tuple[TuneAxis, ...]:
-    """The axes with further values wherever some level was best at an edge; for all levels alike. most: so many
-    values at an edge and no more.
+def _extend(design: Design, chosen: Mapping[Arm, Tuned], most: int | None = None) -> tuple[TuneAxis, ...]:
+    """The axes with further values past every edge at which some level was best, the same for all levels.
+
+    most: the largest number of values to add at an edge.
     """
     extended = []
-    for position, axis in enumerate(state.question.axes):
-        sides: set[Literal["low", "high"]] = {
-            side for one in found.values() for name, side in one.edges if name == axis.name
+    for position, axis in enumerate(design.axes):
+        sides: set[Side] = {
+            side for tuned in chosen.values() for name, side in tuned.edges if name == axis.name
         }
-        new = [
+        added = [
             value
             for side in sorted(sides)
             for value in axis.beyond(side, most)
-            if _possible(state, position, value)
+            if _possible(design, position, value)
         ]
-        extended.append(axis.extended(new) if new else axis)
+        extended.append(axis.extended(added) if added else axis)
     return tuple(extended)
 
 
-def _possible(state: Stages, position: int, value: object) -> bool:
-    question = state.question
-    axis = question.axes[position]
+def _possible(design: Design, position: int, value: object) -> bool:
+    """Whether every arm can be run at this value of an axis."""
+    axis = design.axes[position]
     if axis.spacing == "log" and not float(value) > 0:  # type: ignore[arg-type]
         return False
-    for level, cell in state.places:
-        ask = question.ask(
-            level, cell, question.axes, tuple(a.labels[0] for a in question.axes), question.tune_seeds[0]
-        )
-        if not question.allows(Ask(ask.levels | {axis.name: value}, ask.seed)):
+    first = tuple(other.labels[0] for other in design.axes)
+    for arm in design.arms:
+        run = design.planned_run(arm, design.axes, first, design.tune_seeds[0])
+        if not design.allows(PlannedRun(run.levels | {axis.name: value}, run.seed)):
             return False
     return True
 
 
 def _settled(tuned: Tuned, before: Sequence[TuneAxis], after: Sequence[TuneAxis]) -> Tuned:
-    """Without the edges past which no value is allowed: such a range cannot be extended, so its end is
-    fair.
-    """
+    """Without the edges past which the field allows no value: such a range is complete, so its end is fair."""
     natural = {
         (axis.name, side)
         for axis, wider in zip(before, after, strict=True)
@@ -177,11 +188,10 @@ def _settled(tuned: Tuned, before: Sequence[TuneAxis], after: Sequence[TuneAxis]
     return Tuned(tuned.setting, tuned.mean, tuple(edge for edge in tuned.edges if edge not in natural))
 
 
-def unfair_levels(tuned: Mapping[Place, Tuned]) -> dict[str, tuple[str, ...]]:
-    found: dict[str, dict[str, None]] = {}
-    for (level, _), one in tuned.items():
-        for name, side in one.edges:
-            found.setdefault(level, {})[
-                f"the {side}est {name} tried" if side == "high" else f"the lowest {name} tried"
-            ] = None
-    return {level: tuple(words) for level, words in found.items()}
+def unfair_levels(tuned: Mapping[Arm, Tuned]) -> dict[str, tuple[str, ...]]:
+    """Level to the edges at which its best setting lies, in words; without the levels that have none."""
+    edges: dict[str, dict[str, None]] = {}
+    for (level, _), choice in tuned.items():
+        for name, side in choice.edges:
+            edges.setdefault(level, {})[f"the {side}est {name} tried"] = None
+    return {level: tuple(words) for level, words in edges.items()}

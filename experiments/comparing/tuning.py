@@ -1,8 +1,7 @@
-"""Which setting each level of a factor is compared at: its own best, found on other seeds and on validation
-data.
+"""The setting at which each arm is compared: its own best, found on other seeds and on validation data.
 
-Every level gets the same points and the same seeds. A best point at the edge of its range may not be the
-best there is: the range is extended once; what is still at the edge is not fairly tuned (Godbole et al.,
+Every arm gets the same points and the same seeds. A best point at the edge of its range may not be the best there
+is. So the range is extended once, and a level that is still best at the edge is not fairly tuned (Godbole et al.,
 *Deep Learning Tuning Playbook*, 2023).
 """
 
@@ -18,14 +17,17 @@ from experiments.spec.levels import level_labels
 Setting = tuple[str, ...]
 """One point of the tuning grid: a label per tuned axis."""
 
+Side = Literal["low", "high"]
+Spacing = Literal["log", "linear", "none"]
+
 
 @dataclass(frozen=True)
 class TuneAxis:
-    """A tuned field and its values, rising where they are numbers."""
+    """A tuned field and its values, in rising order where they are numbers."""
 
     name: str
     values: tuple[object, ...]
-    spacing: Literal["log", "linear", "none"]
+    spacing: Spacing
 
     @classmethod
     def of(cls, name: str, values: Sequence[object]) -> TuneAxis:
@@ -41,17 +43,22 @@ class TuneAxis:
     def value(self, label: str) -> object:
         return self.values[self.labels.index(label)]
 
-    def beyond(self, side: Literal["low", "high"], most: int | None = None) -> tuple[object, ...]:
-        """Half as many new values as there are, rounded up, but at most `most`, past one end in the same spacing;
-        none for a list of names."""
-        numbers = [
-            value for value in self.values if isinstance(value, int | float) and not isinstance(value, bool)
-        ]
+    def beyond(self, side: Side, most: int | None = None) -> tuple[object, ...]:
+        """New values past one end, in the axis' own spacing.
+
+        Args:
+            side: The end.
+            most: The largest number of new values. Without it, half as many as the axis has, rounded up.
+
+        Returns:
+            The values in rising order; none for an axis of names.
+        """
+        numbers = _numbers(self.values)
         if self.spacing == "none" or len(numbers) != len(self.values) or len(numbers) < 2:
             return ()
         end, inner = (numbers[0], numbers[1]) if side == "low" else (numbers[-1], numbers[-2])
-        more = math.ceil(len(numbers) / 2)
-        steps = range(1, (more if most is None else min(most, more)) + 1)
+        half = math.ceil(len(numbers) / 2)
+        steps = range(1, (half if most is None else min(most, half)) + 1)
         if self.spacing == "log":
             new = [end * (end / inner) ** k for k in steps]
         else:
@@ -61,22 +68,27 @@ class TuneAxis:
         return tuple(sorted({value for value in rounded if value not in numbers}))
 
     def extended(self, values: Iterable[object]) -> TuneAxis:
+        """The axis with further values."""
         every: list[object] = [*self.values, *values]
         return TuneAxis(self.name, tuple(sorted(every, key=float)), self.spacing)  # type: ignore[arg-type]
 
 
-def spacing_of(values: Sequence[object]) -> Literal["log", "linear", "none"]:
-    """How a plain list of levels is spaced: log where all are positive and their ratio is at least 2."""
-    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+def spacing_of(values: Sequence[object]) -> Spacing:
+    """How a plain list of n levels is spaced: log where all are positive and span a ratio of 2·(n − 1) or more."""
+    numbers = _numbers(values)
     if len(numbers) != len(values) or len(numbers) < 2:
         return "none"
     low, high = min(numbers), max(numbers)
     return "log" if low > 0 and high / low >= 2 * (len(numbers) - 1) else "linear"
 
 
+def _numbers(values: Iterable[object]) -> list[int | float]:
+    return [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+
+
 @dataclass(frozen=True)
 class Trial:
-    """A setting as the tuning seeds saw it: one validation value per seed, None where the run diverged."""
+    """A setting with its validation value at each tuning seed; None where the run diverged."""
 
     setting: Setting
     values: tuple[float | None, ...]
@@ -93,35 +105,42 @@ class Trial:
 
 @dataclass(frozen=True)
 class Tuned:
-    """The best setting of one level (in one cell of the other factors)."""
+    """The best setting of one arm."""
 
     setting: Setting
     mean: float | None
-    edges: tuple[tuple[str, Literal["low", "high"]], ...]
+    """Its mean validation metric."""
+    edges: tuple[tuple[str, Side], ...]
     """Axes at whose low or high end the best setting lies."""
 
 
 def best(trials: Sequence[Trial], axes: Sequence[TuneAxis], *, lower: bool) -> Tuned:
-    """The setting with the best mean. One with a diverged seed ranks below every one without; of equals the
-    one nearest the middle of the range is taken.
+    """The setting with the best mean.
+
+    A setting with a diverged seed ranks below every one without. Of equal ones, the one nearest the middle of its
+    range is taken.
+
+    Args:
+        trials: The settings that have run.
+        axes: The tuned axes, in the order of the settings' labels.
+        lower: Whether a lower value is better.
 
     Raises:
-        ValueError: no trials.
+        ValueError: There are no trials.
     """
     if not trials:
         raise ValueError("nothing to choose from: no tuning run has ended")
 
     def rank(trial: Trial) -> tuple[bool, float, float]:
-        mean = trial.mean
-        worth = math.inf if math.isnan(mean) else (mean if lower else -mean)
-        middle = sum(
+        worth = math.inf if math.isnan(trial.mean) else (trial.mean if lower else -trial.mean)
+        off_middle = sum(
             abs(axis.labels.index(label) - (len(axis.values) - 1) / 2)
             for axis, label in zip(axes, trial.setting, strict=True)
         )
-        return trial.diverged, worth, middle
+        return trial.diverged, worth, off_middle
 
     chosen = min(trials, key=rank)
-    edges: list[tuple[str, Literal["low", "high"]]] = []
+    edges: list[tuple[str, Side]] = []
     for axis, label in zip(axes, chosen.setting, strict=True):
         if axis.spacing == "none" or len(axis.values) < 2:
             continue

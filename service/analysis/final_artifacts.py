@@ -1,9 +1,8 @@
-"""What a finished experiment keeps beyond numbers: its best run's model, pictures of the best of each level.
+"""The final artifacts of an experiment: its best run's model, and pictures of the best run of each level.
 
-Runs of a small experiment are drawn right after training. Of a large one, the best run of each level of each
-factor is drawn once all runs are over; the model is kept of the best run, or of all, as the spec says. Where the
-runs differ in depth, the best one also gets the picture of all of them. The work itself is done by a worker, as
-requests that give way to training (`operations.take_due_requests`).
+Runs of a small experiment are drawn right after training. Of a large one, the best run of each level of each factor
+is drawn once all runs are over. The model is kept of the best run, or of all, as the spec says. A worker makes them,
+as requests that give way to training (`operations.take_due_requests`).
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ import structlog
 
 from experiments.errors import GradusError
 from service import operations
-from service.analysis import gradient_flow
 from service.entities import Experiment, Run
 from service.lifecycle import RunStatus
 from service.store import Store, queries
 
 log = structlog.get_logger(__name__)
-PLOTS_UP_TO = 20  # runs of an experiment whose pictures are all drawn at once
+PLOTS_UP_TO = 20
+"""Up to so many runs of an experiment are all drawn at once."""
 RANKING = (
     ("val/accuracy", -1.0),
     ("val/loss", 1.0),
@@ -28,53 +27,53 @@ RANKING = (
     ("test/loss", 1.0),
     ("train/loss", 1.0),
 )
-"""By what the best run is chosen: the first that every run has; validation before test, so that what is shown
-of the test data is not what it was chosen by."""
+"""The metrics that choose the best run: the first that every run has. Validation comes before test, so that the test
+data do not choose what is shown of them.
+"""
 
 
-def keep(store: Store) -> int:
-    """Ask for the keepsakes of experiments that are over; how many requests that made.
+def request_artifacts(store: Store) -> int:
+    """Request the final artifacts of experiments whose runs are over.
 
-    One of which that cannot be said is logged and gets none, so that the others get theirs.
+    An experiment for which that is not possible is logged and gets none, so that the others get theirs.
+
+    Args:
+        store: The database.
+
+    Returns:
+        The number of requests made.
     """
-    asked = 0
+    made = 0
     for experiment in queries.experiments_due_final_artifacts(store):
-        if not experiment.is_settled:  # a question between two stages: the best run is not known yet
+        if not experiment.is_settled:  # between two stages of a design the best run is not known yet
             continue
         finished = [run for run in queries.all_runs(store, experiment.id) if run.status == RunStatus.FINISHED]
         try:
-            wanted = wishes(experiment, finished)
+            requests = artifact_requests(experiment, finished)
         except GradusError as error:
-            log.error("no keepsakes", experiment=experiment.id, error=str(error))
-            wanted = []
-        for kind, run_id in wanted:
+            log.error("no final artifacts", experiment=experiment.id, error=str(error))
+            requests = []
+        for kind, run_id in requests:
             operations.create_request(store, run_id, kind=kind, payload={})
         operations.final_artifacts_requested(store, experiment.id, finished=len(finished))
-        asked += len(wanted)
-        if wanted:
-            log.info("keepsakes asked for", experiment=experiment.id, requests=len(wanted))
-    return asked
+        made += len(requests)
+        if requests:
+            log.info("final artifacts requested", experiment=experiment.id, requests=len(requests))
+    return made
 
 
-def wishes(experiment: Experiment, finished: list[Run]) -> list[tuple[str, str]]:
-    """(kind of request, run) for an experiment whose runs are over."""
+def artifact_requests(experiment: Experiment, finished: list[Run]) -> list[tuple[str, str]]:
+    """(kind of request, run id) of everything that an experiment with these finished runs still needs."""
     ranked = ranking(finished)
-    if not ranked:
-        return []
     artifacts = experiment.experiment_spec.artifacts
-    amount = {"none": 0, "best": 1, "all": len(ranked)}
-    modelled = ranked[: amount[artifacts.model]]
-    drawn = best_of_levels(ranked) if artifacts.plots == "auto" and experiment.n_runs > PLOTS_UP_TO else []
-    whole = ranked[:1] if artifacts.plots != "none" and gradient_flow.several(finished) else []
-    return [
-        *(("model", run.id) for run in modelled),
-        *(("picture", run.id) for run in drawn),
-        *(("overview", run.id) for run in whole),
-    ]
+    amount = {"none": 0, "best": 1, "all": len(ranked)}[artifacts.model]
+    many = artifacts.plots == "auto" and experiment.n_runs > PLOTS_UP_TO
+    drawn = best_of_levels(ranked) if many else []
+    return [*(("model", run.id) for run in ranked[:amount]), *(("picture", run.id) for run in drawn)]
 
 
 def ranking(runs: Iterable[Run]) -> list[Run]:
-    """The runs, the best first; those that diverged are left out."""
+    """The runs without those that diverged, the best first."""
     sound = [run for run in runs if run.reason != "diverged"]
     for key, sign in RANKING:
         if sound and all(run.metrics.get(key) is not None for run in sound):

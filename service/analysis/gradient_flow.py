@@ -1,6 +1,6 @@
-"""How much of the gradient reaches the first layer, over the number of hidden layers: the price of depth.
+"""How much of the gradient reaches the first layer, over the number of hidden layers.
 
-Of experiments whose runs differ in depth. The measured ratio ‖g first‖ / ‖g last‖ stands beside 0.25^L: a sigmoid's
+For experiments whose runs differ in depth. The measured ratio ‖g first‖ / ‖g last‖ stands beside 0.25^L: a sigmoid's
 slope is at most ¼, and the gradient of the first layer passes L of them.
 """
 
@@ -18,16 +18,16 @@ from service.entities import Run
 
 GRADIENT = re.compile(r"layers/(\d+)-(.+)/grad_norm$")
 SLOPE = ACTIVATIONS["sigmoid"].derivative_bound
-LEAST = 3
-"""Depths from which on a line over depth says something."""
+FEWEST_DEPTHS = 3
+"""Fewer depths than this make no line."""
 Curves = Mapping[str, Mapping[str, Sequence[tuple[int, float | None]]]]
-"""Run id -> metric -> (epochs completed, value), in their order."""
+"""Run id to metric to (epochs completed, value), in their order."""
 
 
 def gradient_keys(runs: Iterable[Run]) -> list[str]:
     """The names of the gradient norms that the runs have, the first layer's first."""
-    found = {key: int(match[1]) for run in runs for key in run.metrics if (match := GRADIENT.match(key))}
-    return sorted(found, key=lambda key: found[key])
+    layers = {key: int(match[1]) for run in runs for key in run.metrics if (match := GRADIENT.match(key))}
+    return sorted(layers, key=lambda key: layers[key])
 
 
 def hidden_layers(run: Run) -> int:
@@ -35,34 +35,37 @@ def hidden_layers(run: Run) -> int:
     return len(gradient_keys([run])) - 1
 
 
-def several(runs: Iterable[Run]) -> bool:
-    """Whether the runs are of enough depths."""
-    return len({depth for run in runs if (depth := hidden_layers(run)) > 0}) >= LEAST
-
-
 def ratios(runs: Sequence[Run], curves: Curves) -> dict[str, dict[int, float]]:
-    """What else the runs differ in (`relu`) -> hidden layers -> ‖g first‖ / ‖g last‖ before training.
+    """‖g first‖ / ‖g last‖ before training, over the number of hidden layers.
 
-    Geometric mean over the runs; of the earliest measurement where there is none from before training. Empty where
-    the runs are of less than three depths.
+    Args:
+        runs: The runs.
+        curves: Their gradient norms (`gradient_keys`).
+
+    Returns:
+        Everything else in which the runs differ (`relu`) to hidden layers to the geometric mean over the runs. Where
+        nothing was measured before training, the earliest measurement counts. Empty where the runs have fewer than
+        `FEWEST_DEPTHS` depths.
     """
-    if not several(runs):
+    if len({depth for run in runs if (depth := hidden_layers(run)) > 0}) < FEWEST_DEPTHS:
         return {}
-    deciding = _deciding(runs)
-    found: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    set_depth = _factors_of_depth(runs)
+    logs: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
         depth, measured = hidden_layers(run), curves.get(run.id, {})
-        norms = [_first(measured.get(key, ())) for key in gradient_keys([run])]
-        if depth > 0 and all(norm is not None and 0 < norm < math.inf for norm in (norms[0], norms[-1])):
-            label = ", ".join(value for name, value in run.levels.items() if name not in deciding)
-            found[label or "all runs"][depth].append(math.log(float(norms[0] or 0) / float(norms[-1] or 1)))
+        if depth <= 0:
+            continue
+        first, *_, last = (_earliest(measured.get(key, ())) for key in gradient_keys([run]))
+        if first is not None and last is not None and 0 < first < math.inf and 0 < last < math.inf:
+            label = ", ".join(value for name, value in run.levels.items() if name not in set_depth)
+            logs[label or "all runs"][depth].append(math.log(first / last))
     return {
-        label: {depth: math.exp(fmean(logs)) for depth, logs in sorted(of.items())}
-        for label, of in found.items()
+        label: {depth: math.exp(fmean(own)) for depth, own in sorted(by_depth.items())}
+        for label, by_depth in logs.items()
     }
 
 
-def _deciding(runs: Sequence[Run]) -> set[str]:
+def _factors_of_depth(runs: Sequence[Run]) -> set[str]:
     """The factors whose level says how deep a run is, and the seed."""
     depths: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     for run in runs:
@@ -71,9 +74,9 @@ def _deciding(runs: Sequence[Run]) -> set[str]:
     return {"seed"} | {
         factor
         for factor, levels in depths.items()
-        if all(len(one) == 1 for one in levels.values()) and len(set.union(*levels.values())) > 1
+        if all(len(own) == 1 for own in levels.values()) and len(set.union(*levels.values())) > 1
     }
 
 
-def _first(points: Iterable[Any]) -> float | None:
+def _earliest(points: Iterable[Any]) -> float | None:
     return min(points, key=lambda point: int(point[0]), default=(0, None))[1]

@@ -1,8 +1,7 @@
-"""Charts as inline SVG, drawn by a few small functions: no plotting library, so that the API stays light.
+"""Charts as inline SVG, drawn by a few small functions. There is no plotting library, so that the API stays light.
 
-Colours are Okabe and Ito's (2008), told apart also by colour-blind readers; every line has its own dash and
-marker, so that a picture can be read in black and white. Each picture carries its text alternative as
-<title> and <desc>.
+The colours are Okabe and Ito's (2008), which colour-blind readers can tell apart. Every line has its own dash and
+marker, so that a chart can be read in black and white. Each chart carries its text alternative as <title> and <desc>.
 """
 
 from __future__ import annotations
@@ -12,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
+from experiments.numbers import axis_label, finite
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8A7A00")
 DASHES = ("", "7 3", "2 3", "9 3 2 3", "12 4", "1 2", "5 5", "3 6")
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 640, 66, 14, 14, 44
@@ -20,22 +21,21 @@ INK, FAINT = "#333333", "#d5d9de"
 
 @dataclass(frozen=True)
 class Line:
-    """One series. points: (x, y); low and high: a band around it; dots: single values shown beside the
-    line.
-    """
+    """One series."""
 
     name: str
     points: Sequence[tuple[float, float]]
+    """(x, y)."""
     band: Sequence[tuple[float, float, float]] = ()
+    """(x, low, high): an area around the line."""
     dots: Sequence[tuple[float, float]] = field(default=())
+    """(x, y): single values beside the line."""
     colour: int = 0
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One interval: its label, the middle and the ends (None: unbounded or not there), and a word beside
-    it.
-    """
+    """One interval: its label, the middle, the ends (None: unbounded or absent), and a word beside it."""
 
     label: str
     middle: float | None
@@ -95,7 +95,8 @@ def chart(
 
 def intervals(bars: Sequence[Bar], *, title: str, text: str, x_label: str, delta: float | None = None) -> str:
     """One horizontal interval per bar over a common axis, with 0 and the zone (−δ, δ) marked."""
-    ends = [v for bar in bars for v in (bar.low, bar.middle, bar.high) if v is not None and math.isfinite(v)]
+    values = (finite(value) for bar in bars for value in (bar.low, bar.middle, bar.high))
+    ends = [value for value in values if value is not None]
     if not ends:
         return ""
     ends += [0.0] if delta is None else [-delta * 1.3, delta * 1.3]
@@ -136,7 +137,7 @@ class Scale:
 
     @classmethod
     def over(cls, values: Sequence[float], start: float, end: float, *, log: bool = False) -> Scale:
-        """A scale with some air around the values."""
+        """A scale with a margin around the values."""
         low, high = min(values), max(values)
         if log:
             a, b = math.log10(low), math.log10(high)
@@ -176,16 +177,6 @@ class Scale:
         return self.low <= value <= self.high
 
 
-def tick_text(value: float) -> str:
-    """A short number for an axis."""
-    if value == 0:
-        return "0"
-    if 1e-3 <= abs(value) < 1e5:
-        return f"{value:.6g}".replace("-", "−")
-    mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{float(mantissa):g}e{int(exponent)}".replace("-", "−")
-
-
 def _shown(point: tuple[float, float], x_log: bool, y_log: bool) -> bool:
     a, b = point
     return math.isfinite(a) and math.isfinite(b) and (a > 0 or not x_log) and (b > 0 or not y_log)
@@ -197,7 +188,7 @@ def _axes(
     parts = []
     for value in y.ticks():
         parts.append(_rule(LEFT, y(value), WIDTH - RIGHT, y(value), FAINT, 1))
-        parts.append(_text(LEFT - 7, y(value) + 4, tick_text(value), anchor="end"))
+        parts.append(_text(LEFT - 7, y(value) + 4, axis_label(value), anchor="end"))
     parts += _ticks_below(x, height, x_label, whole=x_whole, ticks=x_ticks)
     middle = (TOP + height - BOTTOM) / 2
     parts.append(
@@ -214,7 +205,7 @@ def _ticks_below(
     parts = [_rule(x.start, base, x.end, base, INK, 1)]
     for value in ticks or x.ticks(whole=whole):
         parts.append(_rule(x(value), base, x(value), base + 5, INK, 1))
-        parts.append(_text(x(value), base + 18, tick_text(value), anchor="middle"))
+        parts.append(_text(x(value), base + 18, axis_label(value), anchor="middle"))
     parts.append(_text((x.start + x.end) / 2, base + 37, label, anchor="middle", size=12))
     return parts
 

@@ -1,4 +1,4 @@
-"""What MLflow's page of an experiment says: the answer as markdown, links, views, and which run is the best."""
+"""What MLflow shows of an experiment: the answer as markdown, links, views, and which run is the best."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from experiments.comparing.design import question_of
 from experiments.comparing.effects import lower_is_better
-from experiments.comparing.statistics import number
+from experiments.comparing.from_spec import design_of
 from experiments.errors import GradusError
+from experiments.numbers import ABSENT, finite, short, signed
 from service.analysis.comparison import compare_runs
 from service.analysis.final_artifacts import ranking
-from service.analysis.result import Comparison, finite, signed
+from service.analysis.result import Comparison
 from service.entities import Experiment, Run
 from service.lifecycle import RunStatus
-from service.report import page as report
+from service.report.page import render_comparison
 from service.settings import Settings
 from service.store import Store, queries
 from service.tracking.records import REPORT, ExperimentNote
@@ -23,13 +23,13 @@ from service.tracking.urls import GROUPED, SHARED, MlflowPages, views
 
 log = structlog.get_logger(__name__)
 COMPARED = "tags.`gradus.stage` LIKE 'look-%'"
-"""MLflow's search for the runs that a question compares, without those that only tuned it."""
+"""MLflow's search for the runs that a design compares, without those that only tuned."""
 
 
 def describe_experiment(store: Store, settings: Settings, experiment: Experiment) -> ExperimentNote:
-    """The experiment as MLflow is to show it: the answer so far, then a person's own description.
+    """The experiment as MLflow is to show it: the answer so far, then the person's own description.
 
-    The best run is that with the best validation metric (`keepsakes.ranking`), so that the test data did
+    The best run is the one with the best validation metric (`final_artifacts.ranking`), so that the test data did
     not choose it.
     """
     runs = queries.all_runs(store, experiment.id)
@@ -37,29 +37,30 @@ def describe_experiment(store: Store, settings: Settings, experiment: Experiment
         shown = _views(experiment, runs)
         if experiment.design is None and not (runs and experiment.is_over):
             return ExperimentNote(experiment.description, shown)
-        found = compare_runs(experiment, runs)
-    except GradusError as error:  # an old spec that is no longer read: its runs are carried all the same
+        comparison = compare_runs(experiment, runs)
+    except GradusError as error:  # an old spec that can no longer be read: its runs are shipped all the same
         log.warning("no comparison for MLflow's description", experiment=experiment.id, error=str(error))
         return ExperimentNote(experiment.description)
     over = experiment.is_over and (experiment.design is None or experiment.design["wait"] != "running")
     ranked = ranking(run for run in runs if run.status == RunStatus.FINISHED) if over else []
     best = ranked[0] if ranked else None
-    page = report.whole(store, found, settings) if best is not None else ""
-    return ExperimentNote(markdown(found, _links(experiment, best, shown, settings)), shown, best, page)
+    report = render_comparison(store, comparison, settings) if best is not None else ""
+    links = _links(experiment, best, shown, settings)
+    return ExperimentNote(markdown(comparison, links), shown, best, report)
 
 
 def _links(
     experiment: Experiment, best: Run | None, shown: Mapping[str, str], settings: Settings
 ) -> dict[str, str]:
-    base, there = settings.url.rstrip("/"), experiment.mlflow_experiment_id
+    base, mlflow_id = settings.url.rstrip("/"), experiment.mlflow_experiment_id
     links = {"report": f"{base}/experiments/{experiment.id}/report", "Gradus": f"{base}/#{experiment.id}"}
-    if there is not None:
+    if mlflow_id is not None:
         pages = MlflowPages(settings.public_mlflow_url)
-        links["runs side by side"] = pages.compare(there)
+        links["runs side by side"] = pages.compare(mlflow_id)
         if SHARED + GROUPED in shown:
-            links["runs by level"] = pages.grouped(there)
+            links["runs by level"] = pages.grouped(mlflow_id)
         if best is not None and best.mlflow_run_id is not None:
-            links["report kept here"] = pages.artifact(there, best.mlflow_run_id, REPORT)
+            links["report kept here"] = pages.artifact(mlflow_id, best.mlflow_run_id, REPORT)
     return links
 
 
@@ -68,39 +69,42 @@ def _views(experiment: Experiment, runs: Sequence[Run]) -> dict[str, str]:
     if not runs:
         return {}
     spec = experiment.experiment_spec
-    factors, question = [*spec.axes(), *spec.tuned()], question_of(spec)
-    if question is None:
+    factors, design = [*spec.axes(), *spec.tuned()], design_of(spec)
+    if design is None:
         metric = "test/accuracy" if runs[0].run_spec().data_shape.classes else "test/loss"
         return views(factors, metric, lower=lower_is_better(metric))
-    factors = list(dict.fromkeys([question.factor, *factors]))
-    return views(factors, question.metric, chosen=COMPARED, lower=question.lower)
+    factors = list(dict.fromkeys([design.factor, *factors]))
+    return views(factors, design.metric, chosen=COMPARED, lower=design.lower_is_better)
 
 
 def markdown(comparison: Comparison, links: Mapping[str, str] | None = None) -> str:
-    """The answer as MLflow's experiment description: a sentence, a table of verdicts, a table of levels,
-    links. The answer comes before a person's own description: MLflow folds all but the first line away.
+    """The answer as MLflow's experiment description: a sentence, a table of verdicts, a table of levels, links.
+
+    The answer comes before the person's own description, because MLflow folds all but the first line away.
     """
-    question, own = comparison.question, comparison.experiment.description
-    lines = [f"**{comparison.answer}**", ""] if question is not None else []
+    design, own = comparison.design, comparison.experiment.description
+    lines = [f"**{comparison.answer}**", ""] if design is not None else []
     lines += [own, ""] if own else []
-    if question is not None:
+    if design is not None:
         lines += ["| A | B | verdict | A − B | interval | seeds won |", "|---|---|---|---|---|---|"]
         for effect in comparison.effects:
-            one = effect.judgement
-            interval = f"{signed(one.low)} to {signed(one.high)}" if finite(one.low) is not None else "–"
+            judged = effect.judgement
+            low, high = signed(judged.low), signed(judged.high)
+            interval = f"{low} to {high}" if finite(judged.low) is not None else ABSENT
             lines.append(
-                f"| {_cell(one.a)} | {_cell(one.b)} | {_cell(one.text)} | {signed(one.effect)} | {interval} "
-                f"| {one.won} of {one.seeds} |"
+                f"| {_cell(judged.a)} | {_cell(judged.b)} | {_cell(judged.text)} | {signed(judged.effect)} | {interval} "
+                f"| {judged.won} of {judged.seeds} |"
             )
-        together = f"Intervals hold together with probability {1 - question.alpha:.0%}."
+        together = f"Intervals hold together with probability {1 - design.alpha:.0%}."
         lines += ["", f"{together} {comparison.scope}", ""]
     lines += [f"| {_cell(comparison.factor)} | {comparison.metric} | seeds | diverged |", "|---|---|---|---|"]
     for level in comparison.levels:
-        e = level.estimate
-        spread = f" ± {number(e.sd)}" if e.sd is not None else ""
-        mean = f"{e.mean:.4g}{spread}" if e.mean is not None else "–"
-        lines.append(f"| {_cell(e.level)} | {mean} | {e.seeds} | {e.diverged} of {e.runs} |")
-    if question is None:
+        estimate = level.estimate
+        spread = f" ± {short(estimate.sd)}" if estimate.sd is not None else ""
+        mean = f"{estimate.mean:.4g}{spread}" if estimate.mean is not None else ABSENT
+        diverged = f"{estimate.diverged} of {estimate.runs}"
+        lines.append(f"| {_cell(estimate.level)} | {mean} | {estimate.seeds} | {diverged} |")
+    if design is None:
         lines += ["", f"*{comparison.answer}*"]
     if links:
         lines += ["", " · ".join(f"[{name}]({url})" for name, url in links.items())]

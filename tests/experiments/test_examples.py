@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from experiments.comparing.design import question_of
+from experiments.comparing.from_spec import design_of
 from experiments.comparing.progress import progress
 from experiments.datasets import Source
 from experiments.engine import cache
@@ -65,12 +65,12 @@ def test_the_two_ways_to_write_the_cnn_are_one_network() -> None:
 
 def test_the_demo_is_large_enough() -> None:
     spec = ExperimentSpec.parse((FOLDER / "activations.yaml").read_text())
-    question = question_of(spec)
-    assert question is not None
-    assert question.looks == (5,)
-    stage = progress(question, ()).next
+    design = design_of(spec)
+    assert design is not None
+    assert design.looks == (5,)
+    stage = progress(design, ()).next
     assert stage is not None
-    runs = [spec.point(ask.levels, ask.seed) for ask in stage.asks]
+    runs = [spec.point(run.levels, run.seed) for run in stage.runs]
     counts = [
         len({point.levels[name] for point in runs})
         for name in ("activation", "optimizer", "learning_rate", "seed")

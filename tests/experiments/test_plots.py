@@ -28,7 +28,6 @@ PICTURES = {
     "by layer": lambda: layer_plots.gradient_by_layer(
         {"before training": [1e-6, 1e-3, 0.1]}, ["a", "b", "c"], 0.25
     ),
-    "over depth": lambda: layer_plots.gradient_over_depth({"sigmoid": {2: 0.05, 4: 0.002}}),
     "histograms": lambda: layer_plots.activation_histograms(
         {"1-dense": {"before training": np.histogram(X)}}
     ),

@@ -88,20 +88,20 @@ def requests(store: Store) -> Any:
 def test_a_large_experiment_keeps_the_best_model_and_draws_the_best_of_each_level(store: Store) -> None:
     """24 runs, better the later; of relu and 0.1 the last is best, so tanh's and 0.01's best come on their own."""
     experiment = finished(store, lambda run: run.index / 24)
-    assert final_artifacts.keep(store) == 4
+    assert final_artifacts.request_artifacts(store) == 4
     runs = {run.index: run for run in queries.all_runs(store, experiment.id)}
     asked = requests(store)
     assert [index for kind, index in asked if kind == "model"] == [23]
     drawn = [runs[index].levels for kind, index in asked if kind == "picture"]
     assert {levels["activation"] for levels in drawn} == {"tanh", "relu"}
     assert len({levels["learning_rate"] for levels in drawn}) == 2
-    assert final_artifacts.keep(store) == 0
+    assert final_artifacts.request_artifacts(store) == 0
 
 
 def test_they_give_way_to_training(store: Store) -> None:
     """Nothing is sent while a run waits; then one at a time with fewer than four workers, and two with four."""
     finished(store, lambda run: run.index / 24)
-    final_artifacts.keep(store)
+    final_artifacts.request_artifacts(store)
     spec = ExperimentSpec.parse({**SPEC, "name": "next", "sweep": {"seeds": 1}})
     waiting = operations.submit(store, spec, spec.expand(), owner="")
     assert operations.take_due_requests(store, resend_seconds=60) == []
@@ -115,7 +115,7 @@ def test_they_give_way_to_training(store: Store) -> None:
 
 def test_what_a_person_asks_for_never_waits(store: Store) -> None:
     experiment = finished(store, lambda run: run.index / 24)
-    final_artifacts.keep(store)
+    final_artifacts.request_artifacts(store)
     spec = ExperimentSpec.parse({**SPEC, "name": "next", "sweep": {"seeds": 1}})
     operations.submit(store, spec, spec.expand(), owner="")
     run = queries.all_runs(store, experiment.id)[0]
@@ -128,7 +128,7 @@ def test_what_a_person_asks_for_never_waits(store: Store) -> None:
 
 def test_training_does_not_hold_them_back_for_ever(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     finished(store, lambda run: run.index / 24)
-    final_artifacts.keep(store)
+    final_artifacts.request_artifacts(store)
     spec = ExperimentSpec.parse({**SPEC, "name": "next", "sweep": {"seeds": 1}})
     operations.submit(store, spec, spec.expand(), owner="")
     monkeypatch.setattr(request_rows, "BACKGROUND_WITHIN_SECONDS", -1.0)
@@ -152,12 +152,12 @@ def test_nothing_is_kept_between_two_stages_of_a_question(store: Store) -> None:
     points, stage, plan = design.initial_points(spec)
     experiment = operations.submit(store, spec, points, owner="", stage=stage, design=plan)
     finish(store, experiment.id, lambda run: 0.5)
-    assert final_artifacts.keep(store) == 0
+    assert final_artifacts.request_artifacts(store) == 0
     assert design.advance(store) == 1
     finish(store, experiment.id, lambda run: 0.5)
-    assert final_artifacts.keep(store) == 0
+    assert final_artifacts.request_artifacts(store) == 0
     assert design.advance(store) == 1
-    assert final_artifacts.keep(store) > 0
+    assert final_artifacts.request_artifacts(store) > 0
 
 
 def test_one_whose_spec_can_no_longer_be_read_holds_no_other_up(store: Store) -> None:
@@ -165,7 +165,7 @@ def test_one_whose_spec_can_no_longer_be_read_holds_no_other_up(store: Store) ->
     whole = finished(store, lambda run: 0.5, sweep={"seeds": 2})
     lost = finished(store, lambda run: 0.5, sweep={"seeds": 2})
     forget_optimizer(store, lost.id)
-    assert final_artifacts.keep(store) == 1
+    assert final_artifacts.request_artifacts(store) == 1
     (request,) = operations.take_due_requests(store, resend_seconds=60)
     assert queries.get_run(store, request.run_id).experiment_id == whole.id
     assert queries.experiments_due_final_artifacts(store) == [], "it is not tried again and again"
@@ -179,23 +179,23 @@ def test_what_was_accepted_under_larger_limits_keeps_its_best_model(store: Store
     spec = ExperimentSpec.parse(large, Limits(max_parameters=10**9))
     experiment = operations.submit(store, spec, spec.expand(), owner="")
     finish(store, experiment.id, lambda run: 0.5)
-    assert final_artifacts.keep(store) == 1
+    assert final_artifacts.request_artifacts(store) == 1
     assert compare(store, experiment.id).factor == "activation"
 
 
 def test_a_small_one_is_drawn_already(store: Store) -> None:
     finished(store, lambda run: 0.5, sweep={"seeds": 2})
-    assert final_artifacts.keep(store) == 1
+    assert final_artifacts.request_artifacts(store) == 1
     assert requests(store) == [("model", 0)]
 
 
 def test_what_diverged_is_never_the_best(store: Store) -> None:
     finished(store, lambda run: None if run.index == 1 else 0.1, sweep={"seeds": 3})
-    final_artifacts.keep(store)
+    final_artifacts.request_artifacts(store)
     assert requests(store) == [("model", 0)]
 
 
 @pytest.mark.parametrize(("model", "number"), [("none", 0), ("all", 3)])
 def test_as_the_spec_says(store: Store, model: Any, number: int) -> None:
     finished(store, lambda run: 0.5, sweep={"seeds": 3}, artifacts={"plots": "none", "model": model})
-    assert final_artifacts.keep(store) == number
+    assert final_artifacts.request_artifacts(store) == number

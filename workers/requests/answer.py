@@ -15,7 +15,7 @@ from service import operations
 from service.entities import Request, Run
 from service.store import queries
 from workers.process.child import WorkerContext, worker_context
-from workers.requests.draw import plot, plot_experiment
+from workers.requests.draw import plot
 from workers.requests.model import store_model
 from workers.requests.predict import predict
 
@@ -26,7 +26,6 @@ KINDS: dict[str, Callable[[WorkerContext, Run, Mapping[str, Any]], Json]] = {
     "plot": plot,
     "picture": plot,
     "model": store_model,
-    "overview": plot_experiment,
 }
 
 

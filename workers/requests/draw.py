@@ -20,13 +20,12 @@ from experiments.engine import activity, backend, models
 from experiments.engine.evaluation import measures_accuracy, named
 from experiments.layers import Dense
 from experiments.runs import RunSpec
-from service.analysis import gradient_flow
 from service.analysis.final_artifacts import PLOTS_UP_TO
 from service.entities import Run
 from service.lifecycle import RunStatus
 from service.store import Store, queries
 from workers.process.child import WorkerContext
-from workers.requests.model import Unanswerable, in_mlflow, outputs, stored_weights, trained
+from workers.requests.model import in_mlflow, outputs, stored_weights, trained
 from workers.training.sources import source
 
 Pictures = dict[str, bytes]
@@ -49,22 +48,6 @@ def pictures(context: WorkerContext, run: Run) -> Pictures:
     """The pictures of a run; of one that FAILED or was KILLED, those that its metrics show."""
     weights = stored_weights(context, run) if run.status == RunStatus.FINISHED else None
     return draw(run.run_spec(), source(context.settings), recorded(context.store, run.id), weights)
-
-
-def plot_experiment(context: WorkerContext, run: Run, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Draw the run's whole experiment: gradient over depth. The picture is stored beside the run's own.
-
-    Raises:
-        Unanswerable: there is nothing to draw, or the run is not in MLflow yet.
-        TrackingError: MLflow does not answer, or refused.
-    """
-    drawn = overview(context.store, run.experiment_id)
-    if not drawn:
-        raise Unanswerable(
-            f"there is nothing to draw over all runs: they are of less than {gradient_flow.LEAST} depths, or their gradient "
-            "was not measured (diagnostics: off)"
-        )
-    return _stored(context, run, drawn)
 
 
 def _stored(context: WorkerContext, run: Run, drawn: Pictures) -> dict[str, Any]:
@@ -100,16 +83,6 @@ def draw(spec: RunSpec, source: Source, history: History, weights: bytes | None)
             drawn |= _first_layer(spec, model)
             drawn |= _activations(spec, model, data)
     return drawn
-
-
-def overview(store: Store, experiment_id: str) -> Pictures:
-    """The picture of all runs of an experiment: the gradient over depth, where the runs differ in depth."""
-    runs = queries.all_runs(store, experiment_id)
-    curves = queries.metric_values(store, [run.id for run in runs], gradient_flow.gradient_keys(runs))
-    ratios = gradient_flow.ratios(runs, curves)
-    if not ratios:
-        return {}
-    return {"plots/gradient_over_depth.png": layer_plots.gradient_over_depth(ratios, gradient_flow.SLOPE)}
 
 
 def recorded(store: Store, run_id: str) -> dict[str, dict[int, float]]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from experiments.comparing.design import Result, question_of
+from experiments.comparing.design import Observation
+from experiments.comparing.from_spec import design_of
 from experiments.comparing.progress import forced_look, progress
 from experiments.errors import SpecError
 from experiments.spec import ExperimentSpec
@@ -27,34 +28,36 @@ compare:
 """
 
 
-def question(text: Any = BASE, **compare: Any) -> Any:
+def design(text: Any = BASE, **compare: Any) -> Any:
     spec = ExperimentSpec.parse(text)
     if compare:
         spec = ExperimentSpec.parse(spec.document() | {"compare": spec.document()["compare"] | compare})
-    return question_of(spec)
+    return design_of(spec)
 
 
 class Play:
     """Answers every stage at once by a formula of (level, learning rate, seed)."""
 
     def __init__(self, asked: Any, value: Any, state: Any = lambda level, rate, seed: "finished") -> None:
-        self.question, self.value, self.state = asked, value, state
-        self.results: list[Result] = []
+        self.design, self.value, self.state = asked, value, state
+        self.results: list[Observation] = []
         self.stages: list[tuple[str, int]] = []
 
     def now(self) -> Any:
-        return progress(self.question, self.results)
+        return progress(self.design, self.results)
 
     def run(self, stage: Any) -> None:
-        self.stages.append((stage.name, len(stage.asks)))
-        for ask in stage.asks:
-            names = self.question.axes
-            settings = tuple(f"{ask.levels[axis.name]:.12g}" for axis in names)
+        self.stages.append((stage.name, len(stage.runs)))
+        for run in stage.runs:
+            names = self.design.axes
+            settings = tuple(f"{run.levels[axis.name]:.12g}" for axis in names)
             rate = float(settings[0]) if settings else 0.1
-            level = str(ask.levels[self.question.factor])
-            value = self.value(level, rate, ask.seed)
-            state = self.state(level, rate, ask.seed)
-            self.results.append(Result(level, (), settings, ask.seed, state, value, value, value is None))
+            level = str(run.levels[self.design.factor])
+            value = self.value(level, rate, run.seed)
+            state = self.state(level, rate, run.seed)
+            self.results.append(
+                Observation(level, (), settings, run.seed, state, value, value, value is None)
+            )
 
     def play(self) -> Any:
         while (stage := self.now().next) is not None:
@@ -74,14 +77,14 @@ def good(level: Any, rate: float, seed: int) -> Any:
 
 
 def test_tuning_comes_first_for_every_level_alike() -> None:
-    stage = progress(question(), []).next
+    stage = progress(design(), []).next
     assert present(stage).name == "tune"
-    assert len(present(stage).asks) == 3 * 4 * 2
-    assert {ask.seed for ask in present(stage).asks} == {0, 1}
+    assert len(present(stage).runs) == 3 * 4 * 2
+    assert {run.seed for run in present(stage).runs} == {0, 1}
 
 
 def test_looks_use_fresh_seeds_at_each_levels_best_rate() -> None:
-    play = Play(question(), good)
+    play = Play(design(), good)
     end = play.play()
     assert play.stages == [("tune", 24), ("look-1", 15)]
     assert end.wait == "decided"
@@ -90,7 +93,7 @@ def test_looks_use_fresh_seeds_at_each_levels_best_rate() -> None:
 
 
 def test_nothing_is_queued_while_a_stage_runs() -> None:
-    play = Play(question(), good, state=lambda level, rate, seed: "waiting")
+    play = Play(design(), good, state=lambda level, rate, seed: "waiting")
     play.run(play.now().next)
     assert (play.now().next, play.now().wait) == (None, "running")
     assert all(one.verdict == "undecided" and one.seeds == 0 for one in play.now().judgements)
@@ -98,11 +101,11 @@ def test_nothing_is_queued_while_a_stage_runs() -> None:
 
 def test_an_edge_is_extended_once_for_every_level() -> None:
     play = Play(
-        question(), lambda level, rate, seed: 0.9 - abs(math.log10(rate) + (4 if level == "relu" else 1)) / 50
+        design(), lambda level, rate, seed: 0.9 - abs(math.log10(rate) + (4 if level == "relu" else 1)) / 50
     )
     end = play.play()
     assert play.stages[:2] == [("tune", 24), ("tune-extended", 3 * 2 * 2)]
-    assert [(one.name, one.runs) for one in end.steps[:2]] == play.stages[:2]
+    assert [(one.name, one.n_runs) for one in end.steps[:2]] == play.stages[:2]
     assert end.axes[0].labels == ("1e-05", "0.0001", "0.001", "0.01", "0.1", "1")
     assert end.unfair == {}
 
@@ -113,7 +116,7 @@ def test_still_at_the_edge_is_not_fairly_tuned() -> None:
         below = math.log10(rate) / 100 if level == "relu" else abs(math.log10(rate) + 1) / 50
         return 0.5 - below + wobble(level, seed)
 
-    play = Play(question(), falling)
+    play = Play(design(), falling)
     end = play.play()
     assert set(end.unfair) == {"relu"}
     by_pair = {frozenset((one.a, one.b)): one for one in end.judgements}
@@ -126,7 +129,7 @@ def test_a_range_is_not_extended_past_what_a_field_allows() -> None:
     text = BASE.replace(
         "learning_rate: {log: [1.0e-3, 1.0], points: 4}", "momentum: {linear: [0.0, 0.8], points: 3}"
     )
-    asked = question(text)
+    asked = design(text)
     play = Play(asked, lambda level, rate, seed: 0.9 - rate / 10)
     end = play.play()
     assert play.stages[0] == ("tune", 18)
@@ -142,7 +145,7 @@ def close(level: Any, rate: float, seed: int) -> Any:
 
 
 def test_only_undecided_levels_go_on() -> None:
-    play = Play(question(), close)
+    play = Play(design(), close)
     end = play.play()
     assert play.stages == [("tune", 24), ("look-1", 15), ("look-2", 2 * 5)]
     assert end.wait == "last look"
@@ -163,21 +166,19 @@ def contradicted(level: Any, rate: float, seed: int) -> Any:
 def test_what_a_look_has_decided_stays_decided() -> None:
     """relu takes both others to the second look, at which they would be undecided; the question must not end with
     a pair that it took for decided and then is not."""
-    play = Play(question(THREE), contradicted)
+    play = Play(design(THREE), contradicted)
     end = play.play()
     assert play.stages == [("look-1", 15), ("look-2", 15)]
     first = next(one for one in end.judgements if {one.a, one.b} == {"sigmoid", "tanh"})
     assert (first.text, first.seeds, first.won) == ("tanh better than sigmoid", 5, 5)
     assert {one.seeds for one in end.judgements if one is not first} == {10}
-    failed = Play(
-        play.question, contradicted, lambda level, rate, seed: "failed" if seed == 7 else "finished"
-    )
+    failed = Play(play.design, contradicted, lambda level, rate, seed: "failed" if seed == 7 else "finished")
     again = next(one for one in failed.play().judgements if {one.a, one.b} == {"sigmoid", "tanh"})
     assert again == first, "a run that failed later takes nothing back"
 
 
 def test_a_look_that_the_budget_does_not_pay_for_is_not_begun() -> None:
-    play = Play(question(budget=39), close)
+    play = Play(design(budget=39), close)
     end = play.play()
     assert play.stages == [("tune", 24), ("look-1", 15)]
     assert end.wait == "budget"
@@ -198,7 +199,7 @@ def at_an_edge(level: Any, rate: float, seed: int) -> Any:
     ],
 )
 def test_an_extension_leaves_the_first_look_its_budget(budget: Any, stages: Any, unfair: Any) -> None:
-    play = Play(question(budget=budget, looks=[5]), at_an_edge)
+    play = Play(design(budget=budget, looks=[5]), at_an_edge)
     end = play.play()
     assert play.stages == stages
     assert set(end.unfair) == unfair
@@ -207,7 +208,7 @@ def test_an_extension_leaves_the_first_look_its_budget(budget: Any, stages: Any,
 
 def test_a_failed_run_stops_the_question_until_it_is_retried() -> None:
     play = Play(
-        question(),
+        design(),
         good,
         state=lambda level, rate, seed: "failed" if (level, seed) == ("relu", 3) else "finished",
     )
@@ -219,14 +220,14 @@ def test_a_failed_run_stops_the_question_until_it_is_retried() -> None:
 
 
 def test_the_next_look_can_be_asked_for_all_the_same() -> None:
-    play = Play(question(), good)
+    play = Play(design(), good)
     end = play.play()
-    stage = forced_look(play.question, end, play.results)
-    assert (present(stage).name, len(present(stage).asks)) == ("look-2", 15)
+    stage = forced_look(play.design, end, play.results)
+    assert (present(stage).name, len(present(stage).runs)) == ("look-2", 15)
     play.run(stage)
     assert play.now().wait == "decided"
     assert all(one.seeds == 10 for one in play.now().judgements)
-    assert forced_look(play.question, play.now(), play.results) is None
+    assert forced_look(play.design, play.now(), play.results) is None
 
 
 CASES = """
@@ -242,15 +243,15 @@ compare: {factor: case, looks: [5]}
 
 
 def test_cases_are_compared_as_what_they_set_together() -> None:
-    assert question(CASES).confounded == {}
+    assert design(CASES).confounded == {}
 
 
 def test_a_question_about_one_field_of_the_cases_names_the_others() -> None:
-    asked = question(CASES.replace("factor: case", "factor: activation"))
+    asked = design(CASES.replace("factor: case", "factor: activation"))
     assert (asked.factor, asked.about, list(asked.levels)) == ("case", "activation", ["a", "b"])
     assert asked.confounded == {("a", "b"): ("optimizer",)}
     alone = CASES.replace(", optimizer: {name: sgd}", "").replace(", optimizer: {name: adam}", "")
-    assert question(alone.replace("factor: case", "factor: model.activation")).confounded == {}
+    assert design(alone.replace("factor: case", "factor: model.activation")).confounded == {}
 
 
 BY_LOSS = """
@@ -280,18 +281,18 @@ def test_by_a_loss_that_is_another_for_each_level_nothing_is_claimed(
     sweep: Any, factor: str, fields: Any
 ) -> None:
     text = BY_LOSS % (sweep, factor)
-    (names,) = question(text).confounded.values()
+    (names,) = design(text).confounded.values()
     assert names == (f"what test/loss measures ({fields})",)
-    assert question(text.replace("test/loss", "test/accuracy")).confounded == {}
+    assert design(text.replace("test/loss", "test/accuracy")).confounded == {}
 
 
 def test_a_penalty_that_was_tuned_changes_the_loss() -> None:
     text = BY_LOSS % ("activation: [relu, tanh]", "activation")
     tune = {"model.kernel_regularizer": [{"name": "l2", "l2": 0.01}, {"name": "l2", "l2": 0.1}], "seeds": 2}
-    assert question(text, tune=tune).confounded == {
+    assert design(text, tune=tune).confounded == {
         ("relu", "tanh"): ("what test/loss measures (kernel_regularizer)",)
     }
-    assert question(text, tune={"learning_rate": [0.01, 0.1, 1.0]}).confounded == {}
+    assert design(text, tune={"learning_rate": [0.01, 0.1, 1.0]}).confounded == {}
 
 
 @pytest.mark.parametrize(
@@ -304,17 +305,17 @@ def test_the_same_loss_in_every_cell_may_be_compared(sweep: Any) -> None:
     text = (BY_LOSS % (sweep, sweep.partition(":")[0])).replace(
         "hidden: [16],", "hidden: [16], kernel_regularizer: {name: l2, l2: 0.01},"
     )
-    assert question(text).confounded == {}
+    assert design(text).confounded == {}
 
 
 def test_a_field_that_only_one_case_sets_is_no_factor() -> None:
     with pytest.raises(SpecError, match="optimizer is not swept"):
-        question(CASES.replace("factor: case", "factor: optimizer").replace(", optimizer: {name: sgd}", ""))
+        design(CASES.replace("factor: case", "factor: optimizer").replace(", optimizer: {name: sgd}", ""))
 
 
 def test_an_initialiser_that_follows_the_activation_is_named() -> None:
     text = BASE.replace("model: {hidden: [32]}", "model: {hidden: [32], kernel_initializer: auto}")
-    asked = question(text)
+    asked = design(text)
     assert asked.confounded[("sigmoid", "relu")] == ("kernel_initializer",)
     end = Play(asked, good).play()
     found = {frozenset((one.a, one.b)): one for one in end.judgements}[frozenset(("sigmoid", "relu"))]
@@ -325,4 +326,4 @@ def test_an_initialiser_that_follows_the_activation_is_named() -> None:
 
 @pytest.mark.parametrize("factor", ["activation", "model.activation"])
 def test_a_factor_by_its_short_or_full_name(factor: str) -> None:
-    assert question(BASE.replace("factor: activation", f"factor: {factor}")).factor == "activation"
+    assert design(BASE.replace("factor: activation", f"factor: {factor}")).factor == "activation"

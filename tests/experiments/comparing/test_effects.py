@@ -7,15 +7,9 @@ from typing import Any
 
 import pytest
 
-from experiments.comparing.effects import (
-    Score,
-    chance_level,
-    differing,
-    estimate,
-    judge_pair,
-    lower_is_better,
-    pair,
-)
+from experiments.comparing.confounding import differing
+from experiments.comparing.effects import Score, chance_level, judge_pair, lower_is_better, pair
+from experiments.comparing.estimates import estimate
 
 
 def both(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from experiments.comparing.design import Result
+from experiments.comparing.design import Observation
 from experiments.comparing.effects import judge_pair, pair
 from experiments.comparing.held_out import leave_one_out
 from experiments.comparing.tuning import TuneAxis
@@ -22,7 +22,7 @@ VALIDATION = {  # (level, rate) -> the validation accuracy of seeds 0, 1, 2
 TEST = {("A", "0.01"): (0.91, 0.51, 0.52), ("A", "0.1"): (0.61, 0.72, 0.83),
         ("B", "0.01"): (0.11, 0.12, 0.93), ("B", "0.1"): (0.41, 0.42, 0.43)}  # fmt: skip
 RESULTS = [
-    Result(level, (), (rate,), seed, "finished", TEST[level, rate][seed], validation)
+    Observation(level, (), (rate,), seed, "finished", TEST[level, rate][seed], validation)
     for (level, rate), values in VALIDATION.items()
     for seed, validation in enumerate(values)
 ]

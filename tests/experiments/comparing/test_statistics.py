@@ -1,4 +1,4 @@
-"""Intervals, forecasts and verdicts against scipy.stats and values worked by hand."""
+"""Intervals, forecasts and sign tests against scipy.stats and values worked by hand."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from scipy import stats
 
 from experiments.comparing.statistics import (
     equal_seeds_needed,
-    judge,
-    judge_signs,
     repeated_interval,
     seeds_needed,
     share_of_error,
@@ -49,7 +47,6 @@ def test_an_interval_by_hand() -> None:
 def test_one_seed_says_nothing_about_the_spread() -> None:
     found = repeated_interval([0.3], 0.05)
     assert (found.low, found.high) == (-math.inf, math.inf)
-    assert judge("a", "b", [0.3], delta=0.1, level=0.05).verdict == "undecided"
 
 
 @pytest.mark.parametrize("effects", [[], [0.1, math.nan], [math.inf]])
@@ -95,55 +92,6 @@ def test_the_sign_test_without_a_difference() -> None:
 
 
 @pytest.mark.parametrize(
-    ("effects", "verdict", "text"),
-    [
-        ([0.031, 0.028, 0.035, 0.022, 0.03], "better", "A better than B"),
-        ([-0.031, -0.028, -0.035, -0.022, -0.03], "better", "B better than A"),
-        (
-            [0.0011, 0.001, 0.0012, 0.001, 0.0011],
-            "better, but by less than δ",
-            "A better than B, but by less than 0.01",
-        ),
-        ([0.001, -0.001, 0.0005, 0.0, 0.001], "equivalent within δ", "A and B equivalent within 0.01"),
-    ],
-)
-def test_the_verdict_follows_from_the_interval(effects: Any, verdict: Any, text: Any) -> None:
-    found = judge("A", "B", effects, delta=0.01, level=0.05)
-    assert (found.verdict, found.text) == (verdict, text)
-    assert present(found.effect) >= 0
-    assert found.decided
-
-
-def test_undecided_says_how_many_seeds_in_all() -> None:
-    found = judge("A", "B", [0.02, -0.01, 0.03, -0.02, 0.01], delta=0.01, level=0.05)
-    assert found.verdict == "undecided"
-    assert found.text == f"undecided: about {found.needed} seeds in all"
-    assert (found.won, found.seeds) == (3, 5)
-
-
-def test_the_same_difference_at_every_seed_is_left_to_the_sign_test() -> None:
-    """No spread, no t interval: 2·2⁻⁵ = 0.0625 is not enough, 2·2⁻¹⁰ is."""
-    assert judge("A", "B", [0.25] * 5, delta=0.01, level=0.05).verdict == "undecided"
-    assert judge("A", "B", [0.25] * 5, delta=0.01, level=0.05).needed == 6
-    found = judge("A", "B", [0.25] * 10, delta=0.01, level=0.05)
-    assert (found.verdict, found.low, found.high) == ("better", None, None)
-    assert judge("A", "B", [0.005] * 10, delta=0.01, level=0.05).verdict == "better", (
-        "how much less is not known"
-    )
-
-
-def test_equal_seeds_are_equivalent_once_they_rule_out_the_share_that_matters() -> None:
-    """δ = 0.1 of an accuracy: a tenth of the seeds could make it. 0.9ⁿ ≤ 0.025 from n = 36 on (35.01)."""
-    assert 0.9**35 > 0.025 > 0.9**36
-    short, enough = (judge("A", "B", [0.0] * n, delta=0.1, level=0.05, largest=1.0) for n in (35, 36))
-    assert (short.verdict, short.needed, short.low) == ("undecided", 36, None)
-    assert enough.verdict == "equivalent within δ"
-    assert (
-        judge("A", "B", [0.0] * 1000, delta=0.1, level=0.05).text == "undecided: no number of seeds in sight"
-    )
-
-
-@pytest.mark.parametrize(
     ("effect", "delta", "largest"), [(0.0, 0.01, 1.0), (0.005, 0.02, 1.0), (0.1, 0.3, 0.5)]
 )
 def test_the_equal_seeds_needed_are_the_binomial_bound(effect: Any, delta: float, largest: Any) -> None:
@@ -161,19 +109,3 @@ def test_no_equal_seeds_suffice_without_a_bound_or_above_delta() -> None:
     assert equal_seeds_needed(0.0, 0.1, math.inf, 0.05) is None
     assert equal_seeds_needed(0.1, 0.1, 1.0, 0.05) is None
     assert equal_seeds_needed(0.0, math.inf, math.inf, 0.05) == 1, "whatever differs is less than that"
-
-
-def test_signs_decide_where_a_loss_diverged() -> None:
-    found = judge_signs("A", "B", [-1] * 9 + [0], delta=0.1, level=0.05)
-    assert (found.a, found.b, found.verdict, found.won) == ("B", "A", "better", 9)
-    assert (found.effect, found.low) == (None, None)
-    assert (
-        judge_signs("A", "B", [1, -1, 1, -1, 0], delta=0.1, level=0.05).text
-        == "undecided: no number of seeds in sight"
-    )
-
-
-@pytest.mark.parametrize("delta", [0.0, -1.0])
-def test_a_delta_is_positive(delta: float) -> None:
-    with pytest.raises(ValueError, match="positive"):
-        judge("A", "B", [1.0, 2.0], delta=delta, level=0.05)

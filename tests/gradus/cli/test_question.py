@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from experiments.comparing.design import question_of
+from experiments.comparing.from_spec import design_of
 from experiments.spec import ExperimentSpec
 from gradus.cli.question import points_of, split, tuned, with_question
 from gradus.errors import CommandError
@@ -68,7 +68,7 @@ def test_a_budget_of_sixty_pays_for_tuning_and_two_looks() -> None:
         tune_seeds=2,
         question={"budget": 60},
     )
-    asked = present(question_of(ExperimentSpec.parse(document)))
+    asked = present(design_of(ExperimentSpec.parse(document)))
     assert least_runs(asked) == 2 * 9 * 2 + 2 * 5
     assert (asked.budget, asked.looks[:2]) == (60, (5, 10))
 

@@ -15,7 +15,7 @@ import pytest
 
 from service.analysis import design
 from service.store import queries
-from tests.service.analysis.conftest import World
+from tests.service.scored_runs import World
 
 ALONG = """
 name: along

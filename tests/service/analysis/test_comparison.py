@@ -12,7 +12,7 @@ from experiments.errors import SpecError
 from service.analysis import comparison
 from service.report import experiment_note, page
 from service.settings import load_settings
-from tests.service.analysis.conftest import World
+from tests.service.scored_runs import World
 
 BATCHES = """
 name: batches

@@ -14,7 +14,7 @@ import pytest
 from gradus.cli import demo
 from gradus.client import Client
 from service.analysis import design
-from tests.service.analysis.conftest import World
+from tests.service.scored_runs import World
 
 
 @contextlib.contextmanager

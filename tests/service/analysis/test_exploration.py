@@ -15,7 +15,7 @@ from service.analysis import comparison
 from service.entities import Committed, Measured, MetricPoint
 from service.report import experiment_note
 from service.store import queries
-from tests.service.analysis.conftest import World
+from tests.service.scored_runs import World
 
 GRID = """
 name: rates
@@ -137,7 +137,7 @@ def test_seeds_are_repetitions_and_no_levels(
     world.work(made.id, lambda run: 0.5 + 0.1 * run.params["seed"])
     body = explored(client, made.id)
     assert (body["factor"], body["effects"], body["verdicts"]) == ("seed", [], [])
-    assert body["answer"].startswith("nothing to compare: a seed repeats a choice")
+    assert body["answer"].startswith("nothing to compare: seeds are replicates")
     (level,) = body["levels"]
     assert (level["level"], level["seeds"]) == ("every seed", 3)
     assert level["mean"] == pytest.approx(0.6)

@@ -1,4 +1,4 @@
-"""Gradient over depth: ratios by hand, in the report, and asked for as a picture."""
+"""Gradient over depth: ratios by hand, and in the report."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 
 from service import operations
-from service.analysis import final_artifacts, gradient_flow
+from service.analysis import gradient_flow
 from service.entities import Committed, Measured, MetricPoint
-from service.report import charts
 from service.report import page as report
 from service.settings import load_settings
 from service.store import queries
-from tests.service.analysis.conftest import World
+from tests.service.scored_runs import World
 
 DEEP = """
 name: deep
@@ -100,24 +99,8 @@ def test_the_report_shows_it_beside_the_bound(world: World, factor: str) -> None
     assert f"0.25 to the power L: {0.25**4:.4g} at 4 hidden layers." in page
 
 
-def test_the_best_run_is_asked_to_keep_the_picture(world: World) -> None:
-    experiment, runs, _ = worked(world, DEEP)
-    wishes = final_artifacts.wishes(queries.get_experiment(world.store, experiment.id), runs)
-    assert [kind for kind, _ in wishes] == ["model", "overview"]
-    none, runs, _ = worked(world, DEEP + "artifacts: {plots: none, model: none}\n")
-    assert final_artifacts.wishes(queries.get_experiment(world.store, none.id), runs) == []
-
-
 def test_the_bound_is_the_sigmoids() -> None:
     assert gradient_flow.SLOPE == 0.25
     assert math.isclose(
         max(s * (1 - s) for s in [1 / (1 + math.exp(-z / 100)) for z in range(-500, 501)]), 0.25
     )
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.0, "0"), (0.001, "0.001"), (1e-4, "1e−4"), (-2.5e-6, "−2.5e−6"), (99_999.0, "99999"), (1e5, "1e5")],
-)
-def test_numbers_on_an_axis(value: Any, text: Any) -> None:
-    assert charts.tick_text(value) == text

@@ -22,7 +22,7 @@ from service.errors import Conflict
 from service.store import queries
 from service.store.tables import experiments
 from tests.present import present
-from tests.service.analysis.conftest import World
+from tests.service.scored_runs import World
 
 
 def stages(world: World, id: Any) -> Any:

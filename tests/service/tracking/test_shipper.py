@@ -122,13 +122,13 @@ def test_the_experiment_and_its_changes(world: World) -> None:
 
 
 def all_finish(world: World, scores: Any) -> None:
-    """The waiting runs end with these validation losses, in order, and the experiment's keepsakes are asked for."""
+    """The waiting runs end with these validation losses, in order, and the experiment's final artifacts are requested."""
     waiting = [run for run in queries.all_runs(world.store, world.experiment.id) if run.status == "SCHEDULED"]
     for run, loss in zip(world.claim(*waiting), scores, strict=True):
         world.record(run, 1, val_loss=loss, test_loss=loss)
         world.finish(run)
     world.ship()
-    final_artifacts.keep(world.store)
+    final_artifacts.request_artifacts(world.store)
 
 
 def best_in_mlflow(world: World) -> Any:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import os
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from experiments.spec.documents import parse_yaml
 from service.analysis import gradient_flow
 from service.report import page as report
 from service.store import queries
 from tests.workers.conftest import Bench
-from workers.requests import draw
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "vanishing-gradient.yaml"
 DATA_DIR = os.environ.get("GRADUS_DATA_DIR")
@@ -51,8 +48,8 @@ def test_on_digits_and_three_depths(bench: Bench) -> None:
     sweep = {"activation": ["sigmoid", "tanh", "relu"], "hidden": [[8] * depth for depth in (2, 4, 6)]}
     ratios = trained(bench, dataset={"name": "digits", "train_samples": 64}, sweep=sweep)
     shows_what_the_course_says(ratios, [2, 4, 6])
-    pictures = draw.overview(bench.store, bench.experiment.id)
-    assert min(Image.open(io.BytesIO(pictures["plots/gradient_over_depth.png"])).size) > 300
+    page = report.render(bench.store, bench.experiment.id, bench.settings)
+    assert "Vanishing gradient: the price of depth" in page
 
 
 @pytest.mark.slow
@@ -66,11 +63,10 @@ def test_the_example_itself(bench: Bench) -> None:
     assert f"0.25 to the power L: {0.25**10:.4g}".replace("-", "−") in page
     keep = os.environ.get("GRADUS_TEST_PICTURES")  # to look at it
     if keep:
-        for path, picture in draw.overview(bench.store, bench.experiment.id).items():
-            (Path(keep) / Path(path).name).write_bytes(picture)
         (Path(keep) / "report.html").write_text(page, "utf-8")
 
 
 def test_runs_of_one_depth_have_no_such_picture(bench: Bench) -> None:
     bench.train(bench.submit())
-    assert draw.overview(bench.store, bench.experiment.id) == {}
+    page = report.render(bench.store, bench.experiment.id, bench.settings)
+    assert "Vanishing gradient: the price of depth" not in page

@@ -10,7 +10,7 @@ import pytest
 
 from service.report import page as report
 from service.settings import load_settings
-from tests.service.analysis.conftest import World
+from tests.service.scored_runs import World
 
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 

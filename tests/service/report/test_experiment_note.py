@@ -10,7 +10,7 @@ from service.settings import load_settings
 from service.store import queries
 from service.tracking.urls import COMPARE, GROUPED
 from tests.present import present
-from tests.service.analysis.conftest import World
+from tests.service.scored_runs import World
 
 
 def summary(world: World, id: Any) -> Any:

@@ -11,7 +11,7 @@ import pytest
 
 from service import operations
 from service.store import queries
-from tests.service.analysis.conftest import World
+from tests.service.scored_runs import World
 
 
 @pytest.fixture

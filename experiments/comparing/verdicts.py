@@ -1,0 +1,184 @@
+"""The verdict on one pair of levels, from its interval alone, and the sentence that states it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import numpy as np
+
+from experiments.comparing.statistics import (
+    Interval,
+    equal_seeds_needed,
+    repeated_interval,
+    seeds_needed,
+    sign_test,
+    sign_test_seeds,
+)
+from experiments.numbers import short
+
+Verdict = Literal[
+    "better",
+    "better, but by less than δ",
+    "equivalent within δ",
+    "undecided",
+    "incomplete",
+    "not attributable",
+    "not fairly tuned",
+]
+DECIDED: frozenset[str] = frozenset({"better", "better, but by less than δ", "equivalent within δ"})
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What may be said of one pair of levels; `a` is the level ahead, so `effect` is never negative."""
+
+    a: str
+    b: str
+    verdict: Verdict
+    text: str
+    effect: float | None
+    """Mean of A − B, positive in favour of A; None where only signs can be compared."""
+    low: float | None
+    high: float | None
+    seeds: int
+    won: int
+    """Seeds in which A was strictly ahead."""
+    needed: int | None = None
+    """About how many seeds in all would decide it, where it is undecided."""
+    p: float | None = None
+    """The sign test's p value, where that decided instead of the interval."""
+
+    @classmethod
+    def without_effect(cls, a: str, b: str, verdict: Verdict, text: str, seeds: int = 0) -> Self:
+        """A judgement that rests on no effect."""
+        return cls(a, b, verdict, text, None, None, None, seeds, 0)
+
+    @property
+    def decided(self) -> bool:
+        return self.verdict in DECIDED
+
+
+def verdict_text(verdict: Verdict, a: str, b: str, delta: float, needed: int | None) -> str:
+    """The sentence of a verdict, in the words of the contract."""
+    if verdict == "better":
+        return f"{a} better than {b}"
+    if verdict == "better, but by less than δ":
+        return f"{a} better than {b}, but by less than {short(delta)}"
+    if verdict == "equivalent within δ":
+        return f"{a} and {b} equivalent within {short(delta)}"
+    if verdict == "undecided":
+        return (
+            f"undecided: about {needed} seeds in all" if needed else "undecided: no number of seeds in sight"
+        )
+    return verdict
+
+
+def classify(interval: Interval, delta: float) -> Verdict:
+    """The verdict that an interval gives, for a mean that is not negative."""
+    if interval.low > 0 and interval.high < delta:
+        return "better, but by less than δ"
+    if interval.low > 0:
+        return "better"
+    if -delta < interval.low and interval.high < delta:
+        return "equivalent within δ"
+    return "undecided"
+
+
+def judge(
+    a: str, b: str, effects: Sequence[float], *, delta: float, level: float, largest: float = math.inf
+) -> Judgement:
+    """The verdict on A and B from finite effects.
+
+    Where every seed gives exactly the same difference there is no spread and so no t interval. The sign test over
+    seeds then says whether A may be called better, and `equal_seeds_needed` whether the mean may be called less
+    than δ.
+
+    Args:
+        a: The first level.
+        b: The second level.
+        effects: One per seed, in the metric's unit, positive in favour of A.
+        delta: The smallest difference that counts, above 0.
+        level: The error allowed to this verdict, in (0, 1).
+        largest: The largest difference there can be.
+
+    Raises:
+        ValueError: delta is not positive, or an effect is missing or not finite.
+    """
+    if delta <= 0:
+        raise ValueError(f"delta must be positive, got {delta}")
+    d = np.asarray(effects, dtype=np.float64)
+    if d.size and d.mean() < 0:
+        a, b, d = b, a, -d
+    interval = repeated_interval([float(x) for x in d], level)
+    won, lost = int((d > 0).sum()), int((d < 0).sum())
+    low: float | None = interval.low
+    high: float | None = interval.high
+    p = needed = None
+    if interval.sd == 0.0:
+        low = high = None
+        p = sign_test(won, lost)
+        verdict, needed = _classify_equal(interval, delta, largest, p)
+    else:
+        verdict = classify(interval, delta)
+        if verdict == "undecided":
+            needed = seeds_needed(interval.sd, interval.seeds, delta, level)
+    return Judgement(
+        a=a,
+        b=b,
+        verdict=verdict,
+        text=verdict_text(verdict, a, b, delta, needed),
+        effect=interval.mean,
+        low=low,
+        high=high,
+        seeds=interval.seeds,
+        won=won,
+        needed=needed,
+        p=p,
+    )
+
+
+def _classify_equal(interval: Interval, delta: float, largest: float, p: float) -> tuple[Verdict, int | None]:
+    """(the verdict where all seeds gave one difference, about how many seeds would decide it)."""
+    wanted = equal_seeds_needed(interval.mean, delta, largest, interval.level)
+    small = wanted is not None and interval.seeds >= wanted
+    if p <= interval.level:
+        return ("better, but by less than δ" if small else "better"), None
+    if small:
+        return "equivalent within δ", None
+    ahead = sign_test_seeds(interval.seeds, 0, 0, interval.level) if interval.mean > 0 else None
+    return "undecided", min((n for n in (wanted, ahead) if n is not None), default=None)
+
+
+def judge_signs(a: str, b: str, signs: Sequence[int], *, delta: float, level: float) -> Judgement:
+    """The verdict by the sign test, where a loss diverged somewhere and there is no mean effect.
+
+    Args:
+        a: The first level.
+        b: The second level.
+        signs: One per seed: 1 where A is ahead, −1 where B is, 0 for a tie.
+        delta: The smallest difference that counts; only the sentence uses it.
+        level: The error allowed to this verdict, in (0, 1).
+    """
+    wins, losses = sum(sign > 0 for sign in signs), sum(sign < 0 for sign in signs)
+    if losses > wins:
+        a, b, wins, losses = b, a, losses, wins
+    p = sign_test(wins, losses)
+    verdict: Verdict = "better" if p <= level else "undecided"
+    ties = len(signs) - wins - losses
+    needed = None if verdict == "better" else sign_test_seeds(wins, losses, ties, level)
+    return Judgement(
+        a=a,
+        b=b,
+        verdict=verdict,
+        text=verdict_text(verdict, a, b, delta, needed),
+        effect=None,
+        low=None,
+        high=None,
+        seeds=len(signs),
+        won=wins,
+        needed=needed,
+        p=p,
+    )

@@ -1,0 +1,45 @@
+"""How numbers are written for people, and numbers that JSON can hold."""
+
+from __future__ import annotations
+
+import math
+
+ABSENT = "–"
+
+
+def finite(value: float | None) -> float | None:
+    """The value, or None where it is NaN or infinite: JSON has neither."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def short(value: float) -> str:
+    """At most three significant digits, for sentences."""
+    return f"{value:.3g}"
+
+
+def figure(value: float | None) -> str:
+    """Four significant digits; a dash where there is no finite value."""
+    return ABSENT if finite(value) is None else f"{value:.4g}".replace("-", "−")
+
+
+def signed(value: float | None) -> str:
+    """A difference with its sign and three significant digits; a dash where there is no finite value."""
+    return ABSENT if finite(value) is None else f"{value:+.3g}".replace("-", "−")
+
+
+def axis_label(value: float) -> str:
+    """A number beside an axis: plain between 0.001 and 100,000, else with an exponent."""
+    if value == 0:
+        return "0"
+    if 1e-3 <= abs(value) < 1e5:
+        return f"{value:.6g}".replace("-", "−")
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}".replace("-", "−")
+
+
+def parsed(text: str) -> float | None:
+    """The number that a label spells; None where it spells none."""
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -1,0 +1,80 @@
+"""A design as people see it: its stages so far and to come, and the present answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from experiments.comparing.design import Design
+from experiments.comparing.progress import Progress
+from experiments.comparing.stages import Wait
+
+_STATE_OF_THE_REST = {"decided": "not needed", "nothing to decide": "not needed", "budget": "not paid for"}
+"""The state of the stages that were still planned, by why the design is over."""
+_PROGRESS_SENTENCES: dict[Wait, str] = {
+    "running": "The question goes on by itself.",
+    "decided": "Every pair of levels that can be decided is, so no further look is needed.",
+    "last look": "The last planned look is done; what is undecided stays so.",
+    "budget": "The budget of {budget} runs does not pay for the next stage; `gradus extend` queues it all the same.",
+    "incomplete": "A run failed or was cancelled; `gradus retry` lets the question go on.",
+    "nothing to decide": "No pair of levels can be claimed about.",
+}
+_WITHOUT_LEVELS = frozenset({"undecided", "incomplete", "not attributable", "not fairly tuned"})
+"""Verdicts whose sentence does not name the levels."""
+
+
+def design_document(design: Design, progress: Progress) -> dict[str, Any]:
+    """The `plan` of the REST API: the design, its stages so far and to come, and the present answer."""
+    rest = _STATE_OF_THE_REST.get(progress.wait, "planned") if progress.over else "planned"
+    stages: list[dict[str, Any]] = [
+        {
+            "name": step.name,
+            "runs": step.n_runs,
+            "ended": step.ended,
+            "state": rest if step.state == "planned" else step.state,
+        }
+        for step in progress.steps
+    ]
+    known = {step.name for step in progress.steps}
+    for look, seeds in enumerate(design.looks, 1):
+        if (name := f"look-{look}") not in known:
+            stages.append({"name": name, "runs": len(design.arms) * seeds, "ended": 0, "state": rest})
+    names = [axis.name for axis in progress.axes]
+    return {
+        "factor": design.factor,
+        "metric": design.metric,
+        "delta": design.delta,
+        "alpha": design.alpha,
+        "looks": list(design.looks),
+        "budget": design.budget,
+        "stages": stages,
+        "wait": progress.wait,
+        "standing": _PROGRESS_SENTENCES[progress.wait].format(budget=design.budget),
+        "tuned": [
+            {"level": level, "cell": list(cell), **dict(zip(names, tuned.setting, strict=False))}
+            for (level, cell), tuned in progress.tuned.items()
+            if tuned.setting
+        ],
+        "answer": answer(design, progress),
+    }
+
+
+def answer(design: Design, progress: Progress) -> str:
+    """The present answer in one line."""
+    return "; ".join(answers(design, progress))
+
+
+def answers(design: Design, progress: Progress) -> list[str]:
+    """The present answer, a sentence for every pair of levels."""
+    if not any(judgement.seeds for judgement in progress.judgements) and not design.confounded:
+        if progress.wait == "incomplete":
+            return ["incomplete: a tuning run failed or was cancelled; retry it"]
+        step = progress.steps[-1] if progress.steps else None
+        return [
+            f"no answer yet ({step.name}: {step.ended} of {step.n_runs} runs)" if step else "no answer yet"
+        ]
+    return [
+        f"{design.name_of(judgement.a)} / {design.name_of(judgement.b)} {judgement.text}"
+        if judgement.verdict in _WITHOUT_LEVELS
+        else judgement.text
+        for judgement in progress.judgements
+    ]
