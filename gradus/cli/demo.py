@@ -35,7 +35,7 @@ from gradus.cli.output import complain, console, number, print_table, say
 from gradus.cli.session import client_for, local_address
 from gradus.client import Client
 from service.embedded.ports import http_answers, is_free
-from service.embedded.supervisor import Guarded, Program, StackError
+from service.embedded.supervisor import GuardedProcess, Program, StackError
 from service.entities import ENDED_STAGES
 from service.settings import Settings, child_environment, load_settings
 
@@ -70,7 +70,7 @@ def stack(settings: Settings) -> Iterator[str]:
     say("Starting broker, database, MLflow, API and workers …")
     alive_read, alive_write = os.pipe()
     program = Program("stack", command, child_environment(settings, {}), stage=0, ready=lambda: True)
-    running = Guarded(program, alive_read, log, Path.cwd())
+    running = GuardedProcess(program, alive_read, log, Path.cwd())
     try:
         yield _address_when_up(settings.home, running, log)
     finally:
@@ -81,7 +81,7 @@ def stack(settings: Settings) -> Iterator[str]:
         os.close(alive_read)
 
 
-def _address_when_up(home: Path, running: Guarded, log: Path) -> str:
+def _address_when_up(home: Path, running: GuardedProcess, log: Path) -> str:
     deadline = time.monotonic() + START_WITHIN
     while running.ended() is None and time.monotonic() < deadline:
         address = local_address(home)

@@ -1,10 +1,10 @@
 """`gradus backup FOLDER`: a copy of an embedded stack's state, taken while it runs or while it is down.
 
-The copy is a home folder: `gradus up --home FOLDER` continues from it. What is copied first refers to what is
-copied later: the database names spool files and MLflow runs, and an artifact leaves the spool only once MLflow has it.
-So the copy has all that its database speaks of, and MLflow may be a moment ahead of it.
+The copy is a home folder: `gradus up --home FOLDER` continues from it. Its parts are copied in the order in which they
+refer to each other: the database names spool files and MLflow runs, and an artifact leaves the spool only once MLflow has
+it. So the copy has everything that its database names, and its MLflow may be a moment ahead.
 
-Exit status: 0 done, 2 used wrongly (nothing to copy, or something in the way).
+Exit status: 0 done, 2 wrong use (nothing to copy, or the target exists).
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ from service.store import Store
 
 
 class BackupRefused(GradusError):
-    """There is nothing to copy, or something where the copy is to be."""
+    """There is nothing to copy, or the target exists."""
 
 
 def backup(home: Path, target: Path) -> None:
-    """Copy the state of `home` to the new folder `target`, which is there whole or not at all.
+    """Copy the state of `home` to the new folder `target`. The folder appears whole or not at all.
 
     Raises:
-        BackupRefused: see there.
+        BackupRefused: there is nothing to copy, or the target exists or lies in the home.
+        OSError, sqlite3.Error: the copy failed, and nothing is left of it.
     """
     if not (home / "gradus.db").exists():
         raise BackupRefused(f"{home} has no gradus.db: name the folder with --home, or in GRADUS_HOME")
@@ -42,7 +43,7 @@ def backup(home: Path, target: Path) -> None:
     scratch = target.with_name(f".{target.name}.{os.getpid()}")
     scratch.mkdir(mode=0o700, parents=True)
     try:
-        # Before and after: a checkpoint goes as soon as the next one is noted.
+        # Before and after: a checkpoint is removed as soon as the next one is noted.
         _files(home / "spool", scratch / "spool")
         _database(home / "gradus.db", scratch / "gradus.db")
         _files(home / "spool", scratch / "spool")
@@ -60,21 +61,21 @@ def backup(home: Path, target: Path) -> None:
 
 
 def _database(source: Path, copy: Path) -> None:
-    """SQLite's online backup, in one step: other processes go on reading and writing, and the copy is one moment."""
-    with closing(sqlite3.connect(source, timeout=60)) as here, closing(sqlite3.connect(copy)) as there:
-        here.backup(there)
+    """SQLite's online backup in one step: the state of one moment, while other processes go on reading and writing."""
+    with closing(sqlite3.connect(source, timeout=60)) as original, closing(sqlite3.connect(copy)) as target:
+        original.backup(target)
 
 
 def _files(source: Path, copy: Path) -> None:
-    """All files below a folder, less those that go while it is read; locks and half-written ones stay behind."""
+    """Copy all files below a folder, less those that are removed meanwhile, locks and half-written files."""
     copy.mkdir(exist_ok=True)
     for folder, _, names in os.walk(source):
-        place = copy / Path(folder).relative_to(source)
-        place.mkdir(exist_ok=True)
+        target = copy / Path(folder).relative_to(source)
+        target.mkdir(exist_ok=True)
         for name in names:
             if name != "lock" and not name.startswith("."):
                 with contextlib.suppress(FileNotFoundError):
-                    shutil.copy2(Path(folder, name), place / name)
+                    shutil.copy2(Path(folder, name), target / name)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

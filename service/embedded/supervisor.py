@@ -1,9 +1,9 @@
 """Keeps a set of processes running on this machine: starts, watches, restarts, stops them.
 
-Every process runs under a guard (see `service.embedded.process_guard`): none outlives this one, however this one ends. A
-process that ends after ten seconds or more is started again at once; one that ends sooner after a pause of a second,
-which doubles up to thirty where it ended by itself: who was killed is not to blame. Stopping goes backwards through the stages, SIGTERM first, SIGKILL after a
-grace period.
+Every process runs under a guard (see `service.embedded.process_guard`), so that none outlives this one, however this one
+ends. A process that ends after ten seconds or more is started again at once. One that ends sooner is started after a
+pause of a second, which doubles up to thirty where the process ended by itself and was not killed. Stopping goes
+backwards through the stages, SIGTERM first, SIGKILL after a grace period.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from experiments.errors import GradusError
 from service.embedded.process_guard import kill_group
 
 FIRST_PAUSE, LONGEST_PAUSE, STEADY = 1.0, 30.0, 10.0  # seconds
-LARGE_LOG = 20 * 1024 * 1024  # bytes; a larger log is set aside when its process starts
+LARGE_LOG = 20 * 1024 * 1024  # bytes; a larger log is renamed when its process starts
 TICK = 0.1
 SIGNALLED = 128  # above it an exit status says which signal ended the process
 
@@ -51,7 +51,7 @@ class Program:
     grace: float = 10.0
 
 
-class Guarded:
+class GuardedProcess:
     """One start of a program: its guard, and the process group that the guard watches over."""
 
     def __init__(self, program: Program, alive: int, log: Path, directory: Path) -> None:
@@ -64,7 +64,7 @@ class Guarded:
             str(pid_write),
             *program.command,
         ]
-        _set_aside(log)
+        _rotate(log)
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 guard,
@@ -83,7 +83,7 @@ class Guarded:
         self.since = time.monotonic()
 
     def ended(self) -> int | None:
-        """The exit status, None while it runs. A guard that was killed takes its group along, if late."""
+        """The exit status; None while it runs. Where the guard itself was killed, kills the group that it guarded."""
         status = self.process.poll()
         if status is not None and status < 0 and self.group is not None:
             kill_group(self.group)
@@ -98,12 +98,12 @@ class Guarded:
             kill_group(self.group)
 
 
-class _Kept:
-    """A program and its present start."""
+class _Supervised:
+    """A program and its present process."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.running: Guarded | None = None
+        self.running: GuardedProcess | None = None
         self.is_ready = False
         self.pause = FIRST_PAUSE
         self.start_at = 0.0
@@ -123,97 +123,122 @@ class Supervisor:
     def __init__(
         self, programs: Sequence[Program], logs: Path, directory: Path, say: Callable[[str], None]
     ) -> None:
-        self._kept = [_Kept(program) for program in programs]
+        self._all = [_Supervised(program) for program in programs]
         self._logs, self._directory, self._say = logs, directory, say
         self._alive_read, self._alive_write = os.pipe()
 
     def start(self, *, within: float, stopping: Callable[[], bool]) -> bool:
-        """Start everything, stage by stage; False where `stopping` became true meanwhile.
+        """Start everything, stage by stage.
+
+        Args:
+            within: seconds until all must be ready.
+            stopping: whether to give up.
+
+        Returns:
+            False where `stopping` became true meanwhile.
 
         Raises:
             StackError: a program ended three times or was not ready in time; its log's end is in the message.
         """
         deadline = time.monotonic() + within
-        for stage in sorted({kept.program.stage for kept in self._kept}):
-            waiting = [kept for kept in self._kept if kept.program.stage == stage]
-            while not all(kept.is_ready for kept in waiting):
+        for stage in sorted({supervised.program.stage for supervised in self._all}):
+            waiting = [supervised for supervised in self._all if supervised.program.stage == stage]
+            while not all(supervised.is_ready for supervised in waiting):
                 if stopping():
                     return False
                 self.watch(up_to=stage)
-                for kept in waiting:
-                    kept.is_ready = kept.running is not None and kept.program.ready()
-                late = next((kept for kept in waiting if not kept.is_ready), None)
-                broken = next((kept for kept in self._kept if kept.early_ends >= 3), None)
+                for supervised in waiting:
+                    supervised.is_ready = supervised.running is not None and supervised.program.ready()
+                late = next((supervised for supervised in waiting if not supervised.is_ready), None)
+                broken = next((supervised for supervised in self._all if supervised.early_ends >= 3), None)
                 if broken or (late and time.monotonic() > deadline):
                     raise self._failure(broken or late)
                 time.sleep(TICK)
         return True
 
     def watch(self, *, up_to: int | None = None) -> None:
-        """Look at every process once: note those that ended, start those that are due."""
+        """Look at every process once: note those that ended, start those that are due.
+
+        Args:
+            up_to: the last stage to look at; None: all.
+        """
         now = time.monotonic()
-        for kept in self._kept:
-            if up_to is not None and kept.program.stage > up_to:
+        for supervised in self._all:
+            if up_to is not None and supervised.program.stage > up_to:
                 continue
-            if kept.running is not None and (status := kept.running.ended()) is not None:
-                self._note_end(kept, status, now)
-            if kept.running is None and now >= kept.start_at:
-                log = self._log(kept)
-                kept.running = Guarded(kept.program, self._alive_read, log, self._directory)
+            if supervised.running is not None and (status := supervised.running.ended()) is not None:
+                self._note_end(supervised, status, now)
+            if supervised.running is None and now >= supervised.start_at:
+                log = self._log(supervised)
+                supervised.running = GuardedProcess(
+                    supervised.program, self._alive_read, log, self._directory
+                )
 
     def stop(self, *, now: Callable[[], bool]) -> None:
-        """End everything, the highest stage first. `now` tells whether to kill instead of waiting."""
-        for stage in sorted({kept.program.stage for kept in self._kept}, reverse=True):
-            group = [kept for kept in self._kept if kept.program.stage == stage and kept.running]
+        """End everything, the highest stage first.
+
+        Args:
+            now: whether to kill instead of waiting for the grace period.
+        """
+        for stage in sorted({supervised.program.stage for supervised in self._all}, reverse=True):
+            group = [
+                supervised
+                for supervised in self._all
+                if supervised.program.stage == stage and supervised.running
+            ]
             since = time.monotonic()
-            for kept in group:
-                if kept.running:
-                    kept.running.ask_to_end()
-            while alive := [kept for kept in group if kept.running and kept.running.ended() is None]:
-                for kept in alive:
-                    if kept.running and (now() or time.monotonic() - since > kept.program.grace):
-                        kept.running.kill()
+            for supervised in group:
+                if supervised.running:
+                    supervised.running.ask_to_end()
+            while alive := [
+                supervised
+                for supervised in group
+                if supervised.running and supervised.running.ended() is None
+            ]:
+                for supervised in alive:
+                    if supervised.running and (now() or time.monotonic() - since > supervised.program.grace):
+                        supervised.running.kill()
                 time.sleep(TICK / 2)
-            for kept in group:
-                kept.running = None
+            for supervised in group:
+                supervised.running = None
         os.close(self._alive_write)
         os.close(self._alive_read)
 
     def pids(self) -> dict[str, int]:
-        """Name of each running program -> its process id (the guard's child)."""
+        """Name of each running program -> id of its process (the guard's child)."""
         return {
-            kept.program.name: kept.running.group
-            for kept in self._kept
-            if kept.running and kept.running.group is not None
+            supervised.program.name: supervised.running.group
+            for supervised in self._all
+            if supervised.running and supervised.running.group is not None
         }
 
-    def _note_end(self, kept: _Kept, status: int, now: float) -> None:
-        assert kept.running is not None
-        if now - kept.running.since > STEADY:
-            pause, kept.pause = 0.0, FIRST_PAUSE
+    def _note_end(self, supervised: _Supervised, status: int, now: float) -> None:
+        assert supervised.running is not None
+        if now - supervised.running.since > STEADY:
+            pause, supervised.pause = 0.0, FIRST_PAUSE
         else:
-            pause = kept.pause
+            pause = supervised.pause
             if 0 <= status <= SIGNALLED:
-                kept.pause = min(2 * kept.pause, LONGEST_PAUSE)
-            kept.early_ends += not kept.is_ready
+                supervised.pause = min(2 * supervised.pause, LONGEST_PAUSE)
+            supervised.early_ends += not supervised.is_ready
         self._say(
-            f"{kept.program.name} ended with status {status}; it starts again in {pause:.0f} s"
-            f" (log: {self._log(kept)})"
+            f"{supervised.program.name} ended with status {status}; it starts again in {pause:.0f} s"
+            f" (log: {self._log(supervised)})"
         )
-        kept.running, kept.start_at = None, now + pause
+        supervised.running, supervised.start_at = None, now + pause
 
-    def _log(self, kept: _Kept) -> Path:
-        return self._logs / f"{kept.program.name}.log"
+    def _log(self, supervised: _Supervised) -> Path:
+        return self._logs / f"{supervised.program.name}.log"
 
-    def _failure(self, kept: _Kept | None) -> StackError:
-        assert kept is not None
-        log = self._log(kept)
+    def _failure(self, supervised: _Supervised | None) -> StackError:
+        assert supervised is not None
+        log = self._log(supervised)
         end = log.read_text(errors="replace").splitlines()[-15:] if log.exists() else []
         lines = "\n".join(f"    {line}" for line in end)
-        return StackError(f"{kept.program.name} does not start. The end of its log, {log}:\n{lines}")
+        return StackError(f"{supervised.program.name} does not start. The end of its log, {log}:\n{lines}")
 
 
-def _set_aside(log: Path) -> None:
-    """Keep one earlier log of a size, so that a machine's disk is not filled by years of them."""
+def _rotate(log: Path) -> None:
+    """Rename a large log, over an earlier one, so that logs do not fill the disk over the years."""
     if log.exists() and log.stat().st_size > LARGE_LOG:
         log.replace(log.with_suffix(".log.1"))

