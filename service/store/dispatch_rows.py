@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 
 from service.store.clock import db_now
+from service.store.queries import read_workers
 from service.store.run_rows import in_order, of
 from service.store.tables import experiments, runs
 
@@ -171,3 +172,49 @@ def unmark_runs(connection: Connection, run_ids: Collection[str]) -> None:
     """The message with these runs is lost: those that still wait are planned again."""
     if run_ids:
         connection.execute(update(runs).where(in_order(SENT, of(run_ids))).values(dispatched_at=None))
+
+
+def more_urgent_experiment(
+    connection: Connection, run_ids: Collection[str], devices: Collection[str]
+) -> str | None:
+    """The most urgent experiment with runs for one of these devices that wait, sent or not, where its priority is
+    higher than that of every waiting run of `run_ids`; None where there is none, or none of `run_ids` waits."""
+    own = (
+        select(func.max(experiments.c.priority))
+        .join(runs, runs.c.experiment_id == experiments.c.id)
+        .where(of(run_ids), _scheduled)
+        .scalar_subquery()
+    )
+    unsent, sent = (
+        exists().where(runs.c.experiment_id == experiments.c.id, state, runs.c.device.in_(list(devices)))
+        for state in (NOT_SENT, SENT)
+    )
+    statement = (
+        select(experiments.c.id)
+        .where(experiments.c.priority > own, experiments.c.deleted_at.is_(None), or_(unsent, sent))
+        .order_by(experiments.c.priority.desc(), experiments.c.created_at, experiments.c.id)
+        .limit(1)
+    )
+    return connection.scalar(statement)
+
+
+def oldest_sent_tile(connection: Connection, experiment_id: str) -> tuple[list[str], int] | None:
+    """The runs and the width of the experiment's tile that was sent first and of which a run still waits."""
+    first = (
+        select(runs.c.tile)
+        .where(SENT, runs.c.experiment_id == experiment_id)
+        .order_by(runs.c.dispatched_at, runs.c.index)
+        .limit(1)
+        .scalar_subquery()
+    )
+    statement = select(runs.c.id, runs.c.width).where(SENT, runs.c.tile == first).order_by(runs.c.index)
+    rows = connection.execute(statement).all()
+    return ([row.id for row in rows], rows[0].width) if rows else None
+
+
+def training_workers(connection: Connection, queue: str) -> int:
+    """How many living workers serve a queue."""
+    return sum(
+        worker.alive and worker.kind == "train" and queue in worker.queues
+        for worker in read_workers(connection)
+    )

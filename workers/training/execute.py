@@ -18,7 +18,7 @@ from experiments.engine.training import Outcome, StopAsked, train
 from experiments.gradient_check.certificates import GradientReport, certificate_key
 from experiments.gradient_check.check import check
 from experiments.runs import RunSpec
-from service import operations
+from service import operations, planner
 from service.entities import Committed, Run
 from service.errors import StoreUnavailable
 from service.store import queries
@@ -36,11 +36,13 @@ T = TypeVar("T")
 
 
 def execute(run_ids: Sequence[str], width: int) -> None:
-    """Train the runs of one message that are still to be trained, as one program of `width` lanes."""
+    """Train the runs of one message that are still to be trained, as one program of `width` lanes; or, where something
+    more urgent waits, a tile of that."""
     context, settings = worker_context(), worker_context().settings
     if drain.asked():
         return
     backend.use_threads(settings.threads)
+    run_ids, width = planner.more_urgent(context.store, run_ids, width, ("auto", context.device))
     runs = operations.claim(
         context.store,
         run_ids,

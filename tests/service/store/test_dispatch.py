@@ -10,7 +10,7 @@ import pytest
 from service import operations as ops
 from service.entities import Worker
 from service.errors import BrokerUnavailable
-from service.planner import LADDER, Candidate, dispatch, plan, shape
+from service.planner import LADDER, Candidate, dispatch, more_urgent, plan, shape
 from service.queue import QUEUES
 from service.store import Store, queries
 from service.store.dispatch_rows import Waiting
@@ -347,3 +347,70 @@ def test_given_back_runs_are_sent_again_and_those_lost_twice_alone(
             assert [(len(tile.run_ids), tile.width) for tile in sent] == [(4, 4)]
             broker.pop()
     assert [(len(tile.run_ids), tile.width) for tile in sent] == [(1, 4), (1, 4)]
+
+
+# ---- priority holds until a worker takes the tile
+
+
+HERE = ("auto", "cpu")
+
+
+def take(store: Store, message: Any) -> list[str]:
+    """What a worker claims that received a message."""
+    run_ids, _ = more_urgent(store, message.run_ids, message.width, HERE)
+    return [run.id for run in ops.claim(store, run_ids, worker="c0", spool="s", lease_seconds=60)]
+
+
+def test_an_urgent_run_goes_before_a_tile_that_was_sent(
+    store: Store, submit: Any, broker: Broker, go: Any
+) -> None:
+    fleet(store, cpu=1)
+    long = submit(sweep={"activation": ["relu", "tanh", "sigmoid"]})
+    go()
+    urgent = submit(priority=5, sweep=FOUR)
+    first, second = broker.pop(), broker.pop()
+    assert set(take(store, first)) <= {run.id for run in queries.all_runs(store, urgent.id)}
+    for run in queries.all_runs(store, urgent.id):
+        ops.cancel_run(store, run.id)
+    assert take(store, second) == list(second.run_ids), "nothing urgent is left"
+    assert set(first.run_ids) <= {id for tile in go() for id in tile.run_ids}, (
+        "what gave way is planned again"
+    )
+    assert {run.experiment_id for run in queries.get_runs(store, first.run_ids).values()} == {long.id}
+
+
+def test_a_priority_changed_after_both_were_sent_holds(
+    store: Store, submit: Any, broker: Broker, go: Any
+) -> None:
+    fleet(store, cpu=1)
+    first, second = submit(sweep={"seeds": 1}), submit(sweep={"seeds": 1})
+    go()
+    ops.change_experiment(store, second.id, priority=3)
+    assert take(store, broker.pop()) == [queries.all_runs(store, second.id)[0].id]
+    assert take(store, broker.pop()) == [], "its message came too late"
+    (again,) = go()
+    assert take(store, again) == [queries.all_runs(store, first.id)[0].id]
+
+
+@pytest.mark.parametrize("change", [{"priority": 0}, {"priority": 5, "device": "gpu"}])
+def test_nothing_gives_way_to_an_equal_priority_or_another_device(
+    store: Store, submit: Any, broker: Broker, go: Any, change: Any
+) -> None:
+    fleet(store, cpu=1)
+    submit(sweep={"seeds": 1})
+    go()
+    submit(sweep={"seeds": 1}, **change)
+    message = broker.pop()
+    assert take(store, message) == list(message.run_ids)
+
+
+def test_a_message_that_comes_too_late_takes_nothing_in_its_place(
+    store: Store, submit: Any, broker: Broker, go: Any
+) -> None:
+    fleet(store, cpu=1)
+    submit(sweep={"seeds": 1})
+    go()
+    message = broker.pop()
+    assert take(store, message) == list(message.run_ids)
+    submit(priority=5, sweep={"seeds": 1})
+    assert take(store, message) == [], "a doubled message trains nothing"

@@ -11,7 +11,7 @@ from sqlalchemy import event
 
 from service import operations as ops
 from service.entities import Worker
-from service.planner import dispatch
+from service.planner import dispatch, more_urgent
 from service.store import Store, queries
 from service.store.metrics_snapshot import metrics_snapshot
 
@@ -25,6 +25,7 @@ WHOLE = {
 REGULAR = {
     "dispatch": lambda store: dispatch(store, lambda tile: None, lambda queue: 0),
     "requests": lambda store: ops.take_due_requests(store, resend_seconds=0),
+    "urgent": lambda store: more_urgent(store, ["a" * 20], 1, ("auto", "cpu")),
     "reap": ops.reap,
     "questions": queries.staged_experiments,
     "metrics_snapshot": metrics_snapshot,

@@ -1,0 +1,65 @@
+"""What a worker trains in place of the tile of its message, where something more urgent waits."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from service.errors import LockTaken
+from service.planner.tiles import Candidate, plan
+from service.queue import QUEUE_OF_DEVICE
+from service.store import Connection, Store, dispatch_rows
+from service.store.ids import new_id
+
+WAITING_RUNS = 512  # so many runs of the urgent experiment are looked at
+
+
+def more_urgent(
+    store: Store, run_ids: Sequence[str], width: int, devices: Collection[str]
+) -> tuple[list[str], int]:
+    """Choose what to train: the tile of a message, or one of a higher priority that has come since it was sent.
+
+    A message waits in a queue while its worker is busy, and priorities change meanwhile. Where the message gives way, its
+    runs are planned again at once.
+
+    Args:
+        run_ids: the runs of the message.
+        width: the width of its tile.
+        devices: devices that runs may ask for here, for example auto and cpu.
+
+    Returns:
+        The runs to claim, and the width of their tile.
+    """
+
+    def look(connection: Connection) -> str | None:
+        return dispatch_rows.more_urgent_experiment(connection, run_ids, devices)
+
+    def exchange(connection: Connection) -> tuple[list[str], int] | None:
+        experiment_id = look(connection)
+        if experiment_id is None:
+            return None
+        tile = _tile(connection, experiment_id)
+        if tile is not None:
+            dispatch_rows.unmark_runs(connection, run_ids)
+        return tile
+
+    if not run_ids or store.read(look) is None:
+        return list(run_ids), width
+    try:
+        tile = store.write(exchange, lock_name="dispatch")
+    except LockTaken:  # the planner is at work; the message in hand is no worse than it was
+        tile = None
+    return tile or (list(run_ids), width)
+
+
+def _tile(connection: Connection, experiment_id: str) -> tuple[list[str], int] | None:
+    """One tile of an experiment, marked as sent: of runs that were not sent, else one whose message nobody took."""
+    waiting = dispatch_rows.waiting_runs(connection, experiment_id, WAITING_RUNS)
+    if not waiting:
+        return dispatch_rows.oldest_sent_tile(connection, experiment_id)
+    queue = QUEUE_OF_DEVICE[waiting[0].device]
+    candidate = Candidate(experiment_id, "", 0, 0.0, 0, waiting)
+    workers = dispatch_rows.training_workers(connection, queue)
+    (tile,) = plan([candidate], {queue: 1}, {queue: workers}, {queue: len(waiting)})
+    dispatch_rows.lock_waiting(connection, tile.run_ids)
+    dispatch_rows.mark_sent(connection, tile.run_ids, tile=new_id(), width=tile.width, queue=queue)
+    return list(tile.run_ids), tile.width
