@@ -119,8 +119,9 @@ class RunFields(Open):
     status: str
     attempt: int
     reason: str = Field(
-        description="why it ended, or why it waits again; empty where there is nothing to say"
+        description="why it ended, or why it waits again, as a code; empty where there is nothing to say"
     )
+    explanation: str = Field(description="the reason as a sentence")
     stage: str
     levels: dict[str, str]
     params: dict[str, Any]

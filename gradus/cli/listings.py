@@ -82,8 +82,9 @@ def show(found: Mapping[str, Any]) -> None:
 
 
 def _run(found: Mapping[str, Any]) -> None:
-    reason = f" ({found['reason']})" if found["reason"] else ""
-    say(f"run {found['id']}: {found['status']}{reason}, attempt {found['attempt']}")
+    say(f"run {found['id']}: {found['status']}, attempt {found['attempt']}")
+    if found["explanation"]:
+        say(found["explanation"])
     facts = {name: number(value) for name, value in found["params"].items()}
     for name, value in sorted(found["metrics"].items()):
         facts[name] = "not a number" if value is None else number(value, 5)
@@ -149,7 +150,7 @@ def _table(found: list[dict[str, Any]]) -> None:
             run["status"],
             *(run["levels"].get(name) for name in levels),
             *(number(run["metrics"].get(name)) for name in metrics),
-            run["reason"],
+            run["explanation"],
         )
         for run in found
     ]

@@ -65,7 +65,7 @@ def follow_run(client: Client, id: str, *, as_json: bool = False) -> int:
             say(f"epoch {event.data.get('step', '')}: {text}")
     run = client.get(f"/v1/runs/{id}")
     if not as_json:
-        say(f"{run['status']}" + (f" ({run['reason']})" if run["reason"] else ""))
+        say(f"{run['status']}  {run['explanation']}".rstrip())
     return DONE if run["status"] == "FINISHED" else FAILED
 
 

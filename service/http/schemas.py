@@ -19,6 +19,7 @@ from gradus.wire import (
     WorkerOut,
 )
 from service.entities import ApiKey, Experiment, Run, StoredMetric, Worker
+from service.reasons import explain
 from service.settings import Settings
 from service.tracking.urls import MlflowPages
 
@@ -90,9 +91,10 @@ def _run_fields(run: Run, urls: Urls) -> dict[str, Any]:
     parts = ("metrics", "events", "cancel", "retry", "predict")
     links = urls.links(f"/v1/runs/{run.id}", parts, mlflow)
     links["experiment"] = urls.at(f"/v1/experiments/{run.experiment_id}")
-    same = RunOut.model_fields.keys() - {"losses", "mlflow", "links"}
+    same = RunOut.model_fields.keys() - {"explanation", "losses", "mlflow", "links"}
     return {
         **{name: getattr(run, name) for name in same},
+        "explanation": explain(run.status, run.reason),
         "losses": run.lease_expirations,
         "mlflow": mlflow,
         "links": links,

@@ -1,0 +1,80 @@
+"""Every reason that is stored has a sentence."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from experiments.engine.progress import StopAsked
+from service.lifecycle import RunStatus
+from service.reasons import explain
+from workers.training import failures
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def engine_reasons() -> set[str]:
+    """What `Progress` returns as the reason to stop: the texts that it returns."""
+    tree = ast.parse((ROOT / "experiments" / "engine" / "progress.py").read_text())
+    return {
+        part.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Return) and node.value is not None
+        for part in ast.walk(node.value)
+        if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    }
+
+
+def stored_reasons() -> set[str]:
+    """Texts that operations write into the column, and those of the engine and the workers under their final names."""
+    found = set()
+    for path in (ROOT / "service" / "operations").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Dict):
+                pairs = zip(node.keys, node.values, strict=True)
+                found |= {
+                    v.value
+                    for k, v in pairs
+                    if isinstance(k, ast.Constant) and k.value == "reason" and isinstance(v, ast.Constant)
+                }
+    asked = {failures._STOPPED.get(reason, reason) for reason in get_args(StopAsked)}
+    return {str(reason) for reason in found if reason} | engine_reasons() | asked | {"restart", failures.DISK}
+
+
+def test_every_stored_reason_is_explained() -> None:
+    assert stored_reasons() >= {
+        "epochs",
+        "diverged",
+        "lost",
+        "spool_lost",
+        "drain",
+        "memory_limit",
+        "time_limit",
+    }
+    for reason in stored_reasons():
+        sentence = explain(RunStatus.FINISHED, reason)
+        assert sentence != reason, reason
+        assert sentence[0].isupper(), sentence
+        assert sentence.endswith("."), sentence
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "sentence"),
+    [
+        (RunStatus.FINISHED, "", ""),
+        (RunStatus.FINISHED, "error", "The loss is as low as stop.error asks for."),
+        (RunStatus.FAILED, "error: ValueError: no", "Training failed: ValueError: no"),
+        (RunStatus.FAILED, "data: no file: here", "Its data cannot be had: no file: here"),
+        (
+            RunStatus.SCHEDULED,
+            "error",
+            "Its tile failed as a whole, so each of the tile's runs is tried alone.",
+        ),
+        (RunStatus.SCHEDULED, "waits for a gpu worker: none is up", "waits for a gpu worker: none is up"),
+    ],
+)
+def test_explanations(status: RunStatus, reason: str, sentence: str) -> None:
+    assert explain(status, reason) == sentence
