@@ -257,7 +257,8 @@ class EffectOut(Open):
 
     a: str
     b: str
-    effect: float | None = Field(description="mean of a − b over the seeds, in favour of a")
+    effect: float | None = Field(description="mean of a − b over the seeds, in the metric's unit")
+    favours: str | None = Field(None, description="the level that the effect favours")
     low: float | None
     high: float | None
     seeds: int
@@ -274,7 +275,8 @@ class VerdictOut(Open):
     b: str
     verdict: str
     text: str = Field(description="the verdict as a sentence")
-    effect: float | None
+    effect: float | None = Field(description="mean of a − b over the seeds, in the metric's unit")
+    favours: str | None = Field(None, description="the level that the effect favours")
     low: float | None
     high: float | None
     seeds: int

@@ -48,6 +48,7 @@ def confounded_pairs(spec: ExperimentSpec, design: Design) -> dict[tuple[str, st
     """
     cases = spec.sweep.cases if spec.sweep is not None else None
     owned = owner([design.about, *(axis.name for axis in design.axes)], cases)
+    written = spec.written_layers()
     settings = [tuple(axis.labels[0] for axis in design.axes)]
     if design.metric.endswith("/loss"):  # a level may end at any setting, and all must measure the same loss
         settings += [
@@ -63,7 +64,8 @@ def confounded_pairs(spec: ExperimentSpec, design: Design) -> dict[tuple[str, st
     confounded = {}
     for a, b in design.pairs:
         sides = [
-            [possible_confounders(runs[level, cell][0], owned) for cell in design.cells] for level in (a, b)
+            [possible_confounders(runs[level, cell][0], owned, written) for cell in design.cells]
+            for level in (a, b)
         ]
         names = dict.fromkeys(display(differing(*sides)))
         for cell in design.cells:

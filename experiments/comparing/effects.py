@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from experiments.comparing.verdicts import Judgement, judge, judge_signs
@@ -77,6 +77,8 @@ class Paired:
     """Seeds with a cell that has not ended, was never asked for, or never measured the metric."""
     diverged_a: int
     diverged_b: int
+    lower: bool
+    """Whether a lower metric is better."""
     runs: int
     """Runs of each level among the complete seeds."""
     largest: float
@@ -140,6 +142,7 @@ def pair(
         waiting=tuple(waiting),
         diverged_a=diverged_a,
         diverged_b=diverged_b,
+        lower=lower_is_better(metric),
         runs=len(complete) * len(cells),
         largest=largest_difference(metric),
     )
@@ -170,6 +173,17 @@ def _at_seed(
     return None, (d > 0) - (d < 0)
 
 
+def as_difference(judged: Judgement) -> Judgement:
+    """The judgement with its effect as the difference A − B of a metric of which less is better."""
+
+    def negative(value: float | None) -> float | None:
+        return None if value is None else -value
+
+    return replace(
+        judged, effect=negative(judged.effect), low=negative(judged.high), high=negative(judged.low)
+    )
+
+
 def judge_pair(paired: Paired, *, delta: float, level: float) -> Judgement:
     """The verdict from the complete seeds: by the t interval where every effect is finite, else by the sign test.
 
@@ -188,5 +202,6 @@ def judge_pair(paired: Paired, *, delta: float, level: float) -> Judgement:
             paired.a, paired.b, "undecided", "undecided: every run of both diverged", len(paired.seeds)
         )
     if len(finite) == len(paired.effects):
-        return judge(paired.a, paired.b, finite, delta=delta, level=level, largest=paired.largest)
+        judged = judge(paired.a, paired.b, finite, delta=delta, level=level, largest=paired.largest)
+        return as_difference(judged) if paired.lower else judged
     return judge_signs(paired.a, paired.b, paired.signs, delta=delta, level=level)

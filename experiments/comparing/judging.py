@@ -112,7 +112,10 @@ def _judge_at(
     judged = judge_pair(paired, delta=design.delta, level=design.error)
     if judged.decided:
         ahead, behind = design.name_of(judged.a), design.name_of(judged.b)
-        text = verdict_text(judged.verdict, ahead, behind, design.delta, judged.needed)
+        least = judged.low
+        if design.lower_is_better and judged.high is not None:
+            least = -judged.high
+        text = verdict_text(judged.verdict, ahead, behind, design.delta, judged.needed, least)
         judged = replace(judged, text=text)
     edges = [
         f"{design.name_of(level)} is best at {' and '.join(unfair[level])}"

@@ -33,19 +33,23 @@ DECIDED: frozenset[str] = frozenset({"better", "better, but by less than δ", "e
 
 @dataclass(frozen=True)
 class Judgement:
-    """What may be said of one pair of levels; `a` is the level ahead, so `effect` is never negative."""
+    """What may be said of one pair of levels. `a` is the level ahead."""
 
     a: str
     b: str
     verdict: Verdict
     text: str
     effect: float | None
-    """Mean of A − B, positive in favour of A; None where only signs can be compared."""
+    """Mean of A − B in the metric's unit, so it is negative where a lower metric is better. None where only signs can
+    be compared.
+    """
     low: float | None
     high: float | None
     seeds: int
     won: int
     """Seeds in which A was strictly ahead."""
+    favours: str | None = None
+    """The level that the effect favours; None where there is no effect."""
     needed: int | None = None
     """About how many seeds in all would decide it, where it is undecided."""
     p: float | None = None
@@ -61,8 +65,21 @@ class Judgement:
         return self.verdict in DECIDED
 
 
-def verdict_text(verdict: Verdict, a: str, b: str, delta: float, needed: int | None) -> str:
-    """The sentence of a verdict, in the words of the contract."""
+def verdict_text(
+    verdict: Verdict, a: str, b: str, delta: float, needed: int | None, least: float | None = None
+) -> str:
+    """The sentence of a verdict, in the words of the contract.
+
+    Args:
+        verdict: The verdict.
+        a: The level ahead.
+        b: The other level.
+        delta: The smallest difference that counts.
+        needed: About how many seeds in all would decide it; None where that is not known.
+        least: The least difference in favour of A that the interval allows; None where there is no interval.
+    """
+    if verdict == "better" and least is not None and least < delta:
+        return f"{a} better than {b}; whether by {short(delta)} or more is open"
     if verdict == "better":
         return f"{a} better than {b}"
     if verdict == "better, but by less than δ":
@@ -90,7 +107,7 @@ def classify(interval: Interval, delta: float) -> Verdict:
 def judge(
     a: str, b: str, effects: Sequence[float], *, delta: float, level: float, largest: float = math.inf
 ) -> Judgement:
-    """The verdict on A and B from finite effects.
+    """The verdict on A and B from finite effects, with the effect and its interval in favour of the level ahead.
 
     Where every seed gives exactly the same difference there is no spread and so no t interval. The sign test over
     seeds then says whether A may be called better, and `equal_seeds_needed` whether the mean may be called less
@@ -129,12 +146,13 @@ def judge(
         a=a,
         b=b,
         verdict=verdict,
-        text=verdict_text(verdict, a, b, delta, needed),
+        text=verdict_text(verdict, a, b, delta, needed, least=low),
         effect=interval.mean,
         low=low,
         high=high,
         seeds=interval.seeds,
         won=won,
+        favours=a if interval.mean > 0 else None,
         needed=needed,
         p=p,
     )
@@ -179,6 +197,7 @@ def judge_signs(a: str, b: str, signs: Sequence[int], *, delta: float, level: fl
         high=None,
         seeds=len(signs),
         won=wins,
+        favours=a if wins > losses else None,
         needed=needed,
         p=p,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from experiments.field_paths import Path, write_path
@@ -16,6 +16,8 @@ from experiments.networks import FORMS, PATTERN_FIELDS
 from experiments.spec.factors import CASE
 from experiments.spec.swept_fields import field_path
 
+IMPLIED = frozenset({"flatten", "reshape"})
+"""Types of the layers that `resolve` adds where shapes ask for them."""
 UNDECISIVE = frozenset({"seed", "gradient_check", "diagnostics", "artifacts", "device"})
 _FOLLOWS_LOSS = ("activation", "units")
 """Fields of the output layer that follow the loss and the data set."""
@@ -33,15 +35,47 @@ def flatten(value: object, path: Path = ()) -> Iterable[tuple[Path, str]]:
         yield path, value if isinstance(value, str) else json.dumps(value)
 
 
-def possible_confounders(run_spec: Mapping[str, Any], owned: Callable[[Path], bool]) -> dict[str, str]:
+def possible_confounders(
+    run_spec: Mapping[str, Any], owned: Callable[[Path], bool], written: Sequence[str] = ()
+) -> dict[str, str]:
     """The fields that decide a run's result, by path, without those that the factor owns.
+
+    Layers are numbered as the person wrote them. A sweep names them so, and a resolved network also has the layers
+    that its data and shapes imply.
 
     Args:
         run_spec: a RunSpec as JSON
         owned: whether a field is set by the factor (see `owner`)
+        written: the types of the layers that the spec writes; empty where it gives the network in another form
     """
     decisive = {key: value for key, value in run_spec.items() if key not in UNDECISIVE}
-    return {write_path(path): text for path, text in flatten(decisive) if not owned(path)}
+    numbers = written_numbers([layer["type"] for layer in run_spec["model"]["layers"]], written)
+    fields = {}
+    for path, text in flatten(decisive):
+        place: Path | None = path
+        if path[:2] == ("model", "layers") and len(path) > 2:
+            number = numbers[int(path[2])]
+            place = None if number is None else (*path[:2], number, *path[3:])
+        if place is not None and not owned(place):
+            fields[write_path(place)] = text
+    return fields
+
+
+def written_numbers(resolved: Sequence[str], written: Sequence[str]) -> list[int | None]:
+    """The number that each layer of a resolved network has in the spec; None for a layer that is implied.
+
+    Args:
+        resolved: the types of the network's layers
+        written: the types of the layers that the spec writes; empty where it gives the network in another form, whose
+            flatten and reshape layers are all implied
+    """
+    numbers: list[int | None] = []
+    number = 0
+    for kind in resolved:
+        implied = kind in IMPLIED and (not written or number >= len(written) or written[number] != kind)
+        numbers.append(None if implied else number)
+        number += not implied
+    return numbers
 
 
 def criterion(run_spec: Mapping[str, Any]) -> frozenset[tuple[str, str]]:

@@ -163,6 +163,10 @@ class ExperimentSpec(Strict):
         by_cases = all(path in [field_path(name) for name in fields] for fields in cases.values())
         return CASE if cases and path is not None and by_cases else None
 
+    def written_layers(self) -> tuple[str, ...]:
+        """The types of the layers under `model.layers`; empty where the network is given in another form."""
+        return tuple(layer.type for layer in self.model.layers or ())
+
     def seeds(self) -> tuple[int, ...]:
         """The seeds of the sweep in the order given, or the one of the spec."""
         return (self.sweep or Sweep()).seed_list(self.seed)

@@ -62,7 +62,7 @@ def show(found: Mapping[str, Any]) -> None:
     ]
     print_table("", (found["factor"], "compared at", "gradient check", "diagnoses"), beside)
     pairs = found["verdicts"] or found.get("effects", [])
-    columns = ("a", "b", "a − b", "interval", "seeds", "a won", "verdict")
+    columns = ("a", "b", "a − b", "interval", "in favour of", "seeds", "a won", "verdict")
     if pairs:
         print_table("", columns, [_pair(one) for one in pairs])
     standing = found["plan"]["standing"] if found["plan"] else found["answer"]
@@ -90,6 +90,7 @@ def _pair(one: Mapping[str, Any]) -> tuple[object, ...]:
         one["b"],
         number(one["effect"]),
         _interval(one),
+        one.get("favours") or "",
         one["seeds"],
         number(one["won"]),
         verdict,

@@ -96,7 +96,7 @@ def candidates(spec: ExperimentSpec, runs: Sequence[Run], factor: str, own: Sequ
     seen = []
     for run in runs:
         if (level := level_of(run, factor)) is not None:
-            confounders = possible_confounders(run.spec, owned)
+            confounders = possible_confounders(run.spec, owned, spec.written_layers())
             cell = confounders | {name: run.levels[name] for name in swept if name in run.levels}
             label = "\n".join(f"{name}={value}" for name, value in cell.items())
             seen.append(Candidate(run, level, confounders, label))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from experiments.comparing.design import Design
 from experiments.comparing.progress import Progress
 from experiments.comparing.stages import Wait
+from service.entities import Experiment
+from service.lifecycle import RunStatus
 
 _STATE_OF_THE_REST = {"decided": "not needed", "nothing to decide": "not needed", "budget": "not paid for"}
 """The state of the stages that were still planned, by why the design is over."""
@@ -18,6 +21,7 @@ _PROGRESS_SENTENCES: dict[Wait, str] = {
     "incomplete": "A run failed or was cancelled; `gradus retry` lets the question go on.",
     "nothing to decide": "No pair of levels can be claimed about.",
 }
+NO_ANSWER = "no answer yet"
 _WITHOUT_LEVELS = frozenset({"undecided", "incomplete", "not attributable", "not fairly tuned"})
 """Verdicts whose sentence does not name the levels."""
 
@@ -69,12 +73,41 @@ def answers(design: Design, progress: Progress) -> list[str]:
         if progress.wait == "incomplete":
             return ["incomplete: a tuning run failed or was cancelled; retry it"]
         step = progress.steps[-1] if progress.steps else None
-        return [
-            f"no answer yet ({step.name}: {step.ended} of {step.n_runs} runs)" if step else "no answer yet"
-        ]
+        return [_no_answer(step.name, step.ended, step.n_runs) if step else NO_ANSWER]
     return [
         f"{design.name_of(judgement.a)} / {design.name_of(judgement.b)} {judgement.text}"
         if judgement.verdict in _WITHOUT_LEVELS
         else judgement.text
         for judgement in progress.judgements
     ]
+
+
+def live_document(experiment: Experiment) -> dict[str, Any] | None:
+    """The stored document with the present stage's progress.
+
+    The document is stored when a stage begins or ends. While a stage runs, its own runs are the only open ones, so
+    their number says how far it is.
+    """
+    document = experiment.design
+    if document is None:
+        return None
+    open_runs = sum(experiment.counts.get(status, 0) for status in (RunStatus.SCHEDULED, RunStatus.RUNNING))
+    stages = [
+        _live(stage, open_runs, experiment.counts) if stage["name"] == experiment.stage else stage
+        for stage in document.get("stages", ())
+    ]
+    present = next((stage for stage in stages if stage["name"] == experiment.stage), None)
+    live = {**document, "stages": stages}
+    if present is not None and str(document["answer"]).startswith(NO_ANSWER):
+        live["answer"] = _no_answer(present["name"], present["ended"], present["runs"])
+    return live
+
+
+def _live(stage: Mapping[str, Any], open_runs: int, counts: Mapping[str, int]) -> dict[str, Any]:
+    ended = max(0, stage["runs"] - open_runs)
+    begun = ended > 0 or counts.get(RunStatus.RUNNING, 0) > 0
+    return {**stage, "ended": ended, "state": "running" if begun and open_runs else stage["state"]}
+
+
+def _no_answer(stage: str, ended: int, runs: int) -> str:
+    return f"{NO_ANSWER} ({stage}: {ended} of {runs} runs)"

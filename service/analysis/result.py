@@ -131,6 +131,7 @@ def _verdict_json(effect: Effect) -> dict[str, Any]:
         "verdict": judgement.verdict,
         "text": judgement.text,
         "effect": judgement.effect,
+        "favours": judgement.favours,
         "low": finite(judgement.low),
         "high": finite(judgement.high),
         "seeds": judgement.seeds,
@@ -144,6 +145,9 @@ def _verdict_json(effect: Effect) -> dict[str, Any]:
 def _effect_json(effect: Effect, factor: str) -> dict[str, Any]:
     """Without what only a question may claim: verdict, sentence and p value."""
     verdict = _verdict_json(effect)
-    shown = {key: verdict[key] for key in ("a", "b", "effect", "low", "high", "seeds", "won", "diverged")}
+    shown = {
+        key: verdict[key]
+        for key in ("a", "b", "effect", "favours", "low", "high", "seeds", "won", "diverged")
+    }
     note = not_attributable(effect.differs, factor) if effect.differs else None
     return shown | {"differs": list(effect.differs), "note": note}

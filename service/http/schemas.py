@@ -18,6 +18,7 @@ from gradus.wire import (
     RunOut,
     WorkerOut,
 )
+from service.analysis.design_document import live_document
 from service.entities import ApiKey, Experiment, Run, StoredMetric, Worker
 from service.reasons import explain
 from service.settings import Settings
@@ -71,7 +72,7 @@ def _experiment_fields(experiment: Experiment, urls: Urls) -> dict[str, Any]:
     same = ExperimentOut.model_fields.keys() - {"plan", "status", "mlflow", "links"}
     return {
         **{name: getattr(experiment, name) for name in same},
-        "plan": experiment.design,
+        "plan": live_document(experiment),
         "status": experiment.counts,
         "mlflow": mlflow,
         "links": links,

@@ -86,14 +86,17 @@ def markdown(comparison: Comparison, links: Mapping[str, str] | None = None) -> 
     lines = [f"**{comparison.answer}**", ""] if design is not None else []
     lines += [own, ""] if own else []
     if design is not None:
-        lines += ["| A | B | verdict | A − B | interval | seeds won |", "|---|---|---|---|---|---|"]
+        lines += [
+            "| A | B | verdict | A − B | interval | in favour of | A won |",
+            "|---|---|---|---|---|---|---|",
+        ]
         for effect in comparison.effects:
             judged = effect.judgement
             low, high = signed(judged.low), signed(judged.high)
             interval = f"{low} to {high}" if finite(judged.low) is not None else ABSENT
             lines.append(
                 f"| {_cell(judged.a)} | {_cell(judged.b)} | {_cell(judged.text)} | {signed(judged.effect)} | {interval} "
-                f"| {judged.won} of {judged.seeds} |"
+                f"| {_cell(judged.favours or ABSENT)} | {judged.won} of {judged.seeds} |"
             )
         together = f"Intervals hold together with probability {1 - design.alpha:.0%}."
         lines += ["", f"{together} {comparison.scope}", ""]

@@ -74,13 +74,16 @@ def effects_figure(comparison: Comparison) -> Figure:
         if judgement.effect is None:
             continue
         low, high = finite(judgement.low), finite(judgement.high)
-        note = f"won {judgement.won} of {judgement.seeds} seeds"
+        note = f"{judgement.a} won {judgement.won} of {judgement.seeds} seeds"
         bars.append(Bar(f"{judgement.a} − {judgement.b}", judgement.effect, low, high, note))
         between = f", interval {signed(low)} to {signed(high)}" if low is not None else ""
-        words.append(f"{judgement.a} over {judgement.b}: {signed(judgement.effect)}{between}, {note}.")
-    better = "a lower value" if lower_is_better(comparison.metric) else "a higher value"
+        words.append(f"{judgement.a} − {judgement.b}: {signed(judgement.effect)}{between}, {note}.")
+    lower = lower_is_better(comparison.metric)
     delta = comparison.design.delta if comparison.design else None
-    lead = f"To the right, the first level is ahead ({better} of {comparison.metric} is better)."
+    lead = (
+        f"The difference in {comparison.metric}, of which {'less' if lower else 'more'} is better: to the "
+        f"{'left' if lower else 'right'} of 0 the first level is ahead."
+    )
     if delta:
         lead += f" The shaded zone is ±δ = {delta:g}: differences in it do not count."
     text = " ".join([lead, *words])
@@ -88,7 +91,7 @@ def effects_figure(comparison: Comparison) -> Figure:
         bars,
         title=f"Differences in {comparison.metric} between levels of {comparison.factor}",
         text=text,
-        x_label=f"difference in {comparison.metric}, in favour of the first level",
+        x_label=f"difference in {comparison.metric}",
         delta=delta,
     )
     return _figure("effects", "Differences with their intervals", svg, text)

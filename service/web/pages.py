@@ -21,6 +21,7 @@ from experiments.spec.examples import examples
 from experiments.spec.preview import preview
 from service import operations
 from service.analysis import design
+from service.analysis.design_document import live_document
 from service.entities import Experiment
 from service.html import templates
 from service.http.auth import Principal, person_here
@@ -178,7 +179,7 @@ def _entry(experiment: Experiment, settings: Settings) -> dict[str, Any]:
     total = max(1, experiment.n_runs)
     over = sum(experiment.counts.get(status, 0) for status in ("FINISHED", "FAILED", "KILLED"))
     pages, there = MlflowPages(settings.public_mlflow_url), experiment.mlflow_experiment_id
-    plan = experiment.design or {}
+    plan = live_document(experiment) or {}
     return {
         "id": experiment.id,
         "name": experiment.name,

@@ -10,6 +10,7 @@ import pytest
 from experiments.comparing.confounding import differing
 from experiments.comparing.effects import Score, chance_level, judge_pair, lower_is_better, pair
 from experiments.comparing.estimates import estimate
+from tests.present import present
 
 
 def both(
@@ -114,3 +115,16 @@ def test_the_same_values_in_other_combinations_are_named_too() -> None:
     a = [{"o": "sgd", "r": "1"}, {"o": "adam", "r": "2"}]
     b = [{"o": "sgd", "r": "2"}, {"o": "adam", "r": "1"}]
     assert differing(a, b) == ("o", "r")
+
+
+@pytest.mark.parametrize(("metric", "sign"), [("test/accuracy", 1), ("test/loss", -1)])
+def test_a_difference_has_the_sign_of_the_metric(metric: str, sign: int) -> None:
+    """A is better: its accuracy is higher by 0.3, its loss lower by 0.3."""
+    rows = [("x", seed, 0.5 + sign * 0.15 + 0.001 * seed * seed) for seed in range(5)]
+    others = [("x", seed, 0.5 - sign * 0.15) for seed in range(5)]
+    judged = judge_pair(both(rows, others, metric=metric), delta=0.01, level=0.05)
+    assert (judged.a, judged.favours, judged.verdict) == ("A", "A", "better")
+    low, effect, high = present(judged.low), present(judged.effect), present(judged.high)
+    assert sign * effect > 0.29
+    assert low < effect < high
+    assert sign * low > 0

@@ -77,3 +77,15 @@ def test_signs_decide_where_a_loss_diverged() -> None:
 def test_a_delta_is_positive(delta: float) -> None:
     with pytest.raises(ValueError, match="positive"):
         judge("A", "B", [1.0, 2.0], delta=delta, level=0.05)
+
+
+@pytest.mark.parametrize(
+    ("effects", "text"),
+    [
+        ([0.00496, 0.0052, 0.0047, 0.0051, 0.0049], "A better than B; whether by 0.005 or more is open"),
+        ([0.02, 0.021, 0.019, 0.022, 0.02], "A better than B"),
+        ([0.002, 0.0021, 0.0019, 0.0022, 0.002], "A better than B, but by less than 0.005"),
+    ],
+)
+def test_the_sentence_agrees_with_the_smallest_difference_that_counts(effects: Any, text: str) -> None:
+    assert judge("A", "B", effects, delta=0.005, level=0.05).text == text

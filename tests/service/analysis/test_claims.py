@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from service import operations
 from service.analysis import design
 from service.store import queries
 from tests.service.scored_runs import World
@@ -130,3 +131,46 @@ def until(true: Any, seconds: float = 60.0) -> None:
     while not true():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+ITSELF = """
+name: not-attributable-to-itself
+dataset: {name: digits}
+model:
+  activation: relu
+  layers:
+    - {type: dense, units: 16}
+    - {type: batch_normalization, momentum: 0.99}
+    - {type: activation}
+    - {type: dense, units: 10}
+sweep:
+  cases:
+    slow: {"model.layers[1].momentum": 0.99}
+    quick: {"model.layers[1].momentum": 0.5}
+  seeds: 3
+"""
+
+
+@pytest.mark.parametrize("flatten", ["", "    - {type: flatten}\n"])
+def test_a_factor_is_not_confounded_with_itself(world: World, client: httpx.Client, flatten: str) -> None:
+    """The network of an image has a flatten layer in front, written or implied."""
+    text = ITSELF.replace("  layers:\n", "  layers:\n" + flatten)
+    if flatten:
+        text = text.replace("layers[1]", "layers[2]")
+    _, found = answered(world, client, text, lambda run: 0.9 - 0.001 * run.params["seed"])
+    assert found["effects"][0]["differs"] == []
+    assert found["answer"].startswith("exploratory")
+
+
+def test_progress_is_as_it_is(world: World, client: httpx.Client) -> None:
+    """While a stage runs, the API says how many of its runs have ended."""
+    made = world.submit(world.QUESTION)
+
+    def stage() -> Any:
+        return client.get(f"/v1/experiments/{made.id}").json()["plan"]
+
+    assert (stage()["stages"][0]["ended"], stage()["stages"][0]["state"]) == (0, "planned")
+    runs = queries.all_runs(world.store, made.id)
+    operations.cancel_run(world.store, runs[0].id)
+    assert (stage()["stages"][0]["ended"], stage()["stages"][0]["state"]) == (1, "running")
+    assert stage()["answer"] == "no answer yet (tune: 1 of 24 runs)"
