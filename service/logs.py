@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -15,9 +15,43 @@ LIBRARIES = ("celery", "multiprocessing")
 SECRET_NAMES = ("password", "secret", "api_key", "token", "authorization")
 
 
+class LossyStream:
+    """A text stream whose writing never raises. A full disk or a closed pipe costs log lines, not the work that logs.
+
+    Once writing works again, a line says how many were lost.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lost = 0
+
+    def write(self, text: str) -> int:
+        """Write, or lose the text."""
+        try:
+            if self._lost:
+                self._stream.write(f"{self._lost} log lines could not be written\n")
+                self._lost = 0
+            self._stream.write(text)
+        except (OSError, ValueError):  # ValueError: the stream is closed
+            self._lost += text.count("\n")
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand on what was written, or lose it."""
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._lost += 1
+
+
 def configure(settings: Settings, **bound: str) -> None:
-    """Send structlog's events, and what libraries log, to stderr, as JSON or for reading; `bound` goes into every
-    line of this process."""
+    """Send structlog's events, and what libraries log, to stderr. Logging never raises.
+
+    Args:
+        settings: level, and whether a line is JSON or for reading.
+        bound: goes into every line of this process.
+    """
+    stream = LossyStream(sys.stderr)
     render: Any = (
         structlog.processors.JSONRenderer()
         if settings.log_json
@@ -40,9 +74,9 @@ def configure(settings: Settings, **bound: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[settings.log_level]
         ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, stream)),
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     leave = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=chain, processors=[leave, render])

@@ -25,6 +25,7 @@ from service.entities import Worker
 from service.report.experiment_note import describe_experiment
 from service.settings import Settings, get_settings
 from service.store import Store
+from service.threads import vital_thread
 from service.tracking.shipper import run_shipper
 from service.tracking.spool import Spool
 from workers.training.facts import versions
@@ -89,7 +90,7 @@ class Maintenance:
             signal.signal(number, self._stop)
         describe = partial(describe_experiment, self._store, self._settings)
         arguments = (self._settings, self._store, self._spool, describe, self._ended)
-        shipper = threading.Thread(target=run_shipper, args=arguments, name="shipper", daemon=True)
+        shipper = vital_thread(partial(run_shipper, *arguments), "shipper")
         shipper.start()
         log.info("maintenance is up")
         while not self._ended.wait(TICK):

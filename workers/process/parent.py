@@ -24,6 +24,7 @@ from service.report.experiment_note import describe_experiment
 from service.settings import Settings
 from service.store import queries
 from service.store.engine import Store
+from service.threads import vital_thread
 from service.tracking.shipper import run_shipper
 from service.tracking.spool import Spool
 from workers.process import drain
@@ -55,8 +56,8 @@ class Parent:
         describe = partial(describe_experiment, self._store, self._settings)
         shipper = (self._settings, self._store, self._spool, describe, self._ended)
         self._threads = [
-            threading.Thread(target=self._beat, name="beat", daemon=True),
-            threading.Thread(target=run_shipper, args=shipper, name="shipper", daemon=True),
+            vital_thread(self._beat, "beat"),
+            vital_thread(partial(run_shipper, *shipper), "shipper"),
         ]
         for thread in self._threads:
             thread.start()

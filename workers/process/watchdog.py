@@ -17,6 +17,8 @@ from typing import Literal
 import psutil
 import structlog
 
+from service.threads import vital_thread
+
 log = structlog.get_logger(__name__)
 HARD = 1.125
 EXIT_MEMORY = 86
@@ -58,7 +60,7 @@ class Watchdog:
         self._over = False
         self._context = contextvars.Context()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        self._thread = vital_thread(self._watch, "watchdog")
 
     def start(self) -> None:
         self._thread.start()

@@ -14,6 +14,7 @@ from experiments.errors import GradusError
 from service import operations
 from service.entities import Request, Run
 from service.store import queries
+from service.threads import vital_thread
 from workers.process.child import WorkerContext, worker_context
 from workers.requests.draw import plot
 from workers.requests.model import store_model
@@ -69,7 +70,7 @@ def _renewed(context: WorkerContext, request: Request) -> Iterator[None]:
             except GradusError as error:
                 log.warning("database away", error=str(error))
 
-    thread = threading.Thread(target=renew, name="request-lease", daemon=True)
+    thread = vital_thread(renew, "request-lease")
     thread.start()
     try:
         yield

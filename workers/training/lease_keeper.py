@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import structlog
@@ -20,6 +21,7 @@ from service import operations
 from service.entities import Measured, MetricPoint
 from service.errors import StoreUnavailable
 from service.store.engine import Store
+from service.threads import vital_thread
 
 log = structlog.get_logger(__name__)
 FLUSH_SECONDS = 0.5
@@ -76,9 +78,7 @@ class LeaseKeeper:
         self._sending = threading.Lock()
         self._done = threading.Event()
         context = contextvars.copy_context()  # what is bound here stands in the thread's log lines too
-        self._thread = threading.Thread(
-            target=context.run, args=(self._run,), name="lease-keeper", daemon=True
-        )
+        self._thread = vital_thread(partial(context.run, self._run), "lease-keeper")
 
     def __enter__(self) -> LeaseKeeper:
         self._thread.start()
