@@ -1,212 +1,202 @@
-"""The API over httpx: requests, pages, ids, and server-sent events."""
+"""The Python client: `gradus.Client`. Everything that the command asks of a service goes through it."""
 
 from __future__ import annotations
 
-import json
-import re
-import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import httpx
 
-from gradus.addresses import path_of
-from gradus.errors import UNREACHABLE, USAGE, CommandError, Refused
+from gradus.errors import NotFound, Unreachable, UsageError
+from gradus.experiment import Experiment
+from gradus.runs import Run
+from gradus.transport import Transport, path_of
+from gradus.wire import WorkerOut
 
 Json = dict[str, Any]
-TIMEOUT = httpx.Timeout(30.0, connect=3.0)
-PATIENCE = 120.0  # seconds without the service before a stream is given up
-
-
-@dataclass(frozen=True)
-class ServerEvent:
-    """One server-sent event."""
-
-    id: str
-    kind: str
-    data: Json
+Spec = str | Path | Mapping[str, Any]
+TRIES = 3
+PAGE = 100  # experiments on a page
 
 
 class Client:
-    """The service at an address, with a key. Every failure is a CommandError with its exit status.
+    """A Gradus service.
 
-    url: the address for people, without the user and password that it may hold.
+    Attributes:
+        url: its address, without the user and password that it may hold.
+        http: requests to addresses that no method here is for: `client.http.json("GET", "/v1/keys")`.
     """
 
-    def __init__(self, url: str, key: str | None = None) -> None:
-        """Raises CommandError where `url` is no address or `key` no key."""
-        address = url.rstrip("/")
-        self.url = re.sub(r"(?<=://).*@", "***@", address)
-        if not _is_address(address):
-            raise CommandError(
-                f"GRADUS_URL is {self.url!r}, which is no address of a service (allowed: http://HOST:PORT, or https)",
-                USAGE,
-            )
-        # The transport would print it, to say that it cannot be sent.
-        if key and not re.fullmatch("[!-~]+", key):
-            raise CommandError(
-                "GRADUS_API_KEY holds a character that no key has (allowed: letters, digits, signs; no spaces)",
-                USAGE,
-            )
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._http = httpx.Client(base_url=address, headers=headers, timeout=TIMEOUT)
-
-    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """One request.
+    def __init__(self, url: str | None = None, api_key: str | None = None) -> None:
+        """Args:
+            url: address of the service; default: GRADUS_URL, else the stack that runs on GRADUS_HOME.
+            api_key: default: GRADUS_API_KEY. Both are also read from `.env` and secret files.
 
         Raises:
-            CommandError: with status 3 where the service cannot be reached.
-            Refused: the answer is a problem.
+            UsageError: the address is none, the key cannot be sent, or a setting is not allowed.
         """
-        try:
-            answer = self._http.request(method, path, **options)
-        except httpx.TransportError as error:
-            raise unreachable(self.url, error) from error
-        if answer.status_code >= 400:
-            raise Refused(answer.status_code, _problem(answer))
-        return answer
+        if url is None or api_key is None:
+            from gradus.settings import ClientSettings, read_settings
 
-    def get(self, path: str, **params: Any) -> Any:
-        return self._json(
-            self.request("GET", path, params={k: v for k, v in params.items() if v is not None})
-        )
+            settings = read_settings(ClientSettings)
+            url, api_key = url or settings.service_url, api_key or settings.key
+        self.http = Transport(url, api_key)
+        self.url = self.http.url
 
-    def ready(self) -> Any:
-        """What the service reaches; its answer is read also where it is 503."""
-        try:
-            return self._json(self._http.get("/readyz"))
-        except httpx.TransportError as error:
-            raise unreachable(self.url, error) from error
+    def close(self) -> None:
+        """Give the connections back. A client is also a context manager that does so."""
+        self.http.close()
 
-    def post(self, path: str, body: object = None, **options: Any) -> Any:
-        return self._json(self.request("POST", path, **options, **({} if body is None else {"json": body})))
+    def __enter__(self) -> Client:
+        return self
 
-    def _json(self, answer: httpx.Response) -> Any:
-        """What a service of ours answers. Raises CommandError: anything else answered."""
-        try:
-            found = answer.json()
-        except ValueError as error:
-            raise stranger(self.url, answer) from error
-        if not isinstance(found, dict):
-            raise stranger(self.url, answer)
-        return found
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
-    def items(
-        self, path: str, most: int | None = None, params: Mapping[str, Any] = MappingProxyType({})
-    ) -> Iterator[Json]:
-        """The items of a list over its pages."""
-        given = 0
-        address: str | None = path
-        while address is not None:
-            page = self._json(self.request("GET", address, params=dict(params)))
-            for item in page["items"]:
-                if most is not None and given >= most:
-                    return
-                given += 1
-                yield item
-            address, params = page["next"], {}  # the next page's address holds them
+    def submit(self, spec: Spec, *, changes: Sequence[str] = ()) -> Experiment:
+        """Submit a spec. It is sent again where the answer was lost; its idempotency key makes that harmless.
 
-    def find(self, id: str) -> tuple[str, Json]:
-        """What an id, perhaps shortened, belongs to: ("experiments" or "runs", the thing).
+        Args:
+            spec: the path of a file, YAML or JSON text, or a mapping.
+            changes: fields to change, as `training.epochs=3`.
 
         Raises:
-            CommandError: it is no id, belongs to nothing, or to both a run and an experiment.
+            Invalid: the service refuses it; `errors` holds every fault with the path of its field.
+            UsageError, SpecError: the file cannot be read, or is not YAML.
+            Unreachable: the service does not answer.
         """
-        found, refused = [], []
-        for kind in ("experiments", "runs"):
+        document = _document(spec, changes)
+        headers = {"Idempotency-Key": uuid.uuid4().hex}
+        for last in (*[False] * (TRIES - 1), True):
             try:
-                found.append((kind, self.get(path_of(kind, id))))
-            except Refused as error:
-                if error.code != 404:
+                answer = self.http.json("POST", "/v1/experiments", json=document, headers=headers)
+            except Unreachable as error:
+                if last or isinstance(error.__cause__, httpx.ConnectError):
                     raise
-                refused.append(str(error))
-        if len(found) > 1:
-            raise CommandError(f"{id!r} begins the id of an experiment and of a run; give more of it", USAGE)
-        if not found:
-            ambiguous = [text for text in refused if "more than one" in text]
-            raise CommandError((ambiguous or [f"no experiment or run has the id {id!r}"])[0], USAGE)
-        return found[0]
+            else:
+                return Experiment.of(self, answer)
+        raise AssertionError("unreachable")
 
-    def events(self, path: str) -> Iterator[ServerEvent]:
-        """The events of a thing from its beginning to its end; resumed where the connection broke.
+    def preview(self, spec: Spec, *, changes: Sequence[str] = ()) -> Json:
+        """What a spec would do: runs, shapes, costs and warnings; nothing is kept. Raises as `submit`."""
+        document = _document(spec, changes)
+        return self.http.json("POST", "/v1/experiments", json=document, params={"dry_run": True})
+
+    def ask(
+        self,
+        base: Spec,
+        factor: str,
+        levels: Sequence[object],
+        *,
+        tune: Mapping[str, object] | None = None,
+        points: int | None = None,
+        tune_seeds: int = 2,
+        metric: str | None = None,
+        delta: float | None = None,
+        looks: Sequence[int] | None = None,
+        budget: int | None = None,
+        changes: Sequence[str] = (),
+    ) -> Experiment:
+        """Ask which level is better. The service extends the experiment look by look until it is decided or the budget
+        is spent: `client.ask(…).wait(progress=True).compare()`.
+
+        Args:
+            base: the spec that everything else is from; its own `sweep` and `compare` are left out.
+            factor: what is compared: `activation`, `optimizer`, a path.
+            levels: its levels, at least two: names, numbers or mappings.
+            tune: field to what is tried for every level: a tuple (low, high) for a range on a log scale, or a list.
+            points: points of every range; default: two per decade and one.
+            tune_seeds: seeds per point, at least 1.
+            metric: by what; default `test/accuracy`, for a regression `test/loss`.
+            delta: the smallest difference that counts.
+            looks: seeds per level at the planned looks, rising.
+            budget: at most so many runs.
+            changes: fields of `base` to change, as `training.epochs=3`.
 
         Raises:
-            CommandError: the service stayed away for two minutes.
+            UsageError: fewer than two levels, or a range that does not rise from above 0.
+            Invalid: the service refuses the question.
         """
-        last, away_since = "", time.monotonic()
-        while True:
-            headers = {"Last-Event-ID": last} if last else {}
+        from gradus.question import with_question
+
+        options = {
+            "metric": metric,
+            "delta": delta,
+            "looks": list(looks) if looks else None,
+            "budget": budget,
+        }
+        document = with_question(
+            _document(base, changes),
+            factor=factor,
+            levels=levels,
+            tune=tune or {},
+            points=points,
+            tune_seeds=tune_seeds,
+            options=options,
+        )
+        return self.submit(document)
+
+    def experiments(self, most: int | None = None, **filters: Any) -> Iterator[Experiment]:
+        """Experiments, the newest first.
+
+        Args:
+            most: at most so many.
+            filters: `name=…`, `owner=…`, `stage=…`, or whatever runs may be filtered by.
+        """
+        page = PAGE if most is None else min(most, PAGE)
+        documents = self.http.items("/v1/experiments", most, {**filters, "limit": page})
+        return (Experiment.of(self, document) for document in documents)
+
+    def experiment(self, id: str) -> Experiment:
+        """An experiment by its id, which may be shortened while it is unique. Raises NotFound."""
+        return Experiment.of(self, self.http.json("GET", path_of("experiments", id)))
+
+    def run(self, id: str) -> Run:
+        """A run by its id, which may be shortened while it is unique. Raises NotFound."""
+        return Run.of(self, self.http.json("GET", path_of("runs", id)))
+
+    def find(self, id: str) -> Experiment | Run:
+        """What an id, perhaps shortened, belongs to.
+
+        Raises:
+            UsageError: it is no id, belongs to nothing, or begins the ids of an experiment and of a run.
+        """
+        owners: list[Experiment | Run] = []
+        refusals: list[str] = []
+        for read in (self.experiment, self.run):
             try:
-                with self._http.stream(
-                    "GET", path, headers=headers, timeout=httpx.Timeout(60, connect=3)
-                ) as answer:
-                    if answer.status_code >= 400:
-                        answer.read()
-                        raise Refused(answer.status_code, _problem(answer))
-                    if not answer.headers.get("Content-Type", "").startswith("text/event-stream"):
-                        raise stranger(self.url, answer)
-                    for event in parse_events(answer.iter_lines()):
-                        away_since = time.monotonic()
-                        last = event.id or last
-                        yield event
-                        if event.kind == "end":
-                            return
-            except httpx.TransportError as error:
-                if time.monotonic() - away_since > PATIENCE:
-                    raise unreachable(self.url, error) from error
-            time.sleep(1.0)
+                owners.append(read(id))
+            except NotFound as error:
+                refusals.append(str(error))
+        if len(owners) > 1:
+            raise UsageError(f"{id!r} begins the id of an experiment and of a run; give more of it")
+        if not owners:
+            ambiguous = [text for text in refusals if "more than one" in text]
+            raise UsageError((ambiguous or [f"no experiment or run has the id {id!r}"])[0])
+        return owners[0]
+
+    def workers(self) -> list[WorkerOut]:
+        """The worker processes: who is alive, on what device, doing what."""
+        return [WorkerOut.model_validate(worker) for worker in self.http.items("/v1/workers")]
+
+    def catalog(self) -> Json:
+        """What a spec can choose from: activations, optimizers, layers, losses, data sets, with formulas."""
+        return self.http.json("GET", "/v1/catalog")
+
+    def ready(self) -> Json:
+        """What the service reaches, and remedies; answered also where something is away."""
+        return self.http.object_of(self.http.send("GET", "/readyz"))
 
 
-def _is_address(text: str) -> bool:
-    try:
-        address = httpx.URL(text)
-    except httpx.InvalidURL:
-        return False
-    return address.scheme in ("http", "https") and bool(address.host) and 0 < (address.port or 80) < 65536
+def _document(spec: Spec, changes: Sequence[str]) -> Json:
+    from gradus.documents import apply, spec_of  # which load the spec's language, 0.2 s
 
-
-def parse_events(lines: Iterator[str]) -> Iterator[ServerEvent]:
-    """The text of an event stream as events, as the HTML standard reads it."""
-    id, kind = "", "message"
-    data: list[str] = []
-    for line in lines:
-        if not line:
-            if data:
-                yield ServerEvent(id, kind, json.loads("\n".join(data)))
-            kind, data = "message", []
-            continue
-        name, _, value = line.partition(":")
-        value = value.removeprefix(" ")
-        if name == "id":
-            id = value
-        elif name == "event":
-            kind = value
-        elif name == "data":
-            data.append(value)
-
-
-def unreachable(url: str, error: Exception) -> CommandError:
-    remedy = "start it with `gradus up`, or set GRADUS_URL to where it runs; `gradus doctor` says more"
-    return CommandError(f"the service at {url} cannot be reached ({error}); {remedy}", UNREACHABLE)
-
-
-def stranger(url: str, answer: httpx.Response) -> CommandError:
-    """Something else listens at the address."""
-    kind = answer.headers.get("Content-Type") or "nothing that has a type"
-    return CommandError(
-        f"what answers at {url} is no Gradus service: it sent {kind}; set GRADUS_URL to where one runs",
-        UNREACHABLE,
-    )
-
-
-def _problem(answer: httpx.Response) -> Json:
-    try:
-        body = answer.json()
-    except ValueError:
-        body = None
-    plain: Json = {
-        "detail": f"{answer.url.path} was answered with status {answer.status_code}: {answer.text[:200]}"
-    }
-    return body if isinstance(body, dict) else plain
+    document = spec_of(spec)
+    for change in changes:
+        apply(document, change)
+    return document

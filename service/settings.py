@@ -1,9 +1,4 @@
-"""Every setting of the product, and the only place that reads the environment.
-
-Settings come, in falling precedence, from arguments, from `GRADUS_*` variables, from a `.env` file in the
-working directory, and from secret files (one file per setting, named like the variable) in the folder that
-`GRADUS_SECRETS_DIR` names or, where it exists, `/run/secrets`.
-"""
+"""Every setting of the service: those of `gradus.settings`, from the same sources, and more."""
 
 from __future__ import annotations
 
@@ -16,26 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import NoDecode
+
+from gradus.settings import ClientSettings, secrets_dir
 
 if TYPE_CHECKING:
     from experiments.limits import Limits
 
-DEFAULT_SECRETS_DIR = Path("/run/secrets")
 _IN_ADDRESS = re.compile(r"(?<=://)([^/\s:@]*):[^/\s]+@")  # up to the last @: a password may hold one
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-class Settings(BaseSettings):
-    """What can be set. Times are seconds, sizes bytes."""
+class Settings(ClientSettings):
+    """What can be set, besides what the client needs. Times are seconds, sizes bytes."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="GRADUS_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
-    )
-
-    # Where the service is, and who asks.
-    url: str = Field("http://127.0.0.1:8642", description="address of the API, for the command")
-    api_key: SecretStr | None = Field(None, description="key that the command sends")
+    # Who may ask, and how much.
     api_host: str = Field("127.0.0.1", description="address the API binds to")
     api_port: int = Field(8642, ge=0, le=65535, description="port the API binds to")
     auth_required: bool | None = Field(
@@ -47,7 +37,6 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(1024 * 1024, ge=1024, description="largest request body")
 
     # Where state lies.
-    home: Path = Field(Path("~/.gradus"), description="folder of all state of the embedded stack")
     data_dir: Path | None = Field(None, description="folder in which mnist.npz is looked for first")
     database_url: SecretStr | None = Field(None, description="SQLAlchemy address; unset: SQLite under home")
     broker_url: SecretStr | None = Field(None, description="Redis-protocol address of the broker")
@@ -118,22 +107,10 @@ class Settings(BaseSettings):
             else value
         )
 
-    @field_validator("home", "data_dir", "spool_dir")
+    @field_validator("data_dir", "spool_dir")
     @classmethod
     def _expand(cls, value: Path | None) -> Path | None:
         return value.expanduser() if value is not None else None
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Leave the order of pydantic-settings as it is; stated here because precedence is a promise."""
-        return init_settings, env_settings, dotenv_settings, file_secret_settings
 
     @property
     def sql_url(self) -> str:
@@ -179,13 +156,6 @@ class Settings(BaseSettings):
 def without_password(text: str) -> str:
     """A text with the passwords of addresses in it hidden: `redis://:***@host`."""
     return _IN_ADDRESS.sub(r"\1:***@", text)
-
-
-def secrets_dir() -> Path | None:
-    """The folder of secret files, if there is one."""
-    named = os.environ.get("GRADUS_SECRETS_DIR")
-    folder = Path(named).expanduser() if named else DEFAULT_SECRETS_DIR
-    return folder if folder.is_dir() else None
 
 
 def load_settings(**overrides: object) -> Settings:

@@ -8,7 +8,7 @@ import typer
 
 from gradus.cli.output import print_json, print_table, say
 from gradus.cli.session import AsJson
-from gradus.errors import USAGE, CommandError
+from gradus.errors import UsageError
 
 Kind = Literal["activations", "optimizers", "layers", "losses", "datasets"]
 
@@ -47,7 +47,7 @@ def examples(
     if name is not None:
         text = texts.get(name.removesuffix(".yaml"))
         if text is None:
-            raise CommandError(f"there is no example {name!r} (allowed: {', '.join(texts)})", USAGE)
+            raise UsageError(f"there is no example {name!r} (allowed: {', '.join(texts)})")
         say(text.rstrip("\n"))
     elif as_json:
         print_json([{"name": name, "summary": summary(text)} for name, text in texts.items()])

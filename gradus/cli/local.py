@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from gradus.cli.session import AsJson, Changes, SpecFile, settings
-from gradus.errors import CommandError
+from gradus.errors import ClientError
 
 PASSED_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
 # What a program of ours needs beyond the command's own packages.
@@ -66,7 +66,7 @@ def gradcheck(context: typer.Context, spec: SpecFile, changes: Changes = None) -
     """Check the gradients of a spec's network on this machine; other options as `python -m workers.gradcheck` has them:
     --inject FAULT, --first, --json, --picture FILE."""
     from experiments.spec import ExperimentSpec
-    from gradus.cli.documents import read_spec, stands_alone
+    from gradus.documents import read_spec, stands_alone
 
     path = str(spec)
     if changes or path == "-" or not stands_alone(spec):
@@ -91,7 +91,8 @@ def _become(module: str, *arguments: str) -> None:
     """Let another program of ours take this process' place: its signals and its exit status are then its own.
 
     Raises:
-        CommandError: a setting is not allowed, or a package is not installed. The other program would end in a
+        UsageError: a setting is not allowed.
+        ClientError: a package is not installed. The other program would end in a
             traceback.
     """
     settings()
@@ -101,10 +102,10 @@ def _become(module: str, *arguments: str) -> None:
 
 
 def require(packages: Sequence[str]) -> None:
-    """Raises CommandError, with the remedy, where a package is not installed."""
+    """Raises ClientError, with the remedy, where a package is not installed."""
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
-        raise CommandError(
+        raise ClientError(
             f"this needs {', '.join(missing)}, which only the whole installation has: pip install 'gradus[local]'"
         )
 

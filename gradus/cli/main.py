@@ -7,9 +7,10 @@ import sys
 import typer
 
 from experiments.errors import GradusError, SpecError
-from gradus.cli import catalog, change, comparison, keys, listings, local, requests, submit
+from gradus.cli import catalog, change, comparison, keys, listings, local, requests, submit, watch
 from gradus.cli.output import complain
-from gradus.errors import FAILED, USAGE, CommandError
+from gradus.cli.session import FAILED, UNREACHABLE, USAGE
+from gradus.errors import Refused, Unreachable, UsageError
 
 HELP = """Train small neural networks in comparable groups, and find out which choice is better.
 
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (local, catalog, submit, listings, requests, comparison, change):
+for part in (local, catalog, submit, watch, listings, requests, comparison, change):
     part.register(app)
 app.add_typer(keys.app, name="keys")
 
@@ -36,9 +37,6 @@ def run() -> None:
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         app()
-    except CommandError as error:
-        complain(f"gradus: {error}")
-        sys.exit(error.status)
     except SpecError as error:
         complain("gradus: the spec is refused:")
         for problem in error.problems:
@@ -46,7 +44,20 @@ def run() -> None:
         sys.exit(USAGE)
     except GradusError as error:
         complain(f"gradus: {error}")
-        sys.exit(FAILED)
+        sys.exit(exit_status(error))
+
+
+def exit_status(error: GradusError) -> int:
+    """What the caller can put right is 2; what failed is 1; a service that is away is 3."""
+    if isinstance(error, Unreachable):
+        return UNREACHABLE
+    if isinstance(error, UsageError):
+        return USAGE
+    if isinstance(error, Refused):
+        if error.status == 503:
+            return UNREACHABLE
+        return FAILED if error.status >= 500 or error.status == 409 else USAGE
+    return FAILED
 
 
 if __name__ == "__main__":

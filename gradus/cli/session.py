@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradus.errors import USAGE, CommandError
-
 if TYPE_CHECKING:
     from gradus.client import Client
     from service.settings import Settings
 
+DONE, FAILED, USAGE, UNREACHABLE = 0, 1, 2, 3
+"""The exit statuses of the command."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="Id of an experiment or a run, or its beginning.")]
@@ -27,43 +26,16 @@ Changes = Annotated[
 ]
 
 
-def settings() -> Settings:
-    """The settings, with the address of the stack that runs on this home where none is set.
-
-    Raises:
-        CommandError: a setting has a value that is not allowed.
-    """
-    from pydantic import ValidationError
-
-    from service.settings import load_settings
-
-    try:
-        found = load_settings()
-    except ValidationError as error:
-        lines = [f"GRADUS_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
-        raise CommandError("a setting is not allowed: " + "; ".join(lines), USAGE) from error
-    if "url" in found.model_fields_set:
-        return found
-    address = local_address(found.home)
-    return found.model_copy(update={"url": address}) if address else found
-
-
-def local_address(home: Path) -> str | None:
-    """Where the stack that runs on a home listens, as it wrote down itself."""
-    try:
-        url = json.loads((home / "stack.json").read_text())["url"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return str(url)
-
-
 def connect() -> Client:
     """The client for the service that the settings name."""
-    return client_for(settings())
-
-
-def client_for(chosen: Settings) -> Client:
-    """The client for the address and the key of these settings."""
     from gradus.client import Client
 
-    return Client(chosen.url, chosen.api_key.get_secret_value() if chosen.api_key else None)
+    return Client()
+
+
+def settings() -> Settings:
+    """All settings of this machine. Raises UsageError: one has a value that is not allowed."""
+    from gradus.settings import read_settings
+    from service.settings import Settings
+
+    return read_settings(Settings)

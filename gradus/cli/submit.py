@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gradus.cli.output import complain, number, print_json, print_table, quantity, say
+from gradus.cli.output import complain, print_json, print_table, say
 from gradus.cli.session import AsJson, Changes, SpecFile, connect
-from gradus.errors import UNREACHABLE, CommandError
+from gradus.text import number, quantity
 
-TRIES = 3
+if TYPE_CHECKING:
+    from gradus.experiment import Experiment
 
 
 def register(app: typer.Typer) -> None:
@@ -29,53 +29,38 @@ def submit(
     as_json: AsJson = False,
 ) -> None:
     """Submit a spec. Prints the experiment's id and addresses."""
-    from gradus.cli.documents import read_spec
+    from gradus.cli.watch import follow_experiment
+    from gradus.documents import read_spec
 
-    experiment = send(read_spec(spec, changes))
+    experiment = connect().submit(read_spec(spec, changes))
     if as_json and not wait:
-        print_json(experiment)
+        print_json(experiment.to_json())
     elif not as_json:
         announce(experiment)
     if wait:
-        from gradus.cli.watch import follow_experiment
-
-        raise typer.Exit(follow_experiment(connect(), experiment["id"], as_json=as_json))
+        raise typer.Exit(follow_experiment(experiment, as_json=as_json))
 
 
-def send(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Post a spec. Sent again where the answer was lost: its idempotency key makes that harmless."""
-    client = connect()
-    headers = {"Idempotency-Key": uuid.uuid4().hex}
-    for last in (*[False] * (TRIES - 1), True):
-        try:
-            answer: dict[str, Any] = client.post("/v1/experiments", document, headers=headers)
-        except CommandError as error:
-            if last or error.status != UNREACHABLE or "ConnectError" in repr(error.__cause__):
-                raise
-        else:
-            return answer
-    raise AssertionError("unreachable")
-
-
-def announce(experiment: Mapping[str, Any]) -> None:
-    say(f"{experiment['name']}: {experiment['n_runs']} runs accepted")
-    say(f"  id       {experiment['id']}")
+def announce(experiment: Experiment) -> None:
+    """Say what was accepted and where it is."""
+    say(f"{experiment.name}: {experiment.n_runs} runs accepted")
+    say(f"  id       {experiment.id}")
     for name in ("self", "report", "mlflow", "compare"):
-        if name in experiment["links"]:
-            say(f"  {name:<9}{experiment['links'][name]}")
+        if name in experiment.links:
+            say(f"  {name:<9}{experiment.links[name]}")
 
 
 def validate(spec: SpecFile, changes: Changes = None, as_json: AsJson = False) -> None:
     """Explain a spec without a server: layer table, parameters, memory, FLOPs, number of runs, warnings."""
     from experiments.spec import ExperimentSpec
     from experiments.spec.preview import preview
-    from gradus.cli.documents import read_spec
+    from gradus.documents import read_spec
 
-    found = preview(ExperimentSpec.parse(read_spec(spec, changes), _limits()))
+    preview_ = preview(ExperimentSpec.parse(read_spec(spec, changes), _limits()))
     if as_json:
-        print_json(found)
+        print_json(preview_)
     else:
-        explain(found)
+        explain(preview_)
 
 
 def _limits() -> Any:
@@ -84,27 +69,27 @@ def _limits() -> Any:
     return settings().limits()
 
 
-def explain(found: Mapping[str, Any]) -> None:
+def explain(preview_: Mapping[str, Any]) -> None:
     """A preview as tables."""
-    for network in found["networks"]:
+    for network in preview_["networks"]:
         _network(network)
-    factors = " × ".join(f"{len(levels)} {name}" for name, levels in found["factors"].items())
-    seeds = f"{len(found['seeds'])} seed{'s' * (len(found['seeds']) != 1)}"
-    runs = f"{found['n_runs']} run{'s' * (found['n_runs'] != 1)}"
+    factors = " × ".join(f"{len(levels)} {name}" for name, levels in preview_["factors"].items())
+    seeds = f"{len(preview_['seeds'])} seed{'s' * (len(preview_['seeds']) != 1)}"
+    runs = f"{preview_['n_runs']} run{'s' * (preview_['n_runs'] != 1)}"
     say(
-        f"{found['name']}: {runs} = {' × '.join(filter(None, (factors, seeds)))}, {found['programs']} compiled program(s)"
+        f"{preview_['name']}: {runs} = {' × '.join(filter(None, (factors, seeds)))}, {preview_['programs']} compiled program(s)"
     )
-    for name, levels in found["factors"].items():
+    for name, levels in preview_["factors"].items():
         say(f"  {name}: {', '.join(levels)}")
-    say(f"training: about {quantity(found['training_flops'], 'FLOPs')} in all")
-    if found["question"] is not None:
-        question = found["question"]
+    say(f"training: about {quantity(preview_['training_flops'], 'FLOPs')} in all")
+    if preview_["question"] is not None:
+        question = preview_["question"]
         looks = ", ".join(map(str, question["looks"]))
         say(
             f"question: {question['factor']} by {question['metric']}, delta {question['delta']}, at {looks} seeds;"
         )
         say(f"  at most {question['most_runs']} runs, {question['runs']['tuning']} of them for tuning")
-    for warning in found["warnings"]:
+    for warning in preview_["warnings"]:
         complain(f"warning: {warning}")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gradus.client import parse_events
+from tests.streams import events_of
 
 
 def test_submitted_runs_finish_in_the_api_and_in_mlflow_alike(service: Any, small: Any) -> None:
@@ -27,7 +27,7 @@ def test_watching_shows_every_run_to_its_end(service: Any, small: Any) -> None:
     ended: set[str] = set()
     with service.http.stream("GET", f"/v1/experiments/{experiment}/events", timeout=120) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
-        for event in parse_events(answer.iter_lines()):
+        for event in events_of(answer):
             if event.kind == "end":
                 break
             if event.data.get("status") == "FINISHED" or event.data.get("to") == "FINISHED":

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from gradus import Client, Unreachable
+
 
 @contextlib.contextmanager
 def answering(kind: str, body: bytes, status: int = 200) -> Iterator[Any]:
@@ -109,11 +111,8 @@ def test_an_address_that_is_none_is_a_wrong_setting(
 
 
 def test_an_event_stream_of_another_server_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gradus.client import Client
-    from gradus.errors import CommandError
-
     with (
         answering("text/html", b"data: hello") as place,
-        pytest.raises(CommandError, match="no Gradus service"),
+        pytest.raises(Unreachable, match="no Gradus service"),
     ):
-        list(Client(f"http://{place}").events("/v1/runs/abc/events"))
+        list(Client(f"http://{place}").http.events("/v1/runs/abc/events"))

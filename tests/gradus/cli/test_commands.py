@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from gradus.cli.output import ago, quantity
+from gradus.text import ago, quantity
 from service import operations
 from service.store import queries
 from tests.present import present

@@ -45,12 +45,12 @@ def test_it_follows_the_stages_and_ends_with_the_verdicts(
     made = world.submit(Path(demo.SPEC).read_text())
     client = Client(serve())
     with answering(world, made.id):
-        experiment = demo.follow(client, client.get(f"/v1/experiments/{made.id}"))
-    assert (experiment["stage"], experiment["n_runs"]) == ("last look reached", 36 + 30)
+        experiment = client.experiment(made.id).wait(progress=True)
+    assert (experiment.stage, experiment.n_runs) == ("last look reached", 36 + 30)
     followed = capsys.readouterr().out
-    assert "0/36  SCHEDULED 36" in followed
-    assert "66/66  FINISHED 66" in followed
-    demo.show(client, experiment)
+    assert "tune: 36 SCHEDULED" in followed
+    assert "last look reached: 66 FINISHED" in followed
+    demo.show(experiment)
     shown = capsys.readouterr().out
     for words in ("activation", "optimizer", "its best rate", "relu better than sigmoid"):
         assert words in shown

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gradus.cli.comparison import show
+from gradus import Comparison
 from service import operations
 from service.analysis import comparison
 from service.entities import Committed, Measured, MetricPoint
@@ -116,8 +116,7 @@ def test_it_is_said_wherever_people_look(
     made = world.submit(GRID)
     world.work(made.id, peaked)
     words = "for every seed the one with the best val/accuracy on the other seeds"
-    show(explored(client, made.id))
-    shown = capsys.readouterr().out
+    shown = str(Comparison.model_validate(explored(client, made.id)))
     assert words in " ".join(shown.split())
     assert "compared at" in shown
     assert "certified (3)" in shown
@@ -144,8 +143,7 @@ def test_seeds_are_repetitions_and_no_levels(
     assert (level["low"], level["high"]) == pytest.approx(
         (0.6 - 4.3027 * 0.1 / 3**0.5, 0.6 + 4.3027 * 0.1 / 3**0.5), abs=1e-4
     )
-    show(body)
-    out = capsys.readouterr().out
+    out = str(Comparison.model_validate(body))
     assert "a − b" not in out
     assert "[0.3516, 0.8484]" in out
 

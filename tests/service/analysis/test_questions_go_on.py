@@ -13,9 +13,10 @@ import pytest
 import structlog
 from sqlalchemy import update
 
+import gradus
 from experiments.errors import SpecError
 from experiments.spec import ExperimentSpec
-from gradus.cli import comparison, listings
+from gradus.cli import listings
 from service import operations
 from service.analysis import design
 from service.errors import Conflict
@@ -201,12 +202,13 @@ def test_a_question_that_ends_undecided_says_why(
 
     experiment = world.ask(world.QUESTION + budget, alike)
     assert "undecided" in experiment.design["answer"]
-    with httpx.Client(base_url=serve(), trust_env=False) as client:
-        found = client.get(f"/v1/experiments/{experiment.id}").json()
-        listed = client.get("/").text
-        report = client.get(f"/v1/experiments/{experiment.id}/report").text
-        compared = client.get(f"/v1/experiments/{experiment.id}/comparison").json()
-        ended = client.get(f"/v1/experiments/{experiment.id}/events").text
+    address = serve()
+    with httpx.Client(base_url=address, trust_env=False) as http:
+        found = http.get(f"/v1/experiments/{experiment.id}").json()
+        listed = http.get("/").text
+        report = http.get(f"/v1/experiments/{experiment.id}/report").text
+        compared = http.get(f"/v1/experiments/{experiment.id}/comparison").json()
+        ended = http.get(f"/v1/experiments/{experiment.id}/events").text
     assert (found["stage"], found["plan"]["wait"]) == (stage, wait)
     assert [one["state"] for one in found["plan"]["stages"]] == states
     assert f"stage {stage}" in listed
@@ -215,12 +217,12 @@ def test_a_question_that_ends_undecided_says_why(
     assert html.escape(found["plan"]["standing"]) in report
     assert "event: end" in ended
     capsys.readouterr()
-    listings.show(found)
+    client = gradus.Client(str(address))
+    listings.show(client.experiment(experiment.id))
     shown = " ".join(capsys.readouterr().out.split())
     assert f"stage {stage}," in shown
     assert found["plan"]["standing"] in shown
-    comparison.show(compared)
-    assert found["plan"]["standing"] in " ".join(capsys.readouterr().out.split())
+    assert found["plan"]["standing"] in str(client.experiment(experiment.id).compare())
 
 
 def test_a_question_with_a_failed_run_waits_for_a_person(world: World) -> None:

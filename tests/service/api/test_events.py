@@ -7,10 +7,10 @@ from typing import Any
 
 import httpx
 
-from gradus.client import parse_events
 from service import operations
 from service.store import queries
 from tests.service.api.conftest import Served
+from tests.streams import events_of
 
 
 def stream(client: httpx.Client, path: Any, last: Any = None, until: Any = None) -> Any:
@@ -19,7 +19,7 @@ def stream(client: httpx.Client, path: Any, last: Any = None, until: Any = None)
     with client.stream("GET", path, headers=headers) as answer:
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/event-stream")
-        for event in parse_events(answer.iter_lines()):
+        for event in events_of(answer):
             found.append(event)
             if event.kind == "end" or (until and until(event)):
                 break

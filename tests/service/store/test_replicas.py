@@ -16,11 +16,11 @@ import httpx
 import pytest
 from sqlalchemy import Connection
 
-from gradus.client import parse_events
 from service import operations
 from service.embedded.ports import free_port
 from service.store import Store
 from service.store.migrate import upgrade
+from tests.streams import events_of
 
 ROOT = Path(__file__).resolve().parents[3]
 SPEC = {
@@ -197,7 +197,7 @@ def _a_tag_counts_with_both(replicas: Replicas) -> None:
 def _a_stream_goes_on_with_the_other(replicas: Replicas) -> None:
     id = replicas.submit().json()["id"]
     with replicas.http.stream("GET", f"/v1/experiments/{id}/events") as stream:
-        who, events = stream.headers[WHO], parse_events(stream.iter_lines())
+        who, events = stream.headers[WHO], events_of(stream)
         seen = [next(events)]  # it is here while the stream is open: the proxy keeps nothing back
         replicas.kill(who)
         with pytest.raises(httpx.TransportError):
@@ -208,7 +208,7 @@ def _a_stream_goes_on_with_the_other(replicas: Replicas) -> None:
     resume = {"Last-Event-ID": seen[-1].id}
     with replicas.http.stream("GET", f"/v1/experiments/{id}/events", headers=resume) as stream:
         assert stream.headers[WHO] != who
-        rest = list(parse_events(stream.iter_lines()))
+        rest = list(events_of(stream))
     assert rest[-1].kind == "end"
     numbers = [event.id for event in (*seen, *rest[:-1])]
     assert len(set(numbers)) == len(numbers), "nothing twice"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from experiments.errors import SpecError
-from gradus.cli.documents import apply, merge, read_spec
-from gradus.errors import CommandError
+from gradus.documents import apply, merge, read_spec
+from gradus.errors import UsageError
 
 
 def test_a_base_lies_under_its_spec(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_change_reaches_into_a_list() -> None:
 
 @pytest.mark.parametrize("change", ["training.epochs", "=3", "model.layers[4].units=1", "a b=1"])
 def test_a_change_that_leads_nowhere_is_refused(change: Any) -> None:
-    with pytest.raises(CommandError):
+    with pytest.raises(UsageError):
         apply({"model": {"layers": []}}, change)
 
 

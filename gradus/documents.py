@@ -1,4 +1,4 @@
-"""Spec files as the command reads them: `base:` resolved, `--set` applied."""
+"""Specs as client and command read them: a file with its `base:` under it, YAML text or a mapping; changes applied."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from experiments.spec import ExperimentSpec
 from experiments.spec.documents import parse_yaml
 from experiments.spec.swept_fields import SHORT_NAMES
 from experiments.spec.writes import patch
-from gradus.errors import USAGE, CommandError
+from gradus.errors import UsageError
 
 DEEPEST_BASE = 8
 LARGEST_FILE = 1024 * 1024
@@ -26,7 +26,7 @@ def read_spec(path: Path, changes: Sequence[str] | None = None) -> dict[str, Any
     """The document of a spec file (`-`: standard input) with its bases under it and the changes over it.
 
     Raises:
-        CommandError: the file cannot be read, or a change is not `path=value`.
+        UsageError: the file cannot be read, or a change is not `path=value`.
         SpecError: the file is not YAML, or its bases go round in a circle.
     """
     document = _read(path, ())
@@ -35,8 +35,28 @@ def read_spec(path: Path, changes: Sequence[str] | None = None) -> dict[str, Any
     return document
 
 
+def spec_of(spec: str | Path | Mapping[str, Any]) -> dict[str, Any]:
+    """A spec as a document.
+
+    Args:
+        spec: a mapping; the path of a file; or text with a line break or a `: ` in it, which is YAML or JSON.
+
+    Raises:
+        UsageError: the file cannot be read.
+        SpecError: it is not YAML, or holds no mapping.
+    """
+    if isinstance(spec, Mapping):
+        return dict(spec)
+    if isinstance(spec, Path) or ("\n" not in spec and ": " not in spec):
+        return read_spec(Path(spec))
+    document = parse_yaml(spec)
+    if not isinstance(document, dict):
+        raise SpecError.one("", "the text holds no mapping", "fields such as `dataset:` and `model:`")
+    return document
+
+
 def stands_alone(path: Path) -> bool:
-    """Whether a spec file is a whole spec, without a `base:`. Raises CommandError, SpecError."""
+    """Whether a spec file is a whole spec, without a `base:`. Raises UsageError, SpecError."""
     document = parse_yaml(_text(path))
     return not (isinstance(document, dict) and "base" in document)
 
@@ -60,15 +80,13 @@ def _text(path: Path) -> str:
     try:
         body = sys.stdin.buffer.read(LARGEST_FILE + 1) if str(path) == "-" else path.read_bytes()
     except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error.strerror}", USAGE) from error
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     if len(body) > LARGEST_FILE:
-        raise CommandError(f"{path} is larger than {LARGEST_FILE} bytes, more than a spec can have", USAGE)
+        raise UsageError(f"{path} is larger than {LARGEST_FILE} bytes, more than a spec can have")
     try:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise CommandError(
-            f"{path} is not UTF-8 text: {error.reason} at byte {error.start}", USAGE
-        ) from error
+        raise UsageError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}") from error
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any], at: str = "") -> dict[str, Any]:
@@ -95,16 +113,16 @@ def apply(document: dict[str, Any], change: str) -> None:
     `sweep.training.batch_size=[32, 64]`.
 
     Raises:
-        CommandError: not `path=value`, or the path leads through something that has no fields.
+        UsageError: not `path=value`, or the path leads through something that has no fields.
         SpecError: the value is not YAML.
     """
     name, equals, text = change.partition("=")
     path = _path(name.strip())
     if not equals or path is None:
-        raise CommandError(f"--set {change!r}: expected PATH=VALUE, such as training.epochs=3", USAGE)
+        raise UsageError(f"--set {change!r}: expected PATH=VALUE, such as training.epochs=3")
     refusal = patch(document, path, parse_yaml(text))
     if refusal is not None:
-        raise CommandError(f"--set {change!r}: {refusal}", USAGE)
+        raise UsageError(f"--set {change!r}: {refusal}")
 
 
 def _path(name: str) -> tuple[str | int, ...] | None:

@@ -1,0 +1,176 @@
+"""An experiment, as the client holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pydantic import PrivateAttr
+
+from gradus.comparison import Comparison
+from gradus.progress import follow
+from gradus.runs import OVER, Run, Runs
+from gradus.transport import path_of
+from gradus.wire import ExperimentOut
+
+if TYPE_CHECKING:
+    from gradus.client import Client
+    from gradus.events import Event
+
+Json = dict[str, Any]
+PAGE = 1000  # runs on a page
+
+
+class Experiment(ExperimentOut):
+    """A group of comparable runs. Its fields are those of the API, as they were when it was last read."""
+
+    _client: Client = PrivateAttr()
+
+    @classmethod
+    def of(cls, client: Client, document: Json) -> Experiment:
+        experiment = cls.model_validate(document)
+        experiment._client = client
+        return experiment
+
+    def to_json(self) -> Json:
+        """The experiment as the API gives it."""
+        return self.model_dump(mode="json")
+
+    @property
+    def spec(self) -> Json:
+        """The spec it came from."""
+        if "spec" not in (self.model_extra or {}):
+            self.refresh()
+        spec: Json = (self.model_extra or {})["spec"]
+        return spec
+
+    @property
+    def ended(self) -> int:
+        """Number of runs that are over."""
+        return sum(self.status.get(name, 0) for name in OVER)
+
+    @property
+    def unfinished(self) -> dict[str, int]:
+        """Numbers of runs that failed or were killed, by status; empty where there are none."""
+        return {name: count for name in ("FAILED", "KILLED") if (count := self.status.get(name, 0))}
+
+    def refresh(self) -> Experiment:
+        """Read it again from the service; this object, changed. Raises NotFound, Unreachable."""
+        return self._become(self._client.http.json("GET", self._path))
+
+    def runs(self, **filters: Any) -> Runs:
+        """Its runs, in the order of the sweep.
+
+        Args:
+            filters: `status="FINISHED"`, `stage=…`, or any factor or parameter: `activation="relu"`, or a list. A name
+                with dots is given as `runs(**{"training.batch_size": 32})`.
+
+        Raises:
+            Invalid: no run has such a field.
+        """
+        documents = self._client.http.items(f"{self._path}/runs", params={**filters, "limit": PAGE})
+        return Runs([Run.of(self._client, document) for document in documents])
+
+    def best(self, metric: str | None = None) -> Run:
+        """The finished run with the best latest value.
+
+        Args:
+            metric: a name such as `test/accuracy`; default: the question's metric, else the comparison's own choice.
+
+        Raises:
+            ClientError: no finished run has a value of it.
+        """
+        metric = metric or (self.plan.metric if self.plan else self.compare().metric)
+        return self.runs(status="FINISHED").best(metric)
+
+    def compare(self, factor: str | None = None, metric: str | None = None) -> Comparison:
+        """Which level of a factor is better, by how much, and how sure that is.
+
+        Args:
+            factor: `activation`, `optimizer`, a path, or `case`; default: the question's factor, or the only one swept.
+            metric: a name such as `test/accuracy`; default: the question's metric.
+
+        Raises:
+            Invalid: no run has such a factor or metric.
+        """
+        names = {"factor": factor, "metric": metric}
+        params = {name: value for name, value in names.items() if value is not None}
+        document = self._client.http.json("GET", f"{self._path}/comparison", params=params)
+        return Comparison.model_validate(document)
+
+    def report(self, factor: str | None = None, metric: str | None = None) -> str:
+        """The same as one self-contained HTML page with pictures."""
+        names = {"factor": factor, "metric": metric}
+        params = {name: value for name, value in names.items() if value is not None}
+        return self._client.http.request("GET", f"{self._path}/report", params=params).text
+
+    def events(self, after: str = "") -> Iterator[Event]:
+        """What happens to it and its runs, from the beginning (or after an event's id) to its end. A broken connection
+        is opened again, and no event is lost or given twice.
+
+        Raises:
+            Unreachable: the service stayed away for two minutes.
+        """
+        return self._client.http.events(f"{self._path}/events", after)
+
+    def wait(self, progress: bool = False) -> Experiment:
+        """Wait until every run is over and the question, if there is one, is answered or its budget spent.
+
+        Args:
+            progress: show a bar, in a terminal and in a notebook; where output is piped, a line per change.
+
+        Returns:
+            this object, as it is then.
+
+        Raises:
+            Unreachable: the service stayed away for two minutes.
+        """
+        return follow(self, progress=progress)
+
+    def extend(self, seeds: int | None = None) -> Experiment:
+        """Queue the next planned look, or further seeds where no question is fixed. Equal runs are used again.
+
+        Args:
+            seeds: further seeds, 1 to 10,000; only where no question is fixed.
+
+        Raises:
+            Conflict: there is nothing to extend now.
+        """
+        body = {} if seeds is None else {"seeds": seeds}
+        return self._become(self._client.http.json("POST", f"{self._path}/extend", json=body))
+
+    def cancel(self) -> Experiment:
+        """Cancel every run that is not over."""
+        return self._become(self._client.http.json("POST", f"{self._path}/cancel"))
+
+    def retry(self) -> Experiment:
+        """Queue its failed and killed runs again."""
+        return self._become(self._client.http.json("POST", f"{self._path}/retry"))
+
+    def change(
+        self, *, name: str | None = None, description: str | None = None, priority: int | None = None
+    ) -> Experiment:
+        """Change name, description or priority (-10 to 10). What is None stays.
+
+        Raises:
+            Conflict: somebody changed it since it was read.
+        """
+        given = {"name": name, "description": description, "priority": priority}
+        body = {field: value for field, value in given.items() if value is not None}
+        headers = {"If-Match": f'"{self.version}"'}
+        return self._become(self._client.http.json("PATCH", self._path, json=body, headers=headers))
+
+    def delete(self) -> None:
+        """Cancel it and remove it, here and in MLflow (where it can be restored)."""
+        self._client.http.request("DELETE", self._path)
+
+    @property
+    def _path(self) -> str:
+        return path_of("experiments", self.id)
+
+    def _become(self, document: Json) -> Experiment:
+        spec = (self.model_extra or {}).get("spec")  # it never changes, and not every answer holds it
+        fresh = Experiment.of(self._client, {**({"spec": spec} if spec else {}), **document})
+        self.__dict__.update(fresh.__dict__)
+        self.__pydantic_extra__ = fresh.__pydantic_extra__
+        return self
