@@ -141,15 +141,19 @@ class Client:
         )
         return self.submit(document)
 
-    def experiments(self, most: int | None = None, **filters: Any) -> Iterator[Experiment]:
+    def experiments(
+        self, filters: Mapping[str, object] | None = None, /, *, most: int | None = None, **named: object
+    ) -> Iterator[Experiment]:
         """Experiments, the newest first.
 
         Args:
+            filters: field to value, or to a list of values, for names with dots.
             most: at most so many.
-            filters: `name=…`, `owner=…`, `stage=…`, or whatever runs may be filtered by.
+            named: the same for other names: `name=…`, `owner=…`, `stage=…`, and whatever runs may be filtered by.
         """
         page = PAGE if most is None else min(most, PAGE)
-        documents = self.http.items("/v1/experiments", most, {**filters, "limit": page})
+        params = {**(filters or {}), **named, "limit": page}
+        documents = self.http.items("/v1/experiments", most, params)
         return (Experiment.of(self, document) for document in documents)
 
     def experiment(self, id: str) -> Experiment:

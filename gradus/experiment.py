@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import PrivateAttr
@@ -58,17 +58,19 @@ class Experiment(ExperimentOut):
         """Read it again from the service; this object, changed. Raises NotFound, Unreachable."""
         return self._become(self._client.http.json("GET", self._path))
 
-    def runs(self, **filters: Any) -> Runs:
+    def runs(self, filters: Mapping[str, object] | None = None, /, **named: object) -> Runs:
         """Its runs, in the order of the sweep.
 
         Args:
-            filters: `status="FINISHED"`, `stage=…`, or any factor or parameter: `activation="relu"`, or a list. A name
-                with dots is given as `runs(**{"training.batch_size": 32})`.
+            filters: field to value, or to a list of values, for names with dots: `{"training.batch_size": 32}`.
+            named: the same for other names: `status="FINISHED"`, `stage=…`, any factor or parameter.
 
         Raises:
             Invalid: no run has such a field.
         """
-        documents = self._client.http.items(f"{self._path}/runs", params={**filters, "limit": PAGE})
+        documents = self._client.http.items(
+            f"{self._path}/runs", params={**(filters or {}), **named, "limit": PAGE}
+        )
         return Runs([Run.of(self._client, document) for document in documents])
 
     def best(self, metric: str | None = None) -> Run:

@@ -34,7 +34,7 @@ def status(
 
     client = connect()
     if id is None:
-        _list(list(client.experiments(most)), as_json)
+        _list(list(client.experiments(most=most)), as_json)
         return
     owner = client.find(id)
     if as_json:
@@ -116,7 +116,7 @@ def runs(
         if name in PAGING:
             raise UsageError(f"--filter {text!r}: {name} is no field of a run; every run is listed")
         params.setdefault(name, []).append(value)
-    listed = connect().experiment(id).runs(**params)
+    listed = connect().experiment(id).runs(params)
     if as_json:
         print_json([run.to_json() for run in listed])
     elif as_csv:
