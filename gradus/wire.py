@@ -121,7 +121,7 @@ class RunFields(Open):
     reason: str = Field(
         description="why it ended, or why it waits again, as a code; empty where there is nothing to say"
     )
-    explanation: str = Field(description="the reason as a sentence")
+    explanation: str = Field("", description="the reason as a sentence")
     stage: str
     levels: dict[str, str]
     params: dict[str, Any]
