@@ -23,6 +23,8 @@ import httpx
 import psutil
 import pytest
 
+from service.embedded.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 ELSEWHERE = (
     "gradus-e2e-elsewhere"  # the compose project of the workers that are not in the stack's own network
@@ -55,19 +57,24 @@ class Stack(Protocol):
 class Embedded:
     """`gradus up` on a home of its own."""
 
-    key = None
+    key: str | None = None
 
     def __init__(self, home: Path, **environment: str) -> None:
+        self.environment = {**os.environ, **QUICK_SETTINGS, **environment}
+        self.port, self.mlflow_port = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.mlflow_url = f"http://127.0.0.1:{self.mlflow_port}"
+        self.begin(home)
+
+    def begin(self, home: Path) -> None:
+        """`gradus up --home HOME`, at the same addresses every time."""
         self.home = home
         command = [sys.executable, "-m", "service.embedded.stack", "--home", str(home), "--workers", "2"]
-        command += ["--port", "0", "--mlflow-port", "0"]
+        command += ["--port", str(self.port), "--mlflow-port", str(self.mlflow_port)]
         with (home / "up.log").open("wb") as log:
-            environment = {**os.environ, **QUICK_SETTINGS, **environment}
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=home)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=self.environment, cwd=home)
         wait_until(lambda: (home / "stack.json").exists() or self.process.poll() is not None, within=240)
         assert self.process.poll() is None, (home / "up.log").read_text()
-        state = json.loads((home / "stack.json").read_text())
-        self.url, self.mlflow_url = state["url"], state["mlflow_url"]
 
     def kill_worker(self, worker: Json) -> None:
         os.killpg(os.getpgid(worker["pid"]), signal.SIGKILL)
@@ -274,11 +281,15 @@ def lasting_spec(*, runs: int = 2, epochs: int = 20, **changes: Any) -> Json:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, prepare_mlflow: Callable[[Path], None]
+) -> Iterator[Stack]:
     if "GRADUS_E2E_COMPOSE" in os.environ:
         yield Compose()
         return
-    embedded = Embedded(tmp_path_factory.mktemp("home"))
+    home = tmp_path_factory.mktemp("home")
+    prepare_mlflow(home / "mlflow")
+    embedded = Embedded(home)
     try:
         yield cast(Stack, embedded)  # its addresses are there once it is up
     finally:
@@ -293,11 +304,23 @@ def service(stack: Stack) -> Service:
 
 
 @pytest.fixture
-def embedded() -> type[Embedded]:
-    """To start a stack of its own, on a home of its own."""
+def start_embedded(
+    tmp_path: Path, prepare_mlflow: Callable[[Path], None]
+) -> Iterator[Callable[..., Embedded]]:
+    """To start a stack of one's own, with variables of its own."""
     if "GRADUS_E2E_COMPOSE" in os.environ:
         pytest.skip("speaks to no compose stack; `make test` runs it")
-    return Embedded
+    started: list[Embedded] = []
+
+    def start(**environment: str) -> Embedded:
+        home = tmp_path / f"home-{len(started)}"
+        prepare_mlflow(home / "mlflow")
+        started.append(Embedded(home, **environment))
+        return started[-1]
+
+    yield start
+    for stack in started:
+        stack.end()
 
 
 @pytest.fixture
@@ -305,11 +328,19 @@ def service_of() -> Callable[[Stack], Service]:
     """The API of a stack, once it is ready."""
 
     def service_of(stack: Stack) -> Service:
-        made = Service(stack)
-        made.ready()
-        return made
+        service = Service(stack)
+        service.ready()
+        return service
 
     return service_of
+
+
+@pytest.fixture
+def embedded(stack: Stack) -> Embedded:
+    """The stack, where it is an embedded one."""
+    if not isinstance(stack, Embedded):
+        pytest.skip("speaks to no compose stack; `make test` runs it")
+    return stack
 
 
 @pytest.fixture(autouse=True)

@@ -50,43 +50,31 @@ def everything(service: Any) -> dict[str, Any]:
 
 
 def test_a_copy_of_a_running_stack_continues_after_the_stack_is_gone(
-    embedded: Any, service_of: Any, small: Any, lasting: Any, tmp_path: Path
+    service: Any, embedded: Any, small: Any, lasting: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    home = tmp_path / "home"
-    home.mkdir()
-    stack = embedded(home)
-    try:
-        service = service_of(stack)
-        artifacts = {"plots": "none", "model": "all"}
-        service.wait_over(service.submit(small(name="kept", artifacts=artifacts)))
-        before = everything(service)
-        running = service.submit(lasting(name="in-flight", epochs=16))
-        service.wait_training(running)
-        (save,) = script("embedded")[:1]
-        command = [
-            str(Path(sys.executable).parent / "gradus"),
-            *shlex.split(save)[1:-1],
-            str(tmp_path / "copy"),
-        ]
-        environment = {**os.environ, "GRADUS_HOME": str(home)}
-        subprocess.run(command, env=environment, check=True, timeout=120)
-    finally:
-        stack.kill()
-    shutil.rmtree(home)
-    stack = embedded(tmp_path / "copy")  # `gradus up --home FOLDER`
-    try:
-        service = service_of(stack)
-        assert {run["status"] for run in service.wait_over(running)} == {"FINISHED"}
-        after = everything(service)
-        assert {id: after[id] for id in before} == before
-        assert all(files for *_, files in before.values()), "weights among what was kept"
-        assert len(after) == len(before) + 2
-        (found,) = [one for one in service.get("/v1/experiments", limit=9)["items"] if one["id"] == running]
-        search = {"experiment_ids": [service.runs(found["id"])[0]["mlflow"]["experiment_id"]]}
-        kept = service.mlflow.post("/api/2.0/mlflow/runs/search", json=search).json()["runs"]
-        assert len(kept) == 2, "one MLflow run each"
-    finally:
-        stack.end()
+    """The stack of these tests: it is killed, its home destroyed, and it goes on from the copy."""
+    copy = tmp_path_factory.mktemp("backup") / "copy"
+    artifacts = {"plots": "none", "model": "all"}
+    service.wait_over(service.submit(small(name="kept", artifacts=artifacts)))
+    before = everything(service)
+    running = service.submit(lasting(name="in-flight", epochs=12))
+    service.wait_training(running)
+    (save,) = script("embedded")[:1]
+    command = [str(Path(sys.executable).parent / "gradus"), *shlex.split(save)[1:-1], str(copy)]
+    environment = {**os.environ, "GRADUS_HOME": str(embedded.home)}
+    subprocess.run(command, env=environment, check=True, timeout=120)
+    embedded.kill()
+    shutil.rmtree(embedded.home)
+    embedded.begin(copy)
+    service.ready()
+    assert {run["status"] for run in service.wait_over(running)} == {"FINISHED"}
+    after = everything(service)
+    assert {id: after[id] for id in before} == before
+    assert all(files for *_, files in before.values()), "weights among what was kept"
+    assert len(after) == len(before) + 2
+    search = {"experiment_ids": [service.runs(running)[0]["mlflow"]["experiment_id"]]}
+    in_mlflow = service.mlflow.post("/api/2.0/mlflow/runs/search", json=search).json()["runs"]
+    assert len(in_mlflow) == 2, "one MLflow run each"
 
 
 @pytest.mark.compose

@@ -4,7 +4,6 @@ CPU; everything before it, from discovery to routing, is what it would be."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +15,13 @@ DRIVER = f"#!/bin/sh\necho '0, {UUID}, Made-up GPU, 8192'\n"
 
 
 @pytest.fixture
-def mixed(embedded: Any, service_of: Any, tmp_path: Path) -> Iterator[Any]:
+def mixed(start_embedded: Any, service_of: Any, tmp_path: Path) -> Any:
     driver = tmp_path / "bin" / "nvidia-smi"
     driver.parent.mkdir()
     driver.write_text(DRIVER)
     driver.chmod(0o755)
-    (tmp_path / "home").mkdir()
-    kept = os.environ["PATH"]
-    stack = embedded(tmp_path / "home", PATH=f"{driver.parent}{os.pathsep}{kept}", CUDA_VISIBLE_DEVICES="0")
-    try:
-        yield service_of(stack)
-    finally:
-        stack.end()
+    path = f"{driver.parent}{os.pathsep}{os.environ['PATH']}"
+    return service_of(start_embedded(PATH=path, CUDA_VISIBLE_DEVICES="0"))
 
 
 def visible_to_children(worker: Any) -> set[str]:

@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -249,8 +249,11 @@ class Stack:
 
 
 @pytest.fixture(scope="session")
-def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def running_stack(
+    tmp_path_factory: pytest.TempPathFactory, prepare_mlflow: Callable[[Path], None]
+) -> Iterator[Stack]:
     stack = Stack(tmp_path_factory.mktemp("stack"))
+    prepare_mlflow(stack.home / "mlflow")
     stack.up()
     # Every child has TensorFlow before the first fault.
     stack.wait_over(stack.post(quick(2)))
@@ -259,12 +262,13 @@ def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture
-def make_stack(tmp_path: Path) -> Iterator[Any]:
+def make_stack(tmp_path: Path, prepare_mlflow: Callable[[Path], None]) -> Iterator[Any]:
     """Stacks of one's own: `make_stack(workers, **settings)`."""
     made: list[Stack] = []
 
     def make(workers: Any, **settings: Any) -> Any:
         made.append(Stack(tmp_path / f"stack-{len(made)}", workers, **settings))
+        prepare_mlflow(made[-1].home / "mlflow")
         made[-1].up()
         return made[-1]
 

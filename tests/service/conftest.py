@@ -88,8 +88,11 @@ class MlflowServer:
 
 
 @pytest.fixture(scope="session")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def mlflow_server(
+    tmp_path_factory: pytest.TempPathFactory, prepare_mlflow: Callable[[Path], None]
+) -> Iterator[MlflowServer]:
     server = MlflowServer(tmp_path_factory.mktemp("mlflow"))
+    prepare_mlflow(server.folder)
     server.start()
     yield server
     server.stop()
