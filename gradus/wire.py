@@ -191,6 +191,23 @@ class WorkOut(BaseModel):
     links: Links
 
 
+class AuditOut(Open):
+    """Somebody's change."""
+
+    id: int
+    at: datetime
+    action: str = Field(
+        description="submitted, extended, changed, cancelled, retried, deleted, requested, created, …"
+    )
+    kind: str = Field(description="what was changed: experiment, run, key, …")
+    target_id: str
+    owner: str = Field(description="whose key it was; empty where no key was needed")
+    key_id: str
+    address: str = Field(description="where the request came from")
+    request_id: str = Field(description="the `X-Request-Id` of the answer, which is in the access log")
+    details: dict[str, Any]
+
+
 class WorkerOut(Open):
     """A worker process."""
 

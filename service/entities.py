@@ -261,6 +261,22 @@ class Request:
 
 
 @dataclass(frozen=True)
+class AuditEntry:
+    """Somebody's change: `owner` with the key `key_id`, from `address`, did `action` to the `kind` with `target_id`."""
+
+    id: int
+    at: datetime
+    action: str
+    kind: str
+    target_id: str
+    owner: str
+    key_id: str
+    address: str
+    request_id: str
+    details: Json
+
+
+@dataclass(frozen=True)
 class ApiKey:
     """An API key without its secret."""
 

@@ -95,11 +95,13 @@ def revoke(
 def _create_locally(body: dict[str, Any]) -> dict[str, Any]:
     require(("sqlalchemy",))
     from service import operations
+    from service.actor import Actor, acting
     from service.store import Store
 
     store = Store(settings().sql_url)
     try:
-        key, secret = operations.create_key(store, **body)
+        with acting(Actor(address="command")):
+            key, secret = operations.create_key(store, **body)
     finally:
         store.close()
     return {"id": key.id, "owner": key.owner, "scopes": list(key.scopes), "quota": key.quota, "key": secret}

@@ -1,7 +1,8 @@
-"""Columns named after what they hold, as the code and the documents name it."""
+"""Columns named as the code and the documents name them; who asked for a change: events.actor and the audit table."""
 
 from __future__ import annotations
 
+import sqlalchemy as sa
 from alembic import op
 
 revision = "0002"
@@ -20,9 +21,31 @@ RENAMED = {
 def upgrade() -> None:
     for (table, old), new in RENAMED.items():
         rename(table, old, new)
+    op.add_column("events", sa.Column("actor", sa.JSON(none_as_null=True), nullable=True))
+    op.create_table(
+        "audit",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("target_id", sa.Text(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("key_id", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("request_id", sa.Text(), nullable=False),
+        sa.Column("details", sa.JSON(none_as_null=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_audit_target_id", "audit", ["target_id"])
+    op.create_index("ix_audit_at", "audit", ["at"])
 
 
 def downgrade() -> None:
+    op.drop_table("audit")
+    op.execute("ALTER TABLE events DROP COLUMN actor")
     for (table, old), new in RENAMED.items():
         rename(table, new, old)
 

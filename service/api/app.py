@@ -10,7 +10,19 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from service.api import answers, catalog, events, experiments, health, keys, metrics, requests, runs, workers
+from service.api import (
+    answers,
+    audit,
+    catalog,
+    events,
+    experiments,
+    health,
+    keys,
+    metrics,
+    requests,
+    runs,
+    workers,
+)
 from service.http import docs, problems
 from service.http.guard import Guard, HeadAsGet, hosts_allowed
 from service.settings import Settings
@@ -45,7 +57,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.add_middleware(HeadAsGet)
     app.add_middleware(Guard, hosts=hosts_allowed(settings), max_body_bytes=settings.max_body_bytes)
     for resource in (
-        *(experiments, runs, events, answers, requests, catalog, workers, keys),
+        *(experiments, runs, events, answers, requests, catalog, workers, keys, audit),
         *(health, metrics, pages, docs),
     ):
         app.include_router(resource.router)

@@ -10,9 +10,11 @@ from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from service import operations
+from service.actor import current_actor
 from service.http.dependencies import SettingsDep, StoreDep
 from service.http.problems import Forbidden, Unauthenticated
 from service.settings import Settings
+from service.store import Store
 
 Scope = Literal["read", "write", "admin"]
 SCOPES: tuple[Scope, ...] = ("read", "write", "admin")
@@ -88,9 +90,19 @@ def principal(
         if settings.needs_key:
             raise Unauthenticated(f"this service asks for a key; {REMEDY}")
         return person_here(request, settings)
-    key = operations.authenticate(store, token)
-    if key is None:
+    who = holder(store, settings, token)
+    if who is None:
         raise Unauthenticated(f"the key is not known, or it was revoked; {REMEDY}")
+    return who
+
+
+def holder(store: Store, settings: Settings, secret: str) -> Principal | None:
+    """Who holds a key, for the request and for its audit entries; None where it is not known or was revoked."""
+    key = operations.authenticate(store, secret)
+    if key is None:
+        return None
+    if (actor := current_actor()) is not None:
+        actor.key_id, actor.owner = key.id, key.owner
     quota = settings.quota_queued_runs if key.quota is None else key.quota
     return Principal(key.owner, frozenset(key.scopes), quota, keyed=True)
 

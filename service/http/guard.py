@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from experiments.errors import GradusError, SpecError
+from service.actor import Actor, acting
 from service.http.problems import (
     BadRequest,
     Forbidden,
@@ -87,6 +88,12 @@ class Guard:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request=answered.request_id)
         counted = _Counted(receive, self.limit)
+        client = scope.get("client")
+        with acting(Actor(address=client[0] if client else "", request_id=answered.request_id)) as actor:
+            answered.actor = actor
+            await self._answer(scope, receive, answered, counted)
+
+    async def _answer(self, scope: Scope, receive: Receive, answered: _Answer, counted: _Counted) -> None:
         try:
             self.check(scope)
         except GradusError as error:
@@ -172,6 +179,7 @@ class _Answer:
         self.started = time.perf_counter()
         self.status = 0
         self.request_id = uuid.uuid4().hex[:12]
+        self.actor = Actor()
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -190,6 +198,9 @@ class _Answer:
             method=self.scope["method"],
             path=self.scope["path"],
             status=self.status,
+            address=self.actor.address,
+            owner=self.actor.owner,
+            key_id=self.actor.key_id,  # not `key`: names with that word are masked
             ms=round((time.perf_counter() - self.started) * 1000, 1),
         )
 

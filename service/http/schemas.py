@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from gradus.wire import (
+    AuditOut,
     ExperimentDetail,
     ExperimentOut,
     KeyOut,
@@ -19,7 +20,7 @@ from gradus.wire import (
     WorkerOut,
 )
 from service.analysis.design_document import live_document
-from service.entities import ApiKey, Experiment, Run, StoredMetric, Worker
+from service.entities import ApiKey, AuditEntry, Experiment, Run, StoredMetric, Worker
 from service.reasons import explain
 from service.settings import Settings
 from service.tracking.urls import MlflowPages
@@ -104,6 +105,10 @@ def _run_fields(run: Run, urls: Urls) -> dict[str, Any]:
 
 def metric_out(point: StoredMetric) -> MetricOut:
     return MetricOut.model_validate(point, from_attributes=True)
+
+
+def audit_out(entry: AuditEntry) -> AuditOut:
+    return AuditOut.model_validate(entry, from_attributes=True)
 
 
 def worker_out(worker: Worker) -> WorkerOut:

@@ -8,7 +8,7 @@ from service.entities import Experiment, Run
 from service.errors import Conflict, NotFound
 from service.lifecycle import Edge, RunStatus
 from service.operations.columns import ended_without_outcome
-from service.store import Connection, event_rows, experiment_rows, queries, run_rows
+from service.store import Connection, audit_rows, event_rows, experiment_rows, queries, run_rows
 from service.store.clock import db_now
 from service.store.engine import Store
 from service.store.run_rows import Locked
@@ -26,6 +26,7 @@ def cancel_run(store: Store, run_id: str) -> Run:
 
     def work(connection: Connection) -> Run:
         _cancel(connection, run_rows.of([run_id]))
+        audit_rows.record_audit(connection, "cancelled", "run", run_id)
         return queries.read_run(connection, run_id)
 
     return store.write(work)
@@ -46,6 +47,7 @@ def cancel_experiment(store: Store, experiment_id: str) -> Experiment:
             values = {"cancel_requested_at": db_now()}
             experiment_rows.change_experiment(connection, experiment_id, values, version=False)
         _cancel(connection, run_rows.within(experiment_id))
+        audit_rows.record_audit(connection, "cancelled", "experiment", experiment_id, name=row.name)
         return queries.read_experiment(connection, experiment_id)
 
     return store.write(work)
@@ -105,6 +107,15 @@ def delete_experiment(store: Store, experiment_id: str) -> None:
         values = {"deleted_at": db_now(), "cancel_requested_at": db_now()}
         experiment_rows.change_experiment(connection, experiment_id, values)
         event_rows.record_experiment_event(connection, experiment_id, "deleted")
+        audit_rows.record_audit(
+            connection,
+            "deleted",
+            "experiment",
+            experiment_id,
+            name=row.name,
+            owner=row.owner,
+            runs=row.n_runs,
+        )
 
     store.write(work)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from service.entities import Experiment
 from service.errors import NotFound, StaleVersion
-from service.store import Connection, event_rows, experiment_rows, queries
+from service.store import Connection, audit_rows, event_rows, experiment_rows, queries
 from service.store.engine import Store
 
 
@@ -39,6 +39,7 @@ def change_experiment(
         if any(getattr(row, key) != value for key, value in values.items()):
             experiment_rows.change_experiment(connection, experiment_id, values)
             event_rows.record_experiment_event(connection, experiment_id, "changed", **values)
+            audit_rows.record_audit(connection, "changed", "experiment", experiment_id, **values)
         return queries.read_experiment(connection, experiment_id)
 
     return store.write(work)

@@ -9,7 +9,7 @@ from service.entities import Json, Run
 from service.errors import Conflict, NotFound, StaleStage
 from service.operations.quota import check_quota
 from service.operations.submit import run_row
-from service.store import Connection, event_rows, experiment_rows, queries
+from service.store import Connection, audit_rows, event_rows, experiment_rows, queries
 from service.store.engine import Store
 
 if TYPE_CHECKING:
@@ -69,6 +69,9 @@ def add_runs(
             values["design"] = design
         experiment_rows.change_experiment(connection, experiment_id, values, version=False)
         event_rows.record_experiment_event(connection, experiment_id, "stage", stage=stage, runs=len(rows))
+        audit_rows.record_audit(
+            connection, "extended", "experiment", experiment_id, stage=stage, runs=len(rows)
+        )
         runs = {run.id: run for run in queries.read_runs(connection, set(known.values()))}
         return [runs[known[fingerprint]] for fingerprint in fingerprints]
 

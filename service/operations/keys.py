@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from service.entities import ApiKey
 from service.errors import NotFound, WeakKey
-from service.store import Connection, api_key_rows, mapper
+from service.store import Connection, api_key_rows, audit_rows, mapper
 from service.store.engine import Store
 from service.store.ids import new_id
 
@@ -50,6 +50,7 @@ def create_key(
 
     def work(connection: Connection) -> ApiKey:
         api_key_rows.insert_api_key(connection, values)
+        audit_rows.record_audit(connection, "created", "key", id, owner=owner, scopes=values["scopes"])
         return next(mapper.to_api_key(row) for row in api_key_rows.api_key_rows(connection) if row.id == id)
 
     return store.write(work), secret
@@ -98,8 +99,13 @@ def revoke_key(store: Store, key_id: str) -> None:
     Raises:
         NotFound: there is no such key.
     """
-    if not store.write(lambda connection: api_key_rows.revoke_api_key(connection, key_id)):
-        raise NotFound("key", key_id)
+
+    def work(connection: Connection) -> None:
+        if not api_key_rows.revoke_api_key(connection, key_id):
+            raise NotFound("key", key_id)
+        audit_rows.record_audit(connection, "revoked", "key", key_id)
+
+    store.write(work)
 
 
 def authenticate(store: Store, secret: str) -> ApiKey | None:

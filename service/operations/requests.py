@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.entities import Request
-from service.store import Connection, mapper, queries, request_rows
+from service.store import Connection, audit_rows, mapper, queries, request_rows
 from service.store.engine import Store
 from service.store.ids import new_id
 
@@ -29,6 +29,7 @@ def create_request(store: Store, run_id: str, *, kind: str, payload: Mapping[str
         whole_id = queries.resolve(connection, "run", run_id)
         values = {"id": id, "run_id": whole_id, "kind": kind, "payload": mapper.finite(payload)}
         request_rows.insert_request(connection, values)
+        audit_rows.record_audit(connection, "requested", "run", whole_id, kind=kind)
 
     store.write(work)
     return queries.get_request(store, id)

@@ -9,7 +9,7 @@ from service.errors import IllegalTransition, NotFound
 from service.lifecycle import Edge, RunStatus
 from service.operations.columns import QUEUED_AGAIN
 from service.operations.quota import check_quota
-from service.store import Connection, experiment_rows, queries, run_rows
+from service.store import Connection, audit_rows, experiment_rows, queries, run_rows
 from service.store.engine import Store
 from service.store.run_rows import Locked
 
@@ -49,6 +49,7 @@ def retry_run(store: Store, run_id: str, *, quota: int | None = None) -> Run:
             if row.status == RunStatus.FINISHED or (row.status == RunStatus.RUNNING and row.cancelled):
                 raise IllegalTransition(run_id, row.status, Edge.RETRIED.value)
         _retry(connection, rows, experiment.owner, quota)
+        audit_rows.record_audit(connection, "retried", "run", run_id)
         return queries.read_run(connection, run_id)
 
     return store.write(work)
@@ -74,6 +75,7 @@ def retry_experiment(store: Store, experiment_id: str, *, quota: int | None = No
             experiment_rows.change_experiment(connection, experiment_id, values, version=False)
         over = run_rows.in_status(RunStatus.FAILED, RunStatus.KILLED)
         _retry(connection, run_rows.lock(connection, run_rows.within(experiment_id), over), row.owner, quota)
+        audit_rows.record_audit(connection, "retried", "experiment", experiment_id, name=row.name)
         return queries.read_experiment(connection, experiment_id)
 
     return store.write(work)

@@ -14,7 +14,7 @@ from service.entities import Experiment, Json
 from service.errors import KeyInFlight, KeyReused, LockTaken
 from service.lifecycle import RunStatus
 from service.operations.quota import check_quota
-from service.store import Connection, event_rows, experiment_rows, idempotency_rows, queries
+from service.store import Connection, audit_rows, event_rows, experiment_rows, idempotency_rows, queries
 from service.store.engine import Store
 from service.store.ids import new_id
 
@@ -93,6 +93,7 @@ def submit(
         if idempotency is not None:
             idempotency_rows.insert_key(connection, owner, idempotency.key, idempotency.body_hash, id)
         event_rows.record_experiment_event(connection, id, "submitted", stage=stage, runs=len(rows))
+        audit_rows.record_audit(connection, "submitted", "experiment", id, name=spec.name, runs=len(rows))
         return queries.read_experiment(connection, id)
 
     if idempotency is None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert
 
+from service.actor import current_actor
 from service.store.clock import db_now, db_transaction
 from service.store.mapper import finite
 from service.store.tables import events
@@ -27,11 +29,13 @@ def record_events(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> 
     """Write event rows of experiment_id, run_id, kind and data."""
     if not rows:
         return
+    actor = current_actor()
     statement = insert(events).values(
         transaction=db_transaction(),
         at=db_now(),
         **{name: bindparam(name) for name in ("experiment_id", "run_id", "kind")},
         data=bindparam("data", type_=events.c.data.type),
+        actor=bindparam("actor", None if actor is None else asdict(actor), type_=events.c.actor.type),
     )
     # With RETURNING, SQLAlchemy sends many rows in one statement; one for each costs PostgreSQL far more.
     statement = statement.returning(events.c.id)

@@ -8,7 +8,17 @@ from typing import Any
 
 from sqlalchemy import Row, Select, select
 
-from service.entities import ApiKey, Certificate, Event, Experiment, Request, Run, StoredMetric, Worker
+from service.entities import (
+    ApiKey,
+    AuditEntry,
+    Certificate,
+    Event,
+    Experiment,
+    Request,
+    Run,
+    StoredMetric,
+    Worker,
+)
 from service.lifecycle import RunStatus
 from service.store.clock import as_datetime
 from service.store.tables import experiments, runs
@@ -81,6 +91,11 @@ def to_worker(row: Row[Any], *, now: float, alive_seconds: float) -> Worker:
     for name in ("queues", "run_ids"):
         fields[name] = tuple(fields[name])
     return Worker(**fields, age=age, alive=age < alive_seconds)
+
+
+def to_audit_entry(row: Row[Any]) -> AuditEntry:
+    fields = dict(row._mapping)
+    return AuditEntry(**{**fields, "at": as_datetime(fields["at"])})
 
 
 def to_certificate(row: Row[Any]) -> Certificate:

@@ -162,9 +162,28 @@ events = Table(
     Column("run_id", Id),
     Column("kind", Text, nullable=False),
     Column("data", _json(), nullable=False),
+    Column("actor", _json()),  # who asked for it; NULL: nobody, the service itself
     Column("at", Double, nullable=False),
     Index("ix_events_experiment", "experiment_id", "transaction", "id"),
     Index("ix_events_run", "run_id", "transaction", "id"),
+    sqlite_autoincrement=True,
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("at", Double, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("target_id", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("details", _json(), nullable=False),
+    Index("ix_audit_target_id", "target_id"),
+    Index("ix_audit_at", "at"),
     sqlite_autoincrement=True,
 )
 

@@ -24,7 +24,7 @@ from service.analysis import design
 from service.analysis.design_document import live_document
 from service.entities import Experiment
 from service.html import templates
-from service.http.auth import Principal, person_here
+from service.http.auth import Principal, holder, person_here
 from service.http.dependencies import ExperimentId, SettingsDep, StoreDep
 from service.http.submission import submit_spec
 from service.report import page
@@ -51,11 +51,7 @@ def visitor(request: Request, settings: SettingsDep, store: StoreDep) -> Princip
     """
     if not settings.needs_key:
         return person_here(request, settings)
-    key = operations.authenticate(store, request.cookies.get(COOKIE, ""))
-    if key is None:
-        return None
-    quota = settings.quota_queued_runs if key.quota is None else key.quota
-    return Principal(key.owner, frozenset(key.scopes), quota, keyed=True)
+    return holder(store, settings, request.cookies.get(COOKIE, ""))
 
 
 Visitor = Annotated[Principal | None, Depends(visitor)]

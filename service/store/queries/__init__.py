@@ -1,6 +1,7 @@
 """Everything that is read. Functions named `read_…` take a connection and belong to a larger transaction; the others take
 the store."""
 
+from service.store.queries.audit import audit
 from service.store.queries.certificates import get_certificate
 from service.store.queries.experiments import (
     get_experiment,
@@ -40,6 +41,7 @@ __all__ = [
     "SHIP_ORDER",
     "Filters",
     "all_runs",
+    "audit",
     "events_after",
     "experiments_due_final_artifacts",
     "experiments_ended_before",
