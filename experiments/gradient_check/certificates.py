@@ -18,7 +18,7 @@ Verdict = Literal["certified", "failed", "refused", "not assessed"]
 Status = Literal["passed", "failed", "not assessed"]
 Part = Literal["loss", "penalty"]
 
-RULES = "1"
+RULES = "2"
 """Raised when the rules of the check change, so that no old certificate is taken for a new one."""
 PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "numpy")
 BANDS = ((1e-2, "wrong"), (1e-4, "suspicious"), (1e-7, "acceptable"))
@@ -105,10 +105,12 @@ class EngineReport(_Frozen):
     """The training engine's own single-precision gradient beside autodiff's in double precision."""
 
     error: float
-    """The largest |float32 − float64| over the tensor's largest |float64|, over all tensors."""
+    """The largest |float32 − float64| over the tensor's largest |float64|, of the tensor nearest to its bound."""
     tensor: str
     width: int
     status: Status
+    bound: float = 1e-4
+    """What the error may be; above 1e-4 where the network magnifies single precision's rounding."""
 
 
 class GradientReport(_Frozen):

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.activations import ACTIVATIONS
 from experiments.datasets import Data, Source
+from experiments.gradient_check import verdicts
 from experiments.gradient_check.backprop import network_gradient
 from experiments.gradient_check.certificates import (
     EngineReport,
@@ -22,16 +25,15 @@ from experiments.gradient_check.certificates import (
     Part,
     StateReport,
     TensorReport,
-    Verdict,
-    certificate_key,
-    versions,
 )
 from experiments.gradient_check.differences import Differences
-from experiments.gradient_check.engine_check import engine_check
-from experiments.gradient_check.injected_faults import Spoil, inject
-from experiments.gradient_check.objective import SEED, Array, Objective, Values
+from experiments.gradient_check.engine_check import NOTHING, EngineCheck
+from experiments.gradient_check.injected_faults import Spoil, inject, rewrites_layers
+from experiments.gradient_check.objective import SEED, Array, Batch, Objective, Values
+from experiments.gradient_check.point import Gate, Point
+from experiments.gradient_check.redundant import removed_biases
 from experiments.gradient_check.taylor import taylor_slope
-from experiments.gradient_check.tensor_check import Gate, Point, check_tensor
+from experiments.gradient_check.tensor_check import check_tensor
 from experiments.runs import RunSpec
 
 SAMPLED = 24
@@ -40,10 +42,10 @@ SAMPLED_HEAVY = 8
 """The same where one evaluation takes long (objective.HEAVY)."""
 FULL_LIMIT = 300_000
 """Parameters up to which `full` takes every coordinate; beyond it takes 1,000 of each tensor."""
-HAND_BOUND = 1e-8
-"""Largest |by hand − autodiff| as a share of the tensor's largest derivative; 1e-13 is usual."""
-TRUSTED_STEPS = (1e-7, 1e-3)
-"""Outside, a quotient is off by more than the gates allow whatever the gradient is."""
+ATTEMPTS = ((0, 1), (1, 1), (2, 1), (0, 4), (1, 4))
+"""(which other seed, how many times the points), in this order, until every tensor was assessed somewhere."""
+OTHER_SEED = 1000
+"""Distance between the seeds of two attempts."""
 
 
 def check(
@@ -75,174 +77,201 @@ def check(
         FaultError: The fault is unknown or has no place in the network.
     """
     began = time.perf_counter()
-    jumps = sorted({name for name in _activations(spec) if ACTIVATIONS[name].smoothness == "jump"})
-    if jumps:
-        reason = f"{' and '.join(jumps)} jumps: at a jump there is no derivative to check"
-        return _report(spec, device, dtype, "refused", reason, seed=seed, began=began)
+    if names := jumps(spec):
+        reason = f"{' and '.join(names)} jumps: at a jump there is no derivative to check"
+        return verdicts.report(spec, device, dtype, seed, verdict="refused", reason=reason, began=began)
     if data is None:
         data = spec.dataset.load(source or Source(), spec.model.data_format)
-    objective = Objective(spec, data, dtype=dtype, seed=seed)
-    spoil = None if inject_fault is None else inject(inject_fault, objective)
-    differences = {part: Differences(objective, part) for part in objective.parts}
-    draw = np.random.default_rng([SEED, seed, 1])
-    start = objective.start()
-    weights = {"at the start": start, "after 100 steps": objective.burned_in(start)}
-    states: list[StateReport] = []
-    totals: list[list[Array]] = []
-    for name, values in weights.items():
-        gradients = {part: _gradient(objective, part, values, spoil) for part in objective.parts}
-        states.append(_state(name, objective, differences, values, gradients, draw))
-        totals.append([sum(parts) for parts in zip(*gradients.values(), strict=True)])
-    compare_engine = engine and inject_fault is None and dtype == "float64"
-    engine_report = (
-        engine_check(objective, list(weights.values()), totals, device) if compare_engine else None
-    )
-    verdict, reason = _verdict(spec, states, engine_report, dtype)
-    return _report(
-        spec, device, dtype, verdict, reason, seed=seed, began=began, states=tuple(states), engine=engine_report,
-        points=len(objective.x), injected=inject_fault,
-    )  # fmt: skip
+    checker = Checker(spec, data, device=device, dtype=dtype)
+    if inject_fault is not None:
+        checker = checker.with_fault(inject_fault)
+    return checker.report(seed, engine=engine)
 
 
-def _activations(spec: RunSpec) -> set[str]:
-    return {
+def jumps(spec: RunSpec) -> list[str]:
+    """The activations of a run that jump, so that its program is refused."""
+    names = {
         getattr(layer, name)
         for layer in spec.model.layers
         for name in ("activation", "recurrent_activation")
         if getattr(layer, name, None) is not None
     }
+    return sorted(name for name in names if ACTIVATIONS[name].smoothness == "jump")
 
 
-def _gradient(objective: Objective, part: Part, values: Values, spoil: Spoil | None) -> list[Array]:
-    gradient = objective.gradient(part, values)
-    return gradient if spoil is None else spoil(part, gradient)
+@dataclass(frozen=True)
+class Attempt:
+    """One choice of seed and points: the weights at the start and after 100 steps, and the gradients there."""
+
+    batch: Batch
+    weights: Sequence[Values]
+    gradients: list[dict[Part, list[Array]]]
+    draw: np.random.Generator
 
 
-def _state(
-    name: str, objective: Objective, differences: dict[Part, Differences], values: Values,
-    gradients: dict[Part, list[Array]], draw: np.random.Generator,
-) -> StateReport:  # fmt: skip
-    """All tensors of all parts at one set of weights."""
-    losses = {part: objective.value(part, values) for part in objective.parts}
-    again = {part: objective.value(part, values) for part in objective.parts}
-    gate = Gate.smooth() if objective.smooth else Gate.kinked()
-    step = objective.spec.gradient_check.step
-    tensors: list[TensorReport] = []
-    for part, gradient in gradients.items():
-        tensors += _tensors(
-            objective, Point(part, differences[part], values, gradient, losses[part], step, gate, draw)
-        )
-    slope, note = None, "kinks: the test needs a function without any"
-    if objective.smooth:
-        slope, note = taylor_slope(differences["loss"], values, gradients["loss"], losses["loss"], draw)
-    return StateReport(
-        name=name, loss=losses["loss"], penalty=losses.get("penalty", 0.0), repeatable=losses == again, slope=slope,
-        slope_note=note, tensors=tuple(tensors),
-    )  # fmt: skip
+class Checker:
+    """The check of one program. Its graphs are traced once and serve every seed and every fault. Final.
+
+    The arguments are those of `check`.
+    """
+
+    def __init__(self, spec: RunSpec, data: Data, *, device: str = "cpu", dtype: str = "float64") -> None:
+        self.spec, self.device = spec, device
+        self.fault: str | None = None
+        self.objective = self._source = Objective(spec, data, dtype=dtype)
+        self._spoil: Spoil | None = None
+        self._differences = {part: Differences(self.objective, part) for part in self.objective.parts}
+        self._removed = removed_biases(spec, self.objective.names)
+        self._engine: EngineCheck | None = None
+
+    def with_fault(self, name: str) -> Checker:
+        """The same check with a fault in the gradient; the loss stays as it is.
+
+        Args:
+            name: A name of `injected_faults.FAULTS`.
+
+        Raises:
+            FaultError: The fault is unknown or has no place in the network.
+        """
+        faulty = copy(self)
+        faulty.fault = name
+        if rewrites_layers(name):
+            faulty._source = Objective(self.spec, self.objective.data, dtype=self.objective.dtype)
+        faulty._spoil = inject(name, faulty._source)
+        return faulty
+
+    def gradient(self, other: int = 0, times: int = 1) -> list[Array]:
+        """The gradient at the start, with the fault where there is one.
+
+        Args:
+            other, times: A row of ATTEMPTS.
+        """
+        seed = SEED + OTHER_SEED * other
+        batch, start = self._batch(seed, times), self.objective.start(seed)
+        parts = [self._gradient(part, start, batch) for part in self.objective.parts]
+        return [sum(of_tensor[1:], of_tensor[0]) for of_tensor in zip(*parts, strict=True)]
+
+    def report(self, seed: int = SEED, *, engine: bool = True) -> GradientReport:
+        """The report at the canonical points of a seed, and at others where a tensor could not be assessed there."""
+        began = time.perf_counter()
+        objective, double = self.objective, self.objective.dtype == "float64"
+        states: list[StateReport] = []
+        for other, times in ATTEMPTS:
+            attempt = self._attempt(seed + OTHER_SEED * other, times)
+            where = [f"seed {seed + OTHER_SEED * other}"] * (other > 0)
+            where += [f"{len(attempt.batch.x)} points"] * (times > 1)
+            states += self._states(attempt, where)
+            if not double or verdicts.settled(states):
+                break
+        engine_report: EngineReport | None = None
+        if engine and double and self.fault is None:
+            self._engine = self._engine or EngineCheck(objective, self.device)
+            exact = [[sum(parts) for parts in zip(*g.values(), strict=True)] for g in attempt.gradients]
+            engine_report = self._engine.report(attempt.weights, attempt.batch, exact, attempt.draw)
+        verdict, reason = verdicts.verdict(self.spec, states, engine_report, objective.dtype)
+        return verdicts.report(
+            self.spec, self.device, objective.dtype, seed, verdict=verdict, reason=reason, began=began,
+            states=tuple(states), engine=engine_report, points=len(attempt.batch.x), injected=self.fault,
+        )  # fmt: skip
+
+    def _attempt(self, seed: int, times: int) -> Attempt:
+        """The weights of both states at a seed, `times` as many points, and the gradients there."""
+        objective = self.objective
+        batch, start = self._batch(seed, times), objective.start(seed)
+        weights = [start, objective.burned_in(start, seed)]
+        gradients = [
+            {part: self._gradient(part, values, batch) for part in objective.parts} for values in weights
+        ]
+        return Attempt(batch, weights, gradients, np.random.default_rng([SEED, seed, times]))
+
+    def _batch(self, seed: int, times: int) -> Batch:
+        batch = self.objective.batch(seed)
+        return batch if times == 1 else self.objective.batch(seed, times * len(batch.x))
+
+    def _states(self, attempt: Attempt, where: list[str]) -> list[StateReport]:
+        return [
+            self._state(", ".join([name, *where]), values, attempt.batch, gradients, attempt.draw)
+            for name, values, gradients in zip(
+                (verdicts.START, verdicts.LATER), attempt.weights, attempt.gradients, strict=True
+            )
+        ]
+
+    def _gradient(self, part: Part, values: Values, batch: Batch) -> list[Array]:
+        gradient = self._source.gradient(part, values, batch)
+        return gradient if self._spoil is None else self._spoil(part, gradient)
+
+    def _state(
+        self, name: str, values: Values, batch: Batch, gradients: dict[Part, list[Array]],
+        draw: np.random.Generator,
+    ) -> StateReport:  # fmt: skip
+        """All tensors of all parts at one set of weights."""
+        objective, step = self.objective, self.spec.gradient_check.step
+        losses = {part: objective.value(part, values, batch) for part in objective.parts}
+        again = {part: objective.value(part, values, batch) for part in objective.parts}
+        gate = Gate.smooth() if objective.smooth else Gate.kinked()
+        points = {
+            part: Point(
+                part, self._differences[part], values, batch, gradient, losses[part], step, gate, draw
+            )
+            for part, gradient in gradients.items()
+        }
+        tensors = [report for point in points.values() for report in self._tensors(point)]
+        slope, note = None, "kinks: the test needs a function without any"
+        if objective.smooth:
+            slope, note = taylor_slope(points["loss"])
+        return StateReport(
+            name=name, loss=losses["loss"], penalty=losses.get("penalty", 0.0), repeatable=losses == again,
+            slope=slope, slope_note=note, tensors=tuple(tensors),
+        )  # fmt: skip
+
+    def _tensors(self, point: Point) -> Iterator[TensorReport]:
+        """The report on every tensor; of the penalties, on every tensor that they depend on."""
+        objective = self.objective
+        total = sum(gradient.size for gradient in point.gradient)
+        chosen = [self._choose(gradient, total, point.draw) for gradient in point.gradient]
+        quotients = point.differences.coordinates(point.values, point.batch, chosen, point.step)
+        hand = self._by_hand(point) if point.part == "loss" else None
+        largest = max(float(np.max(np.abs(gradient), initial=0.0)) for gradient in point.gradient)
+        for index, name in enumerate(objective.names):
+            report = check_tensor(name, index, point, quotients[index])
+            penalised = objective.watch.regularizers[index] is not None
+            if point.part == "penalty" and not penalised and report.flat == report.checked:
+                continue
+            if name in self._removed and verdicts.still(report, point.gradient[index], largest):
+                report = report.model_copy(update={"status": "passed", "reason": verdicts.REMOVED})
+            if hand is not None:
+                error = _share(hand[index], point.gradient[index], NOTHING * largest)
+                report = report.model_copy(update={"by_hand": error})
+            yield report
+
+    def _by_hand(self, point: Point) -> list[Array] | None:
+        weights = [np.asarray(value, np.float64) for value in point.values]
+        x, t = np.asarray(point.batch.x, np.float64), np.asarray(point.batch.t, np.float64)
+        gradient = network_gradient(self.spec, weights, x, t)
+        return None if gradient is None else [np.asarray(array, np.float64) for array in gradient]
+
+    def _choose(self, gradient: Array, total: int, draw: np.random.Generator) -> NDArray[np.int64]:
+        """The coordinates of one tensor to check: flat indices, sorted, without repetition."""
+        size, mode = gradient.size, self.spec.gradient_check.mode
+        if mode == "full" and total <= FULL_LIMIT:
+            return np.arange(size)
+        sampled = SAMPLED_HEAVY if self.objective.heavy else SAMPLED
+        wanted = min(size, 1000 if mode == "full" else sampled)
+        if wanted == size:
+            return np.arange(size)
+        uniform = draw.choice(size, wanted // 2, replace=False)
+        weight = np.abs(gradient.ravel())
+        if not np.isfinite(weight).all() or np.count_nonzero(weight) <= wanted:
+            return np.unique(np.concatenate([uniform, np.flatnonzero(weight)[:wanted]]))
+        by_size = draw.choice(size, wanted - len(uniform), replace=False, p=weight / weight.sum())
+        return np.unique(np.concatenate([uniform, by_size]))
 
 
-def _tensors(objective: Objective, point: Point) -> Iterator[TensorReport]:
-    """The report on every tensor; of the penalties, on every tensor that has one."""
-    total = sum(gradient.size for gradient in point.gradient)
-    chosen = [_choose(objective, gradient, total, point.draw) for gradient in point.gradient]
-    quotients = point.differences.coordinates(point.values, chosen, point.step)
-    hand = _by_hand(objective, point.values) if point.part == "loss" else None
-    for index, name in enumerate(objective.names):
-        report = check_tensor(name, index, point, quotients[index])
-        if point.part == "penalty" and report.flat == report.checked:
-            continue  # a tensor without a regulariser
-        if hand is not None:
-            largest = float(np.max(np.abs(hand[index]), initial=0.0))
-            difference = float(np.max(np.abs(hand[index] - point.gradient[index]), initial=0.0))
-            report = report.model_copy(update={"by_hand": difference / largest if largest else difference})
-        yield report
-
-
-def _by_hand(objective: Objective, values: Values) -> list[Array] | None:
-    weights = [np.asarray(value, np.float64) for value in values]
-    x, t = np.asarray(objective.x, np.float64), np.asarray(objective.t, np.float64)
-    gradient = network_gradient(objective.spec, weights, x, t)
-    return None if gradient is None else [np.asarray(array, np.float64) for array in gradient]
-
-
-def _choose(
-    objective: Objective, gradient: Array, total: int, draw: np.random.Generator
-) -> NDArray[np.int64]:
-    """The coordinates of one tensor to check: flat indices, sorted, without repetition."""
-    size, mode = gradient.size, objective.spec.gradient_check.mode
-    if mode == "full" and total <= FULL_LIMIT:
-        return np.arange(size)
-    sampled = SAMPLED_HEAVY if objective.heavy else SAMPLED
-    wanted = min(size, 1000 if mode == "full" else sampled)
-    if wanted == size:
-        return np.arange(size)
-    uniform = draw.choice(size, wanted // 2, replace=False)
-    weight = np.abs(gradient.ravel())
-    if not np.isfinite(weight).all() or np.count_nonzero(weight) <= wanted:
-        return np.unique(np.concatenate([uniform, np.flatnonzero(weight)[:wanted]]))
-    by_size = draw.choice(size, wanted - len(uniform), replace=False, p=weight / weight.sum())
-    return np.unique(np.concatenate([uniform, by_size]))
-
-
-def _verdict(
-    spec: RunSpec, states: Sequence[StateReport], engine: EngineReport | None, dtype: str
-) -> tuple[Verdict, str]:
-    """The verdict with its reason; the gravest finding decides."""
-    step = spec.gradient_check.step
-    tensors = [(state, tensor) for state in states for tensor in state.tensors]
-    failures = [
-        *(f"{s.name}: two evaluations at one point differ" for s in states if not s.repeatable),
-        *(f"{s.name}: {t.name} ({t.part}): {t.reason}" for s, t in tensors if t.status == "failed"),
-        *(
-            f"{s.name}: {t.name}: autodiff differs from backprop by hand by {t.by_hand:.1e} of the largest derivative"
-            for s, t in tensors
-            if t.by_hand is not None and not t.by_hand <= HAND_BOUND
-        ),
-        *(
-            f"{s.name}: the Taylor remainder falls with slope {s.slope:.2f}, that of a right gradient with 2"
-            for s in states
-            if s.slope is not None and not 1.9 <= s.slope <= 2.1
-        ),
-    ]
-    if engine is not None and engine.status == "failed":
-        failures.append(
-            f"the engine's float32 gradient of {engine.tensor} is off by {engine.error:.1e} of the largest derivative"
-        )
-    if dtype != "float64":
-        return "not assessed", f"{dtype} certifies nothing: rounding alone makes errors of 1e-2 at h = 1e-4"
-    if failures and not TRUSTED_STEPS[0] <= step <= TRUSTED_STEPS[1]:
-        return (
-            "not assessed",
-            f"with h = {step:g} the quotient itself is too far off to judge by; 1e-4 is right",
-        )
-    if failures:
-        more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
-        return "failed", failures[0] + more
-    unassessed = [
-        f"{s.name}: {t.name} ({t.part}): {t.reason}" for s, t in tensors if t.status == "not assessed"
-    ]
-    if unassessed:
-        more = f" (and {len(unassessed) - 1} more)" if len(unassessed) > 1 else ""
-        return "not assessed", unassessed[0] + more
-    return "certified", "autodiff agrees with central differences in every tensor"
-
-
-def _report(
-    spec: RunSpec, device: str, dtype: str, verdict: Verdict, reason: str, *, seed: int, began: float,
-    states: tuple[StateReport, ...] = (), engine: EngineReport | None = None, points: int = 0,
-    injected: str | None = None,
-) -> GradientReport:  # fmt: skip
-    tensors = [t for s in states for t in s.tensors]
-    checked = max(1, sum(t.checked for t in tensors))
-    hands = [t.by_hand for t in tensors if t.by_hand is not None]
-    largest = [t.max for t in tensors if t.max is not None]
-    medians = [t.median for t in tensors if t.median is not None]
-    return GradientReport(
-        verdict=verdict, reason=reason, key=certificate_key(spec, device), mode=spec.gradient_check.mode,
-        step=spec.gradient_check.step, dtype=dtype, seed=seed, points=points, device=device, versions=versions(),
-        states=states, engine=engine, max_rel_err=max(largest, default=None),
-        median_rel_err=float(np.median(medians)) if medians else None,
-        discarded=sum(t.discarded for t in tensors) / checked,
-        not_assessable=sum(t.not_assessable for t in tensors) / checked,
-        by_hand=max(hands, default=None), injected=injected, seconds=time.perf_counter() - began,
-    )  # fmt: skip
+def _share(hand: Array, gradient: Array, nothing: float) -> float:
+    """max |by hand − autodiff| over the tensor's largest derivative. A tensor below `nothing` consists of rounding; its
+    difference counts as a share of the network's largest derivative."""
+    largest = float(np.max(np.abs(hand), initial=0.0))
+    difference = float(np.max(np.abs(hand - gradient), initial=0.0))
+    if largest <= nothing:
+        largest = nothing / NOTHING
+    return difference / largest if largest else difference

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from experiments.engine import backend
 from experiments.gradient_check.certificates import Part
-from experiments.gradient_check.objective import Array, Objective, Values
+from experiments.gradient_check.objective import Array, Batch, Objective, Values
 
 EPSILON = float(np.finfo(np.float64).eps)
 LADDER = 4
@@ -60,21 +60,37 @@ class Differences:
         self._sizes = [int(np.prod(v.shape)) for v in objective.variables]
         self._loops: dict[int | None, Any] = {}
         """Index of the perturbed tensor, or None for all as one vector -> the compiled loop."""
+        self._longest: dict[int | None, int] = {}
+        """The same -> length that its arrays are padded to."""
 
-    def coordinates(self, values: Values, indices: Sequence[NDArray[np.int64]], h: float) -> list[Quotients]:
-        """For every tensor, the quotients at its flat indices."""
+    def coordinates(
+        self, values: Values, batch: Batch, indices: Sequence[NDArray[np.int64]], h: float
+    ) -> list[Quotients]:
+        """The quotients of chosen coordinates.
+
+        Args:
+            values: The weights θ.
+            batch: Points and noise.
+            indices: Per tensor, flat indices (k,).
+            h: The step.
+
+        Returns:
+            Per tensor, the quotients at its indices.
+        """
         if sum(self._sizes) > JOINED:
             return [
-                self._ladder(values, place, index, h) if len(index) else _nothing()
-                for place, index in enumerate(indices)
+                self._ladder(values, batch, tensor, index, h) if len(index) else _nothing()
+                for tensor, index in enumerate(indices)
             ]
         firsts = np.concatenate([[0], np.cumsum(self._sizes)])
         joined = np.concatenate([index + first for index, first in zip(indices, firsts, strict=False)])
-        result = self._ladder(values, None, joined, h)
+        result = self._ladder(values, batch, None, joined, h)
         owner = np.repeat(np.arange(len(indices)), [len(index) for index in indices])
-        return [result.part(owner == place, int(firsts[place])) for place in range(len(indices))]
+        return [result.part(owner == tensor, int(firsts[tensor])) for tensor in range(len(indices))]
 
-    def along(self, values: Values, direction: Sequence[Array | None], h: float) -> tuple[float, float, bool]:
+    def along(
+        self, values: Values, batch: Batch, direction: Sequence[Array | None], h: float
+    ) -> tuple[float, float, bool]:
         """(f(θ + h d), f(θ − h d), whether a kink lies between). direction: one array or None per tensor."""
         moved = [
             [
@@ -83,17 +99,21 @@ class Differences:
             ]
             for sign in (1.0, -1.0)
         ]
-        (plus, above), (minus, below) = (self._graph(at) for at in moved)
+        (plus, above), (minus, below) = (self._graph(at, batch.tensors) for at in moved)
         crossed = any(not np.array_equal(a, b) for a, b in zip(above, below, strict=True))
         return float(plus), float(minus), crossed
 
-    def _ladder(self, values: Values, place: int | None, index: NDArray[np.int64], h: float) -> Quotients:
+    def _ladder(
+        self, values: Values, batch: Batch, tensor: int | None, index: NDArray[np.int64], h: float
+    ) -> Quotients:
         step = np.full(len(index), h)
         slope, flat = np.zeros(len(index)), np.zeros(len(index), dtype=bool)
         pending = np.arange(len(index))
         for attempt in range(LADDER):
             step[pending] = h / 10**attempt
-            plus, minus, width, crossed = self._evaluated(values, place, index[pending], step[pending])
+            plus, minus, width, crossed = self._evaluated(
+                values, batch, tensor, index[pending], step[pending]
+            )
             with np.errstate(invalid="ignore", divide="ignore"):
                 quotient = (plus - minus) / width
             slope[pending], flat[pending] = quotient, plus == minus
@@ -105,34 +125,39 @@ class Differences:
         return Quotients(index, slope, step, still, flat)
 
     def _evaluated(
-        self, values: Values, place: int | None, index: NDArray[np.int64], step: Array
+        self, values: Values, batch: Batch, tensor: int | None, index: NDArray[np.int64], step: Array
     ) -> list[Array]:
         """f(θ + h), f(θ − h), the realised 2h, and 1 where a kink was crossed: each (k,).
 
-        The arrays are padded to a power of two, so that few lengths are compiled; the loop stops at k.
+        The arrays are padded to the longest so far, so that one length is compiled; the loop stops at k.
         """
-        if place not in self._loops:
-            self._loops[place] = backend.compiled(partial(self._sequence, place), fused=False)
+        if tensor not in self._loops:
+            self._loops[tensor] = backend.compiled(partial(self._sequence, tensor), fused=False)
         count = len(index)
-        padding = (0, (1 << (count - 1).bit_length()) - count)
-        results = self._loops[place](
+        length = max(1 << (count - 1).bit_length(), self._longest.get(tensor, 1))
+        self._longest[tensor] = length
+        padding = (0, length - count)
+        results = self._loops[tensor](
             list(values),
+            batch.tensors,
             backend.tensor(np.pad(index.astype(np.int32), padding)),
             self.objective.tensor(np.pad(step, padding)),
             backend.tensor(np.int32(count)),
         )
         return [backend.array(result)[:count] for result in results]
 
-    def _sequence(self, place: int | None, values: Values, index: Any, step: Any, count: Any) -> Any:
+    def _sequence(
+        self, tensor: int | None, values: Values, batch: Sequence[Any], index: Any, step: Any, count: Any
+    ) -> Any:
         """Every pair of evaluations, one after the other in the graph."""
         whole = ops.concatenate(
-            [ops.reshape(v, [-1]) for v in (values if place is None else [values[place]])], axis=0
+            [ops.reshape(v, [-1]) for v in (values if tensor is None else [values[tensor]])], axis=0
         )
         ends = np.cumsum(self._sizes)[:-1].tolist()
 
         def replaced(flat: Any) -> list[Any]:
-            if place is not None:
-                return [*values[:place], ops.reshape(flat, values[place].shape), *values[place + 1 :]]
+            if tensor is not None:
+                return [*values[:tensor], ops.reshape(flat, values[tensor].shape), *values[tensor + 1 :]]
             pieces = ops.split(flat, ends)
             return [ops.reshape(piece, v.shape) for piece, v in zip(pieces, values, strict=True)]
 
@@ -141,7 +166,7 @@ class Differences:
             value = backend.take(whole, at)
             high, low = value + h, value - h
             (plus, above), (minus, below) = (
-                self._graph(replaced(ops.scatter_update(whole, here, ops.reshape(end, [1]))))
+                self._graph(replaced(ops.scatter_update(whole, here, ops.reshape(end, [1]))), batch)
                 for end in (high, low)
             )
             crossed = ops.zeros((), "bool")

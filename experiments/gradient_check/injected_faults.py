@@ -36,10 +36,28 @@ class Fault:
 
     sentence: str
     inject: Callable[[Objective], Spoil | None]
+    rewrites: bool = False
+    """Whether layers are changed; else only the finished arrays."""
+
+
+def rewrites_layers(name: str) -> bool:
+    """Whether a fault changes the objective it is put into. An unknown one does not."""
+    return name in FAULTS and FAULTS[name].rewrites
 
 
 def inject(name: str, objective: Objective) -> Spoil:
-    """Put a fault into an objective that was not evaluated yet. Raises FaultError."""
+    """Put a fault into an objective that was not evaluated yet.
+
+    Args:
+        name: A name of `FAULTS`.
+        objective: Its layers may be changed.
+
+    Returns:
+        A function that takes a part and its gradient and gives the gradient with the fault.
+
+    Raises:
+        FaultError: The fault is unknown, or the network has no place for it.
+    """
     if name not in FAULTS:
         raise FaultError(f"no fault is called {name!r}; there are {', '.join(FAULTS)}")
     spoil = FAULTS[name].inject(objective)
@@ -48,7 +66,7 @@ def inject(name: str, objective: Objective) -> Spoil:
     return spoil
 
 
-def places(objective: Objective) -> list[str]:
+def applicable(objective: Objective) -> list[str]:
     """The faults that this network has a place for. The objective cannot be used afterwards."""
     return [name for name, fault in FAULTS.items() if fault.inject(objective) is not None]
 
@@ -65,9 +83,9 @@ def _kernels(objective: Objective) -> list[int]:
     return [i for i, v in enumerate(objective.variables) if "kernel" in v.name]
 
 
-def _at(place: int, change: Callable[[Array], Array]) -> Spoil:
+def _at(index: int, change: Callable[[Array], Array]) -> Spoil:
     return lambda part, gradients: [
-        change(g) if i == place and part == "loss" else g for i, g in enumerate(gradients)
+        change(g) if i == index and part == "loss" else g for i, g in enumerate(gradients)
     ]
 
 
@@ -92,12 +110,12 @@ def _off_by_one(objective: Objective) -> Spoil | None:
 
 
 def _batch_sum(objective: Objective) -> Spoil | None:
-    n = int(objective.x.shape[0])
+    n = int(objective.batch().x.shape[0])
     return (lambda part, gradients: [n * g if part == "loss" else g for g in gradients]) if n > 1 else None
 
 
 def _drop_penalty(objective: Objective) -> Spoil | None:
-    if not objective.has_penalty:
+    if "penalty" not in objective.parts:
         return None
     return lambda part, gradients: [0 * g if part == "penalty" else g for g in gradients]
 
@@ -209,13 +227,17 @@ FAULTS: dict[str, Fault] = {
     "scale": Fault("the gradient of the first kernel times 1.01", _scale),
     "sign": Fault("the gradient of the last kernel times −1", _sign),
     "drop-bias": Fault("the gradient of every bias is 0", _drop_bias),
-    "transpose": Fault("δ W in place of δ Wᵀ in the last dense layer", _transpose),
+    "transpose": Fault("δ W in place of δ Wᵀ in the last dense layer", _transpose, rewrites=True),
     "off-by-one": Fault("the first kernel's gradient shifted by one unit", _off_by_one),
     "batch-sum": Fault("the sum over the points in place of their mean", _batch_sum),
-    "slope": Fault("the slope of the first activation taken as 1", _slope),
-    "stop-gradient": Fault("nothing passes back through the last layer", _stop_gradient),
-    "pool-mean": Fault("mean for sum (or sum for mean) on the way back through a pool", _pool_mean),
-    "stride": Fault("a wrong stride on the way back through the first convolution or pool", _stride),
-    "truncate": Fault("nothing passes back through time in a recurrent layer", _truncate),
+    "slope": Fault("the slope of the first activation taken as 1", _slope, rewrites=True),
+    "stop-gradient": Fault("nothing passes back through the last layer", _stop_gradient, rewrites=True),
+    "pool-mean": Fault(
+        "mean for sum (or sum for mean) on the way back through a pool", _pool_mean, rewrites=True
+    ),
+    "stride": Fault(
+        "a wrong stride on the way back through the first convolution or pool", _stride, rewrites=True
+    ),
+    "truncate": Fault("nothing passes back through time in a recurrent layer", _truncate, rewrites=True),
     "drop-penalty": Fault("the regularisers' gradient is 0", _drop_penalty),
 }

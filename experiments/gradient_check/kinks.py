@@ -7,7 +7,7 @@ Two calls with equal notes lie on one smooth piece (up to a kink that is crossed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -61,10 +61,16 @@ def _categorical_hinge(entry: Loss, t: Any, y: Any) -> Notes:
 
 
 def _circle(entry: Loss, t: Any, y: Any) -> Notes:
-    """Of every pair: the distance 1 − yᵢ·yⱼ and what the weights m + d and 1 + m − d are cut at."""
+    """Of every pair that counts: the distance d = 1 − yᵢ·yⱼ at 0, and of unequal classes at 1 + m, where their weight
+    is cut. A sample's distance to itself counts only where the diagonal is kept."""
     margin = float(getattr(entry, "margin"))  # noqa: B009
+    labels = ops.reshape(t, (-1, 1))
+    equal = ops.equal(labels, ops.transpose(labels))
+    itself = ops.cast(ops.eye(y.shape[0]), "bool")
+    counts = ops.logical_not(itself) if getattr(entry, "remove_diagonal", True) else ops.ones_like(itself)
     distance = 1 - ops.matmul(y, ops.transpose(y))
-    return sides(distance, (0.0, -margin, 1 + margin))
+    used, apart = (ops.cast(mask, y.dtype) for mask in (counts, ops.logical_not(equal)))
+    return [*sides(distance * used, (0.0,)), *sides((distance - 1 - margin) * apart, (0.0,))]
 
 
 LOSS_NOTES: dict[str, Callable[[Loss, Any, Any], Notes]] = {
@@ -78,6 +84,31 @@ LOSS_NOTES: dict[str, Callable[[Loss, Any, Any], Notes]] = {
     "circle": _circle,
 }
 """Loss -> what decides its branch, from targets and outputs. Every loss that is not smooth is here (a test)."""
+
+
+def penalty_notes(regularizer: Any, values: Any) -> Notes:
+    """The branch that a Keras regulariser of `values` is on; nothing where it is smooth, as Σw² is."""
+    if isinstance(regularizer, keras.regularizers.OrthogonalRegularizer):
+        rows = values if regularizer.mode == "rows" else ops.transpose(values)
+        return sides(ops.matmul(rows, ops.transpose(rows)), (0.0,))  # Σ|cosine|: the cosines have these signs
+    return sides(values, (0.0,)) if float(getattr(regularizer, "l1", 0.0)) else []
+
+
+def _effective(regularizer: Any) -> Any:
+    """The regulariser; None where all its strengths are 0.
+
+    Keras holds an orthogonal regulariser's strength as a float32 tensor, which no float64 weight can be multiplied by.
+    """
+    if isinstance(regularizer, keras.regularizers.OrthogonalRegularizer):
+        regularizer.factor = float(regularizer.factor)
+    strengths = [float(getattr(regularizer, name, 0.0)) for name in ("l1", "l2", "factor")]
+    return regularizer if any(strengths) else None
+
+
+def kinked_penalty(regularizer: Any) -> bool:
+    """Whether a Keras regulariser has kinks."""
+    orthogonal = isinstance(regularizer, keras.regularizers.OrthogonalRegularizer)
+    return orthogonal or bool(float(getattr(regularizer, "l1", 0.0)))
 
 
 def windows(x: Any, size: Any, strides: Any, padding: str, data_format: str) -> Any:
@@ -107,6 +138,11 @@ class Watch:
         self.spec = spec
         self._notes: Notes | None = None
         self.kinked = spec.loss.smoothness != "Cinf"
+        self.regularizers = [_effective(getattr(v, "regularizer", None)) for v in model.trainable_variables]
+        """Per trainable variable its Keras regulariser; None where it has none, or one of strength 0."""
+        self.penalties = any(regularizer is not None for regularizer in self.regularizers)
+        """Whether the network has regularisers."""
+        self.kinked |= any(kinked_penalty(regularizer) for regularizer in self.regularizers)
         for entry, layer in zip(spec.model.layers, model.layers, strict=True):
             for name in ("activation", "recurrent_activation"):
                 if hasattr(entry, name):
@@ -115,6 +151,8 @@ class Watch:
                 self._pool(layer)
             if isinstance(layer, StochasticPool2D):
                 self._draws(layer)
+            if getattr(layer, "activity_regularizer", None) is not None:
+                self._activity(layer)
 
     def during(self, call: Callable[[], Any]) -> tuple[Any, Notes]:
         with self._collect() as notes:
@@ -124,6 +162,15 @@ class Watch:
     def loss(self, t: Any, y: Any) -> Notes:
         note = LOSS_NOTES.get(self.spec.loss.name)
         return [] if note is None else note(self.spec.loss, t, y)
+
+    def weights(self, values: Sequence[Any]) -> Notes:
+        """The branches of the weights' penalties; values: one tensor per trainable variable."""
+        return [
+            note
+            for regularizer, value in zip(self.regularizers, values, strict=True)
+            if regularizer is not None
+            for note in penalty_notes(regularizer, value)
+        ]
 
     @contextmanager
     def _collect(self) -> Iterator[Notes]:
@@ -179,3 +226,14 @@ class Watch:
             return result
 
         object.__setattr__(layer, "noisy", noting)
+
+    def _activity(self, layer: Any) -> None:
+        self.penalties = True
+        regularizer = layer.activity_regularizer
+        self.kinked |= kinked_penalty(regularizer)
+
+        def noting(outputs: Any) -> Any:
+            self._note(penalty_notes(regularizer, outputs))
+            return regularizer(outputs)
+
+        object.__setattr__(layer, "activity_regularizer", noting)

@@ -38,14 +38,14 @@ def errors_over_step(spec: RunSpec, source: Source) -> dict[str, Array]:
 
 def _errors(objective: Objective) -> Array:
     """(k,): |a − n| / (|a| + |n|) over the coordinates with the largest derivatives, the median per step."""
-    values = objective.start()
-    gradient = [g.ravel() for g in objective.gradient("loss", values)]
+    values, batch = objective.start(), objective.batch()
+    gradient = [g.ravel() for g in objective.gradient("loss", values, batch)]
     chosen = [np.argsort(-np.abs(g))[:COORDINATES] for g in gradient]
     a = np.concatenate([g[i] for g, i in zip(gradient, chosen, strict=True)]).astype(np.float64)
     differences = Differences(objective, "loss")
     medians = []
     for step in STEPS:
-        n = np.concatenate([q.slope for q in differences.coordinates(values, chosen, float(step))])
+        n = np.concatenate([q.slope for q in differences.coordinates(values, batch, chosen, float(step))])
         total = np.abs(a) + np.abs(n)
         error = np.where(np.isfinite(n) & (total > 0), np.abs(a - n) / total, 1.0)
         medians.append(float(np.nanmedian(error)))

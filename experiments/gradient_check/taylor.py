@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from experiments.gradient_check.differences import EPSILON, Differences
-from experiments.gradient_check.objective import Array, Values
+from experiments.gradient_check.differences import EPSILON
+from experiments.gradient_check.objective import Array
+from experiments.gradient_check.point import Point
 
 STEPS = np.array([0.4, 0.2, 0.1, 0.05, 0.025])
 DIRECTIONS = 6
 GATE = (1.9, 2.1)
 
 
-def taylor_slope(
-    differences: Differences, values: Values, gradient: list[Array], loss: float, draw: np.random.Generator
-) -> tuple[float | None, str]:
+def taylor_slope(point: Point) -> tuple[float | None, str]:
     """The slope of the remainder in log h along a unit direction: 2 for a right gradient, 1 for a wrong one.
 
     The slope is taken over the three smallest h whose remainder exceeds 100 times the rounding. A direction counts
@@ -22,23 +21,18 @@ def taylor_slope(
     right gradient is not 2 either.
 
     Args:
-        differences: Of the loss.
-        values: The weights θ, one tensor each.
-        gradient: The gradient to judge, one array per tensor.
-        loss: f(θ).
-        draw: For the directions.
+        point: The loss at one set of weights, with the gradient to judge.
 
     Returns:
         The slope and "", or None and the reason why no direction could be judged.
     """
     for _ in range(DIRECTIONS):
-        d = _direction(gradient, draw)
-        ahead = np.array([differences.along(values, d, h)[0] for h in STEPS])
-        measured = _measured(differences, values, d)
-        if not _within(_slope(ahead, measured, loss)):
+        d = _direction(point.gradient, point.draw)
+        ahead = np.array([point.along(d, float(h))[0] for h in STEPS])
+        if not _within(_slope(ahead, _measured(point, d), point.value)):
             continue
-        claimed = float(sum(np.sum(g * part) for g, part in zip(gradient, d, strict=True)))
-        slope = _slope(ahead, claimed, loss)
+        claimed = float(sum(np.sum(g * part) for g, part in zip(point.gradient, d, strict=True)))
+        slope = _slope(ahead, claimed, point.value)
         return slope, "" if slope is not None else "every remainder is below rounding"
     return None, "the loss is too straight, or too flat, along every direction that was tried"
 
@@ -55,8 +49,8 @@ def _normed(parts: list[Array]) -> list[Array]:
     return [part / length if np.isfinite(length) and length > 0 else 0 * part for part in parts]
 
 
-def _measured(differences: Differences, values: Values, d: list[Array], h: float = 1e-3) -> float:
-    near, far = differences.along(values, [*d], h), differences.along(values, [*d], 2 * h)
+def _measured(point: Point, d: list[Array], h: float = 1e-3) -> float:
+    near, far = point.along(d, h), point.along(d, 2 * h)
     return (8 * (near[0] - near[1]) - (far[0] - far[1])) / (12 * h)
 
 

@@ -12,7 +12,7 @@ from experiments.activations import ACTIVATIONS
 from experiments.datasets import Source
 from experiments.gradient_check.certificates import GradientReport, band, certificate_key
 from experiments.gradient_check.check import check
-from experiments.gradient_check.injected_faults import FAULTS, FaultError, places
+from experiments.gradient_check.injected_faults import FAULTS, FaultError, applicable
 from experiments.gradient_check.kinks import BENDS, LOSS_NOTES
 from experiments.gradient_check.objective import Objective
 from experiments.gradient_check.tensor_check import relative_error
@@ -88,11 +88,11 @@ def test_every_fault_is_caught(name: str, fault: Any) -> None:
 
 
 def test_every_fault_has_a_place_among_the_networks() -> None:
-    found = set()
+    faults: set[str] = set()
     for document in NETWORKS.values():
         spec = run_of(**document)
-        found |= set(places(Objective(spec, spec.dataset.load(Source()))))
-    assert found == set(FAULTS)
+        faults |= set(applicable(Objective(spec, spec.dataset.load(Source()))))
+    assert faults == set(FAULTS)
 
 
 def test_an_unknown_or_impossible_fault_is_named() -> None:

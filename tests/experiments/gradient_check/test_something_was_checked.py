@@ -1,0 +1,167 @@
+"""Rule 15: a certificate says that something was checked, and a program has one verdict whatever the seed.
+
+Each test is named after the kind of fault whose example it holds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from experiments.datasets import Source
+from experiments.gradient_check.certificates import GradientReport
+from experiments.gradient_check.check import Checker, check
+from experiments.gradient_check.engine_check import BOUND
+from experiments.gradient_check.kinks import Watch, penalty_notes
+from experiments.gradient_check.objective import Objective
+from experiments.gradient_check.redundant import removed_biases
+from experiments.runs import RunSpec
+from experiments.spec import ExperimentSpec
+from tests.present import present
+
+EMBEDDING = [
+    {"type": "flatten"},
+    {"type": "dense", "units": 12, "activation": "mish"},
+    {"type": "dense", "units": 6},
+]
+
+
+def runs_of(**document: Any) -> list[RunSpec]:
+    document = {"name": "checked", "dataset": "digits", **document}
+    return [point.spec for point in ExperimentSpec.parse(document).expand()]
+
+
+def checker_of(**document: Any) -> Checker:
+    (spec,) = runs_of(**document)
+    return Checker(spec, spec.dataset.load(Source(), spec.model.data_format))
+
+
+def unassessed(report: GradientReport) -> set[str]:
+    """The tensors that no start assessed."""
+    starts = [state for state in report.states if state.name.startswith("at the start")]
+    names = {tensor.name for state in starts for tensor in state.tensors}
+    return names - {t.name for state in starts for t in state.tensors if t.status == "passed"}
+
+
+def test_vacuous_certificate() -> None:
+    """The loss is 0 at the first three points: others are tried, and there the faults are caught."""
+    checker = checker_of(model={"layers": EMBEDDING}, loss="circle")
+    report = checker.report()
+    assert report.states[0].loss == 0
+    assert report.verdict == "certified"
+    assert any(state.loss > 0 for state in report.states)
+    assert not unassessed(report)
+    for fault in ("scale", "sign"):
+        assert checker.with_fault(fault).report().verdict == "failed"
+
+
+def test_circle_unit_norm() -> None:
+    """One verdict whatever the seed: where single precision is magnified, the bound grows with what it costs."""
+    checker = checker_of(model={"layers": [*EMBEDDING, {"type": "unit_normalization"}]}, loss="circle")
+    reports = [checker.report(seed) for seed in range(3)]
+    assert {report.verdict for report in reports} == {"certified"}, [report.reason for report in reports]
+    assert all(present(report.engine).bound >= BOUND for report in reports)
+    assert checker.with_fault("scale").report().verdict == "failed"
+
+
+def test_dead_layer_certificate() -> None:
+    """Three of four tensors are flat at every point: not assessed, with the first named and the others counted."""
+    dead = {
+        "type": "dense",
+        "units": 12,
+        "activation": "relu",
+        "bias_initializer": {"name": "constant", "value": -50.0},
+    }
+    output = {"type": "dense", "units": 10, "activation": "softmax"}
+    checker = checker_of(model={"layers": [{"type": "flatten"}, dead, output]})
+    report = checker.report()
+    assert report.verdict == "not assessed"
+    assert unassessed(report) == {"1-dense/kernel", "1-dense/bias", "2-dense/kernel"}
+    assert report.reason == "1-dense/kernel (loss), at the start: the loss does not move with it (and 2 more)"
+    assert checker.with_fault("scale").report().verdict == "not assessed"
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_equal_initial_weights(activation: str) -> None:
+    """No derivative reaches the hidden layers, or only its rounding: nothing is certified, and nothing called failed."""
+    for initializer in ("zeros", {"name": "constant", "value": 0.1}):
+        (spec,) = runs_of(
+            model={"activation": activation, "hidden": [8, 8], "kernel_initializer": initializer}
+        )
+        report = check(spec, engine=activation == "tanh")
+        assert report.verdict == "not assessed", report.reason
+        assert {"1-dense/kernel", "2-dense/kernel"} <= unassessed(report)
+
+
+@pytest.mark.parametrize(
+    "regularizer",
+    [
+        {"name": "l2", "l2": 0.01},
+        {"name": "l1", "l1": 0.01},
+        {"name": "l2", "l2": 100.0},
+        "orthogonal_regularizer",
+    ],
+    ids=str,
+)
+def test_smooth_penalty_kink(regularizer: Any) -> None:
+    """Σw² has no kink to cross, however strong; a dropped penalty is caught."""
+    checker = checker_of(
+        dataset={"name": "digits", "train_samples": 64},
+        model={"activation": "tanh", "hidden": [16], "kernel_regularizer": regularizer},
+    )
+    report = checker.report()
+    assert report.verdict == "certified", report.reason
+    penalised = {t.name for state in report.states for t in state.tensors if t.part == "penalty"}
+    assert penalised == {"1-dense/kernel", "2-dense/kernel"}
+    assert checker.with_fault("drop-penalty").report().verdict == "failed"
+
+
+def test_a_penalty_of_strength_0_is_none() -> None:
+    model = {"hidden": [4], "kernel_regularizer": {"name": "l2", "l2": 0.0}}
+    assert set(checker_of(model=model).objective.parts) == {"loss"}
+
+
+def test_the_kinks_of_an_orthogonal_penalty_lie_where_rows_are_at_right_angles() -> None:
+    """Rows (1, 0) and (0.1, 1): a cosine of 0.1, positive; (−0.1, 1): negative. No weight changes its sign."""
+    model = {"hidden": [2], "kernel_regularizer": "orthogonal_regularizer"}
+    (spec,) = runs_of(model=model)
+    objective = Objective(spec, spec.dataset.load(Source()))
+    regularizer = next(entry for entry in objective.watch.regularizers if entry is not None)
+    notes = [
+        np.asarray(penalty_notes(regularizer, objective.tensor([[1.0, 0.0], [x, 1.0]]))[0])
+        for x in (0.1, 0.2, -0.1)
+    ]
+    np.testing.assert_array_equal(notes[0], notes[1])
+    assert not np.array_equal(notes[0], notes[2])
+    assert isinstance(objective.watch, Watch)
+
+
+def test_a_bias_that_batch_normalisation_removes_has_a_derivative_of_0() -> None:
+    """x + b − mean(x + b) = x − mean(x): that derivative is 0 in every right program and is none to miss."""
+    layers = [
+        {"type": "dense", "units": 8, "activation": "linear"},
+        {"type": "batch_normalization"},
+        {"type": "activation", "activation": "tanh"},
+        {"type": "dense", "units": 8, "activation": "tanh"},
+        {"type": "batch_normalization"},
+        {"type": "dense", "units": 10},
+    ]
+    checker = checker_of(model={"layers": layers})
+    assert removed_biases(checker.spec, checker.objective.names) == {"1-dense/bias"}
+    report = checker.report()
+    assert report.verdict == "certified", report.reason
+    (bias,) = [tensor for tensor in report.states[0].tensors if tensor.name == "1-dense/bias"]
+    assert bias.reason == "batch normalisation removes it: its derivative is 0"
+    assert not bias.assessed
+
+
+def test_a_program_is_traced_once_for_all_seeds() -> None:
+    checker = checker_of(model={"hidden": [4], "activation": "tanh"})
+    first = checker.report(0)
+    graphs = {id(graph) for graph in checker.objective.parts.values()}
+    again = checker.report(1)
+    assert {id(graph) for graph in checker.objective.parts.values()} == graphs
+    assert again.seconds < first.seconds
+    assert again.states[0].loss != first.states[0].loss
