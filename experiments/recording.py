@@ -10,6 +10,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Protocol
 
+WEIGHTS = "weights/model.weights.h5"
+"""Path of the trained weights among a run's artifacts."""
+
 
 class Recorder(Protocol):
     """Receives a tile's results. Called from the training thread only; must not block for long."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator, Mapping
+from time import monotonic, sleep
 from types import MappingProxyType
 from typing import Any
 
@@ -123,17 +123,14 @@ class Transport:
 
         Raises:
             Refused: the service answered with a problem.
-            Unreachable: the service stayed away for two minutes.
+            Unreachable: the service does not answer at first, or stayed away for two minutes.
         """
-        last, retry, seen = (
-            after,
-            RETRY,
-            0.0,
-        )  # seen: when the service was last heard of; 0 before the first time
+        last, retry = after, RETRY
+        seen: float | None = None  # when the service was last heard of
         while True:
             try:
                 for message in self._messages(path, last):
-                    seen, last = time.monotonic(), message.id or last
+                    seen, last = monotonic(), message.id or last
                     retry = retry if message.retry is None else message.retry / 1000
                     if message.data:
                         yield Event.of(message.id, message.event, message.json())
@@ -141,9 +138,9 @@ class Transport:
                         return
             except (Unreachable, Refused) as error:
                 passing = isinstance(error, Unreachable) or error.status in AWAY
-                if not passing or time.monotonic() - seen > PATIENCE:
+                if not passing or seen is None or monotonic() - seen > PATIENCE:
                     raise
-            time.sleep(retry)
+            sleep(retry)
 
     def _messages(self, path: str, last: str) -> Iterator[ServerSentEvent]:
         """What one connection gives. Raises Unreachable, Refused."""

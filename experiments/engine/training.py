@@ -24,7 +24,7 @@ from experiments.engine.progress import START, STATUS_OF, Outcome, Progress, Sto
 from experiments.engine.states import Batches
 from experiments.engine.tile import Conditions, Tile, save, save_if_due, start
 from experiments.randomness import data_order
-from experiments.recording import Recorder
+from experiments.recording import WEIGHTS, Recorder
 from experiments.runs import RunSpec
 
 __all__ = ["Outcome", "StopAsked", "train"]
@@ -264,5 +264,5 @@ def _export(tile: Tile, lanes: Sequence[Progress]) -> None:
     architecture = program.architecture()
     states = program.lanes(tile.state, [lane.lane_position for lane in lanes])
     for lane, state in zip(lanes, states, strict=True):
-        tile.recorder.artifact(lane.lane, "weights/model.weights.h5", program.weights_file(state))
+        tile.recorder.artifact(lane.lane, WEIGHTS, program.weights_file(state))
         tile.recorder.artifact(lane.lane, "weights/architecture.json", architecture)

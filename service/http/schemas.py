@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from experiments.recording import WEIGHTS
 from gradus.wire import (
     AuditOut,
     ExperimentDetail,
@@ -21,6 +22,7 @@ from gradus.wire import (
 )
 from service.analysis.design_document import live_document
 from service.entities import ApiKey, AuditEntry, Experiment, Run, StoredMetric, Worker
+from service.lifecycle import RunStatus
 from service.reasons import explain
 from service.settings import Settings
 from service.tracking.urls import MlflowPages
@@ -93,6 +95,8 @@ def _run_fields(run: Run, urls: Urls) -> dict[str, Any]:
     parts = ("metrics", "events", "cancel", "retry", "predict")
     links = urls.links(f"/v1/runs/{run.id}", parts, mlflow)
     links["experiment"] = urls.at(f"/v1/experiments/{run.experiment_id}")
+    if run.status == RunStatus.FINISHED and run.mlflow_run_id:
+        links["weights"] = urls.mlflow.download(run.mlflow_run_id, WEIGHTS)
     same = RunOut.model_fields.keys() - {"explanation", "losses", "mlflow", "links"}
     return {
         **{name: getattr(run, name) for name in same},

@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 COMPARE, GROUPED = "gradus", "gradus-grouped"
 SHARED = "mlflow.sharedViewState."
@@ -42,6 +43,10 @@ class MlflowPages:
 
     def run(self, experiment_id: str, run_id: str) -> str:
         return self._at(f"{experiment_id}/runs/{run_id}")
+
+    def download(self, run_id: str, path: str) -> str:
+        """A file among a run's artifacts, as a program downloads it."""
+        return f"{self.base.rstrip('/')}/get-artifact?{urlencode({'path': path, 'run_uuid': run_id})}"
 
     def artifact(self, experiment_id: str, run_id: str, path: str) -> str:
         return f"{self.run(experiment_id, run_id)}/artifacts/{path}"

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from experiments.engine import backend, models
 from experiments.errors import GradusError
+from experiments.recording import WEIGHTS
 from experiments.runs import RunSpec
 from service.entities import Run
 from service.store import queries
@@ -21,7 +22,6 @@ from service.tracking.records import RunRef
 from workers.process.child import WorkerContext
 
 Array = npt.NDArray[np.float32]
-WEIGHTS = "weights/model.weights.h5"
 BATCH = 1024
 
 

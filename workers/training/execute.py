@@ -17,6 +17,7 @@ from experiments.engine import backend
 from experiments.engine.training import Outcome, StopAsked, train
 from experiments.gradient_check.certificates import GradientReport, certificate_key
 from experiments.gradient_check.check import check
+from experiments.recording import WEIGHTS
 from experiments.runs import RunSpec
 from service import operations, planner
 from service.entities import Committed, Run
@@ -25,7 +26,6 @@ from service.store import queries
 from workers.process import drain
 from workers.process.child import WorkerContext, worker_context
 from workers.requests import draw
-from workers.requests.model import WEIGHTS
 from workers.training import facts, failures
 from workers.training.lease_keeper import LeaseKeeper
 from workers.training.recording import TileRecorder

@@ -6,11 +6,12 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from experiments.recording import WEIGHTS
 from service.entities import MetricPoint, Run
 from service.tracking.spool import Spool
 from workers.training.lease_keeper import CheckpointRef, LeaseKeeper
 
-KEPT_IN_MEMORY = ("weights/model.weights.h5",)
+KEPT_IN_MEMORY = (WEIGHTS,)
 """Artifacts that the worker reads again right after the training."""
 
 

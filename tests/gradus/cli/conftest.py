@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,17 +11,7 @@ from typing import Any
 import pytest
 
 from gradus.cli.main import run
-from tests.service.api.conftest import SPEC, serve
-
-
-@pytest.fixture
-def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.chdir(tmp_path)
-    for name in ("GRADUS_API_KEY", "GRADUS_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    with serve(tmp_path / "home") as served:
-        monkeypatch.setenv("GRADUS_URL", served.url)
-        yield served
+from tests.service.api.conftest import SPEC
 
 
 @pytest.fixture

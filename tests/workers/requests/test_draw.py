@@ -14,10 +14,9 @@ from experiments import plots
 from experiments.datasets import Source
 from experiments.engine import activity, models
 from experiments.engine.training import train
-from experiments.recording import MemoryRecorder
+from experiments.recording import WEIGHTS, MemoryRecorder
 from experiments.spec import ExperimentSpec
 from workers.requests import draw
-from workers.requests.model import WEIGHTS
 
 NETWORKS = {
     "dense": {"hidden": [12, 12], "activation": "sigmoid"},
