@@ -12,6 +12,7 @@ GradusError
     │   └── KeyInFlight      the same idempotency key is being worked on
     ├── KeyReused            the same idempotency key with another body
     ├── QuotaExceeded
+    ├── TooManyOpenRequests
     ├── BadCursor
     ├── WeakKey              a chosen API key that could be guessed
     └── StoreUnavailable     the database can't be reached now
@@ -111,6 +112,17 @@ class QuotaExceeded(ServiceError):
             " wait for some to finish, cancel some, or ask for a larger quota"
         )
         self.owner, self.waiting, self.asked, self.allowed = owner, waiting, asked, allowed
+
+
+class TooManyOpenRequests(ServiceError):
+    """An owner would have more predictions and plots waiting than allowed."""
+
+    def __init__(self, owner: str, waiting: int, allowed: int) -> None:
+        super().__init__(
+            f"{owner or 'you'} has {waiting} predictions and plots waiting, {allowed} are allowed"
+            " (GRADUS_QUOTA_OPEN_REQUESTS); wait for some to be answered"
+        )
+        self.owner, self.waiting, self.allowed = owner, waiting, allowed
 
 
 class BadCursor(ServiceError):

@@ -90,6 +90,14 @@ class Settings(ClientSettings):
     quota_queued_runs: int = Field(
         50_000, ge=1, description="runs an owner may have waiting, unless the key says otherwise"
     )
+    quota_open_requests: int = Field(20, ge=1, description="predictions and plots an owner may have waiting")
+    rate_per_second: float = Field(
+        50.0, gt=0, description="requests a key may send in a second, on average, to each API process"
+    )
+    rate_burst: int = Field(500, ge=1, description="requests a key may send at once")
+    private: bool = Field(
+        False, description="whether an owner sees only their own experiments and runs; admins see all"
+    )
 
     # Housekeeping.
     artifact_retention_days: float | None = Field(

@@ -40,7 +40,7 @@ def compare(
     id: ExperimentId, who: Reader, store: StoreDep, factor: Factor = None, metric: Metric = None
 ) -> dict[str, Any]:
     """Estimates and intervals per level and pair of levels; verdicts for the question that the spec fixed."""
-    experiment = queries.get_experiment(store, id)
+    experiment = queries.get_experiment(store, id, owner=who.sees)
     with found_in("query"):
         return comparison.compare(store, experiment.id, factor=factor, metric=metric).to_json()
 
@@ -59,7 +59,7 @@ def read_report(
     """The same as one self-contained page with pictures."""
     from service.report import page
 
-    experiment = queries.get_experiment(store, id)
+    experiment = queries.get_experiment(store, id, owner=who.sees)
     with found_in("query"):
         return HTMLResponse(page.render(store, experiment.id, settings, factor=factor, metric=metric))
 
@@ -80,7 +80,7 @@ def extend(
     body: Annotated[Extension, Depends(json_of(Extension))],
 ) -> ExperimentOut:
     """Queue the next planned look, or `seeds` more where no question is fixed. Equal runs are reused, not repeated."""
-    experiment = queries.get_experiment(store, id)
+    experiment = queries.get_experiment(store, id, owner=who.sees)
     who.check_owns(experiment.owner)
     seeds = body.seeds if body else None
     extended = design.extend(store, experiment.id, seeds=seeds, quota=who.quota, max_runs=settings.max_runs)

@@ -25,6 +25,7 @@ from service.api import (
 )
 from service.http import docs, problems
 from service.http.guard import Guard, HeadAsGet, hosts_allowed
+from service.http.rate import Rates
 from service.settings import Settings
 from service.store import Store
 from service.web import pages
@@ -53,6 +54,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.settings, app.state.store = settings, store
+    app.state.rates = Rates(settings.rate_per_second, settings.rate_burst)
     problems.install(app)
     app.add_middleware(HeadAsGet)
     app.add_middleware(Guard, hosts=hosts_allowed(settings), max_body_bytes=settings.max_body_bytes)

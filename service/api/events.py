@@ -41,13 +41,13 @@ def experiment_of(
     id: ExperimentId, who: Reader, store: StoreDep, last_event_id: LastEventId = None
 ) -> Experiment:
     """Looked up, and the cursor checked, before the stream starts: a 200 cannot be taken back."""
-    experiment = queries.get_experiment(store, id)
+    experiment = queries.get_experiment(store, id, owner=who.sees)
     queries.events_after(store, experiment_id=experiment.id, after=last_event_id, limit=1)
     return experiment
 
 
 def run_of(id: RunId, who: Reader, store: StoreDep, last_event_id: LastEventId = None) -> Run:
-    run = queries.get_run(store, id)
+    run = queries.get_run(store, id, owner=who.sees)
     queries.events_after(store, run_id=run.id, after=last_event_id, limit=1)
     return run
 

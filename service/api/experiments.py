@@ -89,7 +89,7 @@ def list_experiments(
     """Experiments, newest first. `name`, `owner`, `stage`, and whatever a run may be filtered by: experiments with
     such runs."""
     check_fields(filters)
-    experiments = queries.list_experiments(store, filters=filters, cursor=cursor, limit=limit)
+    experiments = queries.list_experiments(store, filters=filters, cursor=cursor, limit=limit, owner=who.sees)
     return page(request, response, experiments, partial(experiment_out, urls=urls))
 
 
@@ -98,7 +98,7 @@ def read(
     id: ExperimentId, who: Reader, store: StoreDep, urls: UrlsDep, response: Response
 ) -> ExperimentDetail:
     """One experiment. Its `ETag` goes into the `If-Match` of a change."""
-    experiment = queries.get_experiment(store, id)
+    experiment = queries.get_experiment(store, id, owner=who.sees)
     response.headers["ETag"] = etag(experiment)
     return experiment_detail(experiment, urls)
 
@@ -116,7 +116,7 @@ def list_runs(
     cursor: Cursor = None,
 ) -> Page[RunOut]:
     """Its runs in the order of the sweep. `status=`, `stage=`, and any factor or parameter: `activation=relu`."""
-    experiment = queries.get_experiment(store, id)
+    experiment = queries.get_experiment(store, id, owner=who.sees)
     check_names(store, experiment.id, filters)
     runs = queries.list_runs(store, experiment.id, filters=filters, cursor=cursor, limit=limit)
     return page(request, response, runs, partial(run_out, urls=urls))
@@ -138,7 +138,7 @@ def change(
     if_match: IfMatch = None,
 ) -> ExperimentDetail:
     """Change name, description or priority. With `If-Match`, only if nobody changed it since it was read."""
-    experiment = queries.get_experiment(store, id)
+    experiment = queries.get_experiment(store, id, owner=who.sees)
     who.check_owns(experiment.owner)
     given = body.model_dump(exclude_none=True)
     changed = operations.change_experiment(
@@ -151,7 +151,7 @@ def change(
 @router.post("/{id}/cancel", status_code=202, response_model=ExperimentOut, responses=documented(404))
 def cancel(id: ExperimentId, who: Writer, store: StoreDep, urls: UrlsDep) -> ExperimentOut:
     """Cancel every run that is not over. What is cancelled never finishes."""
-    experiment = queries.get_experiment(store, id)
+    experiment = queries.get_experiment(store, id, owner=who.sees)
     who.check_owns(experiment.owner)
     return experiment_out(operations.cancel_experiment(store, experiment.id), urls)
 
@@ -161,7 +161,7 @@ def cancel(id: ExperimentId, who: Writer, store: StoreDep, urls: UrlsDep) -> Exp
 )
 def retry(id: ExperimentId, who: Writer, store: StoreDep, urls: UrlsDep) -> ExperimentOut:
     """Queue its failed and killed runs again."""
-    experiment = queries.get_experiment(store, id)
+    experiment = queries.get_experiment(store, id, owner=who.sees)
     who.check_owns(experiment.owner)
     return experiment_out(operations.retry_experiment(store, experiment.id, quota=who.quota), urls)
 
@@ -169,6 +169,6 @@ def retry(id: ExperimentId, who: Writer, store: StoreDep, urls: UrlsDep) -> Expe
 @router.delete("/{id}", status_code=204, responses=documented(404))
 def delete(id: ExperimentId, who: Writer, store: StoreDep) -> None:
     """Cancel what runs, then remove it, here and in MLflow (where it can be restored)."""
-    experiment = queries.get_experiment(store, id)
+    experiment = queries.get_experiment(store, id, owner=who.sees)
     who.check_owns(experiment.owner)
     operations.delete_experiment(store, experiment.id)

@@ -21,9 +21,9 @@ from service import operations
 from service.entities import Request as Work
 from service.entities import Run
 from service.errors import Conflict
-from service.http.auth import Reader, Writer
+from service.http.auth import Principal, Reader, Writer
 from service.http.bodies import json_body, json_of
-from service.http.dependencies import RunId, StoreDep, UrlsDep
+from service.http.dependencies import RunId, SettingsDep, StoreDep, UrlsDep
 from service.http.problems import RequestFailed, documented
 from service.http.schemas import Strict, Urls
 from service.lifecycle import RunStatus
@@ -46,26 +46,47 @@ ACCEPTED: dict[int | str, dict[str, Any]] = {
 
 
 def prediction(
-    id: RunId, who: Writer, body: Annotated[Inputs, Depends(json_of(Inputs))], store: StoreDep
+    id: RunId,
+    who: Writer,
+    body: Annotated[Inputs, Depends(json_of(Inputs))],
+    store: StoreDep,
+    settings: SettingsDep,
 ) -> Work:
-    run = finished(queries.get_run(store, id))
-    check_inputs(run, body)
-    return operations.create_request(store, run.id, kind="predict", payload=body.model_dump())
+    run = owned(store, who, id)
+    check_inputs(finished(run), body)
+    return operations.create_request(
+        store, run.id, kind="predict", payload=body.model_dump(), quota=settings.quota_open_requests
+    )
 
 
-def pictures(id: RunId, who: Writer, store: StoreDep) -> Work:
-    run = over(queries.get_run(store, id))
-    return operations.create_request(store, run.id, kind="plot", payload={})
+def pictures(id: RunId, who: Writer, store: StoreDep, settings: SettingsDep) -> Work:
+    run = over(owned(store, who, id))
+    return operations.create_request(
+        store, run.id, kind="plot", payload={}, quota=settings.quota_open_requests
+    )
+
+
+def owned(store: Store, who: Principal, id: str) -> Run:
+    """A run that the asker may have workers compute for.
+
+    Raises:
+        NotFound; Forbidden: it belongs to somebody else.
+    """
+    run = queries.get_run(store, id, owner=who.sees)
+    who.check_owns(queries.get_experiment(store, run.experiment_id).owner)
+    return run
 
 
 def known(id: str, who: Reader, store: StoreDep) -> Work:
-    return queries.get_request(store, id)
+    request = queries.get_request(store, id)
+    queries.get_run(store, request.run_id, owner=who.sees)
+    return request
 
 
 @router.post(
     "/runs/{id}/predict",
     response_model=WorkOut,
-    responses={**ACCEPTED, **documented(404, 409, 415, 502)},
+    responses={**ACCEPTED, **documented(404, 409, 415, 429, 502)},
     openapi_extra=json_body(Inputs),
 )
 async def predict(
@@ -79,7 +100,9 @@ async def predict(
     return await answer(store, urls, response, work, wait)
 
 
-@router.post("/runs/{id}/plot", response_model=WorkOut, responses={**ACCEPTED, **documented(404, 409, 502)})
+@router.post(
+    "/runs/{id}/plot", response_model=WorkOut, responses={**ACCEPTED, **documented(404, 409, 429, 502)}
+)
 async def plot(
     work: Annotated[Work, Depends(pictures)],
     store: StoreDep,

@@ -21,13 +21,13 @@ router = APIRouter(prefix="/v1/runs", tags=["runs"])
 @router.get("/{id}", response_model=RunDetail, responses=documented(404))
 def read(id: RunId, who: Reader, store: StoreDep, urls: UrlsDep) -> RunDetail:
     """One run, with the latest value of every metric and its whole spec."""
-    return run_detail(queries.get_run(store, id), urls)
+    return run_detail(queries.get_run(store, id, owner=who.sees), urls)
 
 
 @router.post("/{id}/cancel", status_code=202, response_model=RunOut, responses=documented(404))
 def cancel(id: RunId, who: Writer, store: StoreDep, urls: UrlsDep) -> RunOut:
     """Cancel a run. One that is over stays as it is; one that is cancelled never finishes."""
-    run = queries.get_run(store, id)
+    run = queries.get_run(store, id, owner=who.sees)
     who.check_owns(queries.get_experiment(store, run.experiment_id).owner)
     return run_out(operations.cancel_run(store, run.id), urls)
 
@@ -35,7 +35,7 @@ def cancel(id: RunId, who: Writer, store: StoreDep, urls: UrlsDep) -> RunOut:
 @router.post("/{id}/retry", status_code=202, response_model=RunOut, responses=documented(404, 409, 429))
 def retry(id: RunId, who: Writer, store: StoreDep, urls: UrlsDep) -> RunOut:
     """Queue a failed or killed run again. One that waits or runs stays as it is; a finished one is refused."""
-    run = queries.get_run(store, id)
+    run = queries.get_run(store, id, owner=who.sees)
     who.check_owns(queries.get_experiment(store, run.experiment_id).owner)
     return run_out(operations.retry_run(store, run.id, quota=who.quota), urls)
 
@@ -55,6 +55,6 @@ def metric_history(
     cursor: Cursor = None,
 ) -> Page[MetricOut]:
     """The whole history of its metrics, in the order of their steps."""
-    run = queries.get_run(store, id)
+    run = queries.get_run(store, id, owner=who.sees)
     points = queries.metric_history(store, run.id, keys=key, cursor=cursor, limit=limit)
     return page(request, response, points, metric_out)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from fastapi import Depends, Request, Security
@@ -12,7 +13,8 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from service import operations
 from service.actor import current_actor
 from service.http.dependencies import SettingsDep, StoreDep
-from service.http.problems import Forbidden, Unauthenticated
+from service.http.problems import Forbidden, TooManyRequests, Unauthenticated
+from service.http.rate import Rates
 from service.settings import Settings
 from service.store import Store
 
@@ -35,6 +37,7 @@ class Principal:
     scopes: frozenset[str]
     quota: int
     keyed: bool = False
+    sees: str | None = None  # only what belongs to this owner; None: everything
 
     def may(self, scope: Scope) -> bool:
         """Admin includes write, write includes read."""
@@ -90,21 +93,33 @@ def principal(
         if settings.needs_key:
             raise Unauthenticated(f"this service asks for a key; {REMEDY}")
         return person_here(request, settings)
-    who = holder(store, settings, token)
+    who = holder(store, settings, request.app.state.rates, token)
     if who is None:
         raise Unauthenticated(f"the key is not known, or it was revoked; {REMEDY}")
     return who
 
 
-def holder(store: Store, settings: Settings, secret: str) -> Principal | None:
-    """Who holds a key, for the request and for its audit entries; None where it is not known or was revoked."""
+def holder(store: Store, settings: Settings, rates: Rates, secret: str) -> Principal | None:
+    """Who holds a key, for the request and for its audit entries; None where it is not known or was revoked.
+
+    Raises:
+        TooManyRequests: the key asks more often than it may.
+    """
     key = operations.authenticate(store, secret)
     if key is None:
         return None
     if (actor := current_actor()) is not None:
         actor.key_id, actor.owner = key.id, key.owner
+    if wait := rates.take(key.id):
+        seconds = math.ceil(wait)
+        raise TooManyRequests(
+            f"this key asks too often; ask again in {seconds} s",
+            retry_after=seconds,
+            allowed=f"{settings.rate_per_second:g} requests a second, {settings.rate_burst} at once",
+        )
     quota = settings.quota_queued_runs if key.quota is None else key.quota
-    return Principal(key.owner, frozenset(key.scopes), quota, keyed=True)
+    who = Principal(key.owner, frozenset(key.scopes), quota, keyed=True)
+    return replace(who, sees=key.owner) if settings.private and not who.may("admin") else who
 
 
 def allowed(scope: Scope) -> Callable[[Principal], Principal]:

@@ -4,6 +4,7 @@ Refusal                  a request that is refused before it reaches the domain
 ├── BadRequest           a request that cannot be read
 ├── Unauthenticated
 ├── Forbidden
+├── TooManyRequests
 ├── NoSuchAddress
 ├── WrongHost            a `Host` header that this service does not answer to (DNS rebinding)
 ├── NotAcceptedType      a body of a content type that is not read here
@@ -59,6 +60,14 @@ class Forbidden(Refusal):
     sent it without a key."""
 
 
+class TooManyRequests(Refusal):
+    """The key sends requests faster than it may. `retry_after`: whole seconds until the next one is let through."""
+
+    def __init__(self, message: str, *, retry_after: int, allowed: str) -> None:
+        super().__init__(message, allowed=allowed)
+        self.retry_after = retry_after
+
+
 class NoSuchAddress(Refusal):
     """Nothing can have this address."""
 
@@ -88,6 +97,7 @@ STATUS: dict[type[GradusError], HTTPStatus] = {
     errors.StaleVersion: HTTPStatus.PRECONDITION_FAILED,
     errors.KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.QuotaExceeded: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.TooManyOpenRequests: HTTPStatus.TOO_MANY_REQUESTS,
     errors.BadCursor: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.BrokerUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -95,6 +105,7 @@ STATUS: dict[type[GradusError], HTTPStatus] = {
     BadRequest: HTTPStatus.BAD_REQUEST,
     Unauthenticated: HTTPStatus.UNAUTHORIZED,
     Forbidden: HTTPStatus.FORBIDDEN,
+    TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
     NoSuchAddress: HTTPStatus.NOT_FOUND,
     WrongHost: HTTPStatus.MISDIRECTED_REQUEST,
     NotAcceptedType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -118,7 +129,7 @@ DESCRIPTIONS: dict[int, str] = {
     415: "The body is of a type that is not read here.",
     421: "The service does not answer to this host name.",
     422: "Something in the request is not allowed; `errors` says where, what was found, what is allowed.",
-    429: "Too many runs of this owner are waiting.",
+    429: "Too many runs or requests of this owner are waiting, or the key asks too often: `Retry-After` says when.",
     502: "A worker tried and could not do it.",
     503: "The database does not answer now; the request may be repeated as it is.",
 }
@@ -126,7 +137,7 @@ DESCRIPTIONS: dict[int, str] = {
 
 def documented(*codes: int) -> dict[int | str, dict[str, Any]]:
     """The `responses=` of an endpoint that may answer with these statuses, besides those of every one."""
-    every = (400, 401, 403, 413, 421, 422, 503)
+    every = (400, 401, 403, 413, 421, 422, 429, 503)
     schema = {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}
     return {
         code: {"description": DESCRIPTIONS[code], "content": {MEDIA_TYPE: schema}}
@@ -188,7 +199,8 @@ def respond_to(request: Request, error: Exception) -> JSONResponse:
         detail = str(error.problems[0]) if count == 1 else f"{count} problems were found in the request"
         return respond(request, status, detail, error.problems)
     items = (error.problem,) if isinstance(error, Refusal) else ()
-    return respond(request, status, str(error), items)
+    retry = {"Retry-After": str(error.retry_after)} if isinstance(error, TooManyRequests) else None
+    return respond(request, status, str(error), items, retry)
 
 
 def _validation(request: Request, error: Exception) -> JSONResponse:

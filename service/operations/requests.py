@@ -6,27 +6,39 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.entities import Request
-from service.store import Connection, audit_rows, mapper, queries, request_rows
-from service.store.engine import Store
+from service.errors import TooManyOpenRequests
+from service.store import Connection, audit_rows, experiment_rows, mapper, queries, request_rows
+from service.store.engine import Store, take_turn
 from service.store.ids import new_id
 
 MAX_ATTEMPTS = 3
 
 
-def create_request(store: Store, run_id: str, *, kind: str, payload: Mapping[str, Any]) -> Request:
+def create_request(
+    store: Store, run_id: str, *, kind: str, payload: Mapping[str, Any], quota: int | None = None
+) -> Request:
     """Ask for work on a run.
 
     Args:
         kind: see `entities.Request`.
         payload: what the worker needs. NaN and infinite values become null.
+        quota: how many requests that a person waits for the run's owner may have open, this one included; None: any
+            number.
 
     Raises:
         NotFound: there is no such run.
+        TooManyOpenRequests: the owner would have more open.
     """
     id = new_id()
 
     def work(connection: Connection) -> None:
         whole_id = queries.resolve(connection, "run", run_id)
+        if quota is not None:
+            owner = experiment_rows.owner_of(connection, whole_id)
+            take_turn(connection, f"requests:{owner}")
+            waiting = request_rows.open_requests_of(connection, owner)
+            if waiting >= quota:
+                raise TooManyOpenRequests(owner, waiting, quota)
         values = {"id": id, "run_id": whole_id, "kind": kind, "payload": mapper.finite(payload)}
         request_rows.insert_request(connection, values)
         audit_rows.record_audit(connection, "requested", "run", whole_id, kind=kind)

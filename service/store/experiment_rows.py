@@ -82,6 +82,12 @@ def by_fingerprint(connection: Connection, id: str, fingerprints: Iterable[str])
     return known
 
 
+def owner_of(connection: Connection, run_id: str) -> str:
+    """The owner of a run's experiment; empty where nobody owns it."""
+    statement = select(experiments.c.owner).join(runs, runs.c.experiment_id == experiments.c.id)
+    return str(connection.scalar(statement.where(runs.c.id == run_id)) or "")
+
+
 def waiting_of(connection: Connection, owner: str) -> int:
     """How many of an owner's runs are SCHEDULED."""
     statement = (

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from service.entities import BACKGROUND_KINDS
 from service.store.clock import db_now, later
 from service.store.dispatch_rows import some_run_waits
-from service.store.tables import requests
+from service.store.tables import experiments, requests, runs
 
 BACKGROUND_WITHIN_SECONDS = 600.0
 """So long may training hold back what no person waits for."""
@@ -136,6 +136,16 @@ def mark_requests_sent(connection: Connection, ids: Collection[str]) -> list[Row
     return list(
         connection.execute(select(requests).where(requests.c.id.in_(ids)).order_by(requests.c.created_at))
     )
+
+
+def open_requests_of(connection: Connection, owner: str) -> int:
+    """How many open requests that a person waits for are about this owner's runs."""
+    statement = (
+        select(func.count())
+        .select_from(requests.join(runs, runs.c.id == requests.c.run_id).join(experiments))
+        .where(OPEN_REQUEST, requests.c.kind.not_in(BACKGROUND_KINDS), experiments.c.owner == owner)
+    )
+    return int(connection.scalar(statement) or 0)
 
 
 def delete_old_requests(connection: Connection, seconds: float) -> None:

@@ -51,7 +51,7 @@ def visitor(request: Request, settings: SettingsDep, store: StoreDep) -> Princip
     """
     if not settings.needs_key:
         return person_here(request, settings)
-    return holder(store, settings, request.cookies.get(COOKIE, ""))
+    return holder(store, settings, request.app.state.rates, request.cookies.get(COOKIE, ""))
 
 
 Visitor = Annotated[Principal | None, Depends(visitor)]
@@ -69,7 +69,7 @@ def listed(who: Visitor, store: StoreDep, settings: SettingsDep) -> HTMLResponse
     """The list alone: what the page's script puts in place every few seconds."""
     if who is None:
         return HTMLResponse("", 401)
-    return _html("list.html", 200, experiments=_experiments(store, settings))
+    return _html("list.html", 200, experiments=_experiments(store, settings, who.sees))
 
 
 @router.post("/start/preview")
@@ -127,7 +127,8 @@ def read_report(id: ExperimentId, who: Visitor, store: StoreDep, settings: Setti
     """The report for a browser: the same page as under `/v1`, with the cookie instead of a header."""
     if who is None:
         return RedirectResponse("/", 303)
-    return HTMLResponse(page.render(store, id, settings))
+    experiment = queries.get_experiment(store, id, owner=who.sees)
+    return HTMLResponse(page.render(store, experiment.id, settings))
 
 
 @router.get("/start/{name}.{kind}")
@@ -152,7 +153,7 @@ def _page(
         "start.html",
         status,
         locked=who is None,
-        experiments=_experiments(store, settings) if who is not None else [],
+        experiments=_experiments(store, settings, who.sees) if who is not None else [],
         examples=_examples(),
         form=uuid.uuid4().hex,
         spec=spec,
@@ -166,8 +167,8 @@ def _html(template: str, status: int, **names: object) -> HTMLResponse:
     return HTMLResponse(body, status, headers={"Content-Security-Policy": CSP, "Cache-Control": "no-store"})
 
 
-def _experiments(store: Store, settings: Settings) -> list[dict[str, Any]]:
-    experiments, _ = queries.list_experiments(store, limit=SHOWN)
+def _experiments(store: Store, settings: Settings, owner: str | None) -> list[dict[str, Any]]:
+    experiments, _ = queries.list_experiments(store, limit=SHOWN, owner=owner)
     return [_entry(experiment, settings) for experiment in experiments]
 
 

@@ -48,11 +48,12 @@ def counted(store: Store, statement: Select[Any]) -> list[Experiment]:
     return store.read(work)
 
 
-def get_experiment(store: Store, id: str) -> Experiment:
+def get_experiment(store: Store, id: str, *, owner: str | None = None) -> Experiment:
     """An experiment that is not deleted.
 
     Args:
         id: its id or the beginning of it.
+        owner: only of this owner; None: of everybody.
 
     Raises:
         NotFound: none has an id that begins so.
@@ -60,7 +61,7 @@ def get_experiment(store: Store, id: str) -> Experiment:
     """
 
     def work(connection: Connection) -> Experiment:
-        return read_experiment(connection, resolve(connection, "experiment", id))
+        return read_experiment(connection, resolve(connection, "experiment", id, owner))
 
     return store.read(work)
 
@@ -118,12 +119,13 @@ def list_experiments(
     return store.read(work)
 
 
-def resolve(connection: Connection, kind: str, id: str) -> str:
+def resolve(connection: Connection, kind: str, id: str, owner: str | None = None) -> str:
     """The whole id of an experiment or run of which the beginning is given.
 
     Args:
         kind: experiment or run.
         id: at least one character.
+        owner: only of this owner; None: of everybody.
 
     Raises:
         NotFound: none has an id that begins so.
@@ -133,6 +135,8 @@ def resolve(connection: Connection, kind: str, id: str) -> str:
     alive = select(table.c.id).where(experiments.c.deleted_at.is_(None))
     if kind != "experiment":
         alive = alive.join(experiments, experiments.c.id == runs.c.experiment_id)
+    if owner is not None:
+        alive = alive.where(experiments.c.owner == owner)
     if len(id) >= ID_LENGTH:
         ids = list(connection.scalars(alive.where(table.c.id == id)))
     elif id and id.isalnum() and id.isascii():

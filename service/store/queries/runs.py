@@ -43,11 +43,12 @@ def read_cancelled(connection: Connection, ids: Collection[str]) -> set[str]:
     return set(connection.scalars(select(runs.c.id).where(runs.c.id.in_(list(ids)), asked)))
 
 
-def get_run(store: Store, id: str) -> Run:
+def get_run(store: Store, id: str, *, owner: str | None = None) -> Run:
     """A run of an experiment that is not deleted.
 
     Args:
         id: its id or the beginning of it.
+        owner: only of this owner; None: of everybody.
 
     Raises:
         NotFound: none has an id that begins so.
@@ -55,7 +56,7 @@ def get_run(store: Store, id: str) -> Run:
     """
 
     def work(connection: Connection) -> Run:
-        runs_of_id = explained(connection, read_runs(connection, [resolve(connection, "run", id)]))
+        runs_of_id = explained(connection, read_runs(connection, [resolve(connection, "run", id, owner)]))
         if not runs_of_id:
             raise NotFound("run", id)
         return runs_of_id[0]
