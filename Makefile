@@ -3,6 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST_ARGS ?=
+# Processes of `make test`: a file of tests stays within one, and so do the servers it shares.
+TEST_PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check format test test-slow test-browser demo up bench compose-test dist lock clean
@@ -37,7 +39,7 @@ format: setup ## let ruff format and repair what it can
 	$(BIN)/ruff check --fix .
 
 test: setup ## the whole suite that needs neither Docker nor a browser
-	$(BIN)/python -m pytest -m "not slow and not browser and not compose" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m "not slow and not browser and not compose" $(PYTEST_ARGS)
 
 test-slow: setup ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)

@@ -20,8 +20,8 @@ BY_HAND = {"schedule_free_adamw"}
 """Keras' stateful update reads this optimizer's z after it was changed where the formula wants the z
 before; the stateless one does not. So it is compared with the formula, below, and not with `fit`."""
 WITH_FIT = [name for name in OPTIMIZERS if name not in BY_HAND]
-BY_DEFAULT = ("sgd", "rmsprop", "adam", "nadam", "muon", "ftrl")
-"""The rest of the table takes minutes and runs with `make test-slow`."""
+FEW_UPDATES = {"dataset": {"name": "digits", "train_samples": 64}, "training": {"epochs": 2, "batch_size": 16}}
+"""8 updates in one shape of batch: what is compiled once is enough to tell a wrong update. 210 are in `make test-slow`."""
 RATE = {"sgd": 0.1, "adadelta": 1.0, "ftrl": 0.1, "adagrad": 0.05}
 OTHER = {  # another value for a numeric setting, where a tenth less will not do
     "beta_2_decay": -0.7, "learning_rate_power": -0.4, "momentum": 0.8, "warmup_steps": 30,
@@ -42,11 +42,12 @@ def plain(name: str) -> dict[str, Any]:
     return {"name": name, "learning_rate": RATE.get(name, 0.01)}
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=() if n in BY_DEFAULT else pytest.mark.slow) for n in WITH_FIT]
-)
-def test_every_optimizer_as_lanes_with_their_own_numbers(name: str, specs: Any, same_as_fit: Any) -> None:
-    tile = [*specs(optimizer=plain(name)), *specs(optimizer=varied(name), first=7)]
+@pytest.mark.parametrize("size", [FEW_UPDATES, pytest.param({}, marks=pytest.mark.slow)], ids=["few", "210"])
+@pytest.mark.parametrize("name", WITH_FIT)
+def test_every_optimizer_as_lanes_with_their_own_numbers(
+    name: str, size: dict[str, Any], specs: Any, same_as_fit: Any
+) -> None:
+    tile = [*specs(optimizer=plain(name), **size), *specs(optimizer=varied(name), first=7, **size)]
     assert len({spec.program_key() for spec in tile}) == 1
     same_as_fit(tile, WITHIN)
 
