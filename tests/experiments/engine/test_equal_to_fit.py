@@ -20,7 +20,10 @@ BY_HAND = {"schedule_free_adamw"}
 """Keras' stateful update reads this optimizer's z after it was changed where the formula wants the z
 before; the stateless one does not. So it is compared with the formula, below, and not with `fit`."""
 WITH_FIT = [name for name in OPTIMIZERS if name not in BY_HAND]
-FEW_UPDATES = {"dataset": {"name": "digits", "train_samples": 64}, "training": {"epochs": 2, "batch_size": 16}}
+FEW_UPDATES = {
+    "dataset": {"name": "digits", "train_samples": 64},
+    "training": {"epochs": 2, "batch_size": 16},
+}
 """8 updates in one shape of batch: what is compiled once is enough to tell a wrong update. 210 are in `make test-slow`."""
 RATE = {"sgd": 0.1, "adadelta": 1.0, "ftrl": 0.1, "adagrad": 0.05}
 OTHER = {  # another value for a numeric setting, where a tenth less will not do
