@@ -100,6 +100,9 @@ class Settings(ClientSettings):
     )
 
     # Housekeeping.
+    min_free_bytes: int = Field(
+        512 * 1024**2, ge=0, description="free disk space below which /readyz and `gradus doctor` complain"
+    )
     artifact_retention_days: float | None = Field(
         None, gt=0, description="age after which artifacts go; unset: never"
     )

@@ -124,6 +124,32 @@ class Store:
         except exc.TimeoutError as error:
             raise StoreUnavailable(f"no free database connection: {error}") from error
 
+    def takes_writes(self, seconds: float) -> bool:
+        """Whether a write transaction can be begun within so many seconds. Nothing is changed.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached.
+        """
+        try:
+            with self._connect("DEFERRED") as connection:
+                if self.is_sqlite:
+                    connection.exec_driver_sql("ROLLBACK")
+                    connection.exec_driver_sql(f"PRAGMA busy_timeout={int(seconds * 1000)}")
+                    try:
+                        connection.exec_driver_sql("BEGIN IMMEDIATE")
+                    finally:
+                        connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+                else:
+                    connection.execute(
+                        select(func.pg_current_xact_id())
+                    ).scalar()  # fails on a read-only server
+                connection.rollback()
+        except exc.DBAPIError as error:
+            if "locked" in str(error.orig) or "read-only" in str(error.orig) or "recovery" in str(error.orig):
+                return False
+            raise _translate(error) from error
+        return True
+
     @contextlib.contextmanager
     def _reserved(self, name: str | None) -> Iterator[None]:
         if name is None:

@@ -22,6 +22,7 @@ from service.store.queries.pending import (
     shippable,
     staged_experiments,
     to_ship,
+    unshipped,
 )
 from service.store.queries.requests import get_request
 from service.store.queries.runs import (
@@ -70,5 +71,6 @@ __all__ = [
     "shippable",
     "staged_experiments",
     "to_ship",
+    "unshipped",
     "workers",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, literal_column, or_, select
 
 from service.entities import ENDED_STAGES, Experiment, Run
 from service.store import mapper
@@ -53,6 +53,14 @@ SHIP_ORDER = (
     runs.c.created_at,
     runs.c.id,
 )
+
+
+def unshipped(store: Store) -> tuple[int, float]:
+    """How many committed outcomes are not in MLflow, and the age of the oldest in seconds (0 where there is none)."""
+    committed = (runs.c.status == literal_column("'RUNNING'")) & runs.c.committed_at.is_not(None)
+    statement = select(func.count(), db_now() - func.min(runs.c.committed_at)).where(committed)
+    number, age = store.read(lambda connection: connection.execute(statement).one())
+    return number, float(age or 0.0)
 
 
 def experiments_to_ship(store: Store, *, limit: int = 50) -> list[Experiment]:
