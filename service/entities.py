@@ -81,6 +81,26 @@ ENDED_STAGES = ("grid", "done", *QUESTION_OVER.values())
 
 
 @dataclass(frozen=True)
+class RunMark:
+    """As much of a run as a dot on a page shows."""
+
+    id: str
+    index: int
+    stage: str
+    status: str
+    reason: str
+    committed: bool
+    levels: dict[str, str]
+
+    @property
+    def state(self) -> str:
+        """The colour of the dot: a status in lower case, `diverged`, or `shipping` (trained, waits for MLflow)."""
+        if self.reason == "diverged" and self.status in ("RUNNING", "FINISHED"):
+            return "diverged"
+        return "shipping" if self.committed and self.status == "RUNNING" else self.status.lower()
+
+
+@dataclass(frozen=True)
 class Experiment:
     """A group of comparable runs. `counts`: status -> number of runs, with every status. `design`: the question as
     people see it, with its stages and its present answer; None without one."""

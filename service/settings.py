@@ -31,6 +31,9 @@ class Settings(ClientSettings):
     auth_required: bool | None = Field(
         None, description="whether the API asks for a key; unset: wherever it binds beyond loopback"
     )
+    session_seconds: float = Field(
+        12 * 3600.0, gt=0, description="how long a browser stays logged in on the pages"
+    )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="host names the API answers to, separated by commas; empty: those of the bind address"
     )

@@ -1,4 +1,4 @@
-"""Columns named as the code and the documents name them; who asked for a change: events.actor and the audit table."""
+"""Columns named as the code and the documents name them; events.actor and the audit table; sessions of browsers."""
 
 from __future__ import annotations
 
@@ -41,9 +41,18 @@ def upgrade() -> None:
     )
     op.create_index("ix_audit_target_id", "audit", ["target_id"])
     op.create_index("ix_audit_at", "audit", ["at"])
+    op.create_table(
+        "sessions",
+        sa.Column("hash", sa.String(64), primary_key=True),
+        sa.Column("key_id", sa.String(32), sa.ForeignKey("api_keys.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("created_at", sa.Double, nullable=False),
+        sa.Column("expires_at", sa.Double, nullable=False),
+    )
+    op.create_index("ix_sessions_expires_at", "sessions", ["expires_at"])
 
 
 def downgrade() -> None:
+    op.drop_table("sessions")
     op.drop_table("audit")
     op.execute("ALTER TABLE events DROP COLUMN actor")
     for (table, old), new in RENAMED.items():

@@ -28,7 +28,7 @@ from service.http.guard import Guard, HeadAsGet, hosts_allowed
 from service.http.rate import Rates
 from service.settings import Settings
 from service.store import Store
-from service.web import pages
+from service.web import PAGES
 
 DESCRIPTION = """Train small neural networks in comparable groups, and find out which choice is better.
 
@@ -60,7 +60,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.add_middleware(Guard, hosts=hosts_allowed(settings), max_body_bytes=settings.max_body_bytes)
     for resource in (
         *(experiments, runs, events, answers, requests, catalog, workers, keys, audit),
-        *(health, metrics, pages, docs),
+        *(health, metrics, docs, *PAGES),
     ):
         app.include_router(resource.router)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]

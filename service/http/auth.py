@@ -12,6 +12,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 
 from service import operations
 from service.actor import current_actor
+from service.entities import ApiKey
 from service.http.dependencies import SettingsDep, StoreDep
 from service.http.problems import Forbidden, TooManyRequests, Unauthenticated
 from service.http.rate import Rates
@@ -42,6 +43,10 @@ class Principal:
     def may(self, scope: Scope) -> bool:
         """Admin includes write, write includes read."""
         return any(held in self.scopes for held in SCOPES[SCOPES.index(scope) :])
+
+    def changes(self, owner: str) -> bool:
+        """Whether they may change what belongs to `owner`."""
+        return self.may("write") and (not self.keyed or owner == self.owner or self.may("admin"))
 
     def check_owns(self, owner: str) -> None:
         """Only its owner and an admin change an experiment.
@@ -106,8 +111,15 @@ def holder(store: Store, settings: Settings, rates: Rates, secret: str) -> Princ
         TooManyRequests: the key asks more often than it may.
     """
     key = operations.authenticate(store, secret)
-    if key is None:
-        return None
+    return None if key is None else of_key(key, settings, rates)
+
+
+def of_key(key: ApiKey, settings: Settings, rates: Rates) -> Principal:
+    """Whoever holds this key, for the request and for its audit entries.
+
+    Raises:
+        TooManyRequests: the key asks more often than it may.
+    """
     if (actor := current_actor()) is not None:
         actor.key_id, actor.owner = key.id, key.owner
     if wait := rates.take(key.id):

@@ -26,7 +26,7 @@ def docs() -> HTMLResponse:
         openapi_url="openapi.json",
         swagger_js_url="docs/swagger-ui-bundle.js",
         swagger_css_url="docs/swagger-ui.css",
-        swagger_favicon_url="start/start.svg",
+        swagger_favicon_url="static/gradus.svg",
         swagger_ui_parameters={"validatorUrl": None},  # a picture of a validator's site, else
     )
     page.headers["Content-Security-Policy"] = CSP

@@ -15,7 +15,7 @@ from experiments.spec.swept_fields import canonical_factor_name, field_path
 from gradus.wire import Page
 from service.lifecycle import RunStatus
 from service.store import Store, queries
-from service.store.queries.filters import EXPERIMENTS_OWN, OWN
+from service.store.queries.filters import EXPERIMENTS_OWN, OWN, SEARCH, TAG
 
 T = TypeVar("T")
 Out = TypeVar("Out")
@@ -114,7 +114,7 @@ def check_fields(given: Mapping[str, object]) -> None:
     problems = [
         Problem(f"query.{name}", unknown("filter", name, known), [*known, "any field of a spec, by its path"])
         for name in given
-        if name not in known and field_path(name) is None
+        if name not in known and name != SEARCH and not name.startswith(TAG) and field_path(name) is None
     ]
     if problems:
         raise SpecError(problems)

@@ -22,6 +22,7 @@ from service.operations.requests import (
     take_due_requests,
 )
 from service.operations.retry import retry_experiment, retry_run
+from service.operations.sessions import close_session, open_session, session_key
 from service.operations.ship import (
     claim_shipping,
     final_artifacts_requested,
@@ -52,6 +53,7 @@ __all__ = [
     "claim",
     "claim_request",
     "claim_shipping",
+    "close_session",
     "commit",
     "create_key",
     "create_request",
@@ -62,6 +64,7 @@ __all__ = [
     "give_back_shipping",
     "list_keys",
     "note_shipped",
+    "open_session",
     "purge_experiment",
     "put_certificate",
     "reap",
@@ -78,6 +81,7 @@ __all__ = [
     "retry_experiment",
     "retry_run",
     "revoke_key",
+    "session_key",
     "set_design",
     "shipped_experiment",
     "stop_requests",

@@ -261,3 +261,13 @@ api_keys = Table(
     Column("last_used_at", Double),
     Column("revoked_at", Double),
 )
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("key_id", Id, ForeignKey("api_keys.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Index("ix_sessions_expires_at", "expires_at"),
+)

@@ -12,6 +12,7 @@ from service.store.queries.experiments import (
 )
 from service.store.queries.filters import Filters
 from service.store.queries.histories import events_after, metric_history, metric_values, metrics_after
+from service.store.queries.marks import latest_event, run_marks
 from service.store.queries.pending import (
     SHIP_ORDER,
     experiments_due_final_artifacts,
@@ -54,6 +55,7 @@ __all__ = [
     "get_request",
     "get_run",
     "get_runs",
+    "latest_event",
     "list_experiments",
     "list_runs",
     "metric_history",
@@ -68,6 +70,7 @@ __all__ = [
     "read_runs",
     "read_workers",
     "resolve",
+    "run_marks",
     "shippable",
     "staged_experiments",
     "to_ship",

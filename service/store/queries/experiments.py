@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, Text, and_, cast, exists, func, or_, select
 
 from service.entities import Experiment
 from service.errors import AmbiguousId, NotFound
@@ -13,7 +13,7 @@ from service.store import mapper
 from service.store.engine import Store
 from service.store.ids import ID_LENGTH
 from service.store.queries.cursors import float_and_id
-from service.store.queries.filters import EXPERIMENTS_OWN, Filters, matching
+from service.store.queries.filters import EXPERIMENTS_OWN, SEARCH, TAG, Filters, matching
 from service.store.tables import experiments, runs
 
 
@@ -77,8 +77,9 @@ def list_experiments(
     """A page of experiments, newest first.
 
     Args:
-        filters: name -> values, any of which will do. `name`, `owner`, `stage` and `id` are the experiment's own; any
-            other name chooses experiments with such a run (see `list_runs`).
+        filters: name -> values, any of which will do. `name`, `owner`, `stage` and `id` are the experiment's own;
+            `q`: words that its name, description, owner or tags hold; `tag.NAME`: the value of a tag; any other name
+            chooses experiments with such a run (see `list_runs`).
         cursor: of the page, as the page before gave it; None: the first.
         limit: most experiments on the page.
         owner: only this owner's; None: everybody's.
@@ -94,7 +95,13 @@ def list_experiments(
         statement = select(experiments).where(experiments.c.deleted_at.is_(None))
         inner: list[ColumnElement[bool]] = []
         for name, values in (filters or {}).items():
-            if name in EXPERIMENTS_OWN:
+            if name == SEARCH:
+                statement = statement.where(*(_contains(word) for text in values for word in text.split()))
+            elif name.startswith(TAG):
+                statement = statement.where(
+                    experiments.c.tags[name.removeprefix(TAG)].as_string().in_(list(values))
+                )
+            elif name in EXPERIMENTS_OWN:
                 statement = statement.where(experiments.c[name].in_(list(values)))
             else:
                 inner.append(matching(name, values))
@@ -117,6 +124,17 @@ def list_experiments(
         return page, more
 
     return store.read(work)
+
+
+def _contains(word: str) -> ColumnElement[bool]:
+    """The experiments that have a word somewhere in what people wrote about them."""
+    columns = (
+        experiments.c.name,
+        experiments.c.description,
+        experiments.c.owner,
+        cast(experiments.c.tags, Text),
+    )
+    return or_(*(column.icontains(word, autoescape=True) for column in columns))
 
 
 def resolve(connection: Connection, kind: str, id: str, owner: str | None = None) -> str:

@@ -14,6 +14,8 @@ OWN = ("status", "stage", "reason", "fingerprint", "worker", "id", "device")
 """Columns of a run; any other name is a factor's level or a parameter."""
 EXPERIMENTS_OWN = ("name", "owner", "stage", "id")
 """Columns of an experiment, in a list of experiments; any other name is one of their runs'."""
+SEARCH, TAG = "q", "tag."
+"""Filters of a list of experiments: words anywhere, and the value of a tag."""
 _NUMBER = r"^-?([0-9]{1,20}(\.[0-9]{0,30})?|\.[0-9]{1,30}|[0-9](\.[0-9]{0,20})?[eE][-+]?[0-2]?[0-9]{1,2})$"
 """What PostgreSQL can make a number of, which `1.2.3` and `1e999` are not: names that cases may have."""
 

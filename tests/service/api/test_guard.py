@@ -44,7 +44,7 @@ def test_without_keys_nothing_is_answered_through_a_proxy(
     assert "GRADUS_AUTH_REQUIRED=true" in answer.json()["detail"]
     assert "gradus keys create" in answer.json()["detail"]
     assert client.get("/", headers=proxied).status_code == 403
-    assert client.post("/start/submit", data={"spec": "{}"}, headers=proxied).status_code == 403
+    assert client.post("/new", files={"text": (None, "{}")}, headers=proxied).status_code == 403
     assert client.get("/livez", headers=proxied).status_code == 200
     assert operations.list_keys(api.store) == []
     with_key = {**proxied, **key(api, "ann", "read")}

@@ -1,7 +1,18 @@
-"""Runs with results from a formula, and the application over them."""
+"""Runs with results from a formula, the application over them, and a client of its pages."""
 
 from __future__ import annotations
 
-from tests.service.scored_runs import serve, world
+from collections.abc import Callable, Iterator
 
-__all__ = ["serve", "world"]
+import httpx
+import pytest
+
+from tests.service.scored_runs import World, serve, world
+
+__all__ = ["client", "serve", "world"]
+
+
+@pytest.fixture
+def client(serve: Callable[..., str], world: World) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=serve(), trust_env=False, timeout=30) as browser:
+        yield browser

@@ -1,0 +1,42 @@
+"""Runs as dots on a page: little of each, of many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import Connection, select
+
+from service.entities import RunMark
+from service.store.engine import Store
+from service.store.tables import events, runs
+
+
+def run_marks(store: Store, experiment_ids: Collection[str], *, most: int) -> dict[str, list[RunMark]]:
+    """Experiment id -> its runs in the order of the sweep, the first `most` of each."""
+    columns = ("id", "experiment_id", "index", "stage", "status", "reason", "committed_at", "levels")
+    statement = (
+        select(*(runs.c[name] for name in columns))
+        .where(runs.c.experiment_id.in_(list(experiment_ids)), runs.c.index < most)
+        .order_by(runs.c.experiment_id, runs.c.index)
+    )
+
+    def work(connection: Connection) -> dict[str, list[RunMark]]:
+        marks: dict[str, list[RunMark]] = {}
+        for row in connection.execute(statement):
+            values = dict(row._mapping)
+            committed = values.pop("committed_at") is not None
+            experiment_id = values.pop("experiment_id")
+            marks.setdefault(experiment_id, []).append(RunMark(**values, committed=committed))
+        return marks
+
+    return store.read(work)
+
+
+def latest_event(store: Store, *, experiment_id: str | None = None, run_id: str | None = None) -> int:
+    """The number of the last thing that happened to an experiment or a run; 0 before the first. While it stays the
+    same, nothing that a page shows has changed."""
+    column, id = (events.c.experiment_id, experiment_id) if run_id is None else (events.c.run_id, run_id)
+    # Not the maximum of the numbers: the index has them in this order, so that one row is read and not all.
+    order = (events.c.transaction.desc(), events.c.id.desc())
+    statement = select(events.c.id).where(column == id).order_by(*order).limit(1)
+    return int(store.read(lambda connection: connection.scalar(statement)) or 0)

@@ -1,0 +1,206 @@
+"""`/new`: build a network and submit it. Form and YAML are two views of one text."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+from starlette.datastructures import FormData
+
+from experiments.errors import GradusError, Problem, SpecError
+from experiments.spec import ExperimentSpec
+from experiments.spec.examples import examples, summary
+from experiments.spec.preview import preview
+from service.analysis import design
+from service.http.submission import submit_spec
+from service.report.page import as_yaml
+from service.store import queries
+from service.web import form as forms
+from service.web import spec_text
+from service.web.view import PageRoute, Visit, VisitDep
+
+router = APIRouter(prefix="/new", include_in_schema=False, route_class=PageRoute)
+START = "name: my-first-network\ndataset: {name: digits}\nmodel: {hidden: [32], activation: relu}\ntraining: {epochs: 3}\n"
+COURSE = (
+    *(
+        "perceptron-and",
+        "perceptron-or",
+        "perceptron-xor",
+        "xor-mlp",
+        "linear-regression",
+        "sine",
+        "polynomial",
+    ),
+    *(
+        "diabetes",
+        "mnist-mlp",
+        "nielsen-784-30-10",
+        "mnist-cnn",
+        "mnist-cnn-pattern",
+        "pooling",
+        "large-image-conv",
+    ),
+    *(
+        "activations",
+        "relu-sparsity",
+        "vanishing-gradient",
+        "depth-vs-width",
+        "rnn-over-rows",
+        "initializers",
+    ),
+    *("normalization", "schedules", "regularization", "tuned-question", "inline"),
+)
+"""Examples in the order of the course; those that it does not name follow."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A text as the builder shows it.
+
+    Attributes:
+        faults: every problem with the line of the text that it is in, and the entry of the form that it is at.
+        preview: what would be done; None where there is a problem.
+    """
+
+    text: str
+    form: forms.Form | None
+    faults: tuple[tuple[Problem, int | None, str | None], ...]
+    preview: dict[str, Any] | None
+    runs: int = 0
+    stage: str = ""
+
+    @property
+    def address(self) -> str | None:
+        packed = spec_text.to_address(self.text)
+        return None if packed is None else f"/new?spec={packed}"
+
+    def at(self, name: str) -> list[Problem]:
+        """The problems at an entry of the form."""
+        return [problem for problem, _, entry in self.faults if entry == name]
+
+
+@router.get("")
+def builder(visit: VisitDep, spec: str = "", example: str = "", request: Request = None) -> Response:  # type: ignore[assignment]
+    """The page, with the spec of the address, of an example, or of an experiment (`?from=ID`)."""
+    assert visit.person
+    text, fault = START, None
+    origin = visit.request.query_params.get("from", "")
+    try:
+        if spec:
+            text = spec_text.from_address(spec)
+        elif example:
+            text = examples().get(example, START)
+        elif origin:
+            text = as_yaml(queries.get_experiment(visit.store, origin, owner=visit.person.sees).spec)
+    except SpecError as error:
+        fault = error
+    return show(visit, check(text, visit, fault))
+
+
+@router.post("/edit")
+async def edit(request: Request, visit: VisitDep) -> Response:
+    """The builder after an entry was changed, a button pressed, or the text written; nothing is kept."""
+    assert visit.person
+    async with request.form(max_part_size=visit.settings.max_body_bytes) as sent:
+        return show(visit, edited(sent, visit), part=sent.get("part") == "builder")
+
+
+@router.post("")
+async def submit(request: Request, visit: VisitDep) -> Response:
+    """Submit the spec. The same form sent twice makes one experiment."""
+    who = visit.writer
+    async with request.form(max_part_size=visit.settings.max_body_bytes) as sent:
+        checked = edited(sent, visit)
+        body = checked.text.encode()
+        key = f"form:{_text(sent, 'form')[:100]}:{hashlib.sha256(body).hexdigest()}"
+    if checked.faults:
+        return show(visit, checked, status=422)
+    try:
+        experiment = submit_spec(
+            visit.store, visit.settings, who, checked.text, idempotency_key=key, body=body
+        )
+    except GradusError as error:
+        return show(visit, check(checked.text, visit, error), status=422)
+    return RedirectResponse(f"/experiments/{experiment.id}", 303)
+
+
+def edited(sent: FormData, visit: Visit) -> Checked:
+    """What was sent, with the changed entries and the pressed button in its text."""
+    text, deed = _text(sent, "text").replace("\r\n", "\n"), _text(sent, "do")
+    try:
+        if deed != "text":
+            entries = {
+                name[2:]: value
+                for name, value in sent.items()
+                if name.startswith("f:") and isinstance(value, str)
+            }
+            text = forms.apply(text, entries)
+            if ":" in deed or deed == "as-layers":
+                text = forms.act(text, deed)
+    except SpecError as error:
+        return check(text, visit, error)
+    return check(text, visit)
+
+
+def check(text: str, visit: Visit, fault: GradusError | None = None) -> Checked:
+    """A text as form and preview, or with what is wrong with it."""
+    form, problems, found, runs, stage = None, [], None, 0, ""
+    try:
+        document = spec_text.read(text)
+        form = forms.form_of(document)
+        spec = ExperimentSpec.parse(document, visit.settings.limits())
+        points, stage, _ = design.initial_points(spec)
+        found, runs = preview(spec), len(points)
+        found["networks"] = list(
+            {(n["architecture"], n["parameters"]): n for n in found["networks"]}.values()
+        )
+    except SpecError as error:
+        problems = list(error.problems)
+    if fault is not None:
+        problems = [*visit.problems(fault), *problems]
+    positions = spec_text.lines(text) if problems else {}
+    names = [entry.name for entry in form.fields()] if form else []
+    faults = tuple(
+        (problem, spec_text.line_of(problem.path, positions), nearest(problem.path, names))
+        for problem in problems
+    )
+    return Checked(text, form, faults, found, runs, stage)
+
+
+def nearest(path: str, names: list[str]) -> str | None:
+    """The entry of the form that a problem is at: of the same path, around it, or the first within it."""
+    around = [name for name in names if path == name or path.startswith((f"{name}.", f"{name}["))]
+    if around:
+        return max(around, key=len)
+    within = [name for name in names if path and name.startswith((f"{path}.", f"{path}["))]
+    return within[0] if within else None
+
+
+def show(visit: Visit, checked: Checked, *, status: int = 200, part: bool = False) -> Response:
+    """The page, or the part of it that an edit changes."""
+    return visit.page(
+        "builder.html" if part else "new.html",
+        status,
+        checked=checked,
+        form=checked.form,
+        token=uuid.uuid4().hex,
+        examples=lessons(),
+    )
+
+
+@cache
+def lessons() -> tuple[tuple[str, str], ...]:
+    """(name, sentence) of the examples that stand for themselves, in the order of the course."""
+    texts = {name: text for name, text in examples().items() if "/" not in name}
+    order = [*(name for name in COURSE if name in texts), *(name for name in texts if name not in COURSE)]
+    return tuple((name, summary(texts[name])) for name in order)
+
+
+def _text(sent: FormData, name: str) -> str:
+    value = sent.get(name, "")
+    return value if isinstance(value, str) else ""

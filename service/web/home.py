@@ -1,0 +1,118 @@
+"""The start page: experiments with their answers, a dot for every run, and what can be done with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from experiments.datasets import DATASETS
+from experiments.errors import GradusError
+from service.analysis.design_document import live_document
+from service.entities import Experiment, RunMark
+from service.lifecycle import RunStatus
+from service.store import Store, queries
+from service.tracking.urls import MlflowPages
+from service.web.view import PageRoute, VisitDep
+
+router = APIRouter(include_in_schema=False, route_class=PageRoute)
+ON_A_PAGE = 50
+MOST_DOTS = 200
+"""Dots of one experiment on the list; its own page has all."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An experiment on the list."""
+
+    experiment: Experiment
+    marks: Sequence[RunMark]
+
+    @property
+    def answer(self) -> str:
+        return str((live_document(self.experiment) or {}).get("answer", ""))
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        return state_counts(self.experiment, self.marks)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the list is narrowed to; an empty text narrows nothing."""
+
+    q: str = ""
+    owner: str = ""
+    tag: str = ""
+    dataset: str = ""
+    status: str = ""
+
+    def filters(self) -> dict[str, list[str]]:
+        """As `queries.list_experiments` takes them. A tag without `=` is looked for as a word."""
+        name, equals, value = self.tag.partition("=")
+        given = {
+            "q": " ".join(part for part in (self.q, "" if equals else name) if part),
+            "owner": self.owner,
+            f"tag.{name.strip()}": value.strip() if equals else "",
+            "dataset": self.dataset,
+            "status": self.status,
+        }
+        return {field: [text] for field, text in given.items() if text}
+
+
+@router.get("/")
+def home(
+    visit: VisitDep,
+    q: str = "",
+    owner: str = "",
+    tag: str = "",
+    dataset: str = "",
+    status: str = "",
+    cursor: str | None = None,
+) -> Response:
+    """The page."""
+    wish = Wish(q.strip()[:200], owner.strip()[:200], tag.strip()[:200], dataset[:200], status[:20])
+    experiments: list[Experiment] = []
+    following, problems = None, []
+    try:
+        experiments, following = queries.list_experiments(
+            visit.store, filters=wish.filters(), cursor=cursor, limit=ON_A_PAGE, owner=visit.person.sees
+        )
+    except GradusError as error:
+        problems = visit.problems(error)
+    more = visit.request.url.include_query_params(cursor=following) if following else None
+    return visit.page(
+        "home.html",
+        422 if problems else 200,
+        entries=entries(visit.store, experiments),
+        wish=wish,
+        filtered=bool(wish.filters()) or cursor is not None,
+        problems=problems,
+        more=f"{more.path}?{more.query}" if more else None,
+        datasets=sorted(DATASETS),
+        statuses=[status.value for status in RunStatus],
+        mlflow=MlflowPages(visit.settings.public_mlflow_url),
+        firsts=[(name, visit.words(f"first.{name.replace('-', '_')}")) for name in FIRST_EXAMPLES],
+    )
+
+
+FIRST_EXAMPLES = ("perceptron-and", "xor-mlp", "linear-regression")
+"""What somebody presses who sees the page for the first time."""
+
+
+def entries(store: Store, experiments: Sequence[Experiment]) -> list[Entry]:
+    """Experiments with the dots of their runs."""
+    marks = queries.run_marks(store, [experiment.id for experiment in experiments], most=MOST_DOTS)
+    return [Entry(experiment, marks.get(experiment.id, ())) for experiment in experiments]
+
+
+def state_counts(experiment: Experiment, marks: Sequence[RunMark]) -> dict[str, int]:
+    """State of a dot -> number of runs. Where not every run has a dot, the statuses of all."""
+    if len(marks) < experiment.n_runs:
+        return {status.lower(): number for status, number in experiment.counts.items()}
+    counts: dict[str, int] = {}
+    for mark in marks:
+        counts[mark.state] = counts.get(mark.state, 0) + 1
+    return counts

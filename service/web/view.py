@@ -1,0 +1,189 @@
+"""What every page shares: who looks, in which language, and how a template becomes an answer."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from experiments.errors import GradusError, Problem, SpecError
+from service import operations
+from service.html import templates
+from service.http.auth import Principal, of_key, person_here
+from service.http.dependencies import SettingsDep, StoreDep
+from service.http.problems import Forbidden, Unauthenticated, status_of
+from service.settings import Settings
+from service.store import Store
+
+SESSION, LANGUAGE = "gradus_session", "gradus_language"
+LANGUAGES = ("en", "zh")
+CSP = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+class Words:
+    """The texts of one language. A text with `|` has a form for 1 and a form for every other `n`."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self._texts = catalogue(language)
+
+    def __call__(self, key: str, **values: object) -> str:
+        """The text of a key, such as `home.title`, with values in place of `{name}`. Raises KeyError."""
+        text = self._texts[key]
+        if "|" in text:
+            single, several = text.split("|")
+            text = single if values.get("n") == 1 else several
+        return text.format(**values)
+
+    def has(self, key: str) -> bool:
+        return key in self._texts
+
+
+@cache
+def catalogue(language: str) -> Mapping[str, str]:
+    """Key -> text of a language, from `texts/LANGUAGE.toml`."""
+    source = (files("service.web") / "texts" / f"{language}.toml").read_text("utf-8")
+    sections = tomllib.loads(source)
+    return {f"{section}.{key}": text for section, texts in sections.items() for key, text in texts.items()}
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One look at a page. `who` is None where a key is needed and the browser is not logged in."""
+
+    request: Request
+    store: Store
+    settings: Settings
+    words: Words
+    who: Principal | None
+
+    @property
+    def person(self) -> Principal:
+        """Who looks.
+
+        Raises:
+            Unauthenticated: nobody is logged in.
+        """
+        if self.who is None:
+            raise Unauthenticated(self.words("login.needed"))
+        return self.who
+
+    @property
+    def writer(self) -> Principal:
+        """Who looks, where they may change something.
+
+        Raises:
+            Unauthenticated: nobody is logged in.
+            Forbidden: the key may only read.
+        """
+        if not self.person.may("write"):
+            raise Forbidden(self.words("error.read_only"), allowed="a key with the scope write")
+        return self.person
+
+    def page(self, template: str, status: int = 200, **names: object) -> HTMLResponse:
+        """A template as an answer. It sees `t` (the words), `visit` and `names`."""
+        return HTMLResponse(
+            self.render(template, **names),
+            status,
+            headers={"Content-Security-Policy": CSP, "Cache-Control": "no-store"},
+        )
+
+    def render(self, template: str, **names: object) -> str:
+        """A template as text: a page, or a part of one."""
+        environment = templates("service.web")
+        return environment.get_template(template).render(
+            t=self.words, visit=self, assets=fingerprints(), languages=LANGUAGES, **names
+        )
+
+    def problems(self, error: GradusError) -> list[Problem]:
+        """An error as what a page lists."""
+        return list(error.problems) if isinstance(error, SpecError) else [Problem("", str(error))]
+
+
+def language_of(request: Request) -> str:
+    """The language that the address asks for, else the one chosen before, else the browser's wish, else English."""
+    for wish in (request.query_params.get("lang"), request.cookies.get(LANGUAGE)):
+        if wish in LANGUAGES:
+            return str(wish)
+    wishes = [
+        part.split(";")[0].strip().lower() for part in request.headers.get("accept-language", "").split(",")
+    ]
+    return next((wish[:2] for wish in wishes if wish[:2] in LANGUAGES), LANGUAGES[0])
+
+
+def visit(request: Request, store: StoreDep, settings: SettingsDep) -> Visit:
+    """Who looks at a page, in which language.
+
+    Raises:
+        Forbidden: no key is needed, and a proxy handed the request on.
+    """
+    who = None
+    if not settings.needs_key:
+        who = person_here(request, settings)
+    elif (key := operations.session_key(store, request.cookies.get(SESSION, ""))) is not None:
+        who = of_key(key, settings, request.app.state.rates)
+    return Visit(request, store, settings, Words(language_of(request)), who)
+
+
+VisitDep = Annotated[Visit, Depends(visit)]
+
+
+class PageRoute(APIRoute):
+    """A route whose errors are pages for people. Without a session the browser is sent to log in."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handle_page(request: Request) -> Response:
+            try:
+                answer = await handle(request)
+            except Unauthenticated:
+                if request.method != "GET":
+                    raise
+                return RedirectResponse(f"/login?next={request.url.path}", 303)
+            except (GradusError, HTTPException) as error:
+                return error_page(request, error)
+            wish = request.query_params.get("lang")
+            if wish in LANGUAGES:
+                answer.set_cookie(LANGUAGE, str(wish), max_age=365 * 86400, samesite="lax")
+            return answer
+
+        return handle_page
+
+
+def error_page(request: Request, error: GradusError | HTTPException) -> HTMLResponse:
+    """An error as a page, with the status of the one table."""
+    status = error.status_code if isinstance(error, HTTPException) else int(status_of(error))
+    text = error.detail if isinstance(error, HTTPException) else str(error)
+    state = request.app.state
+    shown = Visit(request, state.store, state.settings, Words(language_of(request)), None)
+    return shown.page("error.html", status, code=status, text=text)
+
+
+@cache
+def asset(name: str) -> bytes | None:
+    """The bytes of a file in `static/`; None where there is no such file."""
+    if "/" in name or name.startswith("."):
+        return None
+    source = files("service.web") / "static" / name
+    return source.read_bytes() if source.is_file() else None
+
+
+@cache
+def fingerprints() -> Mapping[str, str]:
+    """The address of every file in `static/`, with a hash of its content: a browser may keep it for good."""
+    names = sorted(entry.name for entry in (files("service.web") / "static").iterdir() if entry.is_file())
+    digests: dict[str, Any] = {name: hashlib.sha256(asset(name) or b"").hexdigest()[:12] for name in names}
+    return {name: f"/static/{name}?v={digest}" for name, digest in digests.items()}
