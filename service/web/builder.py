@@ -87,7 +87,7 @@ class Checked:
 @router.get("")
 def builder(visit: VisitDep, spec: str = "", example: str = "", request: Request = None) -> Response:  # type: ignore[assignment]
     """The page, with the spec of the address, of an example, or of an experiment (`?from=ID`)."""
-    assert visit.person
+    who = visit.person
     text, fault = START, None
     origin = visit.request.query_params.get("from", "")
     try:
@@ -96,7 +96,7 @@ def builder(visit: VisitDep, spec: str = "", example: str = "", request: Request
         elif example:
             text = examples().get(example, START)
         elif origin:
-            text = as_yaml(queries.get_experiment(visit.store, origin, owner=visit.person.sees).spec)
+            text = as_yaml(queries.get_experiment(visit.store, origin, owner=who.sees).spec)
     except SpecError as error:
         fault = error
     return show(visit, check(text, visit, fault))

@@ -73,12 +73,13 @@ def home(
     cursor: str | None = None,
 ) -> Response:
     """The page."""
+    who = visit.person
     wish = Wish(q.strip()[:200], owner.strip()[:200], tag.strip()[:200], dataset[:200], status[:20])
     experiments: list[Experiment] = []
     following, problems = None, []
     try:
         experiments, following = queries.list_experiments(
-            visit.store, filters=wish.filters(), cursor=cursor, limit=ON_A_PAGE, owner=visit.person.sees
+            visit.store, filters=wish.filters(), cursor=cursor, limit=ON_A_PAGE, owner=who.sees
         )
     except GradusError as error:
         problems = visit.problems(error)
