@@ -1,4 +1,6 @@
-"""`python -m workers.gradcheck SPEC [--inject FAULT] [--json]`: the gradient check of a spec, for a person.
+"""`python -m workers.gradcheck SPEC… [--inject FAULT] [--json]`: the gradient check of specs, for a person.
+
+All specs are checked by one process, and a program that several of them have is checked once.
 
 Exit status: 0 certified; 1 failed, refused or not assessed, with the reason; 2 wrong use.
 """
@@ -17,11 +19,18 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.errors import GradusError, SpecError
-from experiments.gradient_check.certificates import GradientReport, StateReport, TensorReport
+from experiments.gradient_check.certificates import (
+    GradientReport,
+    StateReport,
+    certificate_key,
+)
 from experiments.runs import RunSpec
 from experiments.spec import ExperimentSpec
 from experiments.spec.documents import parse_yaml
 
+WIDTH = 100
+"""Columns of the tables where the output is no terminal."""
+EPSILON = 2.0**-52
 COLOURS = {"certified": "green", "failed": "red", "refused": "yellow", "not assessed": "yellow"}
 
 
@@ -38,29 +47,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     errors, console = Console(stderr=True), Console()
     if not console.is_terminal:
-        console = Console(width=130)
-    try:
-        runs = _programs(Path(options.spec), options)
-    except (OSError, SpecError) as error:
-        errors.print(f"[red]{options.spec}[/red]: {error}", highlight=False)
-        return 2
-    if len(runs) > 1 and not options.json:
-        errors.print(f"{len(runs)} programs in this spec; --first checks only the first", highlight=False)
-    verdicts = []
-    for run in runs[:1] if options.first else runs:
+        console = Console(width=WIDTH)
+    verdicts: dict[str, str] = {}
+    for spec in options.specs:
         try:
-            report = _check(run, options.inject)
-        except GradusError as error:
-            errors.print(f"[red]{error}[/red]", highlight=False)
+            runs = _programs(Path(spec), options)
+        except (OSError, SpecError) as error:
+            errors.print(f"[red]{spec}[/red]: {error}", highlight=False)
             return 2
-        if options.json:
-            print(report.model_dump_json(indent=1))
-        else:
-            show(run, report, console)
-        if options.picture:
-            _picture(run, Path(options.picture))
-        verdicts.append(report.verdict)
-    return 0 if all(verdict == "certified" for verdict in verdicts) else 1
+        if len(options.specs) > 1 and not options.json:
+            console.rule(f"[bold]{spec}[/bold]", align="left")
+        if len(runs) > 1 and not options.json:
+            errors.print(f"{len(runs)} programs in this spec; --first checks only the first", highlight=False)
+        for run in runs[:1] if options.first else runs:
+            key = certificate_key(run, "cpu")
+            if key in verdicts:
+                errors.print(f"{run.architecture}: as above, {verdicts[key]}", highlight=False)
+                continue
+            try:
+                report = _check(run, options.inject)
+            except GradusError as error:
+                errors.print(f"[red]{error}[/red]", highlight=False)
+                return 2
+            if options.json:
+                print(report.model_dump_json(indent=1))
+            else:
+                show(run, report, console)
+            if options.picture:
+                _picture(run, Path(options.picture))
+            verdicts[key] = report.verdict
+    return 0 if all(verdict == "certified" for verdict in verdicts.values()) else 1
 
 
 @contextlib.contextmanager
@@ -86,13 +102,13 @@ def _quiet_stderr() -> Iterator[None]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gradus gradcheck", description="Check a network's gradient.")
-    parser.add_argument("spec", metavar="SPEC", help="a spec file, YAML or JSON")
+    parser.add_argument("specs", metavar="SPEC", nargs="+", help="spec files, YAML or JSON")
     parser.add_argument("--inject", metavar="FAULT", help="put a fault into the gradient and see it caught")
     parser.add_argument(
         "--mode", choices=("sampled", "full"), help="instead of the spec's gradient_check.mode"
     )
     parser.add_argument("--step", type=float, metavar="H", help="instead of the spec's gradient_check.step")
-    parser.add_argument("--first", action="store_true", help="of a sweep, only the first program")
+    parser.add_argument("--first", action="store_true", help="of each sweep, only the first program")
     parser.add_argument("--json", action="store_true", help="the report as JSON")
     parser.add_argument("--picture", metavar="FILE.png", help="draw the error over h in both precisions")
     return parser
@@ -150,37 +166,33 @@ def show(run: RunSpec, report: GradientReport, console: Console) -> None:
 
 def _table(state: StateReport) -> Table:
     slope = state.slope_note if state.slope is None else f"Taylor slope {state.slope:.3f}"
-    table = Table(title=f"{state.name}: loss {state.loss:.4g}; {slope}", title_justify="left")
-    for name in (
-        "tensor",
-        "of",
-        "checked",
-        "flat",
-        "discarded",
-        "too small",
-        "median",
-        "largest",
-        "band",
-        "by hand",
-        "",
-    ):
-        table.add_column(
-            name, justify="left" if name in ("tensor", "of", "band", "") else "right", no_wrap=True
-        )
+    table = Table(
+        title=f"{state.name}: loss {state.loss:.4g}; {slope}",
+        title_justify="left",
+        box=None,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("tensor", overflow="ellipsis", no_wrap=True, max_width=30)
+    for name in ("assessed", "flat", "kinks", "small", "median", "largest", "by hand"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
     for tensor in state.tensors:
         colour = {"passed": "green", "failed": "red", "not assessed": "yellow"}[tensor.status]
-        counts = (tensor.checked, tensor.flat, tensor.discarded, tensor.not_assessable)
-        errors = (_number(tensor.median), _number(tensor.max), tensor.band, _number(tensor.by_hand))
+        name = f"{tensor.name} {'×'.join(map(str, tensor.shape))}"
+        counts = (
+            f"{tensor.assessed} of {tensor.checked}", tensor.flat, tensor.discarded, tensor.not_assessable
+        )  # fmt: skip
+        errors = (_error(tensor.median), _error(tensor.max), _number(tensor.by_hand))
         table.add_row(
-            f"{tensor.name} {'×'.join(map(str, tensor.shape))}", tensor.part, *map(str, counts), *errors,
-            f"[{colour}]{tensor.status}[/{colour}]{_note(tensor)}",
+            f"penalty: {name}" if tensor.part == "penalty" else name, *map(str, counts), *errors,
+            f"[{colour}]{tensor.status}[/{colour}]",
         )  # fmt: skip
     return table
 
 
-def _note(tensor: TensorReport) -> str:
-    by_direction = tensor.status == "passed" and not tensor.assessed and tensor.flat < tensor.checked
-    return " (along a direction)" if by_direction else ""
+def _error(value: float | None) -> str:
+    """A relative error. 0 says that the difference is within what rounding allows, not that there is none."""
+    return "rounding" if value == 0 else _number(value)
 
 
 def _number(value: float | None) -> str:
@@ -194,6 +206,9 @@ def _figures(report: GradientReport) -> str:
     ]
     if report.by_hand is not None:
         parts.append(f"by hand: off by {report.by_hand:.1e}")
+    largest = max(max(1.0, abs(state.loss)) for state in report.states)
+    allowance = 4 * EPSILON * largest / report.step
+    parts.append(f"rounding: |autodiff − quotient| within 4ε·max(1, |loss|)/h, at most {allowance:.0e}")
     if report.engine is not None:
         parts.append(f"engine in float32, {report.engine.width} lanes: off by {report.engine.error:.1e}")
     return "; ".join([*parts, f"{report.seconds:.1f} s"])

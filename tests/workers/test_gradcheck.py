@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,33 @@ def test_certified_is_0_and_a_table(write: Callable[[str], str], capsys: pytest.
     assert "certified" in out
     assert "0-dense/kernel" in out
     assert "after 100 steps" in out
+
+
+def test_the_table_fits_100_columns_and_names_what_rounding_hides(
+    write: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Twenty coordinates of every tensor; a median error of 0 is written as rounding, with its allowance."""
+    layers = "{type: dense, units: 123, kernel_regularizer: l2}, {type: layer_normalization}, {type: dense, units: 10}"
+    assert main([write(f"name: wide\ndataset: digits\nmodel: {{layers: [{layers}]}}\n")]) == 0
+    out = capsys.readouterr().out
+    assert max(len(line) for line in out.splitlines()) <= 100
+    assert "0.0e+00" not in out
+    assert " rounding " in out
+    assert re.search(r"within 4ε·max\(1, \|loss\|\)/h, at most [23]e-11", " ".join(out.split()))
+    assert "penalty: 1-dense/kernel 64×123" in out
+
+
+def test_several_specs_are_checked_by_one_process_and_a_program_once(
+    write: Callable[[str], str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = write(GOOD)
+    second = tmp_path / "second.yaml"
+    second.write_text(GOOD.replace("good", "again"))
+    assert main([first, str(second)]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.count("at the start") == 1
+    assert "second.yaml" in captured.out
+    assert "as above, certified" in captured.err
 
 
 def test_a_fault_is_1_and_json(write: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
