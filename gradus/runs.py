@@ -107,6 +107,11 @@ class Run(RunFields):
         return self.status in OVER
 
     @property
+    def certificate(self) -> str:
+        """The verdict of its gradient check: `certified`, `failed`, `refused`, `not assessed`, or "" without any."""
+        return self.tags.get("gradus.certificate", "")
+
+    @property
     def spec(self) -> Json:
         """The whole RunSpec."""
         if "spec" not in (self.model_extra or {}):

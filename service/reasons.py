@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from service.lifecycle import RunStatus
 
 _SENTENCES = {
@@ -28,13 +31,18 @@ _AGAIN = {
 _WITH_DETAILS = {"data": "Its data cannot be had", "error": "Training failed"}
 
 
-def explain(status: RunStatus, reason: str) -> str:
-    """The reason of a run as a sentence; empty where there is none.
+def explain(status: RunStatus, reason: str, tags: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The reason of a run in sentences; empty where there is none. A failed gradient check comes first.
 
     Args:
         status: the run's.
         reason: the code, with details after a colon where there are any.
+        tags: the run's, for its certificate.
     """
+    if tags.get("gradus.certificate") == "failed":
+        why = tags.get("gradus.certificate.reason", "")
+        said = f"The gradient check failed, its numbers are not to be trusted ({why})."
+        return f"{said} {explain(status, reason)}".rstrip()
     code, colon, details = reason.partition(": ")
     if colon and code in _WITH_DETAILS:
         return f"{_WITH_DETAILS[code]}: {details}"

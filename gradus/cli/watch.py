@@ -22,7 +22,8 @@ def register(app: typer.Typer) -> None:
 
 
 def watch(id: Id, as_json: AsJson = False) -> None:
-    """Follow an experiment or a run live until it is over. Exit status 1 if a run failed or was killed."""
+    """Follow an experiment or a run live until it is over. Exit status 1 if a run failed, was killed, or failed its
+    gradient check."""
     from gradus.experiment import Experiment
 
     owner = connect().find(id)
@@ -32,7 +33,8 @@ def watch(id: Id, as_json: AsJson = False) -> None:
 
 
 def follow_experiment(experiment: Experiment, *, as_json: bool = False) -> int:
-    """Show an experiment until it is over; the exit status is 1 if a run failed or was killed."""
+    """Show an experiment until it is over; the exit status is 1 if a run failed, was killed, or failed its gradient
+    check."""
     from gradus.progress import follow
 
     follow(experiment, progress=not as_json, seen=_print if as_json else None)
@@ -45,11 +47,16 @@ def follow_experiment(experiment: Experiment, *, as_json: bool = False) -> int:
             f"{sum(unfinished.values())} of {experiment.n_runs} runs did not finish:"
             f" gradus runs {short_id(experiment.id)}{filters}"
         )
-    return FAILED if unfinished else DONE
+    wrong = [run for run in experiment.runs() if run.certificate == "failed"]
+    if wrong:
+        complain(
+            f"{len(wrong)} of {experiment.n_runs} runs failed their gradient check: {wrong[0].explanation}"
+        )
+    return FAILED if unfinished or wrong else DONE
 
 
 def follow_run(run: Run, *, as_json: bool = False) -> int:
-    """Print a run's status and metrics as they come; 1 if it failed or was killed."""
+    """Print a run's status and metrics as they come; 1 if it failed, was killed, or failed its gradient check."""
     for event in run.events():
         if as_json:
             _print(event)
@@ -61,7 +68,7 @@ def follow_run(run: Run, *, as_json: bool = False) -> int:
     run.refresh()
     if not as_json:
         say(f"{run.status}  {run.explanation}".rstrip())
-    return DONE if run.status == "FINISHED" else FAILED
+    return DONE if run.status == "FINISHED" and run.certificate != "failed" else FAILED
 
 
 def _print(event: Event) -> None:

@@ -100,7 +100,7 @@ def _run_fields(run: Run, urls: Urls) -> dict[str, Any]:
     same = RunOut.model_fields.keys() - {"explanation", "losses", "mlflow", "links"}
     return {
         **{name: getattr(run, name) for name in same},
-        "explanation": explain(run.status, run.reason),
+        "explanation": explain(run.status, run.reason, run.tags),
         "losses": run.lease_expirations,
         "mlflow": mlflow,
         "links": links,

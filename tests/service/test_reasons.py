@@ -78,3 +78,14 @@ def test_every_stored_reason_is_explained() -> None:
 )
 def test_explanations(status: RunStatus, reason: str, sentence: str) -> None:
     assert explain(status, reason) == sentence
+
+
+def test_a_failed_gradient_check_is_said_first() -> None:
+    tags = {"gradus.certificate": "failed", "gradus.certificate.reason": "1-dense/bias is off"}
+    assert explain(RunStatus.FINISHED, "epochs", tags) == (
+        "The gradient check failed, its numbers are not to be trusted (1-dense/bias is off). All epochs were trained."
+    )
+    assert (
+        explain(RunStatus.FINISHED, "epochs", {"gradus.certificate": "certified"})
+        == "All epochs were trained."
+    )

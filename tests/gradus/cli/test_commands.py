@@ -66,6 +66,24 @@ def test_watch_lists_what_did_not_finish_by_its_own_status(gradus: Any, api: Ser
     assert gradus(*advice.split(), "--json").json()[0]["id"] == first.id
 
 
+def test_a_failed_gradient_check_does_not_end_quietly(gradus: Any, api: Served) -> None:
+    """Every run is FINISHED, one with a failed certificate: its list, its page and the exit status say so."""
+    experiment = api.submit()
+    wrong, *others = queries.all_runs(api.store, experiment.id)
+    tags = {"gradus.certificate": "failed", "gradus.certificate.reason": "1-dense/bias is off"}
+    api.finish(wrong.id, tags=tags)
+    for run in others:
+        api.finish(run.id, tags={"gradus.certificate": "certified"})
+    done = gradus("watch", experiment.id)
+    assert done.status == 1
+    assert "1 of 4 runs failed their gradient check" in done.err
+    assert "1-dense/bias is off" in done.err
+    assert gradus("watch", wrong.id).status == 1
+    assert gradus("watch", others[0].id).status == 0
+    explanations = [run["explanation"] for run in gradus("runs", experiment.id, "--json").json()]
+    assert [text.startswith("The gradient check failed") for text in explanations] == [True] + [False] * 3
+
+
 @pytest.mark.parametrize("command", ["submit", "validate"])
 def test_a_bad_spec_is_used_wrongly(gradus: Any, api: Served, tmp_path: Path, command: Any) -> None:
     path = tmp_path / "bad.yaml"

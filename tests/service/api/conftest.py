@@ -70,11 +70,18 @@ class Served:
         spec = ExperimentSpec.parse(document or SPEC)
         return operations.submit(self.store, spec, spec.expand())
 
-    def finish(self, run_id: str, status: str = "FINISHED", metrics: Any = (), reason: str = "epochs") -> Any:
+    def finish(
+        self,
+        run_id: str,
+        status: str = "FINISHED",
+        metrics: Any = (),
+        reason: str = "epochs",
+        tags: dict[str, str] | None = None,
+    ) -> Any:
         """Do what a worker and the shipper do, up to the end of a run."""
         (run,) = operations.claim(self.store, [run_id], worker="w", spool="s", lease_seconds=60)
         points = [MetricPoint(key, step, value) for key, step, value in metrics]
-        assert not operations.record(self.store, {run.id: Measured(run.attempt, points)})
+        assert not operations.record(self.store, {run.id: Measured(run.attempt, points, tags or {})})
         assert not operations.commit(self.store, {run.id: Committed(run.attempt, status, reason, {})})
         operations.finish(self.store, {run.id: None})
         return queries.get_run(self.store, run.id)
