@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import shutil
@@ -17,8 +16,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-UV = ROOT / ".uv" / "bin" / "uv"
+from tests.empty_environments import ROOT, make, uv, variables
+
 PARTS = ("gradus", "experiments", "service", "workers", "migrations", "examples")
 FILES = ("pyproject.toml", "README.md", "LICENSE")
 VERSIONS = ("3.11", "3.12", "3.13")
@@ -39,32 +38,8 @@ def python_of(version: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def environment() -> dict[str, str]:
-    """Variables for uv, with the package index that only pip may know; nothing of this checkout on any path."""
-    spec = importlib.util.spec_from_file_location("environment", ROOT / "requirements" / "environment.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("GRADUS_") and name not in ("PYTHONPATH", "VIRTUAL_ENV")
-    }
-    return {**kept, **module.index_settings([sys.executable, "-m", "pip"]), "UV_LINK_MODE": "hardlink"}
-
-
-def uv(environment: dict[str, str], cwd: Path, *arguments: object) -> None:
-    command = [str(UV), *map(str, arguments)]
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{command}: {done.stderr[-2000:]}"
-
-
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Path:
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a copy, because setuptools leaves files beside what it builds."""
-    if not UV.exists():
-        pytest.skip("this environment was not made by `make setup`: it has no uv")
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
     for name in PARTS:
         shutil.copytree(
@@ -73,7 +48,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str])
     for name in FILES:
         shutil.copy(ROOT / name, source / name)
     build = ("build", "--quiet", "--wheel", "--no-build-isolation", "--python", sys.executable)
-    uv(environment, source, *build, "--out-dir", out)
+    uv(source, *build, "--out-dir", out)
     (built,) = out.glob("gradus-*.whl")
     return built
 
@@ -81,8 +56,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str])
 class Installed:
     """An environment with the wheel in it, and its `gradus`."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self.folder, self.environment = folder, {**environment, "HOME": str(folder)}
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.environment = folder, {**variables(), "HOME": str(folder)}
         self.bin = folder / "venv" / "bin"
 
     def run(self, *command: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -100,26 +75,22 @@ class Installed:
         return self.run("gradus", *arguments)
 
 
-def install(
-    folder: Path, environment: dict[str, str], python: str, commands: Sequence[Sequence[object]]
-) -> Installed:
-    uv(environment, folder, "venv", "--quiet", "--no-python-downloads", "--python", python, "venv")
+def install(folder: Path, python: str, commands: Sequence[Sequence[object]]) -> Installed:
+    there = make(folder, python)
     for command in commands:
-        uv(environment, folder, "pip", *command, "--quiet", "--python", folder / "venv" / "bin" / "python")
-    return Installed(folder, environment)
+        uv(folder, "pip", *command, "--quiet", "--python", there / "python")
+    return Installed(folder)
 
 
-def client_only(wheel: Path, environment: dict[str, str], folder: Path, python: str) -> Installed:
+def client_only(wheel: Path, folder: Path, python: str) -> Installed:
     pins = ROOT / "requirements" / "client.txt"
     commands = (("sync", "--require-hashes", pins), ("install", "--no-deps", wheel))
-    return install(folder, environment, python, commands)
+    return install(folder, python, commands)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_wheel_alone_works_with_every_python(
-    wheel: Path, environment: dict[str, str], tmp_path: Path, version: str
-) -> None:
-    here = client_only(wheel, environment, tmp_path, python_of(version))
+def test_the_wheel_alone_works_with_every_python(wheel: Path, tmp_path: Path, version: str) -> None:
+    here = client_only(wheel, tmp_path, python_of(version))
     probe = (
         "import gradus.client, importlib.util as i, json;"
         f"print(json.dumps([n for n in {SERVER_ONLY} if i.find_spec(n)] + [gradus.client.__file__]))"
@@ -133,10 +104,8 @@ def test_the_wheel_alone_works_with_every_python(
     assert json.loads(validated.stdout)["n_runs"] == 5
 
 
-def test_the_wheel_alone_brings_the_examples_and_names_what_is_missing(
-    wheel: Path, environment: dict[str, str], tmp_path: Path
-) -> None:
-    here = client_only(wheel, environment, tmp_path, sys.executable)
+def test_the_wheel_alone_brings_the_examples_and_names_what_is_missing(wheel: Path, tmp_path: Path) -> None:
+    here = client_only(wheel, tmp_path, sys.executable)
     examples = json.loads(here.gradus("examples", "--json").stdout)
     assert {entry["name"] for entry in examples} >= {"activations", "xor-mlp", "refused/errata-filter"}
     assert here.gradus("examples", "xor-mlp").stdout == (ROOT / "examples" / "xor-mlp.yaml").read_text()
@@ -148,12 +117,10 @@ def test_the_wheel_alone_brings_the_examples_and_names_what_is_missing(
 
 
 @pytest.mark.slow
-def test_the_wheel_with_local_starts_outside_the_checkout(
-    wheel: Path, environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_the_wheel_with_local_starts_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     pins = ROOT / "requirements" / "dev.txt"
     commands = (("install", "--constraint", pins, f"{wheel}[local]"),)
-    here = install(tmp_path, environment, sys.executable, commands)
+    here = install(tmp_path, sys.executable, commands)
     with running(here, tmp_path / "home") as url:
         assert "activations-on-mnist" in httpx.get(f"{url}/", trust_env=False).text
         here.environment["GRADUS_URL"] = url

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 
 from service.api import (
     answers,
@@ -23,7 +22,7 @@ from service.api import (
     runs,
     workers,
 )
-from service.http import docs, problems
+from service.http import docs, openapi, problems
 from service.http.guard import Guard, HeadAsGet, hosts_allowed
 from service.http.rate import Rates
 from service.settings import Settings
@@ -63,19 +62,5 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
         *(health, metrics, docs, *PAGES),
     ):
         app.include_router(resource.router)
-    app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
+    app.openapi = functools.cache(lambda: openapi.document(app))  # type: ignore[method-assign]
     return app
-
-
-def openapi(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, with the schema of a problem, and problems wherever FastAPI would put its own error."""
-    if app.openapi_schema is None:
-        document = get_openapi(
-            title=app.title, version=app.version, description=app.description, routes=app.routes
-        )
-        schemas = document["components"]["schemas"]
-        for name in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(name, None)
-        schemas.update(problems.schemas())
-        app.openapi_schema = document
-    return app.openapi_schema

@@ -21,7 +21,12 @@ OPENAPI_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": "The spec. `GET /v1/catalog` lists its choices; `?dry_run=true` explains one.",
-        "content": {kind: {"schema": {"type": "object"}} for kind in (JSON, YAML[0])},
+        "content": {
+            JSON: {"schema": {"$ref": "#/components/schemas/ExperimentSpec"}},
+            YAML[0]: {
+                "schema": {"type": "string", "format": "binary", "description": "the same as YAML 1.2"}
+            },
+        },
     }
 }
 
