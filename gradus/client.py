@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
@@ -98,8 +98,10 @@ class Client:
         tune_seeds: int = 2,
         metric: str | None = None,
         delta: float | None = None,
-        looks: Sequence[int] | None = None,
+        looks: Sequence[int] | Literal["any"] | None = None,
         budget: int | None = None,
+        control: str | None = None,
+        best: bool = False,
         changes: Sequence[str] = (),
     ) -> Experiment:
         """Ask which level is better. The service extends the experiment look by look until it is decided or the budget
@@ -114,8 +116,10 @@ class Client:
             tune_seeds: seeds per point, at least 1.
             metric: by what; default `test/accuracy`, for a regression `test/loss`.
             delta: the smallest difference that counts.
-            looks: seeds per level at the planned looks, rising.
+            looks: seeds per level at the planned looks, rising; or `any`: after every seed.
             budget: at most so many runs.
+            control: the level that the others are compared with; default: every pair is compared.
+            best: whether to ask which level is the best, in place of which of two is better.
             changes: fields of `base` to change, as `training.epochs=3`.
 
         Raises:
@@ -127,8 +131,10 @@ class Client:
         options = {
             "metric": metric,
             "delta": delta,
-            "looks": list(looks) if looks else None,
+            "looks": list(looks) if looks and not isinstance(looks, str) else looks,
             "budget": budget,
+            "control": control,
+            "best": best or None,
         }
         document = with_question(
             _document(base, changes),

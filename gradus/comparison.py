@@ -31,6 +31,13 @@ class Comparison(ComparisonOut):
         yield title, estimates, [_estimate_row(level) for level in self.levels]
         facts = (self.factor, "compared at", "gradient check", "diagnoses")
         yield "", facts, [_facts_row(level) for level in self.levels]
+        if self.best is not None:
+            standing = [(level.level, number(level.behind)) for level in self.best.levels]
+            yield (
+                self.best.text,
+                ("may be the best", "behind the best by at most"),
+                list[tuple[object, ...]](standing),
+            )
         pairs = self.verdicts or self.effects
         if pairs:
             columns = ("a", "b", "a − b", "interval", "in favour of", "seeds", "a won", "verdict")

@@ -319,6 +319,24 @@ class ComparedExperiment(BaseModel):
     stage: str
 
 
+class BestLevel(BaseModel):
+    """A level that may be the best."""
+
+    level: str
+    behind: float | None = Field(
+        description="the most by which it may be behind the best; null: not known yet"
+    )
+
+
+class BestOut(Open):
+    """The levels that may be the best; the best one is among them with probability 1 − α."""
+
+    levels: list[BestLevel]
+    seeds: int
+    decided: bool
+    text: str
+
+
 class ComparisonOut(Open):
     """Estimates, intervals and, for the question that the spec fixed, verdicts."""
 
@@ -332,6 +350,9 @@ class ComparisonOut(Open):
     delta: float | None
     alpha: float | None
     looks: list[int] | None
+    anytime: bool | None = Field(None, description="whether one may look after every seed")
+    control: str | None = Field(None, description="the level that the others are compared with")
+    best: BestOut | None = Field(None, description="the levels that may be the best, where that is asked")
     levels: list[LevelOut]
     effects: list[EffectOut]
     verdicts: list[VerdictOut]

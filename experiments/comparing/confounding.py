@@ -58,7 +58,7 @@ def confounded_pairs(spec: ExperimentSpec, design: Design) -> dict[tuple[str, st
         ]
     runs: dict[Arm, list[dict[str, Any]]] = {}
     for arm in design.arms:
-        planned = [design.planned_run(arm, design.axes, setting, design.first_seed) for setting in settings]
+        planned = [design.planned_run(arm, design.axes, setting, design.fresh[0]) for setting in settings]
         points = [spec.point(run.levels, run.seed) for run in planned]
         runs[arm] = [point.spec.model_dump(mode="json") for point in points]
     confounded = {}

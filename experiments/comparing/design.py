@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from experiments.comparing.effects import State, lower_is_better, validation_of
 from experiments.comparing.statistics import share_of_error
 from experiments.comparing.tuning import Setting, TuneAxis
+from experiments.comparing.verdicts import ANYTIME, AT_LOOKS, Method
+
+MOST = 10_000
 
 Cell = tuple[str, ...]
 """One combination of the other factors' levels."""
@@ -57,7 +60,18 @@ class Design:
     others: Mapping[str, Mapping[str, object]]
     axes: tuple[TuneAxis, ...]
     tune_seeds: tuple[int, ...]
-    first_seed: int
+    fresh: Sequence[int]
+    """The seeds of the looks, in their order: those that are named, or all from the tuning seeds on."""
+    spare: Sequence[int] = ()
+    """Further tuning seeds, for settings that the others cannot tell apart; none where seeds are named."""
+    control: str | None = None
+    """The level that all others are compared with; None: every pair is compared."""
+    best: bool = False
+    """Whether the question is which level is the best."""
+    anytime: bool = False
+    """Whether the results may be looked at after every seed."""
+    automatic: int = MOST
+    """Fresh seeds per level that are queued without a person asking for more."""
     chance: float | None = None
     """The score of a diverged run; None where the metric is a loss."""
     budget: int | None = None
@@ -91,12 +105,32 @@ class Design:
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
+        """The pairs that are judged: each other level with the control, or all."""
+        if self.control is not None:
+            return tuple((level, self.control) for level in self.levels if level != self.control)
         return tuple(itertools.combinations(self.levels, 2))
 
     @property
     def error(self) -> float:
-        """α/(K·m), the error allowed to each interval."""
-        return share_of_error(self.alpha, len(self.looks), len(self.pairs))
+        """The error allowed to each interval: α/(K·m), with K = 1 for a sequence that holds at every moment.
+
+        With a control, m is the number of the other levels. Where the best level is asked for, it is too, and only one
+        end of each interval can mislead: the true best level is lost only where some other seems better. So both ends
+        together may err by 2α/(K·m) (see `best_set`).
+        """
+        looks = 1 if self.anytime else len(self.looks)
+        if self.best:
+            return share_of_error(2 * self.alpha, looks, len(self.levels) - 1)
+        return share_of_error(self.alpha, looks, len(self.pairs))
+
+    @property
+    def method(self) -> Method:
+        return ANYTIME if self.anytime else AT_LOOKS
+
+    @property
+    def perfect(self) -> float | None:
+        """The value of the metric that nothing can exceed: 1 for an accuracy."""
+        return 1.0 if self.metric.endswith("/accuracy") else None
 
     def seeds(self, look: int) -> tuple[int, ...]:
         """The fresh seeds of a look; looks are counted from 0."""
@@ -104,7 +138,7 @@ class Design:
 
     def fresh_seeds(self, number: int) -> tuple[int, ...]:
         """The first `number` seeds that were not used for tuning."""
-        return tuple(range(self.first_seed, self.first_seed + number))
+        return tuple(self.fresh[:number])
 
     def planned_run(self, arm: Arm, axes: Sequence[TuneAxis], setting: Setting, seed: int) -> PlannedRun:
         """The run of an arm at one setting of the tuned axes and one seed."""

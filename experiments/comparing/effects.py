@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from experiments.comparing.verdicts import Judgement, judge, judge_signs
+from experiments.comparing.verdicts import AT_LOOKS, Judgement, Method, judge, judge_signs
 
 State = Literal["finished", "failed", "killed", "waiting"]
 _LOWER_IS_BETTER = ("loss", "error", "mse", "mae", "rel_err", "_s")
@@ -184,7 +184,7 @@ def as_difference(judged: Judgement) -> Judgement:
     )
 
 
-def judge_pair(paired: Paired, *, delta: float, level: float) -> Judgement:
+def judge_pair(paired: Paired, *, delta: float, level: float, method: Method = AT_LOOKS) -> Judgement:
     """The verdict from the complete seeds: by the t interval where every effect is finite, else by the sign test.
 
     Where every run of both levels diverged, nothing is claimed: chance equals chance.
@@ -193,6 +193,7 @@ def judge_pair(paired: Paired, *, delta: float, level: float) -> Judgement:
         paired: The effects.
         delta: The smallest difference that counts, in the metric's unit, above 0.
         level: The error allowed to this verdict, in (0, 1).
+        method: Whether the results are looked at as planned, or at any time.
     """
     finite = [effect for effect in paired.effects if effect is not None]
     if not paired.seeds:
@@ -202,6 +203,8 @@ def judge_pair(paired: Paired, *, delta: float, level: float) -> Judgement:
             paired.a, paired.b, "undecided", "undecided: every run of both diverged", len(paired.seeds)
         )
     if len(finite) == len(paired.effects):
-        judged = judge(paired.a, paired.b, finite, delta=delta, level=level, largest=paired.largest)
+        judged = judge(
+            paired.a, paired.b, finite, delta=delta, level=level, largest=paired.largest, method=method
+        )
         return as_difference(judged) if paired.lower else judged
-    return judge_signs(paired.a, paired.b, paired.signs, delta=delta, level=level)
+    return judge_signs(paired.a, paired.b, paired.signs, delta=delta, level=level, method=method)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from experiments.comparing.confounding import confounded_pairs
@@ -10,6 +11,10 @@ from experiments.comparing.effects import chance_level
 from experiments.comparing.tuning import TuneAxis
 from experiments.errors import SpecError
 from experiments.spec import ExperimentSpec
+from experiments.spec.sweep_checks import MAX_SEED
+
+SPARE_FROM = 1_000_000
+"""How far the further tuning seeds lie behind the first seed: no look reaches them."""
 
 
 def design_of(spec: ExperimentSpec) -> Design | None:
@@ -19,7 +24,8 @@ def design_of(spec: ExperimentSpec) -> Design | None:
         return None
     factors = spec.axes()
     name = spec.asked(compare.factor) or compare.factor
-    start = spec.seeds()[0]
+    named = spec.sweep is not None and isinstance(spec.sweep.seeds, list)
+    seeds: Sequence[int] = spec.seeds() if named else range(spec.seeds()[0], MAX_SEED)
     tuning_seeds = compare.tune.seeds if compare.tune is not None else 0
 
     def allows(run: PlannedRun) -> bool:
@@ -35,7 +41,7 @@ def design_of(spec: ExperimentSpec) -> Design | None:
         metric=compare.metric,
         delta=compare.delta,
         alpha=compare.alpha,
-        looks=tuple(compare.looks),
+        looks=compare.look_seeds,
         levels={level.label: level.value for level in factors[name]},
         others={
             other: {level.label: level.value for level in levels}
@@ -45,8 +51,13 @@ def design_of(spec: ExperimentSpec) -> Design | None:
         axes=tuple(
             TuneAxis.of(axis, [level.value for level in levels]) for axis, levels in spec.tuned().items()
         ),
-        tune_seeds=tuple(range(start, start + tuning_seeds)),
-        first_seed=start + tuning_seeds,
+        tune_seeds=tuple(seeds[:tuning_seeds]),
+        fresh=seeds[tuning_seeds:],
+        spare=() if named else seeds[SPARE_FROM:],
+        control=compare.control,
+        best=compare.best,
+        anytime=isinstance(compare.looks, str),
+        automatic=compare.planned_seeds,
         chance=chance_level(compare.metric, spec.expand()[0].spec.data_shape.classes),
         budget=compare.budget,
         allows=allows,

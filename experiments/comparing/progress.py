@@ -6,11 +6,12 @@ any time and gets the same answer. Which stage comes next depends on finished st
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from experiments.comparing.best_set import BestSet, best_set
 from experiments.comparing.design import Arm, Design, Observation
-from experiments.comparing.judging import judge_before_results, judge_pairs, scores
+from experiments.comparing.judging import ScoreSets, Unfair, judge_before_results, judge_pairs, score_sets
 from experiments.comparing.stages import Stage, Stages, Step, Wait, tuning, unfair_levels
 from experiments.comparing.tuning import TuneAxis, Tuned
 from experiments.comparing.verdicts import Judgement
@@ -30,6 +31,8 @@ class Progress:
     """The tuned ranges, as extended."""
     unfair: Mapping[str, tuple[str, ...]]
     """Level to where its best setting still lies at an edge, in words."""
+    best: BestSet | None
+    """The levels that may be the best, where that is asked."""
     judgements: tuple[Judgement, ...]
     """Of every pair, at the last planned look that it has completed or that decided it. Before the first look:
     undecided, with no seed.
@@ -43,7 +46,8 @@ class Progress:
 def initial_progress(design: Design, stage: Stage) -> Progress:
     """The progress before there is any run. stage: the design's first."""
     step = Step(stage.name, len(stage.runs), 0, "planned")
-    return Progress((step,), stage, "running", {}, design.axes, {}, judge_before_results(design))
+    best = best_set(design, dict.fromkeys(design.levels, ()), {}) if design.best else None
+    return Progress((step,), stage, "running", {}, design.axes, {}, best, judge_before_results(design))
 
 
 def progress(design: Design, observations: Iterable[Observation], *, limited: bool = True) -> Progress:
@@ -57,39 +61,55 @@ def progress(design: Design, observations: Iterable[Observation], *, limited: bo
     state = Stages(design, observations, limited=limited)
     axes, tuned, stage, wait = tuning(state)
     unfair = unfair_levels(tuned) if wait == "decided" else {}
-    own = scores(design, tuned, state.observations.values())
-    open_pairs = claimable(design, unfair)
+    sets = score_sets(design, tuned, state.observations.values())
+    open_levels = _open_levels(design, sets, unfair, None)
     for look in range(len(design.looks) if wait == "decided" else 0):
         fresh = design.seeds(look)
         active = [
             level
             for level in design.levels
-            if look == 0
-            or any(level in couple for couple in open_pairs)
-            or _has(state, tuned, level, fresh[-1])
+            if look == 0 or level in open_levels or _has(state, tuned, level, fresh[-1])
         ]
-        if not active:
+        if not active or (limited and _beyond_plan(design, state, tuned, active, fresh)):
             break
         arms = [arm for arm in design.arms if arm[0] in active]
         stage, wait = state.stage(
-            f"look-{look + 1}", [(arm, axes, tuned[arm].setting, seed) for arm in arms for seed in fresh]
+            f"look-{look + 1}",
+            [(arm, axes, setting, seed) for arm in arms for setting in tuned[arm].settings for seed in fresh],
         )
         if wait != "decided":
             break
-        judged = judge_pairs(design, own, open_pairs, unfair, upto=look)
-        open_pairs = [
-            couple for couple, judgement in zip(open_pairs, judged, strict=True) if not judgement.decided
-        ]
-    if wait == "decided" and open_pairs:
+        open_levels = _open_levels(design, sets, unfair, look)
+    if wait == "decided" and open_levels:
         wait = "last look"
-    elif wait == "decided" and not claimable(design, unfair):
+    elif wait == "decided" and not claimable(design, unfair) and not design.best:
         wait = "nothing to decide"
-    judgements = judge_pairs(design, own, design.pairs, unfair)
-    return Progress(tuple(state.steps), stage, wait, tuned, axes, unfair, judgements)
+    judgements = judge_pairs(design, sets, design.pairs, unfair)
+    best = best_set(design, sets, unfair) if design.best else None
+    return Progress(tuple(state.steps), stage, wait, tuned, axes, unfair, best, judgements)
+
+
+def _open_levels(design: Design, sets: ScoreSets, unfair: Unfair, upto: int | None) -> set[str]:
+    """The levels that need further seeds after a look (None: before the first)."""
+    if design.best:
+        present = best_set(design, sets, unfair, -1 if upto is None else upto)
+        return set() if present.decided else set(present.levels)
+    couples = claimable(design, unfair)
+    if upto is not None:
+        judged = judge_pairs(design, sets, couples, unfair, upto=upto)
+        couples = [couple for couple, own in zip(couples, judged, strict=True) if not own.decided]
+    return {level for couple in couples for level in couple}
+
+
+def _beyond_plan(
+    design: Design, state: Stages, tuned: Mapping[Arm, Tuned], active: Sequence[str], fresh: Sequence[int]
+) -> bool:
+    """Whether a look under `looks: any` is only queued where a person asks for it, and nobody has."""
+    return len(fresh) > design.automatic and not any(_has(state, tuned, level, fresh[-1]) for level in active)
 
 
 def forced_look(design: Design, now: Progress, observations: Iterable[Observation]) -> Stage | None:
-    """The next planned look of every level, also where all is decided already or the budget is spent.
+    """The next look of every level (that may be the best), also where all is decided or the budget is spent.
 
     Returns:
         The stage; None after the last planned look.
@@ -97,8 +117,10 @@ def forced_look(design: Design, now: Progress, observations: Iterable[Observatio
     state = Stages(design, observations, limited=False)
     for look in range(len(design.looks)):
         wanted = [
-            (arm, now.axes, now.tuned[arm].setting, seed)
+            (arm, now.axes, setting, seed)
             for arm in design.arms
+            if now.best is None or arm[0] in now.best.levels
+            for setting in now.tuned[arm].settings
             for seed in design.seeds(look)
         ]
         stage, _ = state.stage(f"look-{look + 1}", wanted)

@@ -2,6 +2,7 @@
 
 tune            every point of the tuning grid, for every arm, on the tuning seeds
 tune-extended   more points past an edge at which a level was best, for every level alike
+tune-again-1 …  the two best points of every arm whose tuning seeds cannot tell them apart, on as many seeds more
 look-1 …        each arm at its own best point, on the first looks[0], looks[1], … fresh seeds
 """
 
@@ -9,12 +10,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from experiments.comparing.design import Arm, Design, Observation, PlannedRun
 from experiments.comparing.tuning import Setting, Side, Trial, TuneAxis, Tuned, best
 
+MOST_TUNING_SEEDS = 8
+"""Settings that so many seeds cannot tell apart are both compared."""
 Wait = Literal["running", "decided", "last look", "budget", "incomplete", "nothing to decide"]
 StepState = Literal["done", "running", "planned"]
 Wanted = tuple[Arm, Sequence[TuneAxis], Setting, int]
@@ -71,15 +74,24 @@ class Stages:
             return None, "incomplete"
         return None, "running" if ended < len(wanted) else "decided"
 
-    def trials(self, arm: Arm, axes: Sequence[TuneAxis]) -> list[Trial]:
-        """Every setting that an arm has finished on all tuning seeds."""
+    def trials(self, arm: Arm, settings: Iterable[Setting], further: Sequence[int] = ()) -> list[Trial]:
+        """Those of the settings that an arm has finished on all tuning seeds and the further ones."""
         trials = []
-        for setting in itertools.product(*(axis.labels for axis in axes)):
-            runs = [self.observations.get((*arm, setting, seed)) for seed in self.design.tune_seeds]
+        for setting in settings:
+            seeds = (*self.design.tune_seeds, *further)
+            runs = [self.observations.get((*arm, setting, seed)) for seed in seeds]
             if all(run is not None and run.state == "finished" for run in runs):
                 values = tuple(None if run is None or run.diverged else run.validation for run in runs)
                 trials.append(Trial(setting, values))
         return trials
+
+    def best(
+        self, arm: Arm, settings: Iterable[Setting], axes: Sequence[TuneAxis], further: Sequence[int] = ()
+    ) -> Tuned:
+        """The best of these settings of an arm."""
+        design = self.design
+        lower, perfect = design.lower_is_better, design.perfect
+        return best(self.trials(arm, settings, further), axes, lower=lower, perfect=perfect)
 
 
 def first_stage(design: Design) -> Stage:
@@ -110,12 +122,53 @@ def tuning(state: Stages) -> tuple[tuple[TuneAxis, ...], dict[Arm, Tuned], Stage
         if stage is not None or wait != "decided":
             return axes, chosen, stage, wait
         chosen = _best(state, axes)
+    chosen, stage, wait = _tuned_again(state, axes, chosen)
+    if wait != "decided":
+        return axes, chosen, stage, wait
     return axes, {arm: _settled(tuned, design.axes, full) for arm, tuned in chosen.items()}, None, "decided"
 
 
 def _best(state: Stages, axes: Sequence[TuneAxis]) -> dict[Arm, Tuned]:
-    lower = state.design.lower_is_better
-    return {arm: best(state.trials(arm, axes), axes, lower=lower) for arm in state.design.arms}
+    settings = list(itertools.product(*(axis.labels for axis in axes)))
+    return {arm: state.best(arm, settings, axes) for arm in state.design.arms}
+
+
+def _tuned_again(
+    state: Stages, axes: Sequence[TuneAxis], chosen: dict[Arm, Tuned]
+) -> tuple[dict[Arm, Tuned], Stage | None, Wait]:
+    """(the best setting per arm, stage to queue, wait), with tied settings tuned on twice as many seeds each time.
+
+    It ends where nothing is tied, at `MOST_TUNING_SEEDS`, or where the budget would not pay for the first look.
+    """
+    design = state.design
+    spent = len(_grid(design, axes))
+    used = 0
+    for again in itertools.count(1):
+        tied = {arm: tuned for arm, tuned in chosen.items() if tuned.tied is not None}
+        total = len(design.tune_seeds) + used
+        seeds = tuple(design.spare[used : used + total])
+        wanted: list[Wanted] = [
+            (arm, tuple(axes), setting, seed)
+            for arm, tuned in tied.items()
+            for setting in tuned.settings
+            for seed in seeds
+        ]
+        spent += len(wanted)
+        unpaid = design.budget is not None and spent + look_cost(design, chosen) > design.budget
+        if not wanted or 2 * total > MOST_TUNING_SEEDS or unpaid:
+            return chosen, None, "decided"
+        stage, wait = state.stage(f"tune-again-{again}", wanted)
+        if stage is not None or wait != "decided":
+            return chosen, stage, wait
+        used += len(seeds)
+        further = design.spare[:used]
+        chosen = chosen | {arm: state.best(arm, tuned.settings, axes, further) for arm, tuned in tied.items()}
+    raise AssertionError("unreachable")
+
+
+def look_cost(design: Design, chosen: Mapping[Arm, Tuned]) -> int:
+    """The number of runs of the first look."""
+    return sum(len(tuned.settings) for tuned in chosen.values()) * design.looks[0]
 
 
 def _affordable(
@@ -185,7 +238,7 @@ def _settled(tuned: Tuned, before: Sequence[TuneAxis], after: Sequence[TuneAxis]
         for side, end in (("low", 0), ("high", -1))
         if wider.values[end] == axis.values[end]
     }
-    return Tuned(tuned.setting, tuned.mean, tuple(edge for edge in tuned.edges if edge not in natural))
+    return replace(tuned, edges=tuple(edge for edge in tuned.edges if edge not in natural))
 
 
 def unfair_levels(tuned: Mapping[Arm, Tuned]) -> dict[str, tuple[str, ...]]:

@@ -20,6 +20,10 @@ MOST_SEEDS = 1_000_000
 """A needed number of seeds above this is not stated."""
 
 
+Width = Callable[[float, int, float], float]
+"""Half the width of an interval, from standard deviation, number of seeds and error."""
+
+
 @dataclass(frozen=True)
 class Interval:
     """A confidence interval of the mean effect over `seeds` seeds, in the metric's unit."""
@@ -92,12 +96,54 @@ def _solve(beyond: Callable[[float], float], probability: float, near: float = 1
     )
 
 
-def repeated_interval(effects: Sequence[float], level: float) -> Interval:
-    """mean ± t·s/√n of the effects per seed.
+def half_width(sd: float, seeds: int, level: float) -> float:
+    """t·s/√n, half the width of Student's interval.
+
+    Args:
+        sd: s, with n − 1 in the denominator.
+        seeds: n, at least 1.
+        level: The error allowed to the interval, in (0, 1).
+    """
+    return t_quantile(level, seeds) * sd / math.sqrt(seeds)
+
+
+PRIOR_PRECISION = 0.2
+"""c², the weight of the normal mixture over effect sizes, N(0, 1/c²), in the confidence sequence. Chosen so that the
+sequence is 1.4 to 1.9 times as wide as Student's interval from 6 to 50 seeds, for errors of 0.2 to 5 %.
+"""
+
+
+def half_width_of_sequence(sd: float, seeds: int, level: float) -> float:
+    """Half the width of a confidence sequence for a mean with unknown variance.
+
+    All of these intervals, one for every number of seeds, hold at once with probability 1 − level. So one may stop
+    at any moment. With r = (level²·c²/(n + c²))^(1/n) and s̃² the variance with n in the denominator, it is
+    s̃·√((1 − r) / (r − c²/(n + c²))): the values of the mean for which the scale-invariant t statistic, mixed over
+    normal effect sizes, stays below 1/level (Lai 1976; Wang & Ramdas 2023, *Anytime-valid t-tests and confidence
+    sequences for Gaussian means with unknown variance*, section 4).
+
+    Args:
+        sd: The standard deviation with n − 1 in the denominator.
+        seeds: n, at least 1.
+        level: The error allowed to the whole sequence, in (0, 1).
+
+    Returns:
+        Half the width; infinite while there are too few seeds to bound the mean.
+    """
+    share = PRIOR_PRECISION / (seeds + PRIOR_PRECISION)
+    r = (level**2 * share) ** (1 / seeds)
+    if seeds < 2 or r <= share:
+        return math.inf
+    return sd * math.sqrt((seeds - 1) / seeds) * math.sqrt((1 - r) / (r - share))
+
+
+def repeated_interval(effects: Sequence[float], level: float, width: Width = half_width) -> Interval:
+    """The mean of the effects per seed with its interval.
 
     Args:
         effects: One per seed, in the metric's unit.
         level: The error allowed to the interval, in (0, 1).
+        width: Half its width: of Student's interval, or of a confidence sequence.
 
     Returns:
         The interval; infinitely wide for a single seed.
@@ -115,7 +161,7 @@ def repeated_interval(effects: Sequence[float], level: float) -> Interval:
     sd = float(d.std(ddof=1))
     if sd <= 1e-12 * max(1e-300, float(np.abs(d).max())):
         sd = 0.0  # the same difference at every seed, but for rounding
-    half = t_quantile(level, n) * sd / math.sqrt(n)
+    half = width(sd, n, level) if sd > 0 else 0.0
     return Interval(mean, mean - half, mean + half, sd, n, level)
 
 
@@ -142,16 +188,18 @@ def _chi_square(freedom: int, above: float) -> float:
     return _solve(beyond, above, near=freedom)
 
 
-def seeds_needed(sd: float, seeds: int, delta: float, level: float) -> int | None:
-    """About how many seeds in all give a decision: the least N with N ≥ (2·t·s_u/δ)², t taken at N seeds.
+def seeds_needed(sd: float, seeds: int, delta: float, level: float, width: Width | None = None) -> int | None:
+    """About how many seeds in all give a decision: the least N at which the interval is at most δ wide.
 
-    At that N the interval is at most δ wide, so it lies above 0, below 0, or inside (−δ, δ).
+    For Student's interval that is the least N with N ≥ (2·t·s_u/δ)², t taken at N seeds and s_u the upper bound of
+    the spread. An interval that is δ wide lies above 0, below 0, or inside (−δ, δ).
 
     Args:
         sd: The standard deviation of the effects so far.
         seeds: How many there are.
         delta: The smallest difference that counts, in the metric's unit.
         level: The error allowed to the interval, in (0, 1).
+        width: Half the width of the interval; Student's where it is not given.
 
     Returns:
         N; None where it exceeds a million, or where one seed says nothing about the spread.
@@ -161,7 +209,7 @@ def seeds_needed(sd: float, seeds: int, delta: float, level: float) -> int | Non
         return None
 
     def enough(n: int) -> bool:
-        return n >= (2.0 * t_quantile(level, n) * bound / delta) ** 2
+        return 2.0 * (width or half_width)(bound, n, level) <= delta
 
     low, high = seeds, seeds + 1
     while not enough(high):
@@ -186,7 +234,19 @@ def sign_test(wins: int, losses: int) -> float:
     return min(1.0, 2.0 * at * (1.0 + float(np.cumprod(k / (n - k + 1)).sum())))
 
 
-def sign_test_seeds(wins: int, losses: int, ties: int, level: float) -> int | None:
+def sequential_sign_test(wins: int, losses: int) -> float:
+    """A p value of `wins` against `losses` under a fair coin that holds at every moment.
+
+    It is the inverse of the likelihood ratio of a coin of unknown bias, mixed uniformly, which is a martingale under a
+    fair coin: P(it ever falls to p) ≤ p (Ville 1939; Robbins 1970). That ratio is 2ⁿ / ((n + 1)·C(n, wins)).
+    """
+    n = wins + losses
+    return min(1.0, math.exp(math.log((n + 1) * math.comb(n, wins)) - n * math.log(2)))
+
+
+def sign_test_seeds(
+    wins: int, losses: int, ties: int, level: float, test: Callable[[int, int], float] = sign_test
+) -> int | None:
     """The least number of seeds at which the sign test would decide if the shares of wins and ties stay the same.
 
     Returns:
@@ -197,7 +257,7 @@ def sign_test_seeds(wins: int, losses: int, ties: int, level: float) -> int | No
         return None
     for total in range(n + 1, 10_000):
         won, lost = round(total * wins / n), round(total * losses / n)
-        if won != lost and sign_test(won, lost) <= level:
+        if won != lost and test(won, lost) <= level:
             return total
     return None
 

@@ -10,13 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 from typing import Literal
 
+from experiments.comparing.statistics import half_width
 from experiments.spec.levels import level_labels
 
 Setting = tuple[str, ...]
 """One point of the tuning grid: a label per tuned axis."""
 
+TOLD_APART = 0.2
+"""The error at which two settings are told apart."""
 Side = Literal["low", "high"]
 Spacing = Literal["log", "linear", "none"]
 
@@ -111,19 +115,29 @@ class Tuned:
     mean: float | None
     """Its mean validation metric."""
     edges: tuple[tuple[str, Side], ...]
-    """Axes at whose low or high end the best setting lies."""
+    """Axes at whose low or high end the best setting lies, or the one that it is tied with."""
+    tied: Setting | None = None
+    """The second best setting, where the tuning seeds cannot tell the two apart."""
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """The settings at which the arm is compared."""
+        return (self.setting,) if self.tied is None else (self.setting, self.tied)
 
 
-def best(trials: Sequence[Trial], axes: Sequence[TuneAxis], *, lower: bool) -> Tuned:
+def best(
+    trials: Sequence[Trial], axes: Sequence[TuneAxis], *, lower: bool, perfect: float | None = None
+) -> Tuned:
     """The setting with the best mean.
 
     A setting with a diverged seed ranks below every one without. Of equal ones, the one nearest the middle of its
-    range is taken.
+    range is taken. The second best is tied with the best where they differ by less than their spread (`is_tied`).
 
     Args:
         trials: The settings that have run.
         axes: The tuned axes, in the order of the settings' labels.
         lower: Whether a lower value is better.
+        perfect: The value that nothing can exceed, if any: settings that reach it are not told apart.
 
     Raises:
         ValueError: There are no trials.
@@ -139,13 +153,38 @@ def best(trials: Sequence[Trial], axes: Sequence[TuneAxis], *, lower: bool) -> T
         )
         return trial.diverged, worth, off_middle
 
-    chosen = min(trials, key=rank)
+    chosen, *others = sorted(trials, key=rank)
+    tied = None
+    if others and chosen.mean != perfect and is_tied(chosen, others[0]):
+        tied = others[0].setting
+    edges = dict.fromkeys(_edges(chosen.setting, axes) + (_edges(tied, axes) if tied is not None else []))
+    mean = None if math.isnan(chosen.mean) else chosen.mean
+    return Tuned(chosen.setting, mean, tuple(edges), tied)
+
+
+def is_tied(first: Trial, second: Trial) -> bool:
+    """Whether the seeds cannot tell two settings apart: Student's interval of their difference holds 0.
+
+    The difference is taken seed by seed, at a confidence of 80 %: enough to choose a setting, not to claim anything.
+    (One standard error would let two seeds choose the worse setting twice as often: `bench/answers.py`.) A setting
+    that diverged is never tied with one that did not. One seed has no spread, so nothing is told apart by it.
+    """
+    if first.diverged or second.diverged:
+        return False
+    pairs = zip(first.values, second.values, strict=False)
+    differences = [a - b for a, b in pairs if a is not None and b is not None]
+    if len(differences) < 2:
+        return True
+    return abs(fmean(differences)) <= half_width(stdev(differences), len(differences), TOLD_APART)
+
+
+def _edges(setting: Setting, axes: Sequence[TuneAxis]) -> list[tuple[str, Side]]:
     edges: list[tuple[str, Side]] = []
-    for axis, label in zip(axes, chosen.setting, strict=True):
+    for axis, label in zip(axes, setting, strict=True):
         if axis.spacing == "none" or len(axis.values) < 2:
             continue
         if label == axis.labels[0]:
             edges.append((axis.name, "low"))
         elif label == axis.labels[-1]:
             edges.append((axis.name, "high"))
-    return Tuned(chosen.setting, None if math.isnan(chosen.mean) else chosen.mean, tuple(edges))
+    return edges

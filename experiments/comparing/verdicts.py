@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -11,9 +11,13 @@ import numpy as np
 
 from experiments.comparing.statistics import (
     Interval,
+    Width,
     equal_seeds_needed,
+    half_width,
+    half_width_of_sequence,
     repeated_interval,
     seeds_needed,
+    sequential_sign_test,
     sign_test,
     sign_test_seeds,
 )
@@ -27,6 +31,7 @@ Verdict = Literal[
     "incomplete",
     "not attributable",
     "not fairly tuned",
+    "tuned within noise",
 ]
 DECIDED: frozenset[str] = frozenset({"better", "better, but by less than δ", "equivalent within δ"})
 
@@ -64,6 +69,17 @@ class Judgement:
     def decided(self) -> bool:
         return self.verdict in DECIDED
 
+    def bounds(self, lower: bool, towards: str | None = None) -> tuple[float | None, float | None]:
+        """The least and the most by which `towards` may be ahead; without it, the level that is ahead.
+
+        lower: whether a lower metric is better.
+        """
+        low, high = self.low, self.high
+        turned = lower != (towards not in (None, self.a))
+        if turned:
+            low, high = (None if high is None else -high), (None if low is None else -low)
+        return low, high
+
 
 def verdict_text(
     verdict: Verdict, a: str, b: str, delta: float, needed: int | None, least: float | None = None
@@ -93,19 +109,40 @@ def verdict_text(
     return verdict
 
 
-def classify(interval: Interval, delta: float) -> Verdict:
-    """The verdict that an interval gives, for a mean that is not negative."""
-    if interval.low > 0 and interval.high < delta:
+def classify_bounds(low: float, high: float, delta: float) -> Verdict:
+    """The verdict that an interval of A's lead gives."""
+    if low > 0 and high < delta:
         return "better, but by less than δ"
-    if interval.low > 0:
+    if low > 0:
         return "better"
-    if -delta < interval.low and interval.high < delta:
+    if -delta < low and high < delta:
         return "equivalent within δ"
     return "undecided"
 
 
+@dataclass(frozen=True)
+class Method:
+    """How intervals and signs are judged."""
+
+    width: Width
+    signs: Callable[[int, int], float]
+
+
+AT_LOOKS = Method(half_width, sign_test)
+"""Student's interval and the exact sign test: each look has its share of the error."""
+ANYTIME = Method(half_width_of_sequence, sequential_sign_test)
+"""A confidence sequence and a sequential sign test: one may look after every seed."""
+
+
 def judge(
-    a: str, b: str, effects: Sequence[float], *, delta: float, level: float, largest: float = math.inf
+    a: str,
+    b: str,
+    effects: Sequence[float],
+    *,
+    delta: float,
+    level: float,
+    largest: float = math.inf,
+    method: Method = AT_LOOKS,
 ) -> Judgement:
     """The verdict on A and B from finite effects, with the effect and its interval in favour of the level ahead.
 
@@ -120,6 +157,7 @@ def judge(
         delta: The smallest difference that counts, above 0.
         level: The error allowed to this verdict, in (0, 1).
         largest: The largest difference there can be.
+        method: Whether the results are looked at as planned, or at any time.
 
     Raises:
         ValueError: delta is not positive, or an effect is missing or not finite.
@@ -129,19 +167,19 @@ def judge(
     d = np.asarray(effects, dtype=np.float64)
     if d.size and d.mean() < 0:
         a, b, d = b, a, -d
-    interval = repeated_interval([float(x) for x in d], level)
+    interval = repeated_interval([float(x) for x in d], level, method.width)
     won, lost = int((d > 0).sum()), int((d < 0).sum())
     low: float | None = interval.low
     high: float | None = interval.high
     p = needed = None
     if interval.sd == 0.0:
         low = high = None
-        p = sign_test(won, lost)
-        verdict, needed = _classify_equal(interval, delta, largest, p)
+        p = method.signs(won, lost)
+        verdict, needed = _classify_equal(interval, delta, largest, p, method)
     else:
-        verdict = classify(interval, delta)
+        verdict = classify_bounds(interval.low, interval.high, delta)
         if verdict == "undecided":
-            needed = seeds_needed(interval.sd, interval.seeds, delta, level)
+            needed = seeds_needed(interval.sd, interval.seeds, delta, level, method.width)
     return Judgement(
         a=a,
         b=b,
@@ -158,7 +196,9 @@ def judge(
     )
 
 
-def _classify_equal(interval: Interval, delta: float, largest: float, p: float) -> tuple[Verdict, int | None]:
+def _classify_equal(
+    interval: Interval, delta: float, largest: float, p: float, method: Method
+) -> tuple[Verdict, int | None]:
     """(the verdict where all seeds gave one difference, about how many seeds would decide it)."""
     wanted = equal_seeds_needed(interval.mean, delta, largest, interval.level)
     small = wanted is not None and interval.seeds >= wanted
@@ -166,11 +206,13 @@ def _classify_equal(interval: Interval, delta: float, largest: float, p: float) 
         return ("better, but by less than δ" if small else "better"), None
     if small:
         return "equivalent within δ", None
-    ahead = sign_test_seeds(interval.seeds, 0, 0, interval.level) if interval.mean > 0 else None
+    ahead = sign_test_seeds(interval.seeds, 0, 0, interval.level, method.signs) if interval.mean > 0 else None
     return "undecided", min((n for n in (wanted, ahead) if n is not None), default=None)
 
 
-def judge_signs(a: str, b: str, signs: Sequence[int], *, delta: float, level: float) -> Judgement:
+def judge_signs(
+    a: str, b: str, signs: Sequence[int], *, delta: float, level: float, method: Method = AT_LOOKS
+) -> Judgement:
     """The verdict by the sign test, where a loss diverged somewhere and there is no mean effect.
 
     Args:
@@ -179,14 +221,15 @@ def judge_signs(a: str, b: str, signs: Sequence[int], *, delta: float, level: fl
         signs: One per seed: 1 where A is ahead, −1 where B is, 0 for a tie.
         delta: The smallest difference that counts; only the sentence uses it.
         level: The error allowed to this verdict, in (0, 1).
+        method: Whether the results are looked at as planned, or at any time.
     """
     wins, losses = sum(sign > 0 for sign in signs), sum(sign < 0 for sign in signs)
     if losses > wins:
         a, b, wins, losses = b, a, losses, wins
-    p = sign_test(wins, losses)
+    p = method.signs(wins, losses)
     verdict: Verdict = "better" if p <= level else "undecided"
     ties = len(signs) - wins - losses
-    needed = None if verdict == "better" else sign_test_seeds(wins, losses, ties, level)
+    needed = None if verdict == "better" else sign_test_seeds(wins, losses, ties, level, method.signs)
     return Judgement(
         a=a,
         b=b,

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from experiments.fields import Count, Positive, ShortText, Strict
 from experiments.spec.sweeps import Axis
+
+MOST_LOOK_SEEDS = 10_000
+AUTOMATIC_SEEDS = 47
+"""Under `looks: any`, seeds per level that are queued without a person asking for more."""
 
 ACCURACY_DELTA = 0.002
 """The smallest difference in accuracy that counts, where the question names none."""
 
 MEASURES = ("accuracy", "loss")
 """What is measured of a part of the data; accuracy only where the outputs name a class."""
+
+
+def any_looks() -> tuple[int, ...]:
+    """The seeds at which `looks: any` queues a further stage: from 4 on, about √2 times as many each time."""
+    looks = [4]
+    while looks[-1] < MOST_LOOK_SEEDS:
+        looks.append(min(MOST_LOOK_SEEDS, max(looks[-1] + 1, round(looks[-1] * 2**0.5))))
+    return tuple(looks)
 
 
 class Tune(Strict):
@@ -34,7 +46,22 @@ class Tune(Strict):
         return dict(self.__pydantic_extra__ or {})
 
 
+LookSeeds = Annotated[int, Field(strict=True, ge=2, le=10_000)]
+Looks = Annotated[
+    Annotated[tuple[LookSeeds, ...], Field(min_length=1, max_length=20), Tag("list")]
+    | Annotated[Literal["any"], Tag("any")],
+    Discriminator(
+        lambda value: "any" if isinstance(value, str) else "list",
+        custom_error_type="misfit",
+        custom_error_message="no looks",
+        custom_error_context={"allowed": "rising seed counts as [5, 10, 20], or any"},
+    ),
+]
+
+
 class Compare(Strict):
+    """What is compared, by what, and when the results may be looked at."""
+
     factor: ShortText
     """The axis (or `case`) whose levels are compared."""
     metric: Annotated[str, Field(pattern=r"^(train|val|test)/[a-z_]{1,40}$")] = "test/accuracy"
@@ -43,16 +70,28 @@ class Compare(Strict):
     alpha: Annotated[float, Field(strict=True, gt=0, lt=0.5)] = 0.05
     """The error probability over all pairs of levels and all planned looks."""
     tune: Tune | None = None
-    looks: tuple[Annotated[int, Field(strict=True, ge=2, le=10_000)], ...] = Field(
-        default=(5, 10, 20, 40), min_length=1, max_length=20
-    )
-    """Seeds per level at which the results may be looked at."""
+    control: ShortText | None = None
+    """The level that all others are compared with; null: every pair of levels is compared."""
+    best: bool = False
+    """Whether to ask which level is the best, in place of which of two is better."""
+    looks: Looks = (5, 10, 20, 40)
+    """Seeds per level at which the results may be looked at; `any`: after every seed."""
     budget: Count | None = None
     """The most runs the question may use, tuning included; null: as many as the looks need."""
 
     @model_validator(mode="after")
     def _fit(self) -> Self:
-        if any(b <= a for a, b in zip(self.looks, self.looks[1:], strict=False)):
+        if self.best and self.control is not None:
+            raise PydanticCustomError(
+                "misfit",
+                "control and best are two questions",
+                {
+                    "allowed": "`control: LEVEL` to compare the others with one, or `best: true` to find the best"
+                },
+            )
+        if not isinstance(self.looks, str) and any(
+            b <= a for a, b in zip(self.looks, self.looks[1:], strict=False)
+        ):
             raise PydanticCustomError(
                 "misfit",
                 "the looks {looks} do not rise",
@@ -65,3 +104,13 @@ class Compare(Strict):
                 {"metric": self.metric, "allowed": "a number above 0 in the metric's unit"},
             )
         return self
+
+    @property
+    def look_seeds(self) -> tuple[int, ...]:
+        """Fresh seeds per level at each look, also at those that only a person asks for under `looks: any`."""
+        return any_looks() if isinstance(self.looks, str) else self.looks
+
+    @property
+    def planned_seeds(self) -> int:
+        """Fresh seeds per level that are queued without a person asking for more."""
+        return AUTOMATIC_SEEDS if isinstance(self.looks, str) else self.looks[-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Self
 
@@ -142,12 +142,26 @@ class ExperimentSpec(Strict):
     def warnings(self) -> tuple[str, ...]:
         """What is allowed and may still surprise: axes of the sweep that belong to tuning."""
         sources = {factor.path: factor.source for factor in self._tuned}
-        return tuple(
-            f"{axis.source} is left out of the sweep: {sources[axis.path]} chooses that field for each level,"
-            " on validation data"
-            for axis in self._swept[0]
-            if self._is_tuned(axis)
+        return (
+            *self._question_warnings(),
+            *(
+                f"{axis.source} is left out of the sweep: {sources[axis.path]} chooses that field for each level,"
+                " on validation data"
+                for axis in self._swept[0]
+                if self._is_tuned(axis)
+            ),
         )
+
+    def _question_warnings(self) -> Iterator[str]:
+        if self.compare is None:
+            return
+        if self.sweep is not None and isinstance(self.sweep.seeds, int):
+            yield "sweep.seeds is left out: the looks of the question say how many seeds there are"
+        if self.compare.tune is not None and self.compare.tune.seeds < 2:
+            yield (
+                "compare.tune.seeds is 1: one seed cannot tell a better setting from a lucky one, so the two best "
+                "settings of a level are tuned on more seeds; 2 or more say so from the start"
+            )
 
     def asked(self, factor: str) -> str | None:
         """The factor of the sweep that a question about `factor` compares. None where nothing varies it.

@@ -92,6 +92,10 @@ def _question(spec: ExperimentSpec, points: Sequence[Point]) -> dict[str, Any] |
         tuning = cells * spec.compare.tune.seeds
         for levels in spec.tuned().values():
             tuning *= len(levels)
-    looks = [cells * look for look in spec.compare.looks]
+    looks = [cells * look for look in spec.compare.look_seeds if look <= spec.compare.planned_seeds]
     runs = {"tuning": tuning, "looks": looks}
-    return {**spec.compare.model_dump(mode="json"), "runs": runs, "most_runs": tuning + looks[-1]}
+    return {
+        **spec.compare.model_dump(mode="json"),
+        "runs": runs,
+        "most_runs": tuning + cells * spec.compare.planned_seeds,
+    }

@@ -44,6 +44,13 @@ def question_problems(
         problems.append(
             Problem("compare.factor", f"{factor.name} has one level", "a factor with two levels or more")
         )
+    elif question.control is not None and question.control not in (
+        labels := [level.label for level in factor.levels()]
+    ):
+        problems.append(
+            Problem("compare.control", unknown("level", question.control, labels), sorted(labels))
+        )
+    problems += _seed_problems(question, sweep)
     if sweep.draws:
         problems.append(
             Problem("compare", "a random draw does not give every level the same runs", "strategy: grid")
@@ -52,6 +59,19 @@ def question_problems(
     problems += _metric_problems(question.metric, shape, points)
     problems += _tune_problems(question, factors, shape, limits)
     return problems
+
+
+def _seed_problems(question: Compare, sweep: Sweep) -> list[Problem]:
+    """Seeds that are named must all be used, in their order: first those for tuning, then those of the looks."""
+    if not isinstance(sweep.seeds, list):
+        return []
+    tuning = question.tune.seeds if question.tune is not None else 0
+    needed = tuning + question.planned_seeds
+    if len(sweep.seeds) == needed:
+        return []
+    first = f"{tuning} for tuning and " if tuning else ""
+    message = f"{len(sweep.seeds)} seeds are named, and the question uses {first}{question.planned_seeds} to compare"
+    return [Problem("sweep.seeds", message, f"{needed} seeds, or none: then they are counted from `seed` on")]
 
 
 def _metric_problems(metric: str, shape: DataShape, points: Sequence[Point]) -> list[Problem]:
@@ -76,7 +96,7 @@ def _tune_problems(
 ) -> list[Problem]:
     """What is wrong with the tuned axes, and with the number of runs that the question may take."""
     cells = combinations(factors)
-    runs, product = cells * question.looks[-1], f"{cells} · {question.looks[-1]} seeds"
+    runs, product = cells * question.planned_seeds, f"{cells} · {question.planned_seeds} seeds"
     tuned: list[Factor] = []
     problems: list[Problem] = []
     if question.tune is not None:

@@ -69,7 +69,14 @@ def ask(
     tune_seeds: Annotated[int, typer.Option(min=1, help="Tuning seeds per point.")] = 2,
     metric: Annotated[str, typer.Option(help="By what.")] = "test/accuracy",
     delta: Annotated[float | None, typer.Option(help="The smallest difference that counts.")] = None,
-    looks: Annotated[str | None, typer.Option(help="Seeds per level at the planned looks: 5,10,20")] = None,
+    looks: Annotated[
+        str | None,
+        typer.Option(help="Seeds per level at the planned looks: 5,10,20; or any: after every seed."),
+    ] = None,
+    control: Annotated[
+        str | None, typer.Option(metavar="LEVEL", help="Compare the other levels with this one only.")
+    ] = None,
+    best: Annotated[bool, typer.Option("--best", help="Ask which level is the best.")] = False,
     budget: Annotated[int | None, typer.Option(min=1, help="At most so many runs.")] = None,
     changes: Changes = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Watch until it is decided.")] = True,
@@ -95,8 +102,10 @@ def ask(
         tune_seeds=tune_seeds,
         metric=metric,
         delta=delta,
-        looks=_whole_numbers(looks),
+        looks="any" if looks == "any" else _whole_numbers(looks),
         budget=budget,
+        control=control,
+        best=best,
     )
     if not as_json:
         announce(experiment)

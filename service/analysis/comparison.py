@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from experiments.comparing.design import Arm, Design
 from experiments.comparing.effects import pair
 from experiments.comparing.from_spec import design_of
-from experiments.comparing.judging import scores, seeds_reached
+from experiments.comparing.judging import best_scores, score_sets, seeds_reached
 from experiments.comparing.progress import progress
 from experiments.spec import ExperimentSpec
 from experiments.spec.swept_fields import canonical_factor_name
-from service.analysis.design_document import answer
 from service.analysis.exploration import explore
+from service.analysis.headline import headline
 from service.analysis.levels import levels_of, scope_of, warnings_of
 from service.analysis.observations import observations, seed_of
 from service.analysis.result import Comparison, Effect, Tuning
@@ -62,13 +62,16 @@ def compare_runs(
 def _judged(experiment: Experiment, spec: ExperimentSpec, design: Design, runs: Sequence[Run]) -> Comparison:
     observed = observations(design, runs)
     now = progress(design, observed)
-    own = scores(design, now.tuned, observed)
+    sets = score_sets(design, now.tuned, observed)
+    own = best_scores(sets)
     effects = []
     for (a, b), judgement in zip(design.pairs, now.judgements, strict=True):
-        seeds = judgement.seeds if judgement.decided else seeds_reached(design, own, a, b)
+        seeds = judgement.seeds if judgement.decided else seeds_reached(design, sets, a, b)
         paired = pair(own, a, b, metric=design.metric, chance=design.chance, seeds=design.fresh_seeds(seeds))
         diverged = {a: paired.diverged_a, b: paired.diverged_b, "of": paired.runs}
-        effects.append(Effect(judgement, diverged, design.confounded.get((a, b), ())))
+        effects.append(
+            Effect(judgement, diverged, design.confounded.get((a, b), design.confounded.get((b, a), ())))
+        )
     settings = {arm: tuned.setting for arm, tuned in now.tuned.items()}
     seeds_used = {score.seed for score in own}
     used = [
@@ -97,7 +100,7 @@ def _judged(experiment: Experiment, spec: ExperimentSpec, design: Design, runs: 
         error=design.error,
         levels=levels,
         effects=tuple(effects),
-        answer=answer(design, now),
+        answer=headline(design, now),
         scope=scope_of(spec),
         warnings=warnings_of(levels),
         tuning=Tuning("fresh seeds", names, design.validation_metric) if names else None,

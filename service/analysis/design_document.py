@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from experiments.comparing.best_set import BestSet
 from experiments.comparing.design import Design
 from experiments.comparing.progress import Progress
 from experiments.comparing.stages import Wait
+from experiments.numbers import finite
+from service.analysis.headline import NO_ANSWER, headline, no_answer
 from service.entities import Experiment
 from service.lifecycle import RunStatus
 
@@ -21,9 +24,6 @@ _PROGRESS_SENTENCES: dict[Wait, str] = {
     "incomplete": "A run failed or was cancelled; `gradus retry` lets the question go on.",
     "nothing to decide": "No pair of levels can be claimed about.",
 }
-NO_ANSWER = "no answer yet"
-_WITHOUT_LEVELS = frozenset({"undecided", "incomplete", "not attributable", "not fairly tuned"})
-"""Verdicts whose sentence does not name the levels."""
 
 
 def design_document(design: Design, progress: Progress) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def design_document(design: Design, progress: Progress) -> dict[str, Any]:
     ]
     known = {step.name for step in progress.steps}
     for look, seeds in enumerate(design.looks, 1):
-        if (name := f"look-{look}") not in known:
+        if (name := f"look-{look}") not in known and seeds <= design.automatic:
             stages.append({"name": name, "runs": len(design.arms) * seeds, "ended": 0, "state": rest})
     names = [axis.name for axis in progress.axes]
     return {
@@ -48,7 +48,10 @@ def design_document(design: Design, progress: Progress) -> dict[str, Any]:
         "metric": design.metric,
         "delta": design.delta,
         "alpha": design.alpha,
-        "looks": list(design.looks),
+        "looks": [look for look in design.looks if look <= design.automatic],
+        "anytime": design.anytime,
+        "control": design.control,
+        "best": best_document(progress.best),
         "budget": design.budget,
         "stages": stages,
         "wait": progress.wait,
@@ -58,28 +61,20 @@ def design_document(design: Design, progress: Progress) -> dict[str, Any]:
             for (level, cell), tuned in progress.tuned.items()
             if tuned.setting
         ],
-        "answer": answer(design, progress),
+        "answer": headline(design, progress),
     }
 
 
-def answer(design: Design, progress: Progress) -> str:
-    """The present answer in one line."""
-    return "; ".join(answers(design, progress))
-
-
-def answers(design: Design, progress: Progress) -> list[str]:
-    """The present answer, a sentence for every pair of levels."""
-    if not any(judgement.seeds for judgement in progress.judgements) and not design.confounded:
-        if progress.wait == "incomplete":
-            return ["incomplete: a tuning run failed or was cancelled; retry it"]
-        step = progress.steps[-1] if progress.steps else None
-        return [_no_answer(step.name, step.ended, step.n_runs) if step else NO_ANSWER]
-    return [
-        f"{design.name_of(judgement.a)} / {design.name_of(judgement.b)} {judgement.text}"
-        if judgement.verdict in _WITHOUT_LEVELS
-        else judgement.text
-        for judgement in progress.judgements
-    ]
+def best_document(best: BestSet | None) -> dict[str, Any] | None:
+    """The levels that may be the best, as JSON; None where that is not asked."""
+    if best is None:
+        return None
+    return {
+        "levels": [{"level": level, "behind": finite(best.behind[level])} for level in best.levels],
+        "seeds": best.seeds,
+        "decided": best.decided,
+        "text": best.text,
+    }
 
 
 def live_document(experiment: Experiment) -> dict[str, Any] | None:
@@ -99,7 +94,7 @@ def live_document(experiment: Experiment) -> dict[str, Any] | None:
     present = next((stage for stage in stages if stage["name"] == experiment.stage), None)
     live = {**document, "stages": stages}
     if present is not None and str(document["answer"]).startswith(NO_ANSWER):
-        live["answer"] = _no_answer(present["name"], present["ended"], present["runs"])
+        live["answer"] = no_answer(present["name"], present["ended"], present["runs"])
     return live
 
 
@@ -107,7 +102,3 @@ def _live(stage: Mapping[str, Any], open_runs: int, counts: Mapping[str, int]) -
     ended = max(0, stage["runs"] - open_runs)
     begun = ended > 0 or counts.get(RunStatus.RUNNING, 0) > 0
     return {**stage, "ended": ended, "state": "running" if begun and open_runs else stage["state"]}
-
-
-def _no_answer(stage: str, ended: int, runs: int) -> str:
-    return f"{NO_ANSWER} ({stage}: {ended} of {runs} runs)"

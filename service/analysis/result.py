@@ -13,7 +13,7 @@ from experiments.comparing.progress import Progress
 from experiments.comparing.verdicts import Judgement
 from experiments.numbers import finite
 from experiments.spec import ExperimentSpec
-from service.analysis.design_document import design_document
+from service.analysis.design_document import best_document, design_document
 from service.entities import Experiment, Run
 
 DIAGNOSIS = "gradus.diagnosis."
@@ -103,7 +103,10 @@ class Comparison:
             "tuning": asdict(self.tuning) if self.tuning else None,
             "delta": design.delta if design else None,
             "alpha": design.alpha if design else None,
-            "looks": list(design.looks) if design else None,
+            "looks": [look for look in design.looks if look <= design.automatic] if design else None,
+            "anytime": design.anytime if design else None,
+            "control": design.control if design else None,
+            "best": best_document(self.progress.best) if self.progress else None,
             "levels": [_level_json(level) for level in self.levels],
             "effects": [_effect_json(effect, self.factor) for effect in self.effects],
             "verdicts": [_verdict_json(effect) for effect in self.effects] if design else [],

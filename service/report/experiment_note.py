@@ -99,6 +99,10 @@ def markdown(comparison: Comparison, links: Mapping[str, str] | None = None) -> 
                 f"| {_cell(judged.favours or ABSENT)} | {judged.won} of {judged.seeds} |"
             )
         together = f"Intervals hold together with probability {1 - design.alpha:.0%}."
+        if design.best:
+            together = (
+                f"The best level stays among those that may be with probability {1 - design.alpha:.0%}."
+            )
         lines += ["", f"{together} {comparison.scope}", ""]
     lines += [f"| {_cell(comparison.factor)} | {comparison.metric} | seeds | diverged |", "|---|---|---|---|"]
     for level in comparison.levels:

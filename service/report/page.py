@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib.metadata
+import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -15,12 +16,15 @@ from typing import Any
 import jinja2
 from ruamel.yaml import YAML
 
+from experiments.comparing.design import Design
 from experiments.comparing.effects import lower_is_better
 from experiments.comparing.estimates import Estimate
+from experiments.comparing.statistics import half_width, half_width_of_sequence
 from experiments.comparing.verdicts import Judgement
 from experiments.numbers import ABSENT, figure, signed
 from service.analysis.comparison import compare_runs
-from service.analysis.design_document import answers
+from service.analysis.design_document import best_document
+from service.analysis.headline import answers
 from service.analysis.levels import SEED, level_of
 from service.analysis.observations import diverged
 from service.analysis.result import DIAGNOSIS, SEEDS, Comparison, Level
@@ -115,10 +119,42 @@ def render_comparison(store: Store, comparison: Comparison, settings: Settings) 
             command=_command(comparison),
             links=_links(comparison, settings),
             plan=comparison.plan,
+            method=_method(design, comparison) if design else "",
+            best=best_document(progress.best) if progress else None,
             as_of=_as_of(comparison.runs),
             lower=lower_is_better(comparison.metric),
             repeated=comparison.factor == SEED,
         )
+    )
+
+
+def _method(design: Design, comparison: Comparison) -> str:
+    """How the intervals were made, and what they cost."""
+    confidence, together = f"{100 * comparison.confidence:.2f} %", f"{100 - 100 * design.alpha:g} %"
+    pairs = len(design.pairs)
+    compared = f"{pairs} pair{'s' if pairs > 1 else ''} of levels"
+    if design.control is not None:
+        compared = f"{pairs} level{'s' if pairs > 1 else ''} against {design.control}"
+    if design.anytime:
+        most = max((effect.judgement.seeds for effect in comparison.effects), default=0)
+        cost = ""
+        if most > 1 and math.isfinite(wide := half_width_of_sequence(1.0, most, design.error)):
+            ratio = wide / half_width(1.0, most, design.error)
+            cost = f" The price at {most} seeds: {ratio:.2f} times as wide as Student's interval for one planned look."
+        return (
+            f"One may look after every seed, {compared}: each interval is a confidence sequence at {confidence}, so that "
+            f"all of them hold at every moment together with probability {together}.{cost}"
+        )
+    looks = len(design.looks)
+    planned = f"{looks} planned look{'s' if looks > 1 else ''} ({', '.join(map(str, design.looks))} seeds)"
+    if design.best:
+        return (
+            f"{planned}, {len(design.levels)} levels: each interval is Student's t at {confidence}, so that the best level "
+            f"stays among those that may be the best with probability {together}."
+        )
+    return (
+        f"{planned}, {compared}: each interval is Student's t at {confidence}, so that all of them hold together with "
+        f"probability {together}."
     )
 
 

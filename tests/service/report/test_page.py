@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from service.analysis.comparison import compare
 from service.report import page as report
 from service.settings import load_settings
 from tests.service.scored_runs import World
@@ -121,3 +122,24 @@ def test_any_other_factor_is_shown_without_a_verdict(world: World) -> None:
     assert "Exploratory" in page
     assert "this was not the question fixed before the results" in page
     assert "better than" not in page
+
+
+def test_the_best_is_asked_for(world: World) -> None:
+    """The answer, the table and the method are those of the set; sigmoid has left it."""
+    question = world.QUESTION.replace("  delta: 0.01", "  delta: 0.0001\n  best: true")
+    experiment = world.ask(question)
+    page = report.render(world.store, experiment.id, load_settings())
+    assert "Which activation is the best by" in page
+    assert "may be the best" in page
+    assert "2 planned looks (5, 10 seeds), 3 levels" in page
+    body = compare(world.store, experiment.id).to_json()
+    assert body["best"]["text"] == body["answer"] == body["plan"]["answer"]
+    assert [entry["level"] for entry in body["best"]["levels"]][-1] != "sigmoid"
+    assert "sigmoid" not in {entry["level"] for entry in body["best"]["levels"]}
+
+
+def test_looking_at_any_time_has_a_price_that_is_said(world: World) -> None:
+    experiment = world.ask(world.QUESTION.replace("looks: [5, 10]", "looks: any"))
+    page = report.render(world.store, experiment.id, load_settings())
+    assert "One may look after every seed, 3 pairs of levels: each interval is a confidence sequence" in page
+    assert re.search(r"The price at \d+ seeds: 1\.\d\d times as wide", page)
