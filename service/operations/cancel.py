@@ -13,6 +13,8 @@ from service.store.clock import db_now
 from service.store.engine import Store
 from service.store.run_rows import Locked
 
+RUNS_AT_ONCE = 500
+
 
 def cancel_run(store: Store, run_id: str) -> Run:
     """Cancel a run. Idempotent.
@@ -39,23 +41,29 @@ def cancel_experiment(store: Store, experiment_id: str) -> Experiment:
         NotFound: there is no such experiment.
     """
 
-    def work(connection: Connection) -> Experiment:
+    def work(connection: Connection) -> None:
         row = experiment_rows.lock_experiment(connection, experiment_id)
         if row is None:
             raise NotFound("experiment", experiment_id)
         if row.cancel_requested_at is None:
             values = {"cancel_requested_at": db_now()}
             experiment_rows.change_experiment(connection, experiment_id, values, version=False)
-        _cancel(connection, run_rows.within(experiment_id))
         audit_rows.record_audit(connection, "cancelled", "experiment", experiment_id, name=row.name)
-        return queries.read_experiment(connection, experiment_id)
 
-    return store.write(work)
+    store.write(work)
+    _cancel_runs(store, experiment_id)
+    return store.read(lambda connection: queries.read_experiment(connection, experiment_id))
 
 
-def _cancel(connection: Connection, which: run_rows.Condition) -> None:
-    not_over = run_rows.in_status(RunStatus.SCHEDULED, RunStatus.RUNNING)
-    rows = run_rows.lock(connection, which, not_over)
+def _cancel_runs(store: Store, experiment_id: str) -> None:
+    """Cancel an experiment's runs, some at a time: ten thousand at once would hold SQLite's write lock for seconds."""
+    while store.write(lambda connection: _cancel(connection, run_rows.within(experiment_id))) == RUNS_AT_ONCE:
+        pass
+
+
+def _cancel(connection: Connection, which: run_rows.Condition) -> int:
+    """Cancel at most RUNS_AT_ONCE of these runs; how many there were."""
+    rows = run_rows.lock(connection, which, run_rows.cancellable(), limit=RUNS_AT_ONCE)
     waiting = [row for row in rows if row.status == RunStatus.SCHEDULED]
     values = {
         **ended_without_outcome("cancelled"),
@@ -63,7 +71,7 @@ def _cancel(connection: Connection, which: run_rows.Condition) -> None:
         "dispatched_at": None,
     }
     run_rows.move(connection, waiting, Edge.KILLED, values, data={"reason": "cancelled"})
-    running = [row for row in rows if row.status == RunStatus.RUNNING and not row.cancelled]
+    running = [row for row in rows if row.status == RunStatus.RUNNING]
     asked = {"cancel_requested_at": db_now()}
     run_rows.touch(connection, [row for row in running if not row.committed], asked)
     # An outcome on its way to MLflow is not final yet, so cancelling still changes it.
@@ -81,6 +89,7 @@ def _cancel(connection: Connection, which: run_rows.Condition) -> None:
             for row in running
         ],
     )
+    return len(rows)
 
 
 def _killed_outcome(row: Locked) -> dict[str, Any]:
@@ -99,11 +108,17 @@ def delete_experiment(store: Store, experiment_id: str) -> None:
         NotFound: there is no such experiment.
     """
 
+    def stop(connection: Connection) -> None:
+        if experiment_rows.lock_experiment(connection, experiment_id) is None:
+            raise NotFound("experiment", experiment_id)
+        values = {"cancel_requested_at": db_now()}
+        experiment_rows.change_experiment(connection, experiment_id, values, version=False)
+
     def work(connection: Connection) -> None:
         row = experiment_rows.lock_experiment(connection, experiment_id)
         if row is None:
             raise NotFound("experiment", experiment_id)
-        _cancel(connection, run_rows.within(experiment_id))
+        _cancel(connection, run_rows.within(experiment_id))  # what somebody retried meanwhile
         values = {"deleted_at": db_now(), "cancel_requested_at": db_now()}
         experiment_rows.change_experiment(connection, experiment_id, values)
         event_rows.record_experiment_event(connection, experiment_id, "deleted")
@@ -117,6 +132,9 @@ def delete_experiment(store: Store, experiment_id: str) -> None:
             runs=row.n_runs,
         )
 
+    # Hidden last: were this interrupted before, the client would find the experiment and delete it again.
+    store.write(stop)
+    _cancel_runs(store, experiment_id)
     store.write(work)
 
 

@@ -46,7 +46,8 @@ def add_runs(
         Conflict: the experiment was cancelled.
         QuotaExceeded: too many runs would wait.
     """
-    fingerprints = [point.spec.fingerprint() for point in points]
+    new = [run_row(experiment_id, point, stage, index=0) for point in points]
+    fingerprints = [row["fingerprint"] for row in new]
 
     def work(connection: Connection) -> list[Run]:
         row = experiment_rows.lock_experiment(connection, experiment_id)
@@ -58,10 +59,10 @@ def add_runs(
             raise Conflict(f"experiment {experiment_id} was cancelled; retry it before adding runs")
         known = experiment_rows.by_fingerprint(connection, experiment_id, fingerprints)
         rows: list[dict[str, Any]] = []
-        for point, fingerprint in zip(points, fingerprints, strict=True):
-            if fingerprint not in known:
-                rows.append(run_row(experiment_id, row.n_runs + len(rows), point, stage))
-                known[fingerprint] = rows[-1]["id"]
+        for new_run in new:
+            if new_run["fingerprint"] not in known:
+                rows.append({**new_run, "index": row.n_runs + len(rows)})
+                known[new_run["fingerprint"]] = new_run["id"]
         check_quota(connection, row.owner, len(rows), quota)
         experiment_rows.insert_runs(connection, rows)
         values: dict[str, Any] = {"stage": stage, "n_runs": row.n_runs + len(rows)}

@@ -13,6 +13,7 @@ from service.store import Connection, audit_rows, experiment_rows, queries, run_
 from service.store.engine import Store
 from service.store.run_rows import Locked
 
+RUNS_AT_ONCE = 500
 AFRESH: dict[str, Any] = {
     **QUEUED_AGAIN,
     "reason": "",
@@ -48,7 +49,9 @@ def retry_run(store: Store, run_id: str, *, quota: int | None = None) -> Run:
         for row in rows:
             if row.status == RunStatus.FINISHED or (row.status == RunStatus.RUNNING and row.cancelled):
                 raise IllegalTransition(run_id, row.status, Edge.RETRIED.value)
-        _retry(connection, rows, experiment.owner, quota)
+        over = [row for row in rows if row.status in (RunStatus.FAILED, RunStatus.KILLED)]
+        check_quota(connection, experiment.owner, len(over), quota)
+        _queue_again(connection, over)
         audit_rows.record_audit(connection, "retried", "run", run_id)
         return queries.read_run(connection, run_id)
 
@@ -56,7 +59,7 @@ def retry_run(store: Store, run_id: str, *, quota: int | None = None) -> Run:
 
 
 def retry_experiment(store: Store, experiment_id: str, *, quota: int | None = None) -> Experiment:
-    """Queue every FAILED and KILLED run of an experiment again.
+    """Queue every FAILED and KILLED run of an experiment again, some at a time. Idempotent.
 
     Args:
         quota: how many runs the owner may have waiting, these included; None: any number.
@@ -65,27 +68,30 @@ def retry_experiment(store: Store, experiment_id: str, *, quota: int | None = No
         NotFound: there is no such experiment.
         QuotaExceeded: too many runs would wait.
     """
+    over = run_rows.in_status(RunStatus.FAILED, RunStatus.KILLED)
+    within = run_rows.within(experiment_id)
 
-    def work(connection: Connection) -> Experiment:
+    def begin(connection: Connection) -> None:
         row = experiment_rows.lock_experiment(connection, experiment_id)
         if row is None:
             raise NotFound("experiment", experiment_id)
+        check_quota(connection, row.owner, run_rows.count(connection, within, over), quota)
         if row.cancel_requested_at is not None:
             values = {"cancel_requested_at": None}
             experiment_rows.change_experiment(connection, experiment_id, values, version=False)
-        over = run_rows.in_status(RunStatus.FAILED, RunStatus.KILLED)
-        _retry(connection, run_rows.lock(connection, run_rows.within(experiment_id), over), row.owner, quota)
         audit_rows.record_audit(connection, "retried", "experiment", experiment_id, name=row.name)
-        return queries.read_experiment(connection, experiment_id)
 
-    return store.write(work)
+    def some(connection: Connection) -> int:
+        rows = run_rows.lock(connection, within, over, limit=RUNS_AT_ONCE)
+        _queue_again(connection, rows)
+        return len(rows)
+
+    store.write(begin)
+    while store.write(some) == RUNS_AT_ONCE:
+        pass
+    return store.read(lambda connection: queries.read_experiment(connection, experiment_id))
 
 
-def _retry(connection: Connection, rows: list[Locked], owner: str, quota: int | None) -> None:
-    by_status = {
-        status: [row for row in rows if row.status == status]
-        for status in (RunStatus.FAILED, RunStatus.KILLED)
-    }
-    check_quota(connection, owner, sum(map(len, by_status.values())), quota)
-    for ended in by_status.values():
-        run_rows.move(connection, ended, Edge.RETRIED, AFRESH)
+def _queue_again(connection: Connection, rows: list[Locked]) -> None:
+    for status in (RunStatus.FAILED, RunStatus.KILLED):
+        run_rows.move(connection, [row for row in rows if row.status == status], Edge.RETRIED, AFRESH)

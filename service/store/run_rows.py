@@ -77,6 +77,7 @@ def lock(
     *conditions: Condition,
     skip_locked: bool = False,
     measured: bool = False,
+    limit: int | None = None,
 ) -> list[Locked]:
     """Lock the runs for which all conditions hold, in the order of their ids, so that no two transactions deadlock. A
     caller that also locks their experiment does so first.
@@ -84,15 +85,22 @@ def lock(
     Args:
         skip_locked: leave out runs that another transaction holds, instead of waiting for them (PostgreSQL).
         measured: also read `metrics` and `tags`, which can be large.
+        limit: most runs to lock; None: all.
     """
     more = (runs.c.metrics, runs.c.tags) if measured else ()
     statement = (
         select(*_LOCKED, *more)
         .where(*conditions)
         .order_by(runs.c.id)
+        .limit(limit)
         .with_for_update(skip_locked=skip_locked)
     )
     return [_to_locked(row) for row in connection.execute(statement)]
+
+
+def count(connection: Connection, *conditions: Condition) -> int:
+    """How many runs there are for which all conditions hold."""
+    return int(connection.scalar(select(func.count()).select_from(runs).where(*conditions)) or 0)
 
 
 def in_order(*conditions: Condition) -> Condition:
@@ -131,6 +139,13 @@ def of(ids: Collection[str]) -> Condition:
 def within(experiment_id: str) -> Condition:
     """The runs of an experiment."""
     return runs.c.experiment_id == experiment_id
+
+
+def cancellable() -> Condition:
+    """The runs that are not over and that nobody cancelled."""
+    return (runs.c.status == "SCHEDULED") | (
+        (runs.c.status == "RUNNING") & runs.c.cancel_requested_at.is_(None)
+    )
 
 
 def in_status(*statuses: str) -> Condition:

@@ -619,3 +619,33 @@ def test_no_question_waits_behind_those_that_were_left_incomplete(store: Store, 
     found = [[one.id for one in queries.staged_experiments(store, limit=3)] for _ in range(60)]
     assert {tuple(some[:2]) for some in found} == {(first, second)}
     assert {some[2] for some in found} == left, "a retried one is looked at again"
+
+
+def test_many_runs_are_cancelled_and_retried_in_short_transactions(
+    store: Store, submit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten thousand at once held SQLite's one write lock for seconds."""
+    for module in ("cancel", "retry"):
+        monkeypatch.setattr(f"service.operations.{module}.RUNS_AT_ONCE", 2)
+    experiment = submit(seeds=3)
+    run_ids = ids(store, experiment)
+    claim(store, run_ids[:1])
+    touched: list[int] = []
+    listen(store.engine, "commit", lambda connection: touched.append(0))
+    listen(
+        store.engine,
+        "after_cursor_execute",
+        lambda c, cursor, sql, *_: touched.append(cursor.rowcount) if sql.startswith("UPDATE runs") else None,
+    )
+    cancelled = ops.cancel_experiment(store, experiment.id)
+    assert (cancelled.counts["KILLED"], cancelled.counts["RUNNING"]) == (5, 1)
+    assert ops.cancel_experiment(store, experiment.id).counts == cancelled.counts
+    again = ops.retry_experiment(store, experiment.id, quota=5)
+    assert (again.counts["SCHEDULED"], again.counts["RUNNING"]) == (5, 1)
+    assert max(touched) == 2
+    ops.cancel_experiment(store, experiment.id)
+    with pytest.raises(QuotaExceeded):
+        ops.retry_experiment(store, experiment.id, quota=4)
+    assert queries.get_experiment(store, experiment.id).counts["KILLED"] == 5, "nothing was queued"
+    ops.delete_experiment(store, experiment.id)
+    assert {run.status for run in queries.get_runs(store, run_ids).values()} == {"KILLED", "RUNNING"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from service.entities import Run
 from service.lifecycle import RunStatus
 from service.operations.submit import run_row
 from service.store import Store, queries
+from service.store.engine import EncodedJson
 from service.store.migrate import current, downgrade, upgrade
 
 SPEC = ExperimentSpec.parse(
@@ -41,6 +43,13 @@ STATES: list[dict[str, Any]] = [
 PLAN = {"factor": "activation", "wait": "running", "answer": "no answer yet"}
 
 
+def decoded(row: dict[str, Any]) -> dict[str, Any]:
+    """A row whose JSON is data, for tables that are not the service's own."""
+    return {
+        name: json.loads(value) if isinstance(value, EncodedJson) else value for name, value in row.items()
+    }
+
+
 @pytest.fixture
 def old(database_url: str) -> Iterator[Store]:
     """A database of the first schema, with a run in every state and what hangs on it."""
@@ -51,7 +60,12 @@ def old(database_url: str) -> Iterator[Store]:
     experiment = {"id": "e" * 20, "name": "of 0.1.0", "tags": {}, "spec": SPEC.document(), "stage": "look-1"}
     times = {"created_at": 10.0, "updated_at": 10.0}
     run_rows = [
-        {**run_row("e" * 20, index, point, "look-1"), "id": f"{index:020x}", "created_at": 10.0, **state}
+        {
+            **decoded(run_row("e" * 20, point, "look-1", index=index)),
+            "id": f"{index:020x}",
+            "created_at": 10.0,
+            **state,
+        }
         for index, (point, state) in enumerate(zip(SPEC.expand(), STATES, strict=True))
     ]
     more = {"plan": PLAN, "keepsakes_due": True, "n_runs": len(run_rows)}
