@@ -99,7 +99,9 @@ class Evaluation:
             )
 
         start = (ops.zeros(shape, keras.config.floatx()), ops.zeros(shape, "int32"))
-        loss, hits = backend.loop(backend.tensor(0), backend.tensor(sum(counts)), body, start)
+        loss, hits = backend.loop(
+            backend.tensor(0, "int32"), backend.tensor(sum(counts), "int32"), body, start
+        )
         return {
             name: (ops.reshape(loss[i] / counts[i], (-1,)), ops.reshape(hits[i], (-1,)))
             for i, name in enumerate(data)
@@ -117,7 +119,7 @@ class Evaluation:
             return carry[0] + loss * x.shape[0], carry[1] + hits
 
         body = lambda i, carry: add(carry, *(backend.take(v, i) for v in split))  # noqa: E731
-        sums = backend.loop(backend.tensor(0), backend.tensor(whole), body, sums)
+        sums = backend.loop(backend.tensor(0, "int32"), backend.tensor(whole, "int32"), body, sums)
         if samples % size:
             sums = add(sums, x[whole * size :], y[whole * size :])
         return keras.ops.reshape(sums[0] / samples, (-1,)), keras.ops.reshape(sums[1], (-1,))

@@ -83,7 +83,7 @@ class LaneAxis:
 
     def mapped(self, function: Callable[..., Any], lanes: tuple[Any, ...], groups: tuple[Any, ...]) -> Any:
         """`function(*lane's slices, *group's slices)` for every lane; results (groups, lanes, ...)."""
-        tree = backend.map_tree
+        tree = keras.tree.map_structure
         if self.absent:
             return function(*lanes, *tree(lambda v: v[0], groups))
         if self.layout.groups == 1:

@@ -16,39 +16,51 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
+import keras
 import numpy as np
 from keras import ops
 
 from experiments.engine.backend import Tensor
 
 
-class LaneNumber(float):
-    """A float for Python, a scalar tensor for the backend."""
+class LaneNumber:
+    """A number for Python's comparisons, a scalar tensor for the backend's arithmetic. Final.
 
-    tensor: Tensor
+    It is no `float`: JAX would take a float's own value and forget the tensor.
+    """
+
     dtype = float
     """What Keras' type promotion sees: a weak Python float."""
 
-    def __new__(cls, value: float, tensor: Tensor) -> LaneNumber:
-        number = super().__new__(cls, value)
-        number.tensor = tensor
-        return number
+    def __init__(self, value: float, tensor: Tensor) -> None:
+        self.value = value
+        self.tensor = tensor
 
     def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Tensor:
         """TensorFlow's way to ask for a tensor; without a dtype a Python float becomes float32 there."""
         return ops.cast(self.tensor, "float32" if dtype is None else dtype.name)
 
+    def __jax_array__(self) -> Tensor:
+        """JAX's way, which knows no dtype: that of the network, as a Python float would take its partner's."""
+        return ops.cast(self.tensor, keras.config.floatx())
+
+    def __float__(self) -> float:
+        return self.value
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
     def __neg__(self) -> LaneNumber:
-        return LaneNumber(-float(self), -self.tensor)
+        return LaneNumber(-self.value, -self.tensor)
 
 
 def _arithmetic(function: Callable[[Any, Any], Any]) -> Callable[[LaneNumber, object], Any]:
     def apply(self: LaneNumber, other: object) -> Any:
         if isinstance(other, LaneNumber):
-            return LaneNumber(function(float(self), float(other)), function(self.tensor, other.tensor))
+            return LaneNumber(function(self.value, other.value), function(self.tensor, other.tensor))
         if isinstance(other, int | float):
             constant = ops.convert_to_tensor(np.float64(other))
-            return LaneNumber(function(float(self), other), function(self.tensor, constant))
+            return LaneNumber(function(self.value, other), function(self.tensor, constant))
         partner = ops.convert_to_tensor(other)
         return function(ops.cast(self.tensor, partner.dtype), partner)
 
@@ -59,10 +71,16 @@ def _swapped(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return lambda a, b: function(b, a)
 
 
+def _comparison(function: Callable[[float, float], bool]) -> Callable[[LaneNumber, object], bool]:
+    return lambda self, other: function(self.value, float(cast(float, other)))
+
+
 for _name in ("add", "sub", "mul", "truediv", "pow"):
     _function = getattr(operator, _name)
     setattr(LaneNumber, f"__{_name}__", _arithmetic(_function))
     setattr(LaneNumber, f"__r{_name}__", _arithmetic(_swapped(_function)))
+for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
+    setattr(LaneNumber, f"__{_name}__", _comparison(getattr(operator, _name)))
 
 
 @contextmanager

@@ -142,7 +142,7 @@ class Program:
         """
 
         def run(start: int, stop: int) -> State:
-            span = backend.tensor(start), backend.tensor(stop)
+            span = backend.tensor(start, "int32"), backend.tensor(stop, "int32")
             rows = batches.rows, batches.shares
             new = State(*self._train(state.parts(), dict(numbers), active, rows, *span, data))
             backend.array(new.hits)  # waits for the device
@@ -248,7 +248,7 @@ class Program:
             return *carry, loss + mean * size, hits + hit
 
         result = backend.loop(start, stop, body, tuple(parts))
-        return backend.map_tree(partial(axis.kept, active), result, tuple(parts))
+        return keras.tree.map_structure(partial(axis.kept, active), result, tuple(parts))
 
     def _step(
         self, weights: list[Tensor], frozen: list[Tensor], state: list[Tensor], numbers: dict[str, Tensor],

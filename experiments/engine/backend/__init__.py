@@ -1,7 +1,8 @@
-"""All that this project asks of TensorFlow: gradients, vectorised maps, loops, compilation, devices, optimizers.
+"""All that this project asks of TensorFlow or JAX: gradients, vectorised maps, loops, compilation, devices, optimizers.
 
-A backend is one module with these names. Which module it is follows from the backend that Keras was started with;
-a process has one for its whole life. No other module imports TensorFlow (`make check` holds that).
+A backend is one module with these names; `tensorflow` documents them. Which module it is follows from the backend that
+Keras was started with (KERAS_BACKEND); a process has one for its whole life. No other module imports either of them
+(`make check` holds that).
 """
 
 from __future__ import annotations
@@ -16,14 +17,34 @@ class BackendError(GradusError):
     """Keras runs on a backend that this project has no module for."""
 
 
-if keras.backend.backend() == "tensorflow":
+name: str = keras.backend.backend()
+"""The backend of this process: `tensorflow` or `jax`."""
+
+if name == "jax":
+    from experiments.engine.backend.jax import (
+        array,
+        compiled,
+        functional,
+        largest,
+        loop,
+        on,
+        over_lanes,
+        take,
+        tensor,
+        threads,
+        updated,
+        use_threads,
+        value_and_gradients,
+        versions,
+        where,
+    )
+elif name == "tensorflow":
     from experiments.engine.backend.tensorflow import (
         array,
         compiled,
         functional,
         largest,
         loop,
-        map_tree,
         on,
         over_lanes,
         take,
@@ -37,7 +58,7 @@ if keras.backend.backend() == "tensorflow":
     )
 else:
     raise BackendError(
-        f"Keras runs on {keras.backend.backend()}; this project trains on tensorflow: set KERAS_BACKEND=tensorflow"
+        f"Keras runs on {name}; this project trains on tensorflow or jax: set KERAS_BACKEND to one of them"
     )
 
 __all__ = [
@@ -49,7 +70,7 @@ __all__ = [
     "functional",
     "largest",
     "loop",
-    "map_tree",
+    "name",
     "on",
     "over_lanes",
     "take",

@@ -106,11 +106,6 @@ def where(condition: Tensor, yes: Tensor, no: Tensor) -> Tensor:
     return tf.where(condition, yes, no)
 
 
-def map_tree(function: Callable[..., Tensor], *trees: Tree) -> Tree:
-    """`function` of the corresponding tensors of trees of one structure."""
-    return tf.nest.map_structure(function, *trees)
-
-
 def versions() -> dict[str, str]:
     """The packages that compute, and their versions."""
     return {"tensorflow": tf.__version__, "keras": keras.__version__}
@@ -145,9 +140,13 @@ for _name in _STATELESS:
     setattr(_Functional, _name, getattr(BaseOptimizer, _name))
 
 
-@cache
 def functional(cls: type[keras.optimizers.Optimizer]) -> type[keras.optimizers.Optimizer]:
     """A subclass of a Keras optimizer whose `stateless_apply` works on this backend, with or without XLA."""
+    return _functional(cls)  # type: ignore[arg-type]
+
+
+@cache
+def _functional(cls: type[keras.optimizers.Optimizer]) -> type[keras.optimizers.Optimizer]:
     return type(cls.__name__, (cls, _Functional), {"__module__": __name__})
 
 
