@@ -14,7 +14,9 @@ from experiments.networks import ModelSpec
 from experiments.optimizers import OptimizerSpec
 from experiments.schedules import Schedule
 from experiments.sections import (
+    DEFAULT_BACKEND,
     ArtifactsSpec,
+    Backend,
     Device,
     DiagnosticsField,
     DiagnosticsSpec,
@@ -41,11 +43,12 @@ class RunSpec(Strict):
     diagnostics: DiagnosticsField = DiagnosticsSpec()
     artifacts: ArtifactsSpec = ArtifactsSpec()
     device: Device = "auto"
+    backend: Backend = DEFAULT_BACKEND
 
     def fingerprint(self) -> str:
         """sha256 (hex) of all that decides the result: not of artifacts, diagnostics, gradient_check or device."""
         parts = (self.dataset, self.model, self.loss, self.optimizer, self.training)
-        return _hash([*(part.canonical for part in parts), str(self.seed)])
+        return _hash([*(part.canonical for part in parts), str(self.seed), *self._other_backend])
 
     def program_key(self) -> str:
         """sha256 (hex) of what decides the compiled program.
@@ -59,7 +62,13 @@ class RunSpec(Strict):
     def _program_key(self) -> str:
         optimizer = json.dumps(self.optimizer.structure(), sort_keys=True)
         rest = [str(self.training.batch_size), self.diagnostics.every]
-        return _hash([self.dataset.canonical, self.model.canonical, self.loss.canonical, optimizer, *rest])
+        parts = (self.dataset, self.model, self.loss)
+        return _hash([*(part.canonical for part in parts), optimizer, *rest, *self._other_backend])
+
+    @property
+    def _other_backend(self) -> list[str]:
+        """The backend where it is not the default one, which earlier versions did not name in their hashes."""
+        return [] if self.backend == DEFAULT_BACKEND else [f"backend={self.backend}"]
 
     def max_width(self) -> int:
         """The most lanes that may train as one program; 1 where a layer cannot be vectorised."""

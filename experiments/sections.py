@@ -52,4 +52,7 @@ class ArtifactsSpec(Strict):
 GradientCheckField = Annotated[GradientCheckSpec, BeforeValidator(_mode)]
 DiagnosticsField = Annotated[DiagnosticsSpec, BeforeValidator(_every)]
 Device = Literal["auto", "cpu", "gpu"]
+Backend = Literal["tensorflow", "jax", "auto"]
+"""What computes. `auto`: whatever a free worker has, on a CPU TensorFlow."""
+DEFAULT_BACKEND: Backend = "tensorflow"
 Priority = Annotated[int, Field(strict=True, ge=-10, le=10)]

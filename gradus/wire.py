@@ -218,6 +218,7 @@ class WorkerOut(Open):
     alive: bool
     state: str
     device: str
+    backend: str
     device_name: str
     threads: int
     queues: list[str]

@@ -33,6 +33,7 @@ class Run:
     stage: str
     priority: int
     device: str
+    backend: str
     status: RunStatus
     attempt: int
     lease_expirations: int
@@ -234,6 +235,7 @@ class Worker:
     host: str = ""
     pid: int = 0
     device: str = "cpu"  # cpu | gpu
+    backend: str = "tensorflow"  # tensorflow | jax
     device_name: str = ""
     queues: tuple[str, ...] = ()
     threads: int = 1

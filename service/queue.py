@@ -17,13 +17,11 @@ from kombu.exceptions import OperationalError
 from kombu.transport import redis, virtual
 
 from service.errors import BrokerUnavailable
+from service.routes import ANY, QUEUES, REQUESTS
 from service.settings import Settings
 
 TASK_TRAIN = "gradus.train"
 TASK_REQUEST = "gradus.request"
-ANY = "gradus.any"
-QUEUE_OF_DEVICE = {"cpu": "gradus.cpu", "gpu": "gradus.gpu", "auto": ANY}
-QUEUES = tuple(QUEUE_OF_DEVICE.values())
 DEFAULT_BROKER = "redis://127.0.0.1:6379/0"
 AHEAD, IN_TURN = 0, 3
 """Priorities of messages within a queue, in kombu's numbers for Redis: the lower is read first."""
@@ -115,7 +113,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "worker_send_task_events": False,
         "worker_hijack_root_logger": False,
         "enable_utc": True,
-        "task_queues": [Queue(name) for name in QUEUES],
+        "task_queues": [Queue(name) for name in (*QUEUES, REQUESTS)],
         "task_default_queue": ANY,
         "task_create_missing_queues": False,
     }
@@ -137,7 +135,7 @@ class Sender:
         priority = AHEAD if tile.begun else IN_TURN
         self._send(TASK_TRAIN, [list(tile.run_ids), tile.width], tile.queue, priority)
 
-    def send_request(self, request_id: str, queue: str = ANY) -> None:
+    def send_request(self, request_id: str, queue: str = REQUESTS) -> None:
         """Wake a worker for a request of a person."""
         self._send(TASK_REQUEST, [request_id], queue, AHEAD)
 

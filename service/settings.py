@@ -73,9 +73,12 @@ class Settings(ClientSettings):
     # A worker.
     worker_name: str | None = Field(None, description="name of this worker; unset: host and process id")
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="device that this worker trains on")
+    backend: Literal["tensorflow", "jax"] = Field(
+        "tensorflow", description="what this worker computes with, from its start to its end"
+    )
     threads: int = Field(1, ge=1, description="threads of one training worker")
     warm: bool = Field(
-        False, description="whether a training worker loads TensorFlow at its start, not with its first tile"
+        False, description="whether a training worker loads its backend at its start, not with its first tile"
     )
     max_run_seconds: float = Field(
         24 * 3600.0, gt=0, description="training of a run, its share of its tile's seconds, over all attempts"

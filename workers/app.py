@@ -43,7 +43,13 @@ def prepare(instance: Any, **_: object) -> None:
 
 def _prepare() -> None:
     settings = get_settings()
-    device = choose(settings.device, settings.threads, discover(visible_gpus()), settings.home / "gpus")
+    device = choose(
+        settings.device,
+        settings.threads,
+        discover(visible_gpus()),
+        settings.home / "gpus",
+        settings.backend,
+    )
     # The spawned child inherits these. It must not work out a name of its own.
     os.environ.update(device.environment())
     os.environ["GRADUS_WORKER_NAME"] = settings.worker

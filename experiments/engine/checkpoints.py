@@ -12,6 +12,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from experiments.engine import backend
 from experiments.engine.layouts import Layout
 from experiments.engine.states import LaneState
 from experiments.errors import GradusError
@@ -64,6 +65,7 @@ def dump(checkpoint: Checkpoint) -> bytes:
     header = {
         "format": FORMAT,
         "program": checkpoint.program,
+        "backend": backend.name,
         "layout": asdict(checkpoint.layout),
         "position": asdict(checkpoint.position),
         "best": checkpoint.best,
@@ -105,6 +107,10 @@ def load(content: bytes, program: str) -> Checkpoint:
             }
         if header["format"] != FORMAT or header["program"] != program:
             raise CheckpointError("the checkpoint belongs to another program or version; start the run again")
+        if (written_by := header.get("backend", "tensorflow")) != backend.name:
+            raise CheckpointError(
+                f"the checkpoint was written by {written_by}, this is {backend.name}; start again"
+            )
         return Checkpoint(
             program=program,
             layout=Layout(**header["layout"]),

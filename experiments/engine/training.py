@@ -98,6 +98,7 @@ def _introduce(tile: Tile) -> None:
         "gradus.tile_width": str(tile.program.layout.width),
         "gradus.tile_layout": str(tile.program.layout),
         "gradus.device": tile.conditions.device,
+        "gradus.backend": backend.name,
         "gradus.threads": str(backend.threads()),
         "gradus.n_params_actual": str(models.count_parameters(tile.program.model)),
         **{f"gradus.{name}": version for name, version in backend.versions().items()},

@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from experiments.runs import RunSpec
+from experiments.sections import DEFAULT_BACKEND
 
 Verdict = Literal["certified", "failed", "refused", "not assessed"]
 Status = Literal["passed", "failed", "not assessed"]
@@ -20,7 +21,11 @@ Part = Literal["loss", "penalty"]
 
 RULES = "2"
 """Raised when the rules of the check change, so that no old certificate is taken for a new one."""
-PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "numpy")
+PACKAGES = {
+    "tensorflow": ("keras", "tensorflow", "tensorflow-cpu", "numpy"),
+    "jax": ("keras", "jax", "jaxlib", "numpy"),
+}
+"""Backend -> the libraries that compute gradients on it."""
 BANDS = ((1e-2, "wrong"), (1e-4, "suspicious"), (1e-7, "acceptable"))
 """A relative error above the bound has this name; an error below all bounds is good (Stanford CS231n)."""
 
@@ -147,7 +152,7 @@ class GradientReport(_Frozen):
         return {"gradus.certificate": self.verdict, "gradus.certificate.reason": self.reason[:500]}
 
 
-def certificate_key(spec: RunSpec, device: str) -> str:
+def certificate_key(spec: RunSpec, device: str, backend: str = DEFAULT_BACKEND) -> str:
     """The key of a program's certificate.
 
     It depends on the network with activations, initialisers, regularisers and data format; the loss; the data set;
@@ -157,21 +162,22 @@ def certificate_key(spec: RunSpec, device: str) -> str:
     Args:
         spec: A run of the program.
         device: `cpu`, `gpu` or a name that begins so (`gpu:0`).
+        backend: what computes, one of PACKAGES. It is in the key with its own libraries.
 
     Returns:
         A sha256 in hexadecimal.
     """
     digest = hashlib.sha256(f"gradus-certificate-{RULES}".encode())
     parts = [spec.model.canonical, spec.loss.canonical, spec.dataset.canonical, spec.gradient_check.canonical]
-    for part in [*parts, device.split(":")[0].lower(), repr(sorted(versions().items()))]:
+    for part in [*parts, device.split(":")[0].lower(), repr(sorted(versions(backend).items()))]:
         digest.update(b"\0" + part.encode())
     return digest.hexdigest()
 
 
-def versions() -> dict[str, str]:
-    """Package -> version, of the installed libraries that compute gradients."""
+def versions(backend: str) -> dict[str, str]:
+    """Package -> version, of the installed libraries that compute gradients on a backend."""
     installed = {}
-    for package in PACKAGES:
+    for package in PACKAGES[backend]:
         try:
             installed[package] = version(package)
         except PackageNotFoundError:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from experiments.engine import backend
 from experiments.gradient_check.certificates import (
     EngineReport,
     GradientReport,
@@ -136,8 +137,8 @@ def report(
     largest = [t.max for t in tensors if t.max is not None]
     medians = [t.median for t in tensors if t.median is not None]
     return GradientReport(
-        verdict=verdict, reason=reason, key=certificate_key(spec, device), mode=spec.gradient_check.mode,
-        step=spec.gradient_check.step, dtype=dtype, seed=seed, points=points, device=device, versions=versions(),
+        verdict=verdict, reason=reason, key=certificate_key(spec, device, backend.name), mode=spec.gradient_check.mode,
+        step=spec.gradient_check.step, dtype=dtype, seed=seed, points=points, device=device, versions=versions(backend.name),
         states=states, engine=engine, max_rel_err=max(largest, default=None),
         median_rel_err=float(np.median(medians)) if medians else None,
         discarded=sum(t.discarded for t in tensors) / checked,

@@ -21,7 +21,9 @@ from experiments.networks import ModelChoice
 from experiments.optimizers import OptimizerSpec, RMSprop
 from experiments.runs import Point, RunSpec
 from experiments.sections import (
+    DEFAULT_BACKEND,
     ArtifactsSpec,
+    Backend,
     Device,
     DiagnosticsField,
     DiagnosticsSpec,
@@ -80,6 +82,7 @@ class ExperimentSpec(Strict):
     diagnostics: DiagnosticsField = DiagnosticsSpec()
     artifacts: ArtifactsSpec = ArtifactsSpec()
     device: Device = "auto"
+    backend: Backend = DEFAULT_BACKEND
     priority: Priority = 0
     sweep: Sweep | None = None
     compare: Compare | None = None

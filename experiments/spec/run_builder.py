@@ -16,7 +16,7 @@ from experiments.losses import LOSSES, Loss
 from experiments.networks import ModelSpec
 from experiments.optimizers import Optimizer, RMSprop
 from experiments.runs import RunSpec
-from experiments.sections import TrainingSpec
+from experiments.sections import DEFAULT_BACKEND, TrainingSpec
 from experiments.spec.problems import explain
 from experiments.spec.resolve import resolve
 from experiments.spec.swept_fields import ANNOTATIONS, SECTIONS
@@ -24,7 +24,9 @@ from experiments.spec.writes import Write, attributed, patch
 from experiments.theory import NetworkForecast, forecast_network, limit_problems
 
 ADAPTERS: dict[str, TypeAdapter[Any]] = {name: TypeAdapter(kind) for name, kind in ANNOTATIONS.items()}
-DEFAULTS: dict[str, Any] = {"optimizer": RMSprop(), "training": TrainingSpec(), "loss": None}
+DEFAULTS: dict[str, Any] = {
+    "optimizer": RMSprop(), "training": TrainingSpec(), "loss": None, "backend": DEFAULT_BACKEND
+}  # fmt: skip
 """Sections that may be left out. The loss then follows the data set."""
 DEFAULT_LOSS = {
     "classification": "categorical_crossentropy", "binary": "binary_crossentropy",
@@ -102,6 +104,7 @@ class Builder:
             loss=loss,
             optimizer=optimizer,
             training=training,
+            backend=parts["backend"],
             seed=seed,
             **self.shared,
         )

@@ -14,11 +14,11 @@ from experiments.field_paths import Path, parse_path, write_path
 from experiments.losses import LOSSES, LossSpec
 from experiments.networks import ModelChoice
 from experiments.optimizers import OPTIMIZERS, OptimizerSpec
-from experiments.sections import StopSpec, TrainingSpec
+from experiments.sections import Backend, StopSpec, TrainingSpec
 
 ANNOTATIONS: dict[str, Any] = {
     "dataset": DatasetSpec, "model": ModelChoice, "loss": LossSpec, "optimizer": OptimizerSpec,
-    "training": TrainingSpec,
+    "training": TrainingSpec, "backend": Backend,
 }  # fmt: skip
 SECTIONS = tuple(ANNOTATIONS)
 """The parts of a spec that decide the result and may be swept."""

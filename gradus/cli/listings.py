@@ -137,12 +137,13 @@ def workers(as_json: AsJson = False) -> None:
             worker.kind,
             worker.state if worker.alive else "lost",
             worker.device,
+            worker.backend if worker.kind == "train" else "",
             len(worker.run_ids),
             ago(worker.last_seen),
         )
         for worker in listed
     ]
-    columns = ("name", "kind", "state", "device", "runs", "last seen")
+    columns = ("name", "kind", "state", "device", "backend", "runs", "last seen")
     print_table("", columns, rows, empty="no worker has reported itself; start some: gradus up")
 
 

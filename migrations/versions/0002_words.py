@@ -1,4 +1,5 @@
-"""Columns named as the code and the documents name them; events.actor and the audit table; sessions of browsers."""
+"""Columns named as the code and the documents name them; events.actor and the audit table; sessions of browsers; a
+backend for runs and workers."""
 
 from __future__ import annotations
 
@@ -21,6 +22,8 @@ RENAMED = {
 def upgrade() -> None:
     for (table, old), new in RENAMED.items():
         rename(table, old, new)
+    for table in ("runs", "workers"):
+        op.execute(f"ALTER TABLE {table} ADD COLUMN backend VARCHAR(16) NOT NULL DEFAULT 'tensorflow'")
     op.add_column("events", sa.Column("actor", sa.JSON(none_as_null=True), nullable=True))
     op.create_table(
         "audit",
@@ -55,6 +58,8 @@ def downgrade() -> None:
     op.drop_table("sessions")
     op.drop_table("audit")
     op.execute("ALTER TABLE events DROP COLUMN actor")
+    for table in ("runs", "workers"):
+        op.execute(f"ALTER TABLE {table} DROP COLUMN backend")
     for (table, old), new in RENAMED.items():
         rename(table, new, old)
 

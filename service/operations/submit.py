@@ -141,6 +141,7 @@ def run_row(experiment_id: str, point: Point, stage: str, *, index: int) -> dict
         "max_width": spec.max_width(),
         "stage": stage,
         "device": spec.device,
+        "backend": spec.backend,
         "seed": spec.seed,
         "epochs": spec.training.epochs,
         "status": RunStatus.SCHEDULED.value,

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from service.errors import LockTaken
 from service.planner.tiles import LADDER, Candidate, plan
-from service.queue import QUEUE_OF_DEVICE, QUEUES, TileMessage
+from service.queue import TileMessage
+from service.routes import QUEUE_OF, QUEUES
 from service.settings import Settings
 from service.store import Connection, dispatch_rows, queries
 from service.store.dispatch_rows import SentTile
@@ -70,16 +71,16 @@ def _mark(connection: Connection, lengths: Mapping[str, int], patience: float) -
     total = max(
         0, MESSAGES_PER_WORKER * len(willing) - sum(min(lengths[queue], room[queue]) for queue in QUEUES)
     )
-    # Runs for a device without room are not read: they would take the place of runs that can be sent.
-    devices = [device for device, queue in QUEUE_OF_DEVICE.items() if slots[queue] > 0]
-    if total == 0 or not devices:
+    # Runs for queues without room are not read: they would take the place of runs that can be sent.
+    routes = [route for route, queue in QUEUE_OF.items() if slots[queue] > 0]
+    if total == 0 or not routes:
         return []
     by_owner: Counter[str] = Counter()
     by_experiment: Counter[str] = Counter()
     for row in dispatch_rows.active(connection):
         by_owner[row.owner] += row.number
         by_experiment[row.experiment_id] += row.number
-    waiting_experiments = dispatch_rows.waiting_experiments(connection, devices)
+    waiting_experiments = dispatch_rows.waiting_experiments(connection, routes)
     waiting_experiments.sort(
         key=lambda e: (-e.priority, not e.begun, by_owner[e.owner], by_experiment[e.id], e.created_at)
     )
@@ -91,8 +92,10 @@ def _mark(connection: Connection, lengths: Mapping[str, int], patience: float) -
     # reading a queue of ten thousand to its end.
     most = max(total, PROGRAMS) * LADDER[-1]
     for candidate in candidates[: total * 4]:
-        candidate.runs = dispatch_rows.waiting_runs(connection, candidate.id, most)
-    waiting = {QUEUE_OF_DEVICE[device]: number for device, number in dispatch_rows.waits(connection).items()}
+        candidate.runs = dispatch_rows.waiting_runs(connection, candidate.id, routes, most)
+    waiting: Counter[str] = Counter()
+    for route, number in dispatch_rows.waits(connection).items():
+        waiting[QUEUE_OF[route]] += number
     tiles = plan(candidates, slots, workers, waiting, by_owner, total)
     dispatch_rows.lock_waiting(connection, [id for tile in tiles for id in tile.run_ids])
     for tile in tiles:

@@ -12,7 +12,8 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from service.queue import QUEUE_OF_DEVICE, QUEUES, TileMessage
+from service.queue import TileMessage
+from service.routes import QUEUE_OF, QUEUES
 from service.store.dispatch_rows import Waiting
 from service.store.ids import new_id
 
@@ -135,14 +136,14 @@ def _piles(candidate: Candidate) -> list[_Pile]:
         elif run.resume_key is not None:
             key = ("resume", run.resume_key, run.program)
         else:
-            key = ("fresh", run.program, run.device)
+            key = ("fresh", run.program, run.route)
         groups[key].append(run)
     return [_pile(str(key[0]), group) for key, group in groups.items()]
 
 
 def _pile(kind: str, group: list[Waiting]) -> _Pile:
     first = group[0]
-    queue, most = QUEUE_OF_DEVICE[first.device], min(run.max_width for run in group)
+    queue, most = QUEUE_OF[first.route], min(run.max_width for run in group)
     if kind == "fresh":
         # Lanes of one length end together, so none idles; lanes of one seed share their batches.
         ordered = sorted(group, key=lambda run: (not run.begun, run.epochs, run.seed, run.index))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from service.errors import LockTaken
 from service.planner.tiles import Candidate, plan
-from service.queue import QUEUE_OF_DEVICE
+from service.routes import QUEUE_OF, Route
 from service.store import Connection, Store, dispatch_rows
 from service.store.ids import new_id
 
@@ -14,7 +14,7 @@ WAITING_RUNS = 512  # so many runs of the urgent experiment are looked at
 
 
 def more_urgent(
-    store: Store, run_ids: Sequence[str], width: int, devices: Collection[str]
+    store: Store, run_ids: Sequence[str], width: int, routes: Collection[Route]
 ) -> tuple[list[str], int]:
     """Choose what to train: the tile of a message, or one of a higher priority that has come since it was sent.
 
@@ -24,20 +24,20 @@ def more_urgent(
     Args:
         run_ids: the runs of the message.
         width: the width of its tile.
-        devices: devices that runs may ask for here, for example auto and cpu.
+        routes: what runs may ask for that can be trained here (queue.routes).
 
     Returns:
         The runs to claim, and the width of their tile.
     """
 
     def look(connection: Connection) -> str | None:
-        return dispatch_rows.more_urgent_experiment(connection, run_ids, devices)
+        return dispatch_rows.more_urgent_experiment(connection, run_ids, routes)
 
     def exchange(connection: Connection) -> tuple[list[str], int] | None:
         experiment_id = look(connection)
         if experiment_id is None:
             return None
-        tile = _tile(connection, experiment_id)
+        tile = _tile(connection, experiment_id, routes)
         if tile is not None:
             dispatch_rows.unmark_runs(connection, run_ids)
         return tile
@@ -51,12 +51,15 @@ def more_urgent(
     return tile or (list(run_ids), width)
 
 
-def _tile(connection: Connection, experiment_id: str) -> tuple[list[str], int] | None:
+def _tile(
+    connection: Connection, experiment_id: str, routes: Collection[Route]
+) -> tuple[list[str], int] | None:
     """One tile of an experiment, marked as sent: of runs that were not sent, else one whose message nobody took."""
-    waiting = dispatch_rows.waiting_runs(connection, experiment_id, WAITING_RUNS)
+    waiting = dispatch_rows.waiting_runs(connection, experiment_id, routes, WAITING_RUNS)
     if not waiting:
-        return dispatch_rows.oldest_sent_tile(connection, experiment_id)
-    queue = QUEUE_OF_DEVICE[waiting[0].device]
+        return dispatch_rows.oldest_sent_tile(connection, experiment_id, routes)
+    route = waiting[0].route
+    waiting, queue = [run for run in waiting if run.route == route], QUEUE_OF[route]
     candidate = Candidate(experiment_id, "", 0, 0.0, 0, waiting)
     workers = dispatch_rows.training_workers(connection, queue)
     (tile,) = plan([candidate], {queue: 1}, {queue: workers}, {queue: len(waiting)})

@@ -17,9 +17,12 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    tuple_,
     update,
 )
 
+from experiments.sections import DEFAULT_BACKEND
+from service.routes import Route
 from service.store.clock import db_now
 from service.store.queries import read_workers
 from service.store.run_rows import in_order, of
@@ -53,7 +56,13 @@ class Waiting:
     resume_width: int | None
     single_lane: bool
     width: int | None
+    backend: str = DEFAULT_BACKEND
     begun: bool = False  # a worker claimed it before: it is planned before any fresh run
+
+    @property
+    def route(self) -> tuple[str, str]:
+        """(device, backend) that the run asks for."""
+        return self.device, self.backend
 
 
 @dataclass(frozen=True)
@@ -67,24 +76,32 @@ class SentTile:
     begun: bool
 
 
-def waiting_experiments(connection: Connection, devices: Collection[str]) -> list[Row[Any]]:
-    """Experiments with runs to be sent for one of these devices, as rows of id, owner, priority, created_at, and `begun`:
-    whether a worker claimed one of the runs before. All runs of an experiment ask for the same device."""
-    waits = NOT_SENT & runs.c.device.in_(devices)
+def asking_for(routes: Collection[Route]) -> ColumnElement[bool]:
+    """Whether a run asks for one of these pairs of device and backend."""
+    return tuple_(runs.c.device, runs.c.backend).in_(list(routes))
+
+
+def waiting_experiments(connection: Connection, routes: Collection[Route]) -> list[Row[Any]]:
+    """Experiments with runs to be sent that ask for one of these pairs of device and backend, as rows of id, owner,
+    priority, created_at, and `begun`: whether a worker claimed one of the runs before."""
+    waits = NOT_SENT & asking_for(routes)
     any_waits = exists().where(runs.c.experiment_id == experiments.c.id, waits)
     begun = experiments.c.id.in_(select(runs.c.experiment_id).where(waits, _begun)).label("begun")
     columns = (experiments.c.id, experiments.c.owner, experiments.c.priority, experiments.c.created_at, begun)
     return list(connection.execute(select(*columns).where(experiments.c.deleted_at.is_(None), any_waits)))
 
 
-def waits(connection: Connection) -> dict[str, int]:
-    """Device -> number of runs that wait to be sent."""
-    statement = select(runs.c.device, func.count().label("number")).where(NOT_SENT).group_by(runs.c.device)
-    return {row.device: row.number for row in connection.execute(statement)}
+def waits(connection: Connection) -> dict[tuple[str, str], int]:
+    """(device, backend) -> number of runs that wait to be sent."""
+    columns = (runs.c.device, runs.c.backend)
+    statement = select(*columns, func.count().label("number")).where(NOT_SENT).group_by(*columns)
+    return {(row.device, row.backend): row.number for row in connection.execute(statement)}
 
 
-def waiting_runs(connection: Connection, experiment_id: str, limit: int) -> list[Waiting]:
-    """The first runs of an experiment that wait to be sent. Those that a worker claimed before come first, then the order
+def waiting_runs(
+    connection: Connection, experiment_id: str, routes: Collection[Route], limit: int
+) -> list[Waiting]:
+    """The first runs of an experiment that wait to be sent and ask for one of these pairs of device and backend. Those that a worker claimed before come first, then the order
     of the sweep."""
     names = (
         "id",
@@ -92,6 +109,7 @@ def waiting_runs(connection: Connection, experiment_id: str, limit: int) -> list
         "program",
         "max_width",
         "device",
+        "backend",
         "seed",
         "epochs",
         "resume_key",
@@ -102,7 +120,7 @@ def waiting_runs(connection: Connection, experiment_id: str, limit: int) -> list
     for condition in (_begun, not_(_begun)):
         statement = (
             select(*(runs.c[name] for name in names), runs.c.checkpoint)
-            .where(runs.c.experiment_id == experiment_id, NOT_SENT, condition)
+            .where(runs.c.experiment_id == experiment_id, NOT_SENT, asking_for(routes), condition)
             .order_by(runs.c.index)
             .limit(limit - len(waiting))
         )
@@ -175,9 +193,9 @@ def unmark_runs(connection: Connection, run_ids: Collection[str]) -> None:
 
 
 def more_urgent_experiment(
-    connection: Connection, run_ids: Collection[str], devices: Collection[str]
+    connection: Connection, run_ids: Collection[str], routes: Collection[Route]
 ) -> str | None:
-    """The most urgent experiment with runs for one of these devices that wait, sent or not, where its priority is
+    """The most urgent experiment with runs for one of these pairs of device and backend that wait, sent or not, where its priority is
     higher than that of every waiting run of `run_ids`; None where there is none, or none of `run_ids` waits."""
     own = (
         select(func.max(experiments.c.priority))
@@ -186,7 +204,7 @@ def more_urgent_experiment(
         .scalar_subquery()
     )
     unsent, sent = (
-        exists().where(runs.c.experiment_id == experiments.c.id, state, runs.c.device.in_(list(devices)))
+        exists().where(runs.c.experiment_id == experiments.c.id, state, asking_for(routes))
         for state in (NOT_SENT, SENT)
     )
     statement = (
@@ -198,11 +216,13 @@ def more_urgent_experiment(
     return connection.scalar(statement)
 
 
-def oldest_sent_tile(connection: Connection, experiment_id: str) -> tuple[list[str], int] | None:
+def oldest_sent_tile(
+    connection: Connection, experiment_id: str, routes: Collection[Route]
+) -> tuple[list[str], int] | None:
     """The runs and the width of the experiment's tile that was sent first and of which a run still waits."""
     first = (
         select(runs.c.tile)
-        .where(SENT, runs.c.experiment_id == experiment_id)
+        .where(SENT, runs.c.experiment_id == experiment_id, asking_for(routes))
         .order_by(runs.c.dispatched_at, runs.c.index)
         .limit(1)
         .scalar_subquery()

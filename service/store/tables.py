@@ -85,6 +85,7 @@ runs = Table(
     Column("program", Text, nullable=False),
     Column("max_width", Integer, nullable=False),
     Column("device", String(8), nullable=False),
+    Column("backend", String(16), nullable=False, server_default="tensorflow"),
     Column("seed", BigInteger, nullable=False),
     Column("epochs", Integer, nullable=False),
     Column("resume_key", Text),  # lanes of one checkpoint: tile, epoch, width
@@ -205,6 +206,7 @@ workers = Table(
     Column("host", Text, nullable=False),
     Column("pid", Integer, nullable=False),
     Column("device", String(8), nullable=False),
+    Column("backend", String(16), nullable=False, server_default="tensorflow"),
     Column("device_name", Text, nullable=False),
     Column("queues", _json(), nullable=False),
     Column("threads", Integer, nullable=False),

@@ -17,6 +17,7 @@ def save_worker(connection: Connection, worker: Worker) -> None:
         "host": worker.host,
         "pid": worker.pid,
         "device": worker.device,
+        "backend": worker.backend,
         "device_name": worker.device_name,
         "queues": list(worker.queues),
         "threads": worker.threads,

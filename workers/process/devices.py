@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import IO, Literal
 
 from experiments.errors import GradusError
+from experiments.sections import DEFAULT_BACKEND
+from service.routes import QUEUE_OF, REQUESTS, routes
 
 QUERY = ["nvidia-smi", "--query-gpu=index,uuid,name,memory.total", "--format=csv,noheader,nounits"]
 
@@ -42,9 +44,10 @@ class Device:
     threads: int
     gpu: Gpu | None = None
     lock: IO[str] | None = None
+    backend: str = DEFAULT_BACKEND
 
     def environment(self) -> dict[str, str]:
-        """The variables that TensorFlow reads when the child imports it. Threads: of one operation."""
+        """The variables that Keras and its backend read when the child imports them. Threads: of one operation."""
         return {
             "CUDA_VISIBLE_DEVICES": self.gpu.uuid if self.gpu else "-1",
             "TF_FORCE_GPU_ALLOW_GROWTH": "true",
@@ -52,13 +55,14 @@ class Device:
             "TF_NUM_INTEROP_THREADS": "1",
             "OMP_NUM_THREADS": str(self.threads),
             "TF_CPP_MIN_LOG_LEVEL": "2",
-            "KERAS_BACKEND": "tensorflow",
+            "KERAS_BACKEND": self.backend,
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
             "MPLBACKEND": "Agg",
         }
 
     def queues(self) -> list[str]:
         """The Celery queues whose tiles this device can train."""
-        return [f"gradus.{self.kind}", "gradus.any"]
+        return [*dict.fromkeys(QUEUE_OF[route] for route in routes(self.kind, self.backend)), REQUESTS]
 
 
 def discover(visible: str | None, run: Callable[[Sequence[str]], str] | None = None) -> list[Gpu]:
@@ -79,7 +83,13 @@ def discover(visible: str | None, run: Callable[[Sequence[str]], str] | None = N
     return [gpu for gpu in gpus if any(str(gpu.index) == n or gpu.uuid.startswith(n) for n in names)]
 
 
-def choose(wanted: Literal["auto", "cpu", "gpu"], threads: int, gpus: Sequence[Gpu], locks: Path) -> Device:
+def choose(
+    wanted: Literal["auto", "cpu", "gpu"],
+    threads: int,
+    gpus: Sequence[Gpu],
+    locks: Path,
+    backend: str = DEFAULT_BACKEND,
+) -> Device:
     """Take the first free GPU, or the CPU.
 
     Args:
@@ -92,13 +102,13 @@ def choose(wanted: Literal["auto", "cpu", "gpu"], threads: int, gpus: Sequence[G
         for gpu in gpus:
             lock = _hold(locks / f"{gpu.uuid}.lock")
             if lock is not None:
-                return Device("gpu", gpu.name, threads, gpu, lock)
+                return Device("gpu", gpu.name, threads, gpu, lock, backend)
     if wanted == "gpu":
         raise NoDevice(
             f"this worker is to use a GPU (GRADUS_DEVICE=gpu), and of {len(gpus)} found none is free; "
             "start fewer workers, or GRADUS_DEVICE=auto or cpu"
         )
-    return Device("cpu", "cpu", threads)
+    return Device("cpu", "cpu", threads, backend=backend)
 
 
 def _parse(line: str) -> Gpu:

@@ -124,6 +124,7 @@ class Parent:
             host=socket.gethostname(),
             pid=os.getpid(),
             device=self._device.kind,
+            backend=self._device.backend,
             device_name=self._device.name if self._device.gpu else platform.processor() or platform.machine(),
             queues=tuple(self._device.queues()),
             threads=self._device.threads,

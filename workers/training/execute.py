@@ -22,6 +22,7 @@ from experiments.runs import RunSpec
 from service import operations, planner
 from service.entities import Committed, Run
 from service.errors import StoreUnavailable
+from service.routes import routes
 from service.store import queries
 from workers.process import drain
 from workers.process.child import WorkerContext, worker_context
@@ -42,7 +43,9 @@ def execute(run_ids: Sequence[str], width: int) -> None:
     if drain.asked():
         return
     backend.use_threads(settings.threads)
-    run_ids, width = planner.more_urgent(context.store, run_ids, width, ("auto", context.device))
+    run_ids, width = planner.more_urgent(
+        context.store, run_ids, width, routes(context.device, settings.backend)
+    )
     runs = operations.claim(
         context.store,
         run_ids,
@@ -111,7 +114,7 @@ class ClaimedTile:
         Two workers that meet a new program at the same moment both check it, since waiting would take as long as
         checking. Every run of that key bears the certificate that was stored first.
         """
-        key = certificate_key(spec, self.context.device)
+        key = certificate_key(spec, self.context.device, self.context.settings.backend)
         certificate = queries.get_certificate(self.context.store, key)
         if certificate is None:
             checked = check(spec, self.source, device=self.context.device)

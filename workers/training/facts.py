@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from experiments.runs import RunSpec
 from workers.process.child import WorkerContext
 
-PACKAGES = ("gradus", "keras", "tensorflow", "tensorflow-cpu", "numpy")
+PACKAGES = ("gradus", "keras", "tensorflow", "tensorflow-cpu", "jax", "jaxlib", "numpy")
 
 
 def tags(context: WorkerContext) -> dict[str, str]:

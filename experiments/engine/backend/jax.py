@@ -96,6 +96,8 @@ def versions() -> dict[str, str]:
 def use_threads(count: int) -> None:
     """Let XLA's CPU client use `count` threads. Call it before anything is computed."""
     global _threads
+    if count == _threads:
+        return
     if backends_are_initialized():
         raise RuntimeError(
             "JAX has computed something already; its number of threads cannot be changed any more"

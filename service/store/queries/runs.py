@@ -7,9 +7,11 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
+from experiments.sections import DEFAULT_BACKEND
 from service.entities import Run
 from service.errors import NotFound
 from service.lifecycle import RunStatus
+from service.routes import routes
 from service.store import mapper
 from service.store.engine import Store
 from service.store.queries.cursors import whole_number
@@ -106,19 +108,24 @@ def list_runs(
 
 
 def explained(connection: Connection, waiting_runs: list[Run]) -> list[Run]:
-    """The runs. Those that wait for a device that no living worker has get that as their reason."""
+    """The runs. Those that wait for a device and backend that no living worker has get that as their reason."""
     if not any(run.status == RunStatus.SCHEDULED and not run.reason for run in waiting_runs):
         return waiting_runs
     workers = [worker for worker in read_workers(connection) if worker.alive and worker.kind == "train"]
-    served = {device for worker in workers for device in ("auto", worker.device)}
+    served = {route for worker in workers for route in routes(worker.device, worker.backend)}
     return [
-        replace(
-            run, reason=f"waits for a {'' if run.device == 'auto' else run.device + ' '}worker: none is up"
-        )
-        if run.status == RunStatus.SCHEDULED and not run.reason and run.device not in served
+        replace(run, reason=f"waits for a {_worker_for(run)}: none is up")
+        if run.status == RunStatus.SCHEDULED and not run.reason and (run.device, run.backend) not in served
         else run
         for run in waiting_runs
     ]
+
+
+def _worker_for(run: Run) -> str:
+    """What worker the run waits for, in words: `worker`, `gpu worker`, `jax worker`, `cpu jax worker`."""
+    usual = {"device": "auto", "backend": DEFAULT_BACKEND}
+    words = [value for name in usual if (value := getattr(run, name)) not in ("auto", usual[name])]
+    return " ".join([*words, "worker"])
 
 
 def all_runs(store: Store, experiment_id: str, *, filters: Filters | None = None) -> list[Run]:

@@ -128,6 +128,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "artifacts": {"artifacts": {"plots": "none"}},
     "check": {"gradient_check": "off"},
     "device": {"device": "cpu"},
+    "backend": {"backend": "jax"},
     "priority": {"priority": 3},
     "name": {"name": "other", "tags": {"a": "b"}},
 }  # fmt: skip

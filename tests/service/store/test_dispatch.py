@@ -11,7 +11,7 @@ from service import operations as ops
 from service.entities import Worker
 from service.errors import BrokerUnavailable
 from service.planner import LADDER, Candidate, dispatch, more_urgent, plan, shape
-from service.queue import QUEUES
+from service.routes import QUEUE_OF, QUEUES, routes
 from service.store import Store, queries
 from service.store.dispatch_rows import Waiting
 
@@ -63,6 +63,24 @@ def fleet(store: Store, cpu: int = 0, gpu: int = 0) -> None:
         ops.beat(store, Worker(f"c{number}", device="cpu", queues=("gradus.cpu", "gradus.any")))
     for number in range(gpu):
         ops.beat(store, Worker(f"g{number}", device="gpu", queues=("gradus.gpu", "gradus.any")))
+
+
+def test_a_backend_waits_for_its_worker_and_says_so(go: Any, submit: Any, store: Store) -> None:
+    """Two backends as levels of one experiment: each run goes to the queue of its own."""
+    both = submit(sweep={"backend": ["tensorflow", "jax"], "seeds": 1})
+    either = submit(sweep={"seeds": 1}, backend="auto")
+    fleet(store, cpu=1)
+    assert {(tile.experiment_id, tile.queue, len(tile.run_ids)) for tile in go()} == {
+        (both.id, "gradus.any", 1)
+    }
+    reasons = {run.backend: run.reason for run in queries.all_runs(store, both.id)}
+    assert reasons == {"tensorflow": "", "jax": "waits for a jax worker: none is up"}
+    served = tuple(QUEUE_OF[route] for route in routes("gpu", "jax"))
+    ops.beat(store, Worker("j", device="gpu", backend="jax", queues=served))
+    assert {(tile.experiment_id, tile.queue) for tile in go()} == {
+        (both.id, "gradus.jax.any"), (either.id, "gradus.either.any")
+    }  # fmt: skip
+    assert {run.reason for run in queries.all_runs(store, both.id)} == {""}
 
 
 def waiting(number: int, program: str = "p", **changes: Any) -> Any:
@@ -352,7 +370,7 @@ def test_given_back_runs_are_sent_again_and_those_lost_twice_alone(
 # ---- priority holds until a worker takes the tile
 
 
-HERE = ("auto", "cpu")
+HERE = routes("cpu", "tensorflow")
 
 
 def take(store: Store, message: Any) -> list[str]:

@@ -12,6 +12,7 @@ from sqlalchemy import event
 from service import operations as ops
 from service.entities import Worker
 from service.planner import dispatch, more_urgent
+from service.routes import routes
 from service.store import Store, queries
 from service.store.metrics_snapshot import metrics_snapshot
 
@@ -25,7 +26,7 @@ WHOLE = {
 REGULAR = {
     "dispatch": lambda store: dispatch(store, lambda tile: None, lambda queue: 0),
     "requests": lambda store: ops.take_due_requests(store, resend_seconds=0),
-    "urgent": lambda store: more_urgent(store, ["a" * 20], 1, ("auto", "cpu")),
+    "urgent": lambda store: more_urgent(store, ["a" * 20], 1, routes("cpu", "tensorflow")),
     "reap": ops.reap,
     "questions": queries.staged_experiments,
     "metrics_snapshot": metrics_snapshot,

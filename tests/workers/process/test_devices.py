@@ -55,7 +55,9 @@ def test_one_worker_per_gpu_then_the_cpu(tmp_path: Path) -> None:
     first, second, third = (choose("auto", 2, gpus(), tmp_path) for _ in range(3))
     assert (present(first.gpu).index, present(second.gpu).index, third.kind) == (0, 1, "cpu")
     assert first.environment()["CUDA_VISIBLE_DEVICES"] == "GPU-aaaa-1"
-    assert first.queues() == ["gradus.gpu", "gradus.any"]
+    assert first.queues() == [
+        "gradus.gpu", "gradus.any", "gradus.either.gpu", "gradus.either.any", "gradus.requests"
+    ]  # fmt: skip
     with pytest.raises(NoDevice, match="of 2 found none is free"):
         choose("gpu", 2, gpus(), tmp_path)
     present(first.lock).close()
@@ -67,7 +69,19 @@ def test_a_cpu_worker_hides_the_gpus_and_sets_its_threads(tmp_path: Path) -> Non
     environment = device.environment()
     assert environment["CUDA_VISIBLE_DEVICES"] == "-1"
     assert environment["TF_NUM_INTRAOP_THREADS"] == environment["OMP_NUM_THREADS"] == "3"
-    assert device.queues() == ["gradus.cpu", "gradus.any"]
+    assert device.queues() == ["gradus.cpu", "gradus.any", "gradus.either.any", "gradus.requests"]
+    assert environment["KERAS_BACKEND"] == "tensorflow"
+
+
+def test_a_jax_worker_takes_what_asks_for_jax_and_on_a_gpu_what_asks_for_either(tmp_path: Path) -> None:
+    """On a CPU it leaves `backend: auto` to TensorFlow, whose convolutions are many times faster there."""
+    on_cpu = choose("cpu", 1, [], tmp_path, "jax")
+    assert on_cpu.environment()["KERAS_BACKEND"] == "jax"
+    assert on_cpu.queues() == ["gradus.jax.cpu", "gradus.jax.any", "gradus.requests"]
+    on_gpu = choose("gpu", 1, gpus(), tmp_path, "jax")
+    assert on_gpu.queues() == [
+        "gradus.jax.gpu", "gradus.jax.any", "gradus.either.gpu", "gradus.either.any", "gradus.requests"
+    ]  # fmt: skip
 
 
 def test_devices_are_found_without_tensorflow() -> None:
