@@ -27,7 +27,7 @@ from service.http.guard import Guard, HeadAsGet, hosts_allowed
 from service.http.rate import Rates
 from service.settings import Settings
 from service.store import Store
-from service.web import PAGES
+from service.web import ROUTERS
 
 DESCRIPTION = """Train small neural networks in comparable groups, and find out which choice is better.
 
@@ -59,8 +59,10 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.add_middleware(Guard, hosts=hosts_allowed(settings), max_body_bytes=settings.max_body_bytes)
     for resource in (
         *(experiments, runs, events, answers, requests, catalog, workers, keys, audit),
-        *(health, metrics, docs, *PAGES),
+        *(health, metrics, docs),
     ):
         app.include_router(resource.router)
+    for router in ROUTERS:
+        app.include_router(router)
     app.openapi = functools.cache(lambda: openapi.document(app))  # type: ignore[method-assign]
     return app

@@ -13,10 +13,10 @@ from html import escape
 
 from experiments.numbers import axis_label, finite
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8A7A00")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "currentColor", "#8A7A00")
 DASHES = ("", "7 3", "2 3", "9 3 2 3", "12 4", "1 2", "5 5", "3 6")
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 640, 66, 14, 14, 44
-INK, FAINT = "#333333", "#d5d9de"
+INK, FAINT = "currentColor", "#8a94a055"
 
 
 @dataclass(frozen=True)

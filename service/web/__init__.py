@@ -1,6 +1,14 @@
 """The pages for people."""
 
-from service.web import builder, experiment_actions, fleet, home, sessions
+from service.web import builder, experiment, experiment_actions, fleet, home, sessions
 
-PAGES = (home, builder, experiment_actions, fleet, sessions)
-"""The modules whose routers make the pages."""
+ROUTERS = (
+    home.router,
+    builder.router,
+    experiment.router,
+    experiment.streams,
+    experiment_actions.router,
+    fleet.router,
+    sessions.router,
+)
+"""The routers that make the pages."""

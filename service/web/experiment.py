@@ -1,0 +1,100 @@
+"""`/experiments/ID`: what is asked, how far it is, what the runs show, and what can be done. It moves while runs train."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter
+from fastapi.responses import Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from service.analysis.comparison import compare_runs
+from service.analysis.design_document import live_document
+from service.entities import Experiment
+from service.http.dependencies import ExperimentId
+from service.report.figures import Figure, curve_keys, figures
+from service.store import queries
+from service.tracking.urls import MlflowPages
+from service.web import live
+from service.web.home import state_counts
+from service.web.view import PageRoute, Visit, VisitDep
+
+router = APIRouter(prefix="/experiments/{id}", include_in_schema=False, route_class=PageRoute)
+streams = APIRouter(prefix="/experiments/{id}", include_in_schema=False)
+MOST_DRAWN_AT_ONCE = 150
+"""Runs up to which the figures are drawn before the page is sent; beyond, they follow."""
+MOST_MARKS = 10_000
+
+
+@router.get("")
+def experiment_page(id: ExperimentId, visit: VisitDep) -> Response:
+    """The page."""
+    experiment = queries.get_experiment(visit.store, id, owner=visit.person.sees)
+    mark = queries.latest_event(visit.store, experiment_id=experiment.id)
+    drawn = live.kept(visit.store, _key(visit, experiment.id, "figures"), mark)
+    if drawn is None and experiment.n_runs <= MOST_DRAWN_AT_ONCE:
+        drawn = figures_part(visit, experiment.id)
+    return visit.page(
+        "experiment.html",
+        experiment=experiment,
+        state=state_part(visit, experiment.id),
+        figures=drawn,
+        mlflow=MlflowPages(visit.settings.public_mlflow_url),
+        live=not experiment.is_settled or drawn is None,
+    )
+
+
+@streams.get("/live", response_class=EventSourceResponse)
+async def watch(id: ExperimentId, visit: VisitDep) -> AsyncIterator[ServerSentEvent]:
+    """The parts of the page as they change."""
+    who = visit.person
+    experiment = await run_sync(partial(queries.get_experiment, visit.store, id, owner=who.sees))
+    builds = {
+        _key(visit, experiment.id, name): partial(build, visit, experiment.id)
+        for name, build in (("state", state_part), ("figures", figures_part))
+    }
+    mark = partial(queries.latest_event, visit.store, experiment_id=experiment.id)
+
+    def over() -> bool:
+        return queries.get_experiment(visit.store, experiment.id).is_settled
+
+    async for event in live.stream(visit.store, builds, mark, over):
+        yield event
+
+
+def _key(visit: Visit, id: str, part: str) -> live.Key:
+    return ("experiment", id, visit.words.language, part)
+
+
+def state_part(visit: Visit, id: str) -> str:
+    """The present answer, the stages, and a dot for every run."""
+    experiment = queries.get_experiment(visit.store, id)
+    marks = queries.run_marks(visit.store, [id], most=MOST_MARKS).get(id, [])
+    document = live_document(experiment)
+    return visit.render(
+        "experiment_state.html",
+        experiment=experiment,
+        design=document,
+        answers=str(document["answer"]).split("; ") if document else [],
+        marks=marks,
+        counts=state_counts(experiment, marks),
+        left_out=experiment.n_runs - len(marks),
+    )
+
+
+def figures_part(visit: Visit, id: str) -> str:
+    """The figures of the report, as the runs stand now."""
+    experiment = queries.get_experiment(visit.store, id)
+    return visit.render("figures.html", figures=drawn_figures(visit, experiment))
+
+
+def drawn_figures(visit: Visit, experiment: Experiment) -> Sequence[Figure]:
+    """The figures of an experiment that have something to show."""
+    runs = queries.all_runs(visit.store, experiment.id)
+    if not any(run.metrics for run in runs):
+        return ()
+    comparison = compare_runs(experiment, runs)
+    curves = queries.metric_values(visit.store, comparison.used, curve_keys(comparison))
+    return [figure for figure in figures(comparison, curves) if figure.svg]

@@ -1,0 +1,23 @@
+// Parts of the page that the server sends again as they change. At the end the page is asked for once more: buttons
+// that were not offered while runs trained are offered then.
+for (const page of document.querySelectorAll("[data-live]")) {
+  const source = new EventSource(page.dataset.live);
+  source.addEventListener("part", (event) => {
+    const { id, html } = JSON.parse(event.data);
+    const part = document.getElementById(id);
+    if (part && !part.contains(document.activeElement)) part.innerHTML = html; // our own templates, every value escaped
+    page.removeAttribute("data-stale");
+  });
+  source.addEventListener("end", async () => {
+    source.close();
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    if (!answer.ok) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const id of ["actions", "after"]) {
+      const part = document.getElementById(id);
+      const now = fresh.getElementById(id);
+      if (part && now && !part.querySelector("details[open]")) part.replaceWith(now);
+    }
+  });
+  source.addEventListener("error", () => page.setAttribute("data-stale", ""));
+}
