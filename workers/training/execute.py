@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import structlog
 
 from experiments.engine import backend
+from experiments.engine.checkpoints import CheckpointError
 from experiments.engine.training import Outcome, StopAsked, train
 from experiments.gradient_check.certificates import GradientReport, certificate_key
 from experiments.gradient_check.check import check
@@ -96,13 +97,25 @@ class ClaimedTile:
             self.recorder.artifact(lane, "spec.yaml", facts.spec_yaml(spec, f"run {run.id[:8]}"))
             if spec.gradient_check.mode != "off":
                 self._certify(lane, spec)
+        try:
+            return self._train_from([self._checkpoint(run) for run in self.runs])
+        except CheckpointError as error:
+            log.warning("a checkpoint cannot be read, the tile starts again", error=str(error))
+            return self._train_from([None] * len(self.runs))
+
+    def _train_from(self, checkpoints: Sequence[bytes | None]) -> list[Outcome]:
+        """Train every lane from its checkpoint, or from the beginning where it has none.
+
+        Raises:
+            CheckpointError: one is damaged, or of an older version.
+        """
         return train(
             self.specs,
             self.recorder,
             self._should_stop,
             width=self.width,
             source=self.source,
-            resume=[self._checkpoint(run) for run in self.runs],
+            resume=checkpoints,
             checkpoint_seconds=self.context.settings.checkpoint_seconds,
             max_seconds=self.context.settings.max_run_seconds,
             device=self.context.device,

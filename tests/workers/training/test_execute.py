@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import logging
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import structlog
 
@@ -21,6 +23,7 @@ from service.errors import StoreUnavailable
 from service.settings import load_settings
 from service.store import queries
 from service.tracking.spool import Spool
+from tests.present import present
 from tests.workers.conftest import Bench
 from workers.process import drain
 from workers.process.watchdog import EXIT_MEMORY, Watchdog
@@ -306,3 +309,25 @@ def test_a_drained_run_goes_on_from_its_checkpoint_to_the_same_weights(
     keys = ["train/loss", "test/loss"]
     first, second = (queries.metric_history(bench.store, one.id, keys=keys)[0] for one in (whole, done))
     assert [(p.key, p.step, p.value) for p in first] == [(p.key, p.step, p.value) for p in second]
+
+
+@pytest.mark.parametrize("damage", ["empty", "junk", "cut short", "a field is missing"])
+def test_a_checkpoint_that_cannot_be_read_lets_the_run_start_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    (run,) = bench.submit(training={"epochs": 30, "batch_size": 8})
+    asked = iter(range(10**9))
+    monkeypatch.setattr(drain, "asked", lambda: next(asked) == 3)
+    (half,) = bench.train([run])
+    assert half.checkpoint["epoch"] > 0
+    monkeypatch.undo()
+    content = present(bench.spool.checkpoint(run.id, half.checkpoint["name"]))
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    arrays.pop(next(name for name in arrays if name != "header"))
+    fewer = io.BytesIO()
+    np.savez(fewer, allow_pickle=False, **arrays)
+    damaged = {"empty": b"", "junk": b"junk", "cut short": content[: len(content) // 2]}
+    monkeypatch.setattr(type(bench.spool), "checkpoint", lambda *_: damaged.get(damage, fewer.getvalue()))
+    (done,) = bench.train([run])
+    assert (done.attempt, done.outcome["status"], done.outcome["epochs"]) == (2, "FINISHED", 30)
