@@ -43,6 +43,14 @@ class Comparison(ComparisonOut):
             columns = ("a", "b", "a − b", "interval", "in favour of", "seeds", "a won", "verdict")
             yield "", columns, [_pair_row(pair) for pair in pairs]
 
+        if self.importance:
+            shares = [(" with ".join(one.factors), f"{one.share:.1%}") for one in self.importance[:10]]
+            yield (
+                f"What matters for {self.metric}",
+                ("factor", "share of variance"),
+                list[tuple[object, ...]](shares),
+            )
+
     def frame(self) -> Any:
         """A row per level: its estimate and counts. A DataFrame where pandas is installed, else a list of dicts."""
         return as_frame([level.model_dump(exclude={"by_seed"}) for level in self.levels])

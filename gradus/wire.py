@@ -338,6 +338,13 @@ class BestOut(Open):
     text: str
 
 
+class ImportanceOut(BaseModel):
+    """The share of the variance between combinations of levels that a factor, or two together, explain."""
+
+    factors: list[str]
+    share: float
+
+
 class ComparisonOut(Open):
     """Estimates, intervals and, for the question that the spec fixed, verdicts."""
 
@@ -361,3 +368,6 @@ class ComparisonOut(Open):
     scope: str
     warnings: list[str]
     plan: Plan | None
+    importance: list[ImportanceOut] = Field(
+        default=[], description="the factors that matter most first; empty where the runs fill no grid"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from experiments.comparing.design import Design
@@ -14,6 +15,7 @@ from experiments.comparing.verdicts import Judgement
 from experiments.numbers import finite
 from experiments.spec import ExperimentSpec
 from service.analysis.design_document import best_document, design_document
+from service.analysis.sensitivity import Sensitivity, sensitivity
 from service.entities import Experiment, Run
 
 DIAGNOSIS = "gradus.diagnosis."
@@ -85,6 +87,11 @@ class Comparison:
     def confidence(self) -> float:
         return 1.0 - self.error
 
+    @cached_property
+    def sensitivity(self) -> Sensitivity:
+        """How much each swept factor matters, from all runs."""
+        return sensitivity(self.runs, self.factor, self.metric)
+
     @property
     def plan(self) -> dict[str, Any] | None:
         """The design with its stages and present answer; None where none was fixed."""
@@ -114,6 +121,9 @@ class Comparison:
             "scope": self.scope,
             "warnings": list(self.warnings),
             "plan": self.plan,
+            "importance": [
+                {"factors": list(share.factors), "share": share.share} for share in self.sensitivity.shares
+            ],
         }
 
 

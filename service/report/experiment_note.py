@@ -111,6 +111,9 @@ def markdown(comparison: Comparison, links: Mapping[str, str] | None = None) -> 
         mean = f"{estimate.mean:.4g}{spread}" if estimate.mean is not None else ABSENT
         diverged = f"{estimate.diverged} of {estimate.runs}"
         lines.append(f"| {_cell(estimate.level)} | {mean} | {estimate.seeds} | {diverged} |")
+    if shares := comparison.sensitivity.shares[:5]:
+        said = ", ".join(f"{' with '.join(share.factors)} {share.share:.0%}" for share in shares)
+        lines += ["", f"What matters for {comparison.metric} (share of variance): {_cell(said)}"]
     if design is None:
         lines += ["", f"*{comparison.answer}*"]
     if links:

@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 from experiments.comparing.design import Design
 from experiments.comparing.effects import lower_is_better
 from experiments.comparing.estimates import Estimate
+from experiments.comparing.importance import FlipMap
 from experiments.comparing.statistics import half_width, half_width_of_sequence
 from experiments.comparing.verdicts import Judgement
 from experiments.numbers import ABSENT, figure, signed
@@ -119,6 +120,7 @@ def render_comparison(store: Store, comparison: Comparison, settings: Settings) 
             command=_command(comparison),
             links=_links(comparison, settings),
             plan=comparison.plan,
+            flips=_flips(comparison.sensitivity.flips),
             method=_method(design, comparison) if design else "",
             best=best_document(progress.best) if progress else None,
             as_of=_as_of(comparison.runs),
@@ -126,6 +128,20 @@ def render_comparison(store: Store, comparison: Comparison, settings: Settings) 
             repeated=comparison.factor == SEED,
         )
     )
+
+
+def _flips(flips: FlipMap | None) -> dict[str, Any] | None:
+    """The flip map as rows and columns of a table."""
+    if flips is None:
+        return None
+    columns, rows = (sorted({place[at] for place in flips.winners}) for at in (0, 1))
+    return {
+        "x": flips.x,
+        "y": flips.y,
+        "turns": flips.flips,
+        "columns": columns,
+        "rows": [(y, [flips.winners.get((x, y), ABSENT) for x in columns]) for y in rows],
+    }
 
 
 def _method(design: Design, comparison: Comparison) -> str:

@@ -9,6 +9,7 @@ MLflow shows by itself is the metric that comes first by name. The form is that 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,14 +53,23 @@ class MlflowPages:
         return f"{self.run(experiment_id, run_id)}/artifacts/{path}"
 
 
+def param_name(field: str) -> str:
+    """A field's name in MLflow, which allows no brackets: `model.layers[0].units` is `model.layers.0.units`.
+
+    Whatever is written to MLflow and whatever is linked there takes its name from here.
+    """
+    return re.sub(r"\[(\d+)\]", r".\1", field)
+
+
 def views(factors: Sequence[str], metric: str, *, chosen: str = "", lower: bool = False) -> dict[str, str]:
     """The experiment's tags that make these views.
 
-    factors: names of the parameters that vary, the one asked about first; without one nothing is grouped
+    factors: names of the fields that vary, the one asked about first; without one nothing is grouped
     metric: what runs are sorted by and drawn
     chosen: a search by which runs are left out, such as those of a tuning stage
     lower: whether a lower value is better
     """
+    factors = [param_name(factor) for factor in factors]
     epochs = _card("LINE", "epochs", metricKey=metric, selectedMetricKeys=[metric], xAxisKey="step",
                    selectedXAxisMetricKey="", lineSmoothness=0, scaleType="linear", xAxisScaleType="linear",
                    range={}, yAxisKey="metric", yAxisExpressions=[], ignoreOutliers=False,

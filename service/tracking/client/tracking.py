@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +22,7 @@ from service.tracking.records import (
     RunRef,
     TrackingRefused,
 )
+from service.tracking.urls import param_name
 
 METRICS_PER_CALL = 1000
 ITEMS_PER_CALL = 100  # parameters, and tags
@@ -253,11 +253,6 @@ class Tracking:
 
     def _artifacts(self, run: RunRef) -> ArtifactRepository:
         return get_artifact_repository(run.artifact_uri, tracking_uri=self.url)
-
-
-def param_name(field: str) -> str:
-    """A field's name in MLflow, which allows no brackets: `model.layers[0].units` is `model.layers.0.units`."""
-    return re.sub(r"\[(\d+)\]", r".\1", field)
 
 
 def _ref(run: MlflowRun) -> RunRef:
