@@ -15,7 +15,11 @@ GradusError
     ├── TooManyOpenRequests
     ├── BadCursor
     ├── WeakKey              a chosen API key that could be guessed
-    └── StoreUnavailable     the database can't be reached now
+    ├── StoreUnavailable     the database can't be reached now
+    ├── BrokerUnavailable
+    ├── DatabaseDamaged      the database's file cannot be read as one
+    ├── WrongSchema          the database has the schema of another version
+    └── BadSettings          a setting has a value that is not allowed
 """
 
 from __future__ import annotations
@@ -150,3 +154,26 @@ class StoreUnavailable(ServiceError):
 
 class BrokerUnavailable(ServiceError):
     """The broker cannot be reached now. Nothing is lost: what waits is in the database and is sent again."""
+
+
+class DatabaseDamaged(ServiceError):
+    """The database's file is no database, or a part of it is damaged."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"the database is damaged ({what}); move it away and restore a backup (docs/operations.md, Backup and"
+            " restore)"
+        )
+        self.what = what
+
+
+class WrongSchema(ServiceError):
+    """The database has the schema of another version of this software."""
+
+    def __init__(self, message: str, *, found: str | None, expected: str | None) -> None:
+        super().__init__(message)
+        self.found, self.expected = found, expected
+
+
+class BadSettings(ServiceError):
+    """Settings with values that are not allowed."""

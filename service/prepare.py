@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sys
 
-from experiments.errors import GradusError
 from service import operations
 from service.settings import load_settings
+from service.startup import run_program
 from service.store import Store
 from service.store.migrate import upgrade
 
@@ -39,14 +39,10 @@ def prepare(url: str, *, first_key: str | None = None, only_process: bool = Fals
 def main() -> int:
     settings = load_settings()
     key = settings.api_key.get_secret_value() if settings.api_key else None
-    try:
-        prepare(settings.sql_url, first_key=key)
-    except GradusError as error:
-        print(f"gradus prepare: {error}", file=sys.stderr)
-        return 1
+    prepare(settings.sql_url, first_key=key)
     print("the database is up to date")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program("gradus prepare", main))

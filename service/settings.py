@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import NoDecode
 
 from gradus.settings import ClientSettings, secrets_dir
+from service.errors import BadSettings
 
 if TYPE_CHECKING:
     from experiments.limits import Limits
@@ -176,8 +178,23 @@ def without_password(text: str) -> str:
 
 
 def load_settings(**overrides: object) -> Settings:
-    """Read the settings now. Arguments win over every other source."""
-    return Settings(_secrets_dir=secrets_dir(), **overrides)  # type: ignore[arg-type]
+    """Read the settings now. Arguments win over every other source.
+
+    Raises:
+        BadSettings: a value is not allowed.
+    """
+    try:
+        return Settings(_secrets_dir=secrets_dir(), **overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise BadSettings("; ".join(_complaint(entry) for entry in error.errors())) from None
+
+
+def _complaint(entry: ErrorDetails) -> str:
+    """What is wrong with a setting. The value of a secret is not shown."""
+    name = str(entry["loc"][0])
+    secret = "SecretStr" in str(Settings.model_fields[name].annotation)
+    value = "" if secret else f" is {str(entry['input'])[:100]!r}:"
+    return f"GRADUS_{name.upper()}{value} {entry['msg'][0].lower()}{entry['msg'][1:]}"
 
 
 def child_environment(settings: Settings, overrides: Mapping[str, str]) -> dict[str, str]:

@@ -6,7 +6,9 @@ TensorFlow with the first tile. The parent's other duties are in `workers.proces
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from typing import Any
 
 from celery import Celery
@@ -20,13 +22,20 @@ from celery.signals import (
     worker_shutting_down,
 )
 
+from experiments.errors import GradusError
 from service import logs
 from service.queue import celery_app
 from service.settings import get_settings, visible_gpus
+from service.startup import EXIT_UNUSABLE, require_schema
+from service.store import Store
 from workers.process.devices import choose, discover
 from workers.process.parent import Parent
 
-app: Celery = celery_app(get_settings())
+try:
+    app: Celery = celery_app(get_settings())
+except GradusError as error:  # a setting that is not allowed; Celery would show a traceback
+    print(f"gradus worker: {error}", file=sys.stderr)
+    sys.exit(EXIT_UNUSABLE)
 app.conf.imports = ("workers.tasks",)
 _parent: list[Parent] = []
 
@@ -38,11 +47,14 @@ def prepare(instance: Any, **_: object) -> None:
         _prepare()
     except Exception as error:
         # Celery logs what a receiver raises and goes on: the worker would take messages of every queue and train none.
-        raise SystemExit(f"this worker does not start: {error}") from error
+        print(f"gradus worker: {error}", file=sys.stderr)
+        raise SystemExit(EXIT_UNUSABLE) from error
 
 
 def _prepare() -> None:
     settings = get_settings()
+    with contextlib.closing(Store(settings.sql_url)) as store:
+        require_schema(store)
     device = choose(
         settings.device,
         settings.threads,

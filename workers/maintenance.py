@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from service.analysis import design, final_artifacts
 from service.entities import Worker
 from service.report.experiment_note import describe_experiment
 from service.settings import Settings, get_settings
+from service.startup import require_schema, run_program
 from service.store import Store
 from service.threads import vital_thread
 from service.tracking.shipper import run_shipper
@@ -69,6 +71,7 @@ class Maintenance:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._store = Store(settings.sql_url)
+        require_schema(self._store)
         self._spool = Spool.open(settings.spool)
         self._sender = queue.Sender(settings)
         self._name = f"maintenance-{socket.gethostname()}-{os.getpid()}"
@@ -145,4 +148,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_program("gradus maintenance", main))

@@ -11,6 +11,7 @@ from service.api.app import create_app
 from service.http.guard import is_loopback
 from service.logs import configure
 from service.settings import Settings, load_settings
+from service.startup import require_schema, run_program
 from service.store import Store
 
 SHUTDOWN_SECONDS = 2  # event streams never end by themselves; clients resume them
@@ -37,6 +38,7 @@ def main() -> int:
     settings = load_settings()
     configure(settings, process="api")
     store = Store(settings.sql_url)
+    require_schema(store)
     reason = refusal(settings, store)
     if reason is not None:
         print(f"gradus api: {reason}", file=sys.stderr)
@@ -55,4 +57,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program("gradus api", main))

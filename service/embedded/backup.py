@@ -22,6 +22,7 @@ from pathlib import Path
 from experiments.errors import GradusError
 from service import operations
 from service.settings import load_settings
+from service.startup import run_program
 from service.store import Store
 
 
@@ -86,9 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         backup(options.home.expanduser().absolute(), options.folder.expanduser().absolute())
-    except BackupRefused as refused:
-        print(f"gradus backup: {refused}", file=sys.stderr)
-        return 2
+    except sqlite3.Error as error:
+        raise BackupRefused(f"the database cannot be copied: {error}") from error
     print(
         f"{options.folder} holds all of {options.home}; `gradus up --home {options.folder}` continues from it"
     )
@@ -96,4 +96,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program("gradus backup", main))

@@ -34,6 +34,7 @@ from service.embedded.programs import programs
 from service.embedded.supervisor import StackError, Supervisor
 from service.prepare import prepare
 from service.settings import Settings, load_settings
+from service.startup import run_program
 
 START_WITHIN = 240.0  # seconds; on its first start MLflow makes its database, slowly on a busy machine
 WATCH_EVERY = 0.25  # seconds
@@ -167,4 +168,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_program("gradus up", main))

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, Table, create_engine, event, exc, func, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from service.errors import LockTaken, StoreUnavailable
+from service.errors import DatabaseDamaged, LockTaken, StoreUnavailable
 
 T = TypeVar("T")
 TRIES = {"postgresql": 8, "sqlite": 2}
@@ -229,6 +229,8 @@ def _worth_repeating(error: exc.DBAPIError) -> bool:
 
 
 def _translate(error: exc.DBAPIError) -> Exception:
+    if any(sign in str(error.orig) for sign in ("file is not a database", "disk image is malformed")):
+        return DatabaseDamaged(str(error.orig))
     if "no such " in str(error.orig):  # SQLite's error for a missing table: a repetition would fail as well
         return error
     unreachable = isinstance(error, exc.OperationalError | exc.InterfaceError) or error.connection_invalidated

@@ -17,12 +17,25 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
+from experiments.errors import GradusError
+from service.errors import WrongSchema
 from service.settings import load_settings
 from service.store.engine import Store, take_turn
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Migrate the database at `url` up to a revision. Raises StoreUnavailable."""
+    """Migrate the database at `url` up to a revision.
+
+    Raises:
+        StoreUnavailable: it does not answer.
+        WrongSchema: its schema is newer than this software.
+        DatabaseDamaged: the file is no database.
+    """
+    store = Store(url)
+    try:
+        _refuse_newer(_revision(store))
+    finally:
+        store.close()
     _run(url, lambda config: command.upgrade(config, revision))
 
 
@@ -35,9 +48,43 @@ def current(url: str) -> str | None:
     """The revision the database is at; None before the first."""
     store = Store(url)
     try:
-        return store.read(lambda connection: MigrationContext.configure(connection).get_current_revision())
+        return _revision(store)
     finally:
         store.close()
+
+
+def check_schema(store: Store) -> None:
+    """Refuse a database whose schema is not the one that this software works with.
+
+    Raises:
+        WrongSchema: it is newer, or not migrated yet.
+        StoreUnavailable: it does not answer.
+        DatabaseDamaged: the file is no database.
+    """
+    revision = _revision(store)
+    _refuse_newer(revision)
+    if revision != head():
+        raise WrongSchema(
+            f"the database has {f'schema {revision}' if revision else 'no schema'}, and this version needs {head()};"
+            " migrate it with `python -m service.prepare` (`gradus up` does so by itself)",
+            found=revision,
+            expected=head(),
+        )
+
+
+def _refuse_newer(revision: str | None) -> None:
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if revision is not None and revision not in known:
+        raise WrongSchema(
+            f"the database has schema {revision}, which a newer version of this software made; the newest that this one"
+            f" knows is {head()}. Install the newer version, or restore a backup of before its first start",
+            found=revision,
+            expected=head(),
+        )
+
+
+def _revision(store: Store) -> str | None:
+    return store.read(lambda connection: MigrationContext.configure(connection).get_current_revision())
 
 
 def head() -> str | None:
@@ -82,4 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except GradusError as error:
+        print(f"gradus migrate: {error}", file=sys.stderr)
+        sys.exit(2)
