@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import keras
@@ -22,6 +22,7 @@ from experiments.engine.initial_weights import initial_weights
 from experiments.engine.lane_axis import LaneAxis
 from experiments.engine.lane_optimizer import LaneOptimizer
 from experiments.engine.layouts import Layout
+from experiments.engine.portable import portable, same_variables
 from experiments.engine.states import Array, Batches, LaneState, State
 from experiments.engine.weights_file import Template, template
 from experiments.runs import RunSpec
@@ -53,7 +54,6 @@ class Program:
         update = self.optimizer.updated
         self._update = update if self.fused else backend.compiled(update, fused=True)
         self._seen: set[Any] = set()
-        self._template: Template | None = None
         self.compile_seconds = 0.0
         self.instruments: dict[str, Any] = {}
         """What else was compiled for this program and is freed with it (the probe of diagnostics)."""
@@ -188,20 +188,25 @@ class Program:
 
     # ---------------------------------------------------------------- results
 
+    @cached_property
+    def _export(self) -> tuple[bytes, Template]:
+        """The architecture, and the template of the weights that belong to it."""
+        exported = portable(self.spec)
+        architecture = str(exported.to_json()).encode()
+        return architecture, template(exported, same_variables(self.model, exported))
+
     def architecture(self) -> bytes:
-        """The network as Keras' JSON."""
-        return str(self.model.to_json()).encode()
+        """The network as the JSON of a Keras model that loads without this project; see `portable`."""
+        return self._export[0]
 
     def weights_file(self, lane: LaneState) -> bytes:
-        """A lane's weights as a Keras `.weights.h5` file."""
-        if self._template is None:
-            self._template = template(self.model)
+        """A lane's weights as a Keras `.weights.h5` file of the network in `architecture`."""
         values: list[Array] = [np.empty(0)] * len(self.draws)
         for index, value in zip(
             [*self._trainable, *self._frozen], [*lane.weights, *lane.frozen], strict=True
         ):
             values[index] = value
-        return self._template.filled(values)
+        return self._export[1].filled(values)
 
     # ------------------------------------------------------- inside the graph
 

@@ -20,6 +20,7 @@ from experiments.engine import backend, models, probe
 from experiments.engine.checkpoints import Position
 from experiments.engine.evaluation import measures_accuracy
 from experiments.engine.layouts import WidthError
+from experiments.engine.portable import FUNCTIONS_FILE, travelling_source
 from experiments.engine.progress import START, STATUS_OF, Outcome, Progress, StopAsked
 from experiments.engine.states import Batches
 from experiments.engine.tile import Conditions, Tile, save, save_if_due, start
@@ -267,3 +268,5 @@ def _export(tile: Tile, lanes: Sequence[Progress]) -> None:
     for lane, state in zip(lanes, states, strict=True):
         tile.recorder.artifact(lane.lane, WEIGHTS, program.weights_file(state))
         tile.recorder.artifact(lane.lane, "weights/architecture.json", architecture)
+        if (source := travelling_source(architecture.decode())) is not None:
+            tile.recorder.artifact(lane.lane, f"weights/{FUNCTIONS_FILE}", source)

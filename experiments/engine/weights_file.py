@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Block:
-    """Where a variable's numbers lie: its index in `model.variables`, offset and length in bytes, dtype."""
+    """Where a variable's numbers lie: its index among the values, offset and length in bytes, dtype."""
 
     variable: int
     offset: int
@@ -35,7 +35,7 @@ class Template:
     blocks: tuple[Block, ...]
 
     def filled(self, values: Sequence[npt.NDArray[Any]]) -> bytes:
-        """The file for these values of `model.variables`."""
+        """The file for these values, in the order that `template` was given."""
         content = bytearray(self.content)
         for block in self.blocks:
             data = np.ascontiguousarray(values[block.variable], block.dtype).tobytes()
@@ -44,10 +44,15 @@ class Template:
         return bytes(content)
 
 
-def template(model: keras.Model) -> Template:
-    """The template of a model. Overwrites the model's weights (to find each one's block)."""
-    for index, variable in enumerate(model.variables):
-        variable.assign(np.full(variable.shape, index + 1, variable.dtype))
+def template(model: keras.Model, indices: Sequence[int | None]) -> Template:
+    """The template of a model. Overwrites the model's weights (to find each one's block).
+
+    Args:
+        indices: for each of `model.variables` its index among the values that fill the template; None: it has none and
+            is written as 0.
+    """
+    for index, variable in zip(indices, model.variables, strict=True):
+        variable.assign(np.full(variable.shape, 0 if index is None else index + 1, variable.dtype))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.weights.h5"
         model.save_weights(path)
@@ -57,10 +62,10 @@ def template(model: keras.Model) -> Template:
                 lambda _, item: blocks.append(_block(item)) if isinstance(item, h5py.Dataset) else None
             )
         content = path.read_bytes()
-    written = {block.variable for block in blocks}
-    trained = {i for i, variable in enumerate(model.variables) if variable.trainable}
-    assert trained <= written, f"weights {sorted(trained - written)} are not in the file that Keras wrote"
-    return Template(content, tuple(blocks))
+    filled = [block for block in blocks if block.variable >= 0]
+    missing = {index for index in indices if index is not None} - {block.variable for block in filled}
+    assert not missing, f"weights {sorted(missing)} are not in the file that Keras wrote"
+    return Template(content, tuple(filled))
 
 
 def _block(dataset: h5py.Dataset) -> Block:

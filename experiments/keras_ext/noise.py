@@ -14,6 +14,8 @@ import keras
 from keras import ops
 from keras.src.initializers.random_initializers import RandomInitializer
 
+WORDS = "words"
+"""The name of the weight that a layer's random numbers start from."""
 _FIRST, _SECOND, _STEP = 0x85EBCA6B, 0xC2B2AE35, 0x9E3779B9
 
 
@@ -65,7 +67,7 @@ class Noisy(keras.layers.Layer):  # type: ignore[misc]
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.words = self.add_weight(
-            name="words", shape=(2,), dtype="uint32", initializer=self.words_initializer, trainable=False,
+            name=WORDS, shape=(2,), dtype="uint32", initializer=self.words_initializer, trainable=False,
             autocast=False,
         )  # fmt: skip
 

@@ -46,7 +46,7 @@ def add_runs(
         Conflict: the experiment was cancelled.
         QuotaExceeded: too many runs would wait.
     """
-    new = [run_row(experiment_id, point, stage, index=0) for point in points]
+    new = [run_row(experiment_id, point, stage, index=0, tags={}) for point in points]
     fingerprints = [row["fingerprint"] for row in new]
 
     def work(connection: Connection) -> list[Run]:
@@ -61,7 +61,8 @@ def add_runs(
         rows: list[dict[str, Any]] = []
         for new_run in new:
             if new_run["fingerprint"] not in known:
-                rows.append({**new_run, "index": row.n_runs + len(rows)})
+                changes = {"index": row.n_runs + len(rows), "tags": row.tags}
+                rows.append({**new_run, **experiment_rows.encoded(changes)})
                 known[new_run["fingerprint"]] = new_run["id"]
         check_quota(connection, row.owner, len(rows), quota)
         experiment_rows.insert_runs(connection, rows)

@@ -6,7 +6,7 @@ The rows are the outbox. The planner sends the messages after the commit.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +63,7 @@ def submit(
         StoreUnavailable: the database does not answer.
     """
     id = new_id()
-    rows = [run_row(id, point, stage, index=index) for index, point in enumerate(points)]
+    rows = [run_row(id, point, stage, index=index, tags=spec.tags) for index, point in enumerate(points)]
     document = spec.document()
 
     def work(connection: Connection) -> Experiment:
@@ -125,7 +125,9 @@ def _as_accepted(
     )
 
 
-def run_row(experiment_id: str, point: Point, stage: str, *, index: int) -> dict[str, Any]:
+def run_row(
+    experiment_id: str, point: Point, stage: str, *, index: int, tags: Mapping[str, str]
+) -> dict[str, Any]:
     """The columns of a new run, JSON as text. Made before the transaction that inserts it, since ten thousand take a
     while."""
     spec = point.spec
@@ -146,6 +148,6 @@ def run_row(experiment_id: str, point: Point, stage: str, *, index: int) -> dict
         "epochs": spec.training.epochs,
         "status": RunStatus.SCHEDULED.value,
         "metrics": {},
-        "tags": {},
+        "tags": dict(tags),
     }
     return experiment_rows.encoded(row)

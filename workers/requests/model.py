@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.engine import backend, models
+from experiments.engine.portable import FUNCTIONS_FILE, portable, same_variables, travelling_source
 from experiments.errors import GradusError
 from experiments.recording import WEIGHTS
 from experiments.runs import RunSpec
@@ -30,13 +31,29 @@ class Unanswerable(GradusError):
 
 
 def trained(spec: RunSpec, weights: bytes) -> keras.Model:
-    """The network of `spec` with the weights of a Keras `.weights.h5` file."""
-    model = models.build(spec)
+    """The network of `spec` with the weights of a run's `.weights.h5` file."""
+    model, exported = models.blank(spec)[0], portable(spec)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.weights.h5"
         path.write_bytes(weights)
-        model.load_weights(path)
+        try:
+            exported.load_weights(path)
+        except ValueError:  # a file of Gradus 0.1.0 with dropout or stochastic pooling is of our own network
+            model.load_weights(path)
+            return model
+    for index, variable in zip(same_variables(model, exported), exported.variables, strict=True):
+        if index is not None:
+            model.variables[index].assign(variable)
     return model
+
+
+def in_keras_terms(spec: RunSpec, model: keras.Model) -> keras.Model:
+    """The `portable` network of `spec` with the weights of the run's own network."""
+    exported = portable(spec)
+    for index, variable in zip(same_variables(model, exported), exported.variables, strict=True):
+        if index is not None:
+            variable.assign(model.variables[index])
+    return exported
 
 
 def outputs(model: keras.Model, x: Array) -> Array:
@@ -82,7 +99,7 @@ def store_model(context: WorkerContext, run: Run, payload: Mapping[str, Any]) ->
         TrackingError: MLflow does not answer, or refused.
     """
     spec = run.run_spec()
-    network = trained(spec, stored_weights(context, run))
+    network = in_keras_terms(spec, trained(spec, stored_weights(context, run)))
     tracking, ref = in_mlflow(context, run)
     if run.mlflow_experiment_id is None:
         raise Unanswerable(f"the experiment of run {run.id} is not in MLflow yet; ask again in a moment")
@@ -95,6 +112,8 @@ def store_model(context: WorkerContext, run: Run, payload: Mapping[str, Any]) ->
             output_shape=tuple(network.output_shape[1:]),
             requirements=requirements(),
         )
+        if (source := travelling_source(network.to_json())) is not None:
+            (local / FUNCTIONS_FILE).write_bytes(source)
         step = max((point.step for point in queries.metric_history(context.store, run.id)[0]), default=0)
         id = log_model(
             tracking, run.mlflow_experiment_id, ref, local, name="model", step=step, params=run.params

@@ -61,7 +61,7 @@ def old(database_url: str) -> Iterator[Store]:
     times = {"created_at": 10.0, "updated_at": 10.0}
     run_rows = [
         {
-            **decoded(run_row("e" * 20, point, "look-1", index=index)),
+            **decoded(run_row("e" * 20, point, "look-1", index=index, tags={})),
             "id": f"{index:020x}",
             "created_at": 10.0,
             **state,
