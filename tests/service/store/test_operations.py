@@ -104,6 +104,15 @@ def test_a_failed_submission_leaves_no_row_and_frees_its_key(store: Store, make_
     assert ops.submit(store, spec, spec.expand(), owner="you", quota=6)
 
 
+def test_runs_have_the_tags_of_their_experiment_also_those_added_later(
+    store: Store, submit: Any, make_spec: Any
+) -> None:
+    experiment = submit(seeds=1, tags={"course": "nn-101"})
+    ops.add_runs(store, experiment.id, make_spec(2).expand(), stage="look-1", expected_stage="grid")
+    tags = [run.tags for run in queries.all_runs(store, experiment.id)]
+    assert tags == [{"course": "nn-101"}] * 4
+
+
 def test_added_runs_reuse_equal_ones_and_only_one_adder_wins(
     store: Store, submit: Any, make_spec: Any
 ) -> None:
