@@ -137,6 +137,7 @@ def extend(
     seeds: int | None = None,
     quota: int | None = None,
     max_runs: int | None = None,
+    idempotency: operations.IdempotencyKey | None = None,
 ) -> Experiment:
     """Queue the next planned look, also past the budget or where all is decided; without a design, more seeds.
 
@@ -146,6 +147,7 @@ def extend(
         seeds: How many seeds more, at least 1; only for an experiment without a design.
         quota: How many open runs the owner may have; None: no limit.
         max_runs: How many runs an experiment may have; None: no limit.
+        idempotency: The client's name for this request; with it, nothing is queued twice.
 
     Returns:
         The experiment with the new runs.
@@ -158,6 +160,8 @@ def extend(
         QuotaExceeded: The owner would have more than `quota` open runs.
     """
     experiment = queries.get_experiment(store, experiment_id)
+    if idempotency and operations.extended_before(store, experiment.owner, idempotency):
+        return experiment
     spec = experiment.experiment_spec
     design = design_of(spec)
     runs = queries.all_runs(store, experiment.id)
@@ -176,6 +180,7 @@ def extend(
         expected_stage=experiment.stage,
         design=document,
         quota=quota,
+        idempotency=idempotency,
     )
     return queries.get_experiment(store, experiment.id)
 

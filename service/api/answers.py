@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
@@ -10,10 +11,11 @@ from pydantic import Field
 
 from experiments.errors import found_in
 from gradus.wire import ComparisonOut, ExperimentOut
+from service import operations
 from service.analysis import comparison, design
 from service.http.auth import Reader, Writer
 from service.http.bodies import json_body, json_of
-from service.http.dependencies import ExperimentId, SettingsDep, StoreDep, UrlsDep
+from service.http.dependencies import ExperimentId, IdempotencyHeader, SettingsDep, StoreDep, UrlsDep
 from service.http.problems import documented
 from service.http.schemas import Strict, experiment_out
 from service.store import queries
@@ -78,10 +80,17 @@ def extend(
     settings: SettingsDep,
     urls: UrlsDep,
     body: Annotated[Extension, Depends(json_of(Extension))],
+    idempotency_key: IdempotencyHeader = None,
 ) -> ExperimentOut:
     """Queue the next planned look, or `seeds` more where no question is fixed. Equal runs are reused, not repeated."""
     experiment = queries.get_experiment(store, id, owner=who.sees)
     who.check_owns(experiment.owner)
     seeds = body.seeds if body else None
-    extended = design.extend(store, experiment.id, seeds=seeds, quota=who.quota, max_runs=settings.max_runs)
+    key = None
+    if idempotency_key:
+        asked = f"extend {experiment.id} {seeds}"
+        key = operations.IdempotencyKey(idempotency_key, hashlib.sha256(asked.encode()).hexdigest())
+    extended = design.extend(
+        store, experiment.id, seeds=seeds, quota=who.quota, max_runs=settings.max_runs, idempotency=key
+    )
     return experiment_out(extended, urls)

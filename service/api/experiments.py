@@ -10,8 +10,6 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from experiments.fields import LongText, ShortText
-from experiments.spec import ExperimentSpec
-from experiments.spec.preview import preview
 from gradus.wire import ExperimentDetail, ExperimentOut, Page, RunOut
 from service import operations
 from service.http.auth import Reader, Writer
@@ -29,6 +27,7 @@ from service.http.dependencies import (
 from service.http.paging import FILTERS, Cursor, Filters, Limit, check_fields, check_names, page
 from service.http.problems import documented
 from service.http.schemas import Strict, experiment_detail, experiment_out, run_out
+from service.http.submission import dry_run as dry_run_of
 from service.http.submission import submit_spec
 from service.store import queries
 
@@ -68,7 +67,7 @@ def submit(
 ) -> Any:
     """Submit a spec. What is accepted is in the database, whether or not broker and MLflow are up."""
     if dry_run:
-        return JSONResponse(preview(ExperimentSpec.parse(document, settings.limits())))
+        return JSONResponse(dry_run_of(store, settings, who, document))
     experiment = submit_spec(store, settings, who, document, idempotency_key=idempotency_key, body=body)
     response.headers["Location"] = urls.at(f"/v1/experiments/{experiment.id}")
     response.headers["ETag"] = etag(experiment)

@@ -9,7 +9,7 @@ from service.operations.certificates import put_certificate
 from service.operations.change import change_experiment
 from service.operations.claim import claim, renew, stop_requests
 from service.operations.commit import commit
-from service.operations.extend import add_runs, set_design
+from service.operations.extend import add_runs, extended_before, set_design
 from service.operations.keys import SCOPES, adopt_key, authenticate, create_key, list_keys, revoke_key
 from service.operations.reap import ExpiredLease, reap
 from service.operations.record import record, record_checkpoint
@@ -58,6 +58,7 @@ __all__ = [
     "create_key",
     "create_request",
     "delete_experiment",
+    "extended_before",
     "final_artifacts_requested",
     "finish",
     "finish_request",

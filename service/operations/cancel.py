@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.entities import Experiment, Run
+from service.entities import ENDED_STAGES, Experiment, Run
 from service.errors import Conflict, NotFound
 from service.lifecycle import Edge, RunStatus
 from service.operations.columns import ended_without_outcome
@@ -35,7 +35,8 @@ def cancel_run(store: Store, run_id: str) -> Run:
 
 
 def cancel_experiment(store: Store, experiment_id: str) -> Experiment:
-    """Cancel every run that is not over, and stop the experiment from growing. Idempotent.
+    """Cancel every run that is not over, and stop the experiment from growing. Idempotent; one that is over stays as it
+    is.
 
     Raises:
         NotFound: there is no such experiment.
@@ -45,7 +46,10 @@ def cancel_experiment(store: Store, experiment_id: str) -> Experiment:
         row = experiment_rows.lock_experiment(connection, experiment_id)
         if row is None:
             raise NotFound("experiment", experiment_id)
-        if row.cancel_requested_at is None:
+        grows = row.design is not None and row.stage not in ENDED_STAGES
+        open_runs = run_rows.count(connection, run_rows.within(experiment_id), run_rows.not_over())
+        # Nothing is left to stop in one that is over: it can be extended as before.
+        if row.cancel_requested_at is None and (grows or open_runs):
             values = {"cancel_requested_at": db_now()}
             experiment_rows.change_experiment(connection, experiment_id, values, version=False)
         audit_rows.record_audit(connection, "cancelled", "experiment", experiment_id, name=row.name)

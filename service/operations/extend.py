@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from service.entities import Json, Run
-from service.errors import Conflict, NotFound, StaleStage
+from service.errors import Conflict, KeyReused, NotFound, StaleStage
 from service.operations.quota import check_quota
-from service.operations.submit import run_row
-from service.store import Connection, audit_rows, event_rows, experiment_rows, queries
+from service.operations.submit import IdempotencyKey, run_row
+from service.store import Connection, audit_rows, event_rows, experiment_rows, idempotency_rows, queries
 from service.store.engine import Store
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def add_runs(
     expected_stage: str,
     design: Json | None = None,
     quota: int | None = None,
+    idempotency: IdempotencyKey | None = None,
 ) -> list[Run]:
     """Move an experiment to a stage and add that stage's runs.
 
@@ -36,6 +37,7 @@ def add_runs(
         expected_stage: stage that the caller saw.
         design: replaces the experiment's design; None leaves it.
         quota: how many runs the owner may have waiting, these included; None: any number.
+        idempotency: kept with the runs, for `extended_before`.
 
     Returns:
         One run per point, in their order.
@@ -70,6 +72,9 @@ def add_runs(
         if design is not None:
             values["design"] = design
         experiment_rows.change_experiment(connection, experiment_id, values, version=False)
+        if idempotency is not None:
+            key, body = idempotency.key, idempotency.body_hash
+            idempotency_rows.insert_key(connection, row.owner, key, body, experiment_id)
         event_rows.record_experiment_event(connection, experiment_id, "stage", stage=stage, runs=len(rows))
         audit_rows.record_audit(
             connection, "extended", "experiment", experiment_id, stage=stage, runs=len(rows)
@@ -78,6 +83,21 @@ def add_runs(
         return [runs[known[fingerprint]] for fingerprint in fingerprints]
 
     return store.write(work)
+
+
+def extended_before(store: Store, owner: str, idempotency: IdempotencyKey) -> bool:
+    """Whether a request with this key was done already.
+
+    Args:
+        owner: of the experiment.
+
+    Raises:
+        KeyReused: the key came with another body.
+    """
+    known = store.read(lambda connection: idempotency_rows.find_key(connection, owner, idempotency.key))
+    if known is not None and known.body_hash != idempotency.body_hash:
+        raise KeyReused(idempotency.key)
+    return known is not None
 
 
 def set_design(store: Store, experiment_id: str, design: Json, *, stage: str, expected_stage: str) -> None:

@@ -148,6 +148,11 @@ def cancellable() -> Condition:
     )
 
 
+def not_over() -> Condition:
+    """The runs that wait, are in training, or are on their way to MLflow."""
+    return runs.c.status.in_(["SCHEDULED", "RUNNING"])
+
+
 def in_status(*statuses: str) -> Condition:
     return runs.c.status.in_(statuses)
 

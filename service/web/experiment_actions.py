@@ -57,8 +57,13 @@ def extend(
 ) -> Response:
     """Queue the next planned look, or further seeds where no question is fixed."""
     experiment = owned(visit, id)
-    limits = {"quota": visit.writer.quota, "max_runs": visit.settings.max_runs}
-    design.extend(visit.store, experiment.id, seeds=None if experiment.design else seeds, **limits)
+    design.extend(
+        visit.store,
+        experiment.id,
+        seeds=None if experiment.design else seeds,
+        quota=visit.writer.quota,
+        max_runs=visit.settings.max_runs,
+    )
     return back(experiment)
 
 
