@@ -1,6 +1,6 @@
 """The pages for people."""
 
-from service.web import builder, experiment, experiment_actions, fleet, home, sessions
+from service.web import builder, experiment, experiment_actions, fleet, home, run, sessions
 
 ROUTERS = (
     home.router,
@@ -8,6 +8,8 @@ ROUTERS = (
     experiment.router,
     experiment.streams,
     experiment_actions.router,
+    run.router,
+    run.streams,
     fleet.router,
     sessions.router,
 )

@@ -1,0 +1,219 @@
+"""`/runs/ID`: how one run went, what it learned, whether its gradient is right; and its network to be tried."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Annotated, Any
+
+import httpx
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Depends
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.exceptions import HTTPException
+
+from experiments.gradient_check.certificates import GradientReport, certificate_key
+from service import operations
+from service.entities import Request, Run
+from service.errors import NotFound
+from service.http.bodies import json_of
+from service.http.dependencies import RunId
+from service.http.requests import Inputs, ask_pictures, ask_prediction, settled
+from service.reasons import explain
+from service.report.page import as_yaml
+from service.settings import Settings
+from service.store import queries
+from service.tracking.urls import MlflowPages
+from service.web import live
+from service.web.run_figures import run_figures
+from service.web.view import PageRoute, Visit, VisitDep
+
+router = APIRouter(prefix="/runs/{id}", include_in_schema=False, route_class=PageRoute)
+streams = APIRouter(prefix="/runs/{id}", include_in_schema=False)
+DIAGNOSIS = "gradus.diagnosis."
+MOST_SLIDERS = 12
+PATIENCE = 3.0
+"""Seconds that a page waits for MLflow; without an answer it has no pictures."""
+
+
+def readable(visit: Visit, id: str) -> Run:
+    """The run, if the visitor may see it. Raises Unauthenticated, NotFound."""
+    return queries.get_run(visit.store, id, owner=visit.person.sees)
+
+
+@router.get("")
+def run_page(id: RunId, visit: VisitDep, request: str = "") -> Response:
+    """The page. `request` is a drawing that somebody asked for."""
+    run = readable(visit, id)
+    experiment = queries.get_experiment(visit.store, run.experiment_id)
+    spec = run.run_spec()
+    shape = spec.data_shape
+    pages = MlflowPages(visit.settings.public_mlflow_url)
+    return visit.page(
+        "run.html",
+        run=run,
+        experiment=experiment,
+        state=state_part(visit, run.id),
+        curves=curves_part(visit, run.id),
+        live=not run.is_terminal,
+        pictures=pictures(visit.settings, run) if run.is_terminal else [],
+        drawing=_drawing(visit, run, request),
+        certificate=certificate(visit, run),
+        spec=as_yaml(run.spec),
+        tried={"shape": shape.input, "low": shape.low, "high": shape.high, "kind": tried_by(shape.input)},
+        may_change=visit.person.changes(experiment.owner),
+        mlflow=pages.run(run.mlflow_experiment_id, run.mlflow_run_id)
+        if run.mlflow_experiment_id and run.mlflow_run_id
+        else None,
+    )
+
+
+def tried_by(shape: tuple[int, ...]) -> str:
+    """How a person gives inputs of this shape: an `image` is drawn, `numbers` are set; empty: neither."""
+    if len(shape) == 3 and shape[2] == 1:
+        return "image"
+    return "numbers" if len(shape) == 1 and shape[0] <= MOST_SLIDERS else ""
+
+
+@streams.get("/live", response_class=EventSourceResponse)
+async def watch(id: RunId, visit: VisitDep) -> AsyncIterator[ServerSentEvent]:
+    """The parts of the page as they change."""
+    run = await run_sync(readable, visit, id)
+    builds: dict[live.Key, live.Build] = {
+        ("run", run.id, visit.words.language, name): partial(build, visit, run.id)
+        for name, build in (("state", state_part), ("curves", curves_part))
+    }
+    mark = partial(queries.latest_event, visit.store, run_id=run.id)
+
+    def over() -> bool:
+        return queries.get_run(visit.store, run.id).is_terminal
+
+    async for event in live.stream(visit.store, builds, mark, over):
+        yield event
+
+
+def state_part(visit: Visit, id: str) -> str:
+    """Status, latest values and diagnoses of a run."""
+    run = queries.get_run(visit.store, id)
+    diagnoses = {
+        tag.removeprefix(DIAGNOSIS): text
+        for tag, text in sorted(run.tags.items())
+        if tag.startswith(DIAGNOSIS)
+    }
+    diverged = run.reason == "diverged" and run.status in ("RUNNING", "FINISHED")
+    shipping = run.committed_at is not None and run.status == "RUNNING"
+    look = "diverged" if diverged else "shipping" if shipping else run.status.lower()
+    why = explain(run.status, run.reason, run.tags)
+    return visit.render("run_state.html", run=run, look=look, diagnoses=diagnoses, why=why)
+
+
+def curves_part(visit: Visit, id: str) -> str:
+    """The curves of a run as far as it has trained."""
+    run = queries.get_run(visit.store, id)
+    history = queries.metric_values(visit.store, [id], list(run.metrics)).get(id, {})
+    return visit.render("figures.html", figures=run_figures(history))
+
+
+def certificate(visit: Visit, run: Run) -> dict[str, Any] | None:
+    """The gradient check of a run's program, with the coordinate that differs most; None where there is none."""
+    verdict = run.tags.get("gradus.certificate")
+    if verdict is None:
+        return None
+    shown: dict[str, Any] = {
+        "verdict": verdict, "reason": run.tags.get("gradus.certificate.reason", ""), "worst": None, "report": None,
+    }  # fmt: skip
+    key = certificate_key(run.run_spec(), run.tags.get("gradus.device", "cpu"))
+    stored = queries.get_certificate(visit.store, key)
+    if stored is None:
+        return shown
+    report = GradientReport.model_validate(stored.report)
+    tensors = [tensor for state in report.states for tensor in state.tensors if tensor.worst is not None]
+    worst = max(tensors, key=lambda tensor: tensor.worst.error if tensor.worst else 0.0, default=None)
+    return {**shown, "worst": worst, "report": report}
+
+
+def pictures(settings: Settings, run: Run) -> list[str]:
+    """The names of a run's pictures in MLflow; none where MLflow does not answer."""
+    if run.mlflow_run_id is None:
+        return []
+    address = f"{settings.mlflow_url.rstrip('/')}/api/2.0/mlflow/artifacts/list"
+    try:
+        answer = httpx.get(
+            address, params={"run_id": run.mlflow_run_id, "path": "plots"}, timeout=PATIENCE, trust_env=False
+        )
+        files = answer.json().get("files", []) if answer.status_code == 200 else []
+    except (httpx.HTTPError, json.JSONDecodeError):
+        return []
+    names = (str(file["path"]).removeprefix("plots/") for file in files)
+    return sorted(name for name in names if name.endswith(".png") and "/" not in name)
+
+
+@router.get("/pictures/{name}")
+def picture(id: RunId, name: str, visit: VisitDep) -> Response:
+    """One picture of a run, as MLflow has it."""
+    run = readable(visit, id)
+    if run.mlflow_run_id is None or not name.endswith(".png") or "/" in name:
+        raise HTTPException(404, f"there is no picture {name!r}")
+    address = f"{visit.settings.mlflow_url.rstrip('/')}/get-artifact"
+    parameters = {"run_uuid": run.mlflow_run_id, "path": f"plots/{name}"}
+    try:
+        answer = httpx.get(address, params=parameters, timeout=10 * PATIENCE, trust_env=False)
+    except httpx.HTTPError as error:
+        raise HTTPException(502, f"MLflow does not answer ({type(error).__name__})") from error
+    if answer.status_code != 200:
+        raise HTTPException(404, f"MLflow has no picture {name!r} of this run")
+    return Response(
+        answer.content, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"}
+    )
+
+
+@router.post("/draw")
+def draw(id: RunId, visit: VisitDep) -> Response:
+    """Ask a worker for the run's pictures."""
+    work = ask_pictures(visit.store, visit.settings, visit.writer, id)
+    return RedirectResponse(f"/runs/{work.run_id}?request={work.id}#pictures", 303)
+
+
+@router.post("/predict")
+async def predict(
+    id: RunId, visit: VisitDep, body: Annotated[Inputs, Depends(json_of(Inputs))]
+) -> JSONResponse:
+    """The network's outputs for the inputs that somebody drew or set."""
+    work = await run_sync(partial(ask_prediction, visit.store, visit.settings, visit.writer, id, body))
+    done = await settled(visit.store, work, 20.0)
+    return JSONResponse(done.result or {}, 200 if done.status == "done" else 202)
+
+
+@router.post("/cancel")
+def cancel(id: RunId, visit: VisitDep) -> Response:
+    """Cancel the run."""
+    run = owned(visit, id)
+    operations.cancel_run(visit.store, run.id)
+    return RedirectResponse(f"/runs/{run.id}", 303)
+
+
+@router.post("/retry")
+def retry(id: RunId, visit: VisitDep) -> Response:
+    """Queue the failed or cancelled run again."""
+    run = owned(visit, id)
+    operations.retry_run(visit.store, run.id, quota=visit.writer.quota)
+    return RedirectResponse(f"/runs/{run.id}", 303)
+
+
+def owned(visit: Visit, id: str) -> Run:
+    """The run, if the visitor may change it. Raises Unauthenticated, Forbidden, NotFound."""
+    run = readable(visit, id)
+    visit.writer.check_owns(queries.get_experiment(visit.store, run.experiment_id).owner)
+    return run
+
+
+def _drawing(visit: Visit, run: Run, request: str) -> Request | None:
+    if not request:
+        return None
+    try:
+        work = queries.get_request(visit.store, request)
+    except NotFound:
+        return None
+    return work if work.run_id == run.id else None

@@ -1,0 +1,161 @@
+"""A run's page: curves, certificate, diagnoses, pictures from MLflow, and its network to be tried."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import pytest
+
+from service import operations
+from service.entities import Shipped
+from service.settings import load_settings
+from service.store import queries
+from service.web.run import pictures, tried_by
+from service.web.run_figures import History, run_figures
+from tests.service.scored_runs import World
+
+PLAIN = (
+    "name: plain\ndataset: {name: digits}\nmodel: {hidden: [2]}\ntraining: {epochs: 3}\nsweep: {seeds: 2}\n"
+)
+
+
+def runs_of(world: World, **work: Any) -> list[Any]:
+    experiment = world.submit(PLAIN)
+    world.work(experiment.id, **work)
+    return queries.all_runs(world.store, experiment.id)
+
+
+def test_a_finished_run_shows_curves_and_can_be_tried(world: World, client: httpx.Client) -> None:
+    run = runs_of(world)[0]
+    page = client.get(f"/runs/{run.id[:12]}").text
+    assert "loss while it trained" in page
+    assert "train ends at" in page
+    assert 'data-kind="image" data-shape="8,8,1"' in page
+    assert "certified" in page
+    assert "data-live" not in page
+    assert client.get("/runs/none").status_code == 404
+    assert client.get(f"/runs/{run.id}/pictures/a.png").status_code == 404
+
+
+def test_a_diverged_run_is_shown_as_diverged(world: World, client: httpx.Client) -> None:
+    run = runs_of(world, score=lambda run: None)[0]
+    page = client.get(f"/runs/{run.id}").text
+    assert 'class="dot diverged"' in page
+    assert 'class="dot finished"' not in page
+    assert "not a number" in page
+
+
+def test_one_colour_for_each_part_in_every_figure() -> None:
+    history: History = {
+        "train/loss": [(1, 90.0), (2, 1.0), (3, 0.5)],
+        "val/loss": [(0, 2.0), (1, 1.5), (2, None)],
+        "val/accuracy": [(0, 0.1), (1, 0.6), (2, 0.7)],
+    }
+    loss, accuracy = run_figures(history)
+    keys = {name: key for figure in (loss, accuracy) for name, key in figure.legend}
+    assert dict(accuracy.legend) == {"val": keys["val"]}
+    assert len(set(keys.values())) == 2
+    assert "1 values are not numbers" in loss.text
+    assert "10" in loss.svg, "a first epoch far off is drawn on a logarithmic axis"
+
+
+def test_a_prediction_is_asked_for_and_answered(world: World, client: httpx.Client) -> None:
+    run = runs_of(world)[0]
+    image = [[[0.5]] * 8] * 8
+
+    def work() -> None:
+        while not (due := list(operations.take_due_requests(world.store, resend_seconds=60))):
+            pass
+        taken = operations.claim_request(world.store, due[0].id, worker="w", lease_seconds=60)
+        assert taken is not None
+        assert taken.payload == {"inputs": [image]}
+        operations.finish_request(
+            world.store, taken.id, taken.attempt, result={"outputs": [[0.25]]}, error=None
+        )
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    answer = client.post(f"/runs/{run.id}/predict", json={"inputs": [image]})
+    worker.join()
+    assert answer.json() == {"outputs": [[0.25]]}
+    refused = client.post(f"/runs/{run.id}/predict", json={"inputs": [[1.0]]})
+    assert refused.status_code == 422
+
+
+def test_a_drawing_is_asked_for_once(world: World, client: httpx.Client) -> None:
+    run = runs_of(world)[0]
+    asked = client.post(f"/runs/{run.id}/draw")
+    assert asked.status_code == 303
+    page = client.get(asked.headers["location"]).text
+    assert "A worker draws them" in page
+    assert ">Draw the pictures</button>" not in page
+
+
+def test_cancel_and_retry(world: World, client: httpx.Client) -> None:
+    run = queries.all_runs(world.store, world.submit(PLAIN).id)[0]
+    client.post(f"/runs/{run.id}/cancel")
+    assert queries.get_run(world.store, run.id).status == "KILLED"
+    assert "cancelled" in client.get(f"/runs/{run.id}").text
+    client.post(f"/runs/{run.id}/retry")
+    assert queries.get_run(world.store, run.id).status == "SCHEDULED"
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind"), [((28, 28, 1), "image"), ((8, 8, 3), ""), ((1,), "numbers"), ((784,), "")]
+)
+def test_inputs_are_drawn_or_set(shape: tuple[int, ...], kind: str) -> None:
+    assert tried_by(shape) == kind
+
+
+class _Mlflow(BaseHTTPRequestHandler):
+    """The two addresses of MLflow's artifacts that the page asks."""
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/api/2.0/mlflow/artifacts/list?run_id=abc&path=plots"):
+            files = [{"path": "plots/loss_curves.png"}, {"path": "plots/readme.txt"}]
+            body, kind = json.dumps({"files": files}).encode(), "application/json"
+        elif self.path == "/get-artifact?run_uuid=abc&path=plots%2Floss_curves.png":
+            body, kind = b"\x89PNG", "image/png"
+        else:
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def mlflow() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Mlflow) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_pictures_come_from_mlflow(world: World, serve: Any, mlflow: str) -> None:
+    run = runs_of(world)[0]
+    shipped = queries.get_run(world.store, run.id)
+    operations.note_shipped(world.store, {run.id: Shipped(change=shipped.change, mlflow_run_id="abc")})
+    with httpx.Client(base_url=serve(mlflow_url=mlflow), trust_env=False, timeout=30) as client:
+        page = client.get(f"/runs/{run.id}").text
+        assert f"/runs/{run.id}/pictures/loss_curves.png" in page
+        assert "readme" not in page
+        picture = client.get(f"/runs/{run.id}/pictures/loss_curves.png")
+        assert (picture.headers["content-type"], picture.content) == ("image/png", b"\x89PNG")
+        assert client.get(f"/runs/{run.id}/pictures/other.png").status_code == 404
+        assert client.get(f"/runs/{run.id}/pictures/spec.yaml").status_code == 404
+
+
+def test_without_mlflow_the_page_has_no_pictures(world: World) -> None:
+    run = replace(runs_of(world)[0], mlflow_run_id="abc")
+    assert pictures(load_settings(mlflow_url="http://127.0.0.1:9"), run) == []
