@@ -2,6 +2,7 @@
 #   api         API, maintenance, migrations, the gradus command; no TensorFlow
 #   worker      trains on the CPU
 #   worker-gpu  trains on NVIDIA GPUs (CUDA from the Python packages; the host brings the driver)
+#   worker-jax, worker-jax-gpu   the same with JAX in place of TensorFlow
 #   mlflow      MLflow's tracking server
 #
 #   docker build --target api -t gradus-api .
@@ -85,6 +86,18 @@ COPY --from=app /opt/app /opt/app
 USER 10001:10001
 CMD ["celery", "-A", "workers.app", "worker", "-P", "prefork", "-c", "1", "--without-mingle", "--without-gossip", "--loglevel", "INFO"]
 
+FROM build AS build-worker-jax
+COPY requirements/worker-jax.txt requirements/
+RUN /tools/bin/uv pip sync --quiet --python /opt/gradus/bin/python --require-hashes requirements/worker-jax.txt \
+ && /tools/bin/slim /opt/gradus
+
+FROM run AS worker-jax
+COPY --from=build-worker-jax /opt/gradus /opt/gradus
+COPY --from=app /opt/app /opt/app
+USER 10001:10001
+ENV GRADUS_BACKEND=jax
+CMD ["celery", "-A", "workers.app", "worker", "-P", "prefork", "-c", "1", "--without-mingle", "--without-gossip", "--loglevel", "INFO"]
+
 FROM build AS build-worker-gpu
 COPY requirements/worker-gpu.txt requirements/
 RUN /tools/bin/uv pip sync --quiet --python /opt/gradus/bin/python --require-hashes requirements/worker-gpu.txt \
@@ -95,4 +108,16 @@ COPY --from=build-worker-gpu /opt/gradus /opt/gradus
 COPY --from=app /opt/app /opt/app
 USER 10001:10001
 ENV GRADUS_DEVICE=gpu TF_FORCE_GPU_ALLOW_GROWTH=true
+CMD ["celery", "-A", "workers.app", "worker", "-P", "prefork", "-c", "1", "--without-mingle", "--without-gossip", "--loglevel", "INFO"]
+
+FROM build AS build-worker-jax-gpu
+COPY requirements/worker-jax-gpu.txt requirements/
+RUN /tools/bin/uv pip sync --quiet --python /opt/gradus/bin/python --require-hashes requirements/worker-jax-gpu.txt \
+ && /tools/bin/slim /opt/gradus
+
+FROM run AS worker-jax-gpu
+COPY --from=build-worker-jax-gpu /opt/gradus /opt/gradus
+COPY --from=app /opt/app /opt/app
+USER 10001:10001
+ENV GRADUS_DEVICE=gpu GRADUS_BACKEND=jax XLA_PYTHON_CLIENT_PREALLOCATE=false
 CMD ["celery", "-A", "workers.app", "worker", "-P", "prefork", "-c", "1", "--without-mingle", "--without-gossip", "--loglevel", "INFO"]

@@ -32,6 +32,8 @@ LOCKS = {
     "api": ["pyproject.toml", "--extra", "server"],
     "client": ["pyproject.toml"],
     "worker": ["pyproject.toml", "--extra", "server", "--extra", "train"],
+    "worker-jax": ["pyproject.toml", "--extra", "server", "--extra", "train-jax"],
+    "worker-jax-gpu": ["pyproject.toml", "--extra", "server", "--extra", "train-jax-gpu"],
     "worker-gpu": ["pyproject.toml", "--extra", "server", "--extra", "train-gpu"],
     "mlflow": ["requirements/mlflow.in"],
     "openapi": ["requirements/openapi.in"],

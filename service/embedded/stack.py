@@ -1,6 +1,6 @@
 """The embedded stack, `gradus up`: broker, database, MLflow, API, maintenance and workers on this machine.
 
-    python -m service.embedded.stack [--workers N] [--port P] [--mlflow-port P] [--home DIR]
+    python -m service.embedded.stack [--workers N | --backend tensorflow=N,jax=N] [--port P] [--mlflow-port P] [--home DIR]
 
 Everything listens on 127.0.0.1 only, and all state lies under the home folder:
 
@@ -33,7 +33,7 @@ from service.embedded.ports import LOOPBACK, PortTaken, free_port, require_free
 from service.embedded.programs import programs
 from service.embedded.supervisor import StackError, Supervisor
 from service.prepare import prepare
-from service.settings import Settings, load_settings
+from service.settings import WORKER_BACKENDS, Settings, load_settings
 from service.startup import run_program
 
 START_WITHIN = 240.0  # seconds; on its first start MLflow makes its database, slowly on a busy machine
@@ -43,8 +43,10 @@ WATCH_EVERY = 0.25  # seconds
 class EmbeddedStack:
     """One `gradus up`, from the lock to the end of the last child. Final."""
 
-    def __init__(self, settings: Settings, *, workers: int, api_port: int, mlflow_port: int) -> None:
-        self.settings, self.workers = settings, workers
+    def __init__(
+        self, settings: Settings, *, backends: Sequence[str], api_port: int, mlflow_port: int
+    ) -> None:
+        self.settings, self.backends = settings, backends
         self.api_port, self.mlflow_port = api_port, mlflow_port
         self.signals = 0
 
@@ -69,7 +71,7 @@ class EmbeddedStack:
             supervisor = Supervisor(
                 programs(
                     self.settings,
-                    workers=self.workers,
+                    backends=self.backends,
                     api_port=self.api_port,
                     mlflow_port=self.mlflow_port,
                     broker_port=broker_port,
@@ -107,7 +109,7 @@ class EmbeddedStack:
         scratch = home / "stack.json.new"
         scratch.write_text(json.dumps(state, indent=2))
         scratch.replace(home / "stack.json")
-        say(f"gradus is up: API {state['url']}   MLflow {state['mlflow_url']}   workers {self.workers}")
+        say(f"gradus is up: API {state['url']}   MLflow {state['mlflow_url']}   workers {len(self.backends)}")
         say(f"state and logs in {home}   Ctrl-C ends it")
 
 
@@ -127,6 +129,20 @@ def port_number(text: str) -> int:
     return port
 
 
+def backend_counts(text: str) -> list[str]:
+    """The backend of each worker, from `tensorflow=1,jax=2`. Raises ArgumentTypeError, which says what is allowed."""
+    backends: list[str] = []
+    for part in text.split(","):
+        name, _, count = part.partition("=")
+        if name not in WORKER_BACKENDS or not count.isdecimal():
+            names = " and ".join(WORKER_BACKENDS)
+            raise argparse.ArgumentTypeError(
+                f"{part!r} is no number of workers (allowed: NAME=N, with commas between; names are {names})"
+            )
+        backends += [name] * int(count)
+    return backends
+
+
 def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
@@ -136,6 +152,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="gradus up", description="Run the whole service on this machine.")
     parser.add_argument(
         "--workers", type=int, default=cores(), help="training workers (default: one per core)"
+    )
+    parser.add_argument(
+        "--backend",
+        type=backend_counts,
+        help="training workers by backend, in place of --workers: tensorflow=1,jax=1",
     )
     parser.add_argument(
         "--port", type=port_number, default=settings.api_port, help="the API's port; 0: any free one"
@@ -154,7 +175,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     settings = load_settings(home=options.home.expanduser().absolute())
     stack = EmbeddedStack(
-        settings, workers=options.workers, api_port=options.port, mlflow_port=options.mlflow_port
+        settings,
+        backends=options.backend or [settings.backend] * options.workers,
+        api_port=options.port,
+        mlflow_port=options.mlflow_port,
     )
     try:
         stack.run()
