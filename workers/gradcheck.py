@@ -49,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not console.is_terminal:
         console = Console(width=WIDTH)
     verdicts: dict[str, str] = {}
+    differing = False
     for spec in options.specs:
         try:
             runs = _programs(Path(spec), options)
@@ -60,6 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if len(runs) > 1 and not options.json:
             errors.print(f"{len(runs)} programs in this spec; --first checks only the first", highlight=False)
         for run in runs[:1] if options.first else runs:
+            if options.backends:
+                try:
+                    differing |= not _compare_backends(run, console, as_json=options.json)
+                except GradusError as error:
+                    errors.print(f"[red]{error}[/red]", highlight=False, markup=True)
+                    return 2
+                continue
             key = certificate_key(run, "cpu")
             if key in verdicts:
                 errors.print(f"{run.architecture}: as above, {verdicts[key]}", highlight=False)
@@ -76,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.picture:
                 _picture(run, Path(options.picture))
             verdicts[key] = report.verdict
-    return 0 if all(verdict == "certified" for verdict in verdicts.values()) else 1
+    return 0 if all(verdict == "certified" for verdict in verdicts.values()) and not differing else 1
 
 
 @contextlib.contextmanager
@@ -108,6 +116,11 @@ def _parser() -> argparse.ArgumentParser:
         "--mode", choices=("sampled", "full"), help="instead of the spec's gradient_check.mode"
     )
     parser.add_argument("--step", type=float, metavar="H", help="instead of the spec's gradient_check.step")
+    parser.add_argument(
+        "--backends",
+        action="store_true",
+        help="compare TensorFlow, JAX and NumPy by hand in place of the check",
+    )
     parser.add_argument("--first", action="store_true", help="of each sweep, only the first program")
     parser.add_argument("--json", action="store_true", help="the report as JSON")
     parser.add_argument("--picture", metavar="FILE.png", help="draw the error over h in both precisions")
@@ -139,6 +152,31 @@ def _check(run: RunSpec, fault: str | None) -> GradientReport:
     from workers.training.sources import source
 
     return check(run, source(get_settings()), inject_fault=fault)
+
+
+def _compare_backends(run: RunSpec, console: Console, *, as_json: bool) -> bool:
+    """Print how far the backends are apart; whether they agree."""
+    from experiments.gradient_check.across_backends import GRADIENT_BOUND, WEIGHTS_BOUND, compare_backends
+    from service.settings import WORKER_BACKENDS, get_settings
+
+    report = compare_backends(run, WORKER_BACKENDS, get_settings().data_dir)
+    if as_json:
+        print(report.model_dump_json(indent=1))
+        return report.equal
+    table = Table(
+        title=f"{run.architecture}, {run.loss.name}, {run.dataset.name}", title_justify="left", box=None
+    )
+    for column in (f"against {report.backends[0]}", "gradient", f"weights after {report.samples:,} samples"):
+        table.add_column(column)
+    for name, error in report.gradient.items():
+        table.add_row(name, f"{error:.1e}", f"{report.weights[name]:.1e}" if name in report.weights else "")
+    console.print(table)
+    bounds = (
+        f"bounds: gradient {GRADIENT_BOUND:g} of the largest derivative, weights {WEIGHTS_BOUND:g}; float64"
+    )
+    verdict = "[green]equal[/green]" if report.equal else "[red]not equal[/red]"
+    console.print(f"{verdict} ({bounds})", highlight=False)
+    return report.equal
 
 
 def _picture(run: RunSpec, path: Path) -> None:

@@ -5,8 +5,9 @@ per value. A `LaneNumber` takes their place while the update is traced. To Pytho
 lane, so `if self.momentum > 0` takes the branch that all lanes of the program share; in arithmetic with
 tensors it is the lane's own value, a float64 scalar tensor that takes its partner's precision.
 
-Rounding follows Keras: `ops.cast(0.9, "float64")` goes through float32 there, as `tf.convert_to_tensor(0.9)`
-does; `ops.multiply(x, 0.9)` does not. Both hold here, so that lanes equal `keras.fit` in float64.
+Rounding follows Keras. On TensorFlow `ops.cast(0.9, "float64")` goes through float32, as `tf.convert_to_tensor(0.9)`
+does, and `ops.multiply(x, 0.9)` does not; on JAX neither does. All of it holds here, so that lanes equal `keras.fit`
+of their backend in float64.
 """
 
 from __future__ import annotations
@@ -21,6 +22,22 @@ import numpy as np
 from keras import ops
 
 from experiments.engine.backend import Tensor
+
+_exact = False
+
+
+@contextmanager
+def exactly() -> Iterator[None]:
+    """Within it, no number is rounded to float32 on TensorFlow either, so that two backends compute with the same.
+
+    Programs that are traced within it keep to that.
+    """
+    global _exact
+    _exact = True
+    try:
+        yield
+    finally:
+        _exact = False
 
 
 class LaneNumber:
@@ -38,7 +55,8 @@ class LaneNumber:
 
     def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Tensor:
         """TensorFlow's way to ask for a tensor; without a dtype a Python float becomes float32 there."""
-        return ops.cast(self.tensor, "float32" if dtype is None else dtype.name)
+        unasked = keras.config.floatx() if _exact else "float32"
+        return ops.cast(self.tensor, unasked if dtype is None else dtype.name)
 
     def __jax_array__(self) -> Tensor:
         """JAX's way, which knows no dtype: that of the network, as a Python float would take its partner's."""

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from keras import ops
 
-from experiments.engine import models
+from experiments.engine import backend, models
 from experiments.keras_ext import functions, noise, pooling
 from experiments.randomness import data_order, mix, noise_seed, weights
 
@@ -26,7 +26,7 @@ def test_the_hash_is_its_formula_in_plain_integers() -> None:
     key = murmur((7 * 0x9E3779B9 + murmur(123456789)) & 0xFFFFFFFF)
     second = (key * 0x85EBCA6B) & 0xFFFFFFFF
     expected = [(murmur(murmur((i + key) & 0xFFFFFFFF) ^ second) >> 9) / 2**23 for i in range(6)]
-    found = keras.ops.convert_to_numpy(noise.uniform(tf.constant(WORDS), (2, 3), "float32"))
+    found = keras.ops.convert_to_numpy(noise.uniform(backend.tensor(WORDS), (2, 3), "float32"))
     assert found.ravel().tolist() == expected
 
 
@@ -34,14 +34,12 @@ def test_one_mask_eagerly_in_a_graph_under_xla_and_mapped_over_lanes() -> None:
     def draw(words: Any) -> Any:
         return noise.uniform(words, (5, 7), "float32")
 
-    words = tf.constant(WORDS)
-    lanes = tf.stack([words, words + tf.constant([1, 0], tf.uint32)])
-    eager = draw(words).numpy()
+    lanes = np.stack([WORDS, WORDS + np.asarray([1, 0], np.uint32)])
+    eager = backend.array(draw(backend.tensor(WORDS)))
     for fused in (False, True):
-        alone = tf.function(draw, jit_compile=fused)(words).numpy()
-        both = tf.function(
-            lambda rows: tf.vectorized_map(draw, rows, fallback_to_while_loop=False), jit_compile=fused
-        )(lanes).numpy()
+        alone = backend.array(backend.compiled(draw, fused=fused)(backend.tensor(WORDS)))
+        mapped = backend.compiled(lambda rows: backend.over_lanes(draw, rows), fused=fused)
+        both = backend.array(mapped(backend.tensor(lanes)))
         np.testing.assert_array_equal(alone, eager)
         np.testing.assert_array_equal(both[0], eager)
         assert not np.array_equal(both[1], eager)
@@ -49,7 +47,10 @@ def test_one_mask_eagerly_in_a_graph_under_xla_and_mapped_over_lanes() -> None:
 
 def test_uniform_numbers_are_uniform_and_do_not_repeat() -> None:
     draws = np.stack(
-        [noise.uniform(tf.constant([5, k], tf.uint32), (10_000,), "float64").numpy() for k in range(4)]
+        [
+            backend.array(noise.uniform(backend.tensor([5, k], "uint32"), (10_000,), "float64"))
+            for k in range(4)
+        ]
     )
     assert draws.min() >= 0
     assert draws.max() < 1
@@ -62,7 +63,7 @@ def test_uniform_numbers_are_uniform_and_do_not_repeat() -> None:
 def test_dropout_keeps_the_mean_and_is_the_identity_in_testing() -> None:
     layer = noise.Dropout(0.25)
     x = np.ones((100, 100), np.float32)
-    first, second = (layer(x, training=True).numpy() for _ in range(2))
+    first, second = (backend.array(layer(x, training=True)) for _ in range(2))
     assert set(np.unique(first)) == {np.float32(0), np.float32(1 / 0.75)}
     assert first.mean() == pytest.approx(1, abs=5 * np.sqrt(1 / 3 / 10_000))
     assert not np.array_equal(first, second)
@@ -78,32 +79,39 @@ def test_stochastic_pooling_by_hand(data_format: str) -> None:
     layer = pooling.StochasticPool2D(2, data_format=data_format)
     last = data_format == "channels_last"
     x = np.repeat(IMAGE[None, :, :, None] if last else IMAGE[None, None], 4000, axis=0)
-    still = layer(x, training=False).numpy().reshape(4000, 2)
+    still = backend.array(layer(x, training=False)).reshape(4000, 2)
     np.testing.assert_allclose(still[0], [26 / 8, 0])
-    drawn = layer(x, training=True).numpy().reshape(4000, 2)
+    drawn = backend.array(layer(x, training=True)).reshape(4000, 2)
     assert not drawn[:, 1].any()
     for value, probability in ((1, 1 / 8), (3, 3 / 8), (4, 4 / 8)):
         assert (drawn[:, 0] == value).mean() == pytest.approx(probability, abs=5 * np.sqrt(0.25 / 4000))
 
 
+def differentiated(function: Any, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The function's values, and the gradient of their sum."""
+
+    def total(values: list[Any]) -> tuple[Any, Any]:
+        result = function(values[0])
+        return ops.sum(result), result
+
+    (_, result), (gradient,) = backend.value_and_gradients(total, [backend.tensor(at)])
+    return backend.array(result), backend.array(gradient)
+
+
 def test_stochastic_pooling_sends_the_gradient_to_the_drawn_value() -> None:
     layer = pooling.StochasticPool2D(2)
-    x = tf.constant(IMAGE[None, :, :2, None])
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = layer(x, training=True)
-    gradient = tape.gradient(y, x).numpy().ravel()
-    assert sorted(gradient) == [0, 0, 0, 1]
-    assert x.numpy().ravel()[gradient == 1] == y.numpy().ravel()
+    layer.build((1, 2, 2, 1))
+    frozen = [backend.tensor([7, 0], "uint32")]
+    x = IMAGE[None, :, :2, None]
+    drawn, gradient = differentiated(lambda v: layer.stateless_call([], frozen, v, training=True)[0], x)
+    assert sorted(gradient.ravel()) == [0, 0, 0, 1]
+    assert x.ravel()[gradient.ravel() == 1] == drawn.ravel()
 
 
 def test_the_step_and_its_straight_through_slope() -> None:
-    z = tf.constant([-2.0, -0.1, 0.0, 0.1, 3.0])
-    with tf.GradientTape() as tape:
-        tape.watch(z)
-        y = functions.step(z)
-    assert y.numpy().tolist() == [0, 0, 1, 1, 1]
-    assert tape.gradient(y, z).numpy().tolist() == [1] * 5
+    values, gradient = differentiated(functions.step, np.asarray([-2.0, -0.1, 0.0, 0.1, 3.0], np.float32))
+    assert values.tolist() == [0, 0, 1, 1, 1]
+    assert gradient.tolist() == [1] * 5
 
 
 def test_half_squared_error_by_hand() -> None:
@@ -119,11 +127,15 @@ def test_weights_depend_on_seed_and_layer_alone(specs: Any) -> None:
     (relu,) = specs(model={"hidden": [12, 8], "activation": "relu"}, first=3, optimizer={"name": "adam"})
     first, second = models.build(tanh), models.build(relu)
     for ours, theirs in zip(first.variables, second.variables, strict=True):
-        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+        np.testing.assert_array_equal(backend.array(ours.value), backend.array(theirs.value))
     other = models.build(tanh, seed=4)
-    assert not np.array_equal(first.variables[0].numpy(), other.variables[0].numpy())
+    assert not np.array_equal(
+        backend.array(first.variables[0].value), backend.array(other.variables[0].value)
+    )
     again = models.build(tanh)
-    np.testing.assert_array_equal(first.variables[0].numpy(), again.variables[0].numpy())
+    np.testing.assert_array_equal(
+        backend.array(first.variables[0].value), backend.array(again.variables[0].value)
+    )
 
 
 def test_random_streams_are_stable_and_apart() -> None:

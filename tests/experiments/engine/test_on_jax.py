@@ -1,0 +1,47 @@
+"""The engine's tests on JAX. Keras has one backend in a process, so they run in a second one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("jax", reason="the extra train-jax is not installed")
+HERE = Path(__file__).resolve().parent
+FEW = [
+    "test_initial_weights.py::test_stored_numbers",
+    "test_noise.py::test_the_hash_is_its_formula_in_plain_integers",
+    "test_noise.py::test_one_mask_eagerly_in_a_graph_under_xla_and_mapped_over_lanes",
+    "test_lanes.py::test_a_lane_is_the_single_run",
+    "test_lanes.py::test_neighbours_change_no_bit[8]",
+    "test_lanes.py::test_resumed_equals_uninterrupted_bit_for_bit[lanes]",
+    "test_equal_to_fit.py::test_every_optimizer_as_lanes_with_their_own_numbers[adam]",
+    "test_equal_to_fit.py::test_convolutions_at_width_one[same]",
+]
+"""Of every kind one. All of them are in `make test-slow`."""
+
+
+def run(*arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", *arguments],
+        cwd=HERE.parents[2],
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+
+
+def test_a_test_of_every_kind_on_jax() -> None:
+    run(*(str(HERE / name) for name in FEW))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", ["test_initial_weights", "test_noise", "test_lanes", "test_equal_to_fit"])
+def test_all_of_them_on_jax(name: str) -> None:
+    run(str(HERE / f"{name}.py"), "-m", "slow or not slow")
