@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import PrivateAttr
@@ -129,16 +129,28 @@ class Experiment(ExperimentOut):
         """
         return follow(self, progress=progress)
 
-    def extend(self, seeds: int | None = None) -> Experiment:
-        """Queue the next planned look, or further seeds where no question is fixed. Equal runs are used again.
+    def extend(
+        self,
+        seeds: int | None = None,
+        *,
+        looks: Sequence[int] = (),
+        levels: Sequence[object] | Mapping[str, object] = (),
+    ) -> Experiment:
+        """Queue the next planned look, further looks or levels, or more seeds. Equal runs are used again.
 
         Args:
             seeds: further seeds, 1 to 10,000; only where no question is fixed.
+            looks: seeds per level at further looks, once the planned ones are done.
+            levels: new levels of the compared factor; for cases a mapping of label to fields.
 
         Raises:
             Conflict: there is nothing to extend now.
         """
-        body = {} if seeds is None else {"seeds": seeds}
+        body: dict[str, Any] = {} if seeds is None else {"seeds": seeds}
+        if looks:
+            body["looks"] = list(looks)
+        if levels:
+            body["levels"] = dict(levels) if isinstance(levels, Mapping) else list(levels)
         return self._become(self._client.http.json("POST", f"{self._path}/extend", json=body))
 
     def cancel(self) -> Experiment:

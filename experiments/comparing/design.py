@@ -70,6 +70,8 @@ class Design:
     """Whether the question is which level is the best."""
     anytime: bool = False
     """Whether the results may be looked at after every seed."""
+    further: int = 0
+    """How many of the looks were asked for after the planned ones were spent."""
     automatic: int = MOST
     """Fresh seeds per level that are queued without a person asking for more."""
     chance: float | None = None
@@ -118,10 +120,32 @@ class Design:
         end of each interval can mislead: the true best level is lost only where some other seems better. So both ends
         together may err by 2α/(K·m) (see `best_set`).
         """
-        looks = 1 if self.anytime else len(self.looks)
+        looks = self.planned_looks
         if self.best:
             return share_of_error(2 * self.alpha, looks, len(self.levels) - 1)
         return share_of_error(self.alpha, looks, len(self.pairs))
+
+    @property
+    def planned_looks(self) -> int:
+        """K; 1 for a sequence that holds at every moment."""
+        return 1 if self.anytime else len(self.looks) - self.further
+
+    def error_at(self, seeds: int) -> float:
+        """The error allowed to an interval at a look.
+
+        The planned looks spend all of α. So looks that are asked for afterwards spend a second one, half of what is
+        left each time: α/2, α/4, … over all pairs.
+        """
+        planned = self.looks[: len(self.looks) - self.further]
+        if self.anytime or seeds <= planned[-1]:
+            return self.error
+        later = 1 + sum(look < seeds for look in self.looks[len(planned) :])
+        return self.error * self.planned_looks * 0.5**later
+
+    @property
+    def total_error(self) -> float:
+        """The error over all pairs and all looks, also those that were asked for afterwards."""
+        return self.alpha * (2.0 - 0.5**self.further)
 
     @property
     def method(self) -> Method:

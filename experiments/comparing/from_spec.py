@@ -57,6 +57,7 @@ def design_of(spec: ExperimentSpec) -> Design | None:
         control=compare.control,
         best=compare.best,
         anytime=isinstance(compare.looks, str),
+        further=len(compare.further),
         automatic=compare.planned_seeds,
         chance=chance_level(compare.metric, spec.expand()[0].spec.data_shape.classes),
         budget=compare.budget,

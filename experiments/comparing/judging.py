@@ -154,7 +154,9 @@ def judge_over_settings(design: Design, sets: ScoreSets, a: str, b: str, seeds: 
             words = ", ".join(map(str, paired.incomplete))
             text = f"incomplete: a run of seed {words} failed or was cancelled; retry it"
             return Judgement.without_effect(a, b, "incomplete", text, len(paired.seeds))
-        judged.append(judge_pair(paired, delta=design.delta, level=design.error, method=design.method))
+        judged.append(
+            judge_pair(paired, delta=design.delta, level=design.error_at(seeds), method=design.method)
+        )
     judged = [_named(design, judgement) for judgement in judged]
     main, *others = judged
     if all((other.a, other.verdict) == (main.a, main.verdict) for other in others):

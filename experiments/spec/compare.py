@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
@@ -76,6 +77,8 @@ class Compare(Strict):
     """Whether to ask which level is the best, in place of which of two is better."""
     looks: Looks = (5, 10, 20, 40)
     """Seeds per level at which the results may be looked at; `any`: after every seed."""
+    further: Annotated[tuple[LookSeeds, ...], Field(max_length=20)] = ()
+    """Looks that were asked for after the planned ones, at an error of their own: what `extend` adds."""
     budget: Count | None = None
     """The most runs the question may use, tuning included; null: as many as the looks need."""
 
@@ -89,13 +92,16 @@ class Compare(Strict):
                     "allowed": "`control: LEVEL` to compare the others with one, or `best: true` to find the best"
                 },
             )
-        if not isinstance(self.looks, str) and any(
-            b <= a for a, b in zip(self.looks, self.looks[1:], strict=False)
-        ):
+        if isinstance(self.looks, str) and self.further:
+            raise PydanticCustomError(
+                "misfit", "under `looks: any` there are no further looks", {"allowed": "looks: any alone"}
+            )
+        looks = () if isinstance(self.looks, str) else (*self.looks, *self.further)
+        if any(b <= a for a, b in pairwise(looks)):
             raise PydanticCustomError(
                 "misfit",
                 "the looks {looks} do not rise",
-                {"looks": list(self.looks), "allowed": "rising seed counts"},
+                {"looks": list(looks), "allowed": "rising seed counts"},
             )
         if "delta" not in self.model_fields_set and self.metric.endswith("/loss"):
             raise PydanticCustomError(
@@ -108,9 +114,9 @@ class Compare(Strict):
     @property
     def look_seeds(self) -> tuple[int, ...]:
         """Fresh seeds per level at each look, also at those that only a person asks for under `looks: any`."""
-        return any_looks() if isinstance(self.looks, str) else self.looks
+        return any_looks() if isinstance(self.looks, str) else (*self.looks, *self.further)
 
     @property
     def planned_seeds(self) -> int:
         """Fresh seeds per level that are queued without a person asking for more."""
-        return AUTOMATIC_SEEDS if isinstance(self.looks, str) else self.looks[-1]
+        return AUTOMATIC_SEEDS if isinstance(self.looks, str) else (*self.looks, *self.further)[-1]

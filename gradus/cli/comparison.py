@@ -39,10 +39,23 @@ def compare(
 def extend(
     id: ExperimentId,
     seeds: Annotated[int | None, typer.Option(min=1, help=MORE)] = None,
+    looks: Annotated[
+        str | None,
+        typer.Option(help="Seeds per level at further looks, once the planned ones are done: 80,160"),
+    ] = None,
+    levels: Annotated[
+        str | None, typer.Option(help="New levels of the compared factor, separated by commas.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Queue the next planned look, or further seeds. Equal runs are used again, never trained twice."""
-    experiment = connect().experiment(id).extend(seeds)
+    """Queue the next planned look, further looks or levels, or further seeds. Equal runs are used again."""
+    from gradus.cli.question import levels_of
+
+    experiment = (
+        connect()
+        .experiment(id)
+        .extend(seeds, looks=_whole_numbers(looks) or (), levels=levels_of(levels) if levels else ())
+    )
     if as_json:
         print_json(experiment.to_json())
     else:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiments.comparing.best_set import BestSet
-from experiments.comparing.design import Design
+from experiments.comparing.design import MOST, Design
 from experiments.comparing.progress import Progress
 from experiments.comparing.stages import Wait
 from experiments.numbers import finite
@@ -19,7 +19,7 @@ _STATE_OF_THE_REST = {"decided": "not needed", "nothing to decide": "not needed"
 _PROGRESS_SENTENCES: dict[Wait, str] = {
     "running": "The question goes on by itself.",
     "decided": "Every pair of levels that can be decided is, so no further look is needed.",
-    "last look": "The last planned look is done; what is undecided stays so.",
+    "last look": "The last planned look is done; `gradus extend ID --looks {more}` asks on, at a further error.",
     "budget": "The budget of {budget} runs does not pay for the next stage; `gradus extend` queues it all the same.",
     "incomplete": "A run failed or was cancelled; `gradus retry` lets the question go on.",
     "nothing to decide": "No pair of levels can be claimed about.",
@@ -49,13 +49,15 @@ def design_document(design: Design, progress: Progress) -> dict[str, Any]:
         "delta": design.delta,
         "alpha": design.alpha,
         "looks": [look for look in design.looks if look <= design.automatic],
+        "further": list(design.looks[len(design.looks) - design.further :]) if design.further else [],
+        "total_error": design.total_error,
         "anytime": design.anytime,
         "control": design.control,
         "best": best_document(progress.best),
         "budget": design.budget,
         "stages": stages,
         "wait": progress.wait,
-        "standing": _PROGRESS_SENTENCES[progress.wait].format(budget=design.budget),
+        "standing": _standing(design, progress),
         "tuned": [
             {"level": level, "cell": list(cell), **dict(zip(names, tuned.setting, strict=False))}
             for (level, cell), tuned in progress.tuned.items()
@@ -63,6 +65,23 @@ def design_document(design: Design, progress: Progress) -> dict[str, Any]:
         ],
         "answer": headline(design, progress),
     }
+
+
+def _standing(design: Design, progress: Progress) -> str:
+    if progress.wait == "last look" and design.anytime:
+        return "The last look that is queued by itself is done; `gradus extend ID` queues further seeds."
+    return _PROGRESS_SENTENCES[progress.wait].format(budget=design.budget, more=more_seeds(design, progress))
+
+
+def more_seeds(design: Design, progress: Progress) -> int:
+    """The seeds per level at which to look next: as many as the undecided pairs need, or twice those there are."""
+    needed = [
+        judgement.needed
+        for judgement in progress.judgements
+        if judgement.verdict == "undecided" and judgement.needed is not None
+    ]
+    last = design.looks[-1]
+    return min(MOST, max([2 * last, *needed])) if last < MOST else MOST
 
 
 def best_document(best: BestSet | None) -> dict[str, Any] | None:

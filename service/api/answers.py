@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import HTMLResponse
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from experiments.errors import found_in
 from gradus.wire import ComparisonOut, ExperimentOut
@@ -30,10 +31,16 @@ Metric = Annotated[
 
 
 class Extension(Strict):
-    """How much more: the next planned look where a question is fixed, else so many seeds."""
+    """How much more. Without a field: the next planned look."""
 
     seeds: int | None = Field(
         None, ge=1, le=10_000, description="further seeds, only where no question is fixed"
+    )
+    looks: list[Annotated[int, Field(ge=2, le=10_000)]] = Field(
+        [], max_length=20, description="seeds per level at further looks, once the planned ones are done"
+    )
+    levels: list[JsonValue] | dict[str, dict[str, JsonValue]] = Field(
+        [], description="new levels of the compared factor; for cases a mapping of label to fields"
     )
 
 
@@ -82,15 +89,18 @@ def extend(
     body: Annotated[Extension, Depends(json_of(Extension))],
     idempotency_key: IdempotencyHeader = None,
 ) -> ExperimentOut:
-    """Queue the next planned look, or `seeds` more where no question is fixed. Equal runs are reused, not repeated."""
+    """Queue the next planned look, further looks or levels, or `seeds` more where no question is fixed.
+
+    Equal runs are reused, not repeated.
+    """
     experiment = queries.get_experiment(store, id, owner=who.sees)
     who.check_owns(experiment.owner)
-    seeds = body.seeds if body else None
+    wanted = body.model_dump() if body else {}
     key = None
     if idempotency_key:
-        asked = f"extend {experiment.id} {seeds}"
+        asked = f"extend {experiment.id} {json.dumps(wanted, sort_keys=True)}"
         key = operations.IdempotencyKey(idempotency_key, hashlib.sha256(asked.encode()).hexdigest())
     extended = design.extend(
-        store, experiment.id, seeds=seeds, quota=who.quota, max_runs=settings.max_runs, idempotency=key
+        store, experiment.id, **wanted, quota=who.quota, max_runs=settings.max_runs, idempotency=key
     )
     return experiment_out(extended, urls)

@@ -24,6 +24,7 @@ def add_runs(
     stage: str,
     expected_stage: str,
     design: Json | None = None,
+    spec: Json | None = None,
     quota: int | None = None,
     idempotency: IdempotencyKey | None = None,
 ) -> list[Run]:
@@ -36,6 +37,7 @@ def add_runs(
         stage: name of the new stage.
         expected_stage: stage that the caller saw.
         design: replaces the experiment's design; None leaves it.
+        spec: replaces the experiment's spec, where levels or looks were added; None leaves it.
         quota: how many runs the owner may have waiting, these included; None: any number.
         idempotency: kept with the runs, for `extended_before`.
 
@@ -71,7 +73,9 @@ def add_runs(
         values: dict[str, Any] = {"stage": stage, "n_runs": row.n_runs + len(rows)}
         if design is not None:
             values["design"] = design
-        experiment_rows.change_experiment(connection, experiment_id, values, version=False)
+        if spec is not None:
+            values["spec"] = spec
+        experiment_rows.change_experiment(connection, experiment_id, values, version=spec is not None)
         if idempotency is not None:
             key, body = idempotency.key, idempotency.body_hash
             idempotency_rows.insert_key(connection, row.owner, key, body, experiment_id)

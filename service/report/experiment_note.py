@@ -98,7 +98,7 @@ def markdown(comparison: Comparison, links: Mapping[str, str] | None = None) -> 
                 f"| {_cell(judged.a)} | {_cell(judged.b)} | {_cell(judged.text)} | {signed(judged.effect)} | {interval} "
                 f"| {_cell(judged.favours or ABSENT)} | {judged.won} of {judged.seeds} |"
             )
-        together = f"Intervals hold together with probability {1 - design.alpha:.0%}."
+        together = f"Intervals hold together with probability {1 - design.total_error:.1%}."
         if design.best:
             together = (
                 f"The best level stays among those that may be with probability {1 - design.alpha:.0%}."

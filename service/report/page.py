@@ -161,8 +161,16 @@ def _method(design: Design, comparison: Comparison) -> str:
             f"One may look after every seed, {compared}: each interval is a confidence sequence at {confidence}, so that "
             f"all of them hold at every moment together with probability {together}.{cost}"
         )
-    looks = len(design.looks)
-    planned = f"{looks} planned look{'s' if looks > 1 else ''} ({', '.join(map(str, design.looks))} seeds)"
+    looks = design.planned_looks
+    if design.further:
+        later = ", ".join(map(str, design.looks[looks:]))
+        together = (
+            f"{100 - 100 * design.total_error:g} %; the looks at {later} seeds were asked for after the planned ones, "
+            "which have spent their error, and add to it"
+        )
+    planned = (
+        f"{looks} planned look{'s' if looks > 1 else ''} ({', '.join(map(str, design.looks[:looks]))} seeds)"
+    )
     if design.best:
         return (
             f"{planned}, {len(design.levels)} levels: each interval is Student's t at {confidence}, so that the best level "
