@@ -14,6 +14,10 @@ from service.embedded.supervisor import Program
 from service.settings import Settings, child_environment
 from service.store import Store, queries
 
+SILENT_SECONDS = 20.0
+"""How long a process may answer nothing before it is killed and started again. A worker's beat, which is written every two
+seconds, counts as an answer for another ALIVE_SECONDS."""
+
 
 def programs(
     settings: Settings,
@@ -60,9 +64,15 @@ def programs(
             environment,
             stage=0,
             ready=lambda: valkey_answers(broker_port, password),
+            silent_seconds=SILENT_SECONDS,
         ),
         Program(
-            "mlflow", mlflow, mlflow_environment, stage=1, ready=lambda: http_answers(f"{mlflow_url}/health")
+            "mlflow",
+            mlflow,
+            mlflow_environment,
+            stage=1,
+            ready=lambda: http_answers(f"{mlflow_url}/health"),
+            silent_seconds=6 * SILENT_SECONDS,  # a large search keeps its one process busy
         ),
         Program(
             "api",
@@ -70,6 +80,7 @@ def programs(
             environment,
             stage=1,
             ready=lambda: http_answers(f"{api_url}/livez"),
+            silent_seconds=SILENT_SECONDS,
         ),
         Program(
             "maintenance",
@@ -77,6 +88,7 @@ def programs(
             environment,
             stage=1,
             ready=lambda: seen("maintenance"),
+            silent_seconds=SILENT_SECONDS,
         ),
         *(
             Program(
@@ -90,6 +102,7 @@ def programs(
                 },
                 stage=2,
                 ready=functools.partial(seen, "train", f"worker-{number}"),
+                silent_seconds=SILENT_SECONDS,
                 grace=30.0,
             )
             for number, backend in enumerate(backends, 1)
@@ -98,9 +111,14 @@ def programs(
 
 
 def has_reported(store: Store, since: datetime, kind: str, name: str | None = None) -> bool:
-    """Whether a worker of this kind (and name) has written its beat since then. It has no port that one could ask."""
+    """Whether a worker of this kind (and name) has written its beat since then, and lately. It has no port that one could
+    ask.
+
+    Raises:
+        StoreUnavailable: the database does not answer.
+    """
     return any(
-        worker.kind == kind and worker.last_seen and worker.last_seen >= since
+        worker.kind == kind and worker.alive and worker.last_seen and worker.last_seen >= since
         for worker in queries.workers(store)
         if name in (None, worker.name)
     )

@@ -2,8 +2,9 @@
 
 Every process runs under a guard (see `service.embedded.process_guard`), so that none outlives this one, however this one
 ends. A process that ends after ten seconds or more is started again at once. One that ends sooner is started after a
-pause of a second, which doubles up to thirty where the process ended by itself and was not killed. Stopping goes
-backwards through the stages, SIGTERM first, SIGKILL after a grace period.
+pause of a second, which doubles up to thirty where the process ended by itself and was not killed. A process that runs
+and no longer answers (stopped, or stuck) is killed and started again, so that it holds no lock of the others. Stopping
+goes backwards through the stages, SIGTERM first, SIGKILL after a grace period.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from service.embedded.process_guard import kill_group
 
 FIRST_PAUSE, LONGEST_PAUSE, STEADY = 1.0, 30.0, 10.0  # seconds
 LARGE_LOG = 20 * 1024 * 1024  # bytes; a larger log is renamed when its process starts
-TICK = 0.1
+TICK = 0.1  # seconds
+LOOK_SECONDS = 1.0  # between two looks whether a running process answers
+FIRST_ANSWER_SECONDS = 240.0  # that a process which was started again may take until it answers
 SIGNALLED = 128  # above it an exit status says which signal ended the process
 
 
@@ -40,6 +43,7 @@ class Program:
         env: its whole environment.
         stage: programs of a lower stage start before and stop after those of a higher one.
         ready: whether it answers; called often, and must return within about a second.
+        silent_seconds: how long it may answer nothing before it is killed and started again; None: for ever.
         grace: seconds from SIGTERM to SIGKILL.
     """
 
@@ -48,6 +52,7 @@ class Program:
     env: Mapping[str, str]
     stage: int
     ready: Callable[[], bool]
+    silent_seconds: float | None = None
     grace: float = 10.0
 
 
@@ -80,7 +85,9 @@ class GuardedProcess:
         with os.fdopen(pid_read, "rb") as pipe:
             line = pipe.readline()  # empty where the command could not be executed
         self.group = int(line) if line else None
-        self.since = time.monotonic()
+        self.since = self.looked_at = time.monotonic()
+        self.answered = False
+        self.silence = 0.0  # seconds without an answer, as far as this process was awake to ask
 
     def ended(self) -> int | None:
         """The exit status; None while it runs. Where the guard itself was killed, kills the group that it guarded."""
@@ -168,6 +175,8 @@ class Supervisor:
                 continue
             if supervised.running is not None and (status := supervised.running.ended()) is not None:
                 self._note_end(supervised, status, now)
+            if supervised.running is not None:
+                self._kill_if_silent(supervised.program, supervised.running)
             if supervised.running is None and now >= supervised.start_at:
                 log = self._log(supervised)
                 supervised.running = GuardedProcess(
@@ -211,6 +220,27 @@ class Supervisor:
             for supervised in self._all
             if supervised.running and supervised.running.group is not None
         }
+
+    def _kill_if_silent(self, program: Program, running: GuardedProcess) -> None:
+        """Kill a process that no longer answers. It has then ended, and is started again like every other."""
+        now = time.monotonic()
+        if program.silent_seconds is None or now - running.looked_at < LOOK_SECONDS:
+            return
+        # A machine that slept makes nobody silent: only time in which somebody looked counts.
+        elapsed, running.looked_at = min(now - running.looked_at, 2 * LOOK_SECONDS), now
+        try:
+            answers = program.ready()
+        except GradusError:  # the database does not say
+            return
+        running.answered |= answers
+        running.silence = 0.0 if answers else running.silence + elapsed
+        limit = program.silent_seconds if running.answered else FIRST_ANSWER_SECONDS
+        if running.silence > limit:
+            self._say(
+                f"{program.name} has not answered for {running.silence:.0f} s, though it runs: it is killed"
+            )
+            running.silence = 0.0
+            running.kill()
 
     def _note_end(self, supervised: _Supervised, status: int, now: float) -> None:
         assert supervised.running is not None

@@ -85,3 +85,13 @@ def test_mlflow_away_for_a_minute_in_the_middle_of_50_runs(make_stack: Any) -> N
 
 def trained(stack: Stack, experiment: Any) -> Any:
     return sum(run.committed_at is not None for run in queries.all_runs(stack.store, experiment))
+
+
+def test_maintenance_that_stands_still_is_started_again_and_work_goes_on(make_stack: Any) -> None:
+    stack = make_stack(1)
+    frozen = stack.process_of("maintenance")
+    assert stack.pause("maintenance") is not None
+    experiment = stack.post(stack.quick(2))
+    assert {run.status for run in stack.check(experiment)} == {"FINISHED"}
+    assert not frozen.is_running()
+    assert stack.process_of("maintenance") is not None

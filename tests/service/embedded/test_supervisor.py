@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -239,3 +241,89 @@ def test_a_stop_while_starting_is_obeyed(supervise: Callable[..., Supervisor]) -
     supervisor = supervise(never)
     asked = iter([False, False, True])
     assert supervisor.start(within=30, stopping=lambda: next(asked)) is False
+
+
+STOPS_IN_A_WRITE = """
+import os, signal, sqlite3, sys, time
+database, starts, stop = sys.argv[1:]
+with open(starts, "a") as file:
+    file.write("x")
+first = os.path.getsize(starts) == 1
+connection = sqlite3.connect(database, isolation_level=None, timeout=60)
+connection.execute("CREATE TABLE IF NOT EXISTS beats (at REAL)")
+while True:
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("INSERT INTO beats VALUES (?)", [time.monotonic()])
+    if first and os.path.exists(stop):
+        os.kill(os.getpid(), signal.SIGSTOP)
+    connection.execute("COMMIT")
+    time.sleep(0.05)
+"""
+
+
+def test_a_program_that_stops_in_a_write_is_killed_and_the_database_is_free_again(
+    supervise: Callable[..., Supervisor],
+    said: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As maintenance under SIGSTOP: its write lock would stop every other process for good."""
+    monkeypatch.setattr(supervisor_module, "LOOK_SECONDS", 0.1)
+    database, starts, stop = tmp_path / "database", tmp_path / "starts", tmp_path / "stop"
+
+    def beats() -> int:
+        try:
+            with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as reader:
+                return int(reader.execute("SELECT count(*) FROM beats").fetchone()[0])
+        except sqlite3.OperationalError:
+            return 0
+
+    latest, since = [0], [0.0]
+
+    def answers() -> bool:
+        """Whether it has written within the last second."""
+        if (now := beats()) != latest[0]:
+            latest[0], since[0] = now, time.monotonic()
+        return time.monotonic() - since[0] < 1.0
+
+    command = [sys.executable, "-c", STOPS_IN_A_WRITE, str(database), str(starts), str(stop)]
+    program = Program("writer", command, dict(os.environ), 0, answers, silent_seconds=1.5)
+    supervisor = supervise(program)
+    assert supervisor.start(within=30, stopping=lambda: False)
+    stop.touch()
+
+    def writes_again() -> bool:
+        supervisor.watch()
+        return starts.read_text() == "xx" and answers()
+
+    eventually(writes_again, within=60)
+    assert any("writer has not answered for" in message for message in said)
+    with closing(sqlite3.connect(database, timeout=10)) as other, other:
+        other.execute("CREATE TABLE somebody_elses (x)")
+
+
+def test_a_program_that_answers_is_left_alone_and_so_is_one_that_still_starts(
+    supervise: Callable[..., Supervisor], said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor_module, "LOOK_SECONDS", 0.01)
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    asked: list[str] = []
+
+    def answers(name: str, answer: bool) -> bool:
+        asked.append(name)
+        return answer
+
+    never = Program(
+        "starting", command, dict(os.environ), 0, lambda: answers("starting", False), silent_seconds=0.01
+    )
+    always = Program(
+        "answering", command, dict(os.environ), 0, lambda: answers("answering", True), silent_seconds=0.01
+    )
+    supervisor = supervise(never, always)
+
+    def asked_often() -> bool:
+        supervisor.watch()
+        return min(asked.count("starting"), asked.count("answering")) >= 5
+
+    eventually(asked_often)
+    assert said == []
