@@ -48,6 +48,10 @@ class Loss(Strict):
     """The output activation that Keras' loss undoes. Where a softmax or a sigmoid kept its weighted sums, Keras computes
     this activation's loss from them, whatever the network's outputs are.
     """
+    divides_by_targets: ClassVar[bool] = False
+    """True where a target of 0 makes the loss meaningless."""
+    lowest_target: ClassVar[float] = -math.inf
+    """The smallest target for which the loss is defined."""
     margin_at_zero: ClassVar[bool] = False
     """True where the sign of a single output names the class."""
 
@@ -192,6 +196,7 @@ class Poisson(Loss):
     formula: ClassVar[str] = "mean(y - t log y)"
     output: ClassVar[str] = "softplus"
     wants: ClassVar[Wanted] = "non_negative"
+    lowest_target: ClassVar[float] = 0.0
     name: Literal["poisson"] = "poisson"
 
 
@@ -219,7 +224,9 @@ class MeanAbsoluteError(Loss):
 
 
 class MeanAbsolutePercentageError(Loss):
-    """Of targets that are not 0: not of classes, whose targets mostly are."""
+    """For targets that are not 0. Most targets of classes are 0, so it is only for regression."""
+
+    divides_by_targets: ClassVar[bool] = True
 
     kinds: ClassVar[frozenset[str]] = frozenset({"regression"})
     keras_name: ClassVar[str | None] = "MeanAbsolutePercentageError"
@@ -234,6 +241,7 @@ class MeanSquaredLogarithmicError(Loss):
     output: ClassVar[str] = "softplus"
     wants: ClassVar[Wanted] = "non_negative"
     smoothness: ClassVar[Literal["Cinf", "C1", "C0"]] = "C0"
+    lowest_target: ClassVar[float] = 0.0
     name: Literal["mean_squared_logarithmic_error"] = "mean_squared_logarithmic_error"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import math
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -16,10 +18,19 @@ class Schedule(Strict):
     keras_name: ClassVar[str]
     formula: ClassVar[str]
 
+    def at(self, k: int) -> float:
+        """η after k updates, in float64; k from 0. Source: keras.optimizers.schedules."""
+        raise NotImplementedError
+
+    @property
+    def span(self) -> tuple[str, int]:
+        """The field that says over how many updates η falls, and that number."""
+        raise NotImplementedError
+
     @property
     def first(self) -> float:
         """η at the first update."""
-        return float(getattr(self, "initial_learning_rate"))  # noqa: B009  every schedule but one has it
+        return self.at(0)
 
     def arguments(self) -> dict[str, object]:
         """What keras.optimizers.schedules.<keras_name> takes."""
@@ -29,35 +40,55 @@ class Schedule(Strict):
         return {"class_name": self.keras_name, "config": self.arguments()}
 
 
-class ExponentialDecay(Schedule):
+class _Decay(Schedule):
+    """A schedule that falls over `decay_steps` updates."""
+
+    decay_steps: Count
+
+    @property
+    def span(self) -> tuple[str, int]:
+        return "decay_steps", self.decay_steps
+
+
+class ExponentialDecay(_Decay):
     keras_name: ClassVar[str] = "ExponentialDecay"
     formula: ClassVar[str] = "η0 · decay_rate^(k / decay_steps)"
     name: Literal["exponential_decay"]
     initial_learning_rate: Positive
-    decay_steps: Count
     decay_rate: Positive
     staircase: Flag = False
 
+    def at(self, k: int) -> float:
+        periods = k // self.decay_steps if self.staircase else k / self.decay_steps
+        return _finite(math.log(self.initial_learning_rate) + periods * math.log(self.decay_rate))
 
-class InverseTimeDecay(Schedule):
+
+class InverseTimeDecay(_Decay):
     keras_name: ClassVar[str] = "InverseTimeDecay"
     formula: ClassVar[str] = "η0 / (1 + decay_rate · k / decay_steps)"
     name: Literal["inverse_time_decay"]
     initial_learning_rate: Positive
-    decay_steps: Count
     decay_rate: NonNegative
     staircase: Flag = False
 
+    def at(self, k: int) -> float:
+        periods = k // self.decay_steps if self.staircase else k / self.decay_steps
+        return self.initial_learning_rate / (1 + self.decay_rate * periods)
 
-class PolynomialDecay(Schedule):
+
+class PolynomialDecay(_Decay):
     keras_name: ClassVar[str] = "PolynomialDecay"
     formula: ClassVar[str] = "(η0 - η1) · (1 - k / decay_steps)^power + η1"
     name: Literal["polynomial_decay"]
     initial_learning_rate: Positive
-    decay_steps: Count
     end_learning_rate: NonNegative = 0.0001
     power: Positive = 1.0
     cycle: Flag = False
+
+    def at(self, k: int) -> float:
+        steps = self.decay_steps * (max(1, math.ceil(k / self.decay_steps)) if self.cycle else 1)
+        left = math.pow(1 - min(k, steps) / steps, self.power)
+        return (self.initial_learning_rate - self.end_learning_rate) * left + self.end_learning_rate
 
 
 class PiecewiseConstantDecay(Schedule):
@@ -67,9 +98,12 @@ class PiecewiseConstantDecay(Schedule):
     boundaries: tuple[Count, ...] = Field(min_length=1, max_length=100)
     values: tuple[Positive, ...] = Field(min_length=2, max_length=101)
 
+    def at(self, k: int) -> float:
+        return self.values[bisect.bisect_left(self.boundaries, k)]
+
     @property
-    def first(self) -> float:
-        return self.values[0]
+    def span(self) -> tuple[str, int]:
+        return "boundaries", self.boundaries[-1]
 
     @model_validator(mode="after")
     def _fit(self) -> Self:
@@ -90,15 +124,32 @@ class PiecewiseConstantDecay(Schedule):
         return self
 
 
-class CosineDecay(Schedule):
+class CosineDecay(_Decay):
     keras_name: ClassVar[str] = "CosineDecay"
     formula: ClassVar[str] = "η0 · ((1 - alpha) (1 + cos(π k / decay_steps)) / 2 + alpha)"
     name: Literal["cosine_decay"]
     initial_learning_rate: NonNegative
-    decay_steps: Count
     alpha: UnitInterval = 0.0
     warmup_target: Positive | None = None
     warmup_steps: CountOrZero = 0
+
+    def at(self, k: int) -> float:
+        if self.warmup_target is None:
+            return self.initial_learning_rate * self._share(k)
+        if k < self.warmup_steps:
+            rise = self.warmup_target - self.initial_learning_rate
+            return self.initial_learning_rate + rise * k / self.warmup_steps
+        return self.warmup_target * self._share(k - self.warmup_steps)
+
+    def _share(self, k: int) -> float:
+        done = min(k, self.decay_steps) / self.decay_steps
+        return (1 - self.alpha) * (1 + math.cos(math.pi * done)) / 2 + self.alpha
+
+    @property
+    def span(self) -> tuple[str, int]:
+        if self.warmup_target is None:
+            return "decay_steps", self.decay_steps
+        return "warmup_steps + decay_steps", self.warmup_steps + self.decay_steps
 
 
 class CosineDecayRestarts(Schedule):
@@ -110,6 +161,26 @@ class CosineDecayRestarts(Schedule):
     t_mul: Annotated[float, Field(strict=True, ge=1, le=100)] = 2.0
     m_mul: Positive = 1.0
     alpha: UnitInterval = 0.0
+
+    def at(self, k: int) -> float:
+        periods = k / self.first_decay_steps
+        if self.t_mul == 1:
+            restarts = math.floor(periods)
+            done = periods - restarts
+        else:
+            restarts = math.floor(math.log(1 - periods * (1 - self.t_mul)) / math.log(self.t_mul))
+            done = (periods - (1 - self.t_mul**restarts) / (1 - self.t_mul)) / self.t_mul**restarts
+        height = _finite(restarts * math.log(self.m_mul)) * (1 + math.cos(math.pi * done)) / 2
+        return self.initial_learning_rate * ((1 - self.alpha) * height + self.alpha)
+
+    @property
+    def span(self) -> tuple[str, int]:
+        return "first_decay_steps", self.first_decay_steps
+
+
+def _finite(logarithm: float) -> float:
+    """exp, without an overflow: infinity where float64 ends."""
+    return math.exp(logarithm) if logarithm < 700 else math.inf
 
 
 ScheduleSpec = Annotated[

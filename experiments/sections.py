@@ -25,6 +25,10 @@ class TrainingSpec(Strict):
     batch_size: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 32
     stop: StopSpec = StopSpec()
 
+    def updates_per_epoch(self, samples: int) -> int:
+        """Updates of the weights in one pass over `samples` training samples; the last batch may be smaller."""
+        return -(-samples // self.batch_size)
+
 
 def _mode(value: object) -> object:
     return {"mode": value} if isinstance(value, str) else value

@@ -36,6 +36,7 @@ class DataShape:
     target: one target's shape, () for a class number
     classes: number of classes, 0 for regression
     low, high: the range of the inputs, in the units of the data set's docstring
+    empty_classes: classes of which no sample exists
     """
 
     input: tuple[int, ...]
@@ -47,6 +48,7 @@ class DataShape:
     n_test: int
     low: float
     high: float
+    empty_classes: tuple[int, ...] = ()
 
     @property
     def outputs(self) -> int:
@@ -65,6 +67,28 @@ class DataShape:
         return self.input
 
 
+@dataclass(frozen=True)
+class DataFacts:
+    """What is known about the values before anything is loaded; None or empty where it is not known.
+
+    targets: smallest and largest target of a regression, without noise
+    zero_targets: the fields that hold targets of 0, as paths within the data set
+    class_counts: part -> samples of each class
+    sorted_by_class: whether the rows are given class by class
+    split_off: part -> its rows, for parts that are taken from the rows that a person gave
+    drawn: whether these were drawn at random, and not taken from the end
+    test_by_default: whether a test part is split off that nobody asked for
+    """
+
+    targets: tuple[float, float] | None = None
+    zero_targets: tuple[str, ...] = ()
+    class_counts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    sorted_by_class: bool = False
+    split_off: Mapping[str, int] = field(default_factory=dict)
+    drawn: bool = True
+    test_by_default: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class Data:
     """Arrays of one data set.
@@ -81,6 +105,11 @@ class Data:
     x_test: Array
     y_test: Array | Labels
     truth: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def shown(self) -> tuple[Array, Array | Labels]:
+        """Inputs and targets for pictures: the test part, or the training part where there is nothing to test on."""
+        return (self.x_test, self.y_test) if len(self.x_test) else (self.x_train, self.y_train)
 
     @cached_property
     def digest(self) -> str:
@@ -111,6 +140,8 @@ class Dataset(Strict):
     formula: ClassVar[str]
     licence: ClassVar[str]
     reference: ClassVar[str]
+    complete: ClassVar[bool] = False
+    """True where the training samples are all samples that exist, so that there are no others to test on."""
 
     name: str
     validation_split: Split = 0.1
@@ -121,6 +152,11 @@ class Dataset(Strict):
     def shape(self) -> DataShape:
         """Shapes and sizes, without loading anything. Raises SpecError where the numbers do not fit."""
         raise NotImplementedError
+
+    @cached_property
+    def facts(self) -> DataFacts:
+        """What warnings may say about the values, without loading anything."""
+        return DataFacts()
 
     def load(self, source: Source, data_format: DataFormat = "channels_last") -> Data:
         """The arrays. Raises DataError where they cannot be had, with the places that were tried."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from experiments.datasets.base import Data, DataFormat, Dataset, DataShape, shuffled
+from experiments.datasets.base import Data, DataFacts, DataFormat, Dataset, DataShape, shuffled
 from experiments.datasets.files import Source
 
 
@@ -43,6 +44,10 @@ class Diabetes(Dataset):
     licence: ClassVar[str] = "public domain"
     reference: ClassVar[str] = "Efron, Hastie, Johnstone & Tibshirani 2004, Least Angle Regression"
     name: Literal["diabetes"] = "diabetes"
+
+    @cached_property
+    def facts(self) -> DataFacts:
+        return DataFacts(targets=(-1.7, 2.6))
 
     def shape(self) -> DataShape:
         training, validation = self.parts(354)

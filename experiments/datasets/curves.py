@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from experiments.datasets.base import Data, DataFormat, Dataset, DataShape
+from experiments.datasets.base import Data, DataFacts, DataFormat, Dataset, DataShape
 from experiments.datasets.files import Source
 from experiments.errors import SpecError
 from experiments.fields import Seed
@@ -16,6 +17,8 @@ from experiments.fields import Seed
 Samples = Annotated[int, Field(strict=True, ge=5, le=1_000_000)]
 Coefficient = Annotated[float, Field(strict=True, ge=-1e6, le=1e6)]
 Exact = npt.NDArray[np.float64]
+GRID = 1001
+"""Points at which a curve is evaluated to find its range."""
 
 
 class Curve(Dataset):
@@ -37,6 +40,11 @@ class Curve(Dataset):
 
     def truth(self) -> dict[str, float]:
         return {"noise": self.noise}
+
+    @cached_property
+    def facts(self) -> DataFacts:
+        y = self.curve(np.linspace(self.low, self.high, GRID))
+        return DataFacts(targets=(float(y.min()), float(y.max())))
 
     @property
     def _kept(self) -> int:

@@ -1,4 +1,4 @@
-"""The logic gates of the perceptron: four samples, which are both training and test data."""
+"""The logic gates of the perceptron: four samples, all of them for training."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))
 
 
 class Gate(Dataset):
-    """x: two bits as 0.0 and 1.0; y: the gate's output, 0 or 1. There is no other data to test on."""
+    """x: two bits as 0.0 and 1.0; y: the gate's output, 0 or 1. These four are all there are: nothing is left to test."""
 
     outputs: ClassVar[tuple[int, int, int, int]]
     licence: ClassVar[str] = "public domain"
+    complete: ClassVar[bool] = True
     reference: ClassVar[str] = "Minsky & Papert 1969, Perceptrons"
     validation_split: Annotated[float, Field(strict=True, ge=0, le=0)] = 0.0
     train_samples: None = None
 
     def shape(self) -> DataShape:
-        return DataShape((2,), (), "binary", 2, 4, 0, 4, 0.0, 1.0)
+        return DataShape((2,), (), "binary", 2, 4, 0, 0, 0.0, 1.0)
 
     def load(self, source: Source, data_format: DataFormat = "channels_last") -> Data:
         x, y = np.asarray(CORNERS, np.float32), np.asarray(self.outputs, np.int32)
-        return Data(x, y, x[:0], y[:0], x, y)
+        return Data(x, y, x[:0], y[:0], x[:0], y[:0])
 
 
 class And(Gate):

@@ -43,6 +43,7 @@ from experiments.spec.run_builder import Builder
 from experiments.spec.sweep_checks import sweep_problems
 from experiments.spec.sweeps import Sweep
 from experiments.spec.swept_fields import SECTIONS, factor_name, field_path
+from experiments.spec.warnings import MAX_WARNINGS, warnings_of
 from experiments.spec.writes import Write
 
 
@@ -143,19 +144,12 @@ class ExperimentSpec(Strict):
         return {factor.name: factor.levels() for factor in self._tuned}
 
     def warnings(self) -> tuple[str, ...]:
-        """What is allowed and may still surprise: axes of the sweep that belong to tuning."""
-        sources = {factor.path: factor.source for factor in self._tuned}
-        return (
-            *self._question_warnings(),
-            *(
-                f"{axis.source} is left out of the sweep: {sources[axis.path]} chooses that field for each level,"
-                " on validation data"
-                for axis in self._swept[0]
-                if self._is_tuned(axis)
-            ),
-        )
+        """What is allowed and will probably surprise, up to 50 sentences."""
+        texts = dict.fromkeys((*self._question_warnings(), *warnings_of(self.expand())))
+        return tuple(texts)[:MAX_WARNINGS]
 
     def _question_warnings(self) -> Iterator[str]:
+        """Seeds and axes that the question decides, and a choice by a single tuning seed."""
         if self.compare is None:
             return
         if self.sweep is not None and isinstance(self.sweep.seeds, int):
@@ -165,6 +159,13 @@ class ExperimentSpec(Strict):
                 "compare.tune.seeds is 1: one seed cannot tell a better setting from a lucky one, so the two best "
                 "settings of a level are tuned on more seeds; 2 or more say so from the start"
             )
+        sources = {factor.path: factor.source for factor in self._tuned}
+        for axis in self._swept[0]:
+            if self._is_tuned(axis):
+                yield (
+                    f"{axis.source} is left out of the sweep: {sources[axis.path]} chooses that field for each level,"
+                    " on validation data"
+                )
 
     def asked(self, factor: str) -> str | None:
         """The factor of the sweep that a question about `factor` compares. None where nothing varies it.

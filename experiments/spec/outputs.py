@@ -67,7 +67,9 @@ def _size(loss: Loss, shape: DataShape, output: Shape, path: str) -> list[Proble
         ]
     if output[0] in allowed or loss.any_units:
         return []
-    what = f"{shape.classes} classes" if shape.classes else f"targets of {shape.outputs} numbers"
+    what = (
+        f"{shape.classes} classes{_empty(shape)}" if shape.classes else f"targets of {shape.outputs} numbers"
+    )
     return [
         Problem(
             path,
@@ -75,6 +77,15 @@ def _size(loss: Loss, shape: DataShape, output: Shape, path: str) -> list[Proble
             " or ".join(f"{n} outputs" for n in sorted(allowed)),
         )
     ]
+
+
+def _empty(shape: DataShape) -> str:
+    """`, numbered from 0; class 0 never occurs` where classes have no sample."""
+    if not shape.empty_classes:
+        return ""
+    named = ", ".join(map(str, shape.empty_classes[:5]))
+    many = len(shape.empty_classes) > 1
+    return f", numbered from 0; class{'es' * many} {named} never occur{'s' * (not many)}"
 
 
 def _range(loss: Loss, output: Shape, activation: str, path: str) -> list[Problem]:

@@ -11,11 +11,15 @@ from typing import Any
 
 from experiments.layers import Shape
 from experiments.runs import Point
+from experiments.schedules import Schedule
 from experiments.spec import ExperimentSpec
+from experiments.spec.levels import level_label
 from experiments.theory import NetworkForecast, expected_initial_loss
 
 LISTED = 1000
 """Runs that are listed one by one; their number is always exact."""
+MAX_ROWS = 50
+"""Networks, and kinds of training, that are listed."""
 
 
 def preview(spec: ExperimentSpec) -> dict[str, Any]:
@@ -39,14 +43,8 @@ def preview(spec: ExperimentSpec) -> dict[str, Any]:
         "programs": len({point.spec.program_key() for point in points}),
         "training_flops": sum(costs),
         "memory_bytes": max(point.spec.forecast.memory_bytes for point in points),
-        "warnings": list(
-            dict.fromkeys(
-                [
-                    *spec.warnings(),
-                    *(warning for group in groups.values() for warning in group[0].spec.forecast.warnings),
-                ]
-            )
-        ),
+        "training": _training(points),
+        "warnings": list(spec.warnings()),
         "runs": [{"levels": point.levels, "params": point.params()} for point in points[:LISTED]],
     }
 
@@ -75,6 +73,33 @@ def _network(group: Sequence[Point]) -> dict[str, Any]:
         "expected_initial_loss": expected_initial_loss(first.loss, first.data_shape),
         "warnings": list(forecast.warnings),
     }
+
+
+def _training(points: Sequence[Point]) -> list[dict[str, Any]]:
+    """How many updates there are, and the learning rate at the first and at the last of them; each kind once."""
+    rows: dict[tuple[object, ...], dict[str, Any]] = {}
+    for point in points:
+        run = point.spec
+        rate = run.optimizer.learning_rate
+        key = (run.data_shape.n_train, run.training.batch_size, run.training.epochs, rate)
+        row = rows.get(key)
+        if row is None:
+            an_epoch = run.training.updates_per_epoch(run.data_shape.n_train)
+            updates = an_epoch * run.training.epochs
+            schedule = rate if isinstance(rate, Schedule) else None
+            rows[key] = row = {
+                "samples": run.data_shape.n_train,
+                "batch_size": run.training.batch_size,
+                "epochs": run.training.epochs,
+                "updates_per_epoch": an_epoch,
+                "updates": updates,
+                "schedule": None if schedule is None else level_label(schedule.model_dump(mode="json")),
+                "first_rate": run.optimizer.rate,
+                "last_rate": run.optimizer.rate if schedule is None else schedule.at(updates - 1),
+                "runs": 0,
+            }
+        row["runs"] += 1
+    return list(rows.values())[:MAX_ROWS]
 
 
 def _layer(forecast: NetworkForecast, index: int, shape: Shape) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from experiments.datasets import Dataset, DataShape
+from experiments.datasets.base import Kind
 from experiments.errors import Problem, SpecError
 from experiments.field_paths import write_path
 from experiments.limits import Limits
@@ -81,7 +83,7 @@ class Builder:
             raise SpecError(problems)
         dataset = parts["dataset"]
         shape = _or_raise(self._shapes, keys["dataset"], lambda: _shape(dataset))
-        loss: Any = parts["loss"] or default_loss(shape)
+        loss: Any = parts["loss"] or default_loss(shape.kind)
         network = _or_raise(
             self._networks,
             (keys["dataset"], keys["model"], keys["loss"]),
@@ -147,9 +149,10 @@ def stop_problems(training: TrainingSpec, shape: DataShape) -> list[Problem]:
     return []
 
 
-def default_loss(shape: DataShape) -> Loss:
-    """The loss that follows the data set."""
-    name = DEFAULT_LOSS[shape.kind]
+@functools.cache
+def default_loss(kind: Kind) -> Loss:
+    """The loss that follows the kind of the data."""
+    name = DEFAULT_LOSS[kind]
     return LOSSES[name].model_validate({"name": name})
 
 
