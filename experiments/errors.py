@@ -7,6 +7,7 @@ GradusError
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,11 +40,15 @@ class GradusError(Exception):
     """Anything that Gradus itself refuses or fails at."""
 
 
+MAX_PROBLEMS = 50
+"""Problems that one refusal lists, so that an answer stays short whatever was sent."""
+
+
 class SpecError(GradusError):
-    """A spec that cannot be run. `problems` holds everything found, not only the first."""
+    """A spec that cannot be run. `problems` holds what was found, up to 50, and not only the first."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(problems)
+        self.problems = tuple(itertools.islice(problems, MAX_PROBLEMS))
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
     @classmethod

@@ -7,10 +7,12 @@ nothing in a spec can overflow float32 or a loop.
 from __future__ import annotations
 
 import json
+import unicodedata
 from functools import cached_property
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 LARGEST = 1e30
 """Largest magnitude of any real number in a spec; float32 ends at 3.4e38."""
@@ -25,8 +27,58 @@ Count = Annotated[int, Field(strict=True, ge=1, le=10**9)]
 CountOrZero = Annotated[int, Field(strict=True, ge=0, le=10**9)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
 Flag = Annotated[bool, Field(strict=True)]
-ShortText = Annotated[str, Field(strict=True, min_length=1, max_length=200)]
-LongText = Annotated[str, Field(strict=True, max_length=20_000)]
+LAYOUT = "\t\n\r"
+"""Control characters that a text of several lines may have."""
+JOINERS = "\u200c\u200d"
+"""Format characters that some scripts and emoji need."""
+
+
+def hidden_character(text: str, allowed: str = "") -> str | None:
+    """The first character that is not shown: control and format characters, line separators, half a surrogate pair.
+
+    Terminals obey some of them, and names that differ only in them look the same.
+    """
+    if text.isascii() and text.isprintable():
+        return None
+    kinds = ("Cc", "Cf", "Cs", "Zl", "Zp")
+    hidden = (c for c in text if unicodedata.category(c) in kinds and c not in allowed and c not in JOINERS)
+    return next(hidden, None)
+
+
+def described(character: str) -> str:
+    """`U+001B`."""
+    return f"U+{ord(character):04X}"
+
+
+def _one_line(text: object) -> object:
+    """One line of text, in Unicode's normal form C and without spaces at its ends."""
+    return unicodedata.normalize("NFC", text).strip() if isinstance(text, str) else text
+
+
+def _shown(text: str) -> str:
+    return _refuse_hidden(text, "")
+
+
+def _shown_lines(text: str) -> str:
+    return _refuse_hidden(text, LAYOUT)
+
+
+def _refuse_hidden(text: str, allowed: str) -> str:
+    character = hidden_character(text, allowed)
+    if character is not None:
+        raise PydanticCustomError(
+            "hidden_character",
+            "the text has the hidden character {code}",
+            {"code": described(character), "allowed": "characters that are shown"},
+        )
+    return text
+
+
+ShortText = Annotated[
+    str, Field(strict=True, min_length=1, max_length=200), BeforeValidator(_one_line), AfterValidator(_shown)
+]
+"""One line: a name."""
+LongText = Annotated[str, Field(strict=True, max_length=20_000), AfterValidator(_shown_lines)]
 
 
 def named(value: object) -> object:

@@ -13,6 +13,7 @@ class Limits:
 
     max_runs: runs of the experiment
     max_parameters, max_memory_bytes, max_flops, max_epochs, max_layers: of one run; memory while training
+    max_layers_in_all: layers of all different networks of an experiment together
     """
 
     max_runs: int = 10_000
@@ -21,6 +22,7 @@ class Limits:
     max_flops: float = 1e16
     max_epochs: int = 100_000
     max_layers: int = 200
+    max_layers_in_all: int = 10_000
 
 
 UNLIMITED = Limits(
@@ -30,5 +32,6 @@ UNLIMITED = Limits(
     max_flops=math.inf,
     max_epochs=sys.maxsize,
     max_layers=sys.maxsize,
+    max_layers_in_all=sys.maxsize,
 )
 """For what was accepted before, whatever was allowed then."""

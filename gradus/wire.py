@@ -110,6 +110,14 @@ class ExperimentDetail(ExperimentOut):
     spec: dict[str, Any]
 
 
+class AcceptedExperiment(ExperimentDetail):
+    """An experiment as it was accepted."""
+
+    warnings: list[str] = Field(
+        description="what is allowed and will probably surprise, each with what usually helps"
+    )
+
+
 class RunFields(Open):
     """One training of one RunSpec, apart from its metrics."""
 

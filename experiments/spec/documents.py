@@ -10,6 +10,7 @@ import contextlib
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,9 +27,19 @@ from ruamel.yaml.events import (
 )
 
 from experiments.errors import Problem, SpecError
+from experiments.fields import LAYOUT, described, hidden_character
 from experiments.messages import short
 
 MAX_DEPTH = 40
+SHOWN = "characters that are shown"
+FULL_WIDTH = {
+    "：": ":", "，": ",", "、": ",", "［": "[", "］": "]", "｛": "{", "｝": "}", "【": "[", "】": "]", "＝": "=", "－": "-",
+    "“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "＂": '"', "　": "a space", "\u00a0": "a space",
+}  # fmt: skip
+"""Signs that an input method or a word processor writes, and the one that YAML knows."""
+_PYTHON = re.compile(
+    r"\s*(import |from \w[\w.]* import |model\.(add|compile|fit)\(|\w+ = \w*\.?Sequential\()"
+)
 MAX_YAML_CHARACTERS = 1 << 20
 MAX_YAML_VALUES = 50_000
 """One value of YAML costs about 20 µs of Python, so a body full of them would take many seconds."""
@@ -62,14 +73,35 @@ def parse_yaml(text: str) -> object:
         return _Composer(reader.parse(text)).document()
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        line = f"line {mark.line + 1}: " if mark is not None else ""
-        what = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise SpecError.one("", f"{line}this is no YAML: {what}", "YAML 1.2 or JSON") from error
+        raise slip(text) or _no_yaml(error, mark) from error
     except (ValueError, RecursionError, IndexError, KeyError, TypeError, AttributeError) as error:
         # Some malformed escapes and characters end in Python's own errors inside ruamel's scanner.
         raise SpecError.one(
             "", f"this is no YAML: {type(error).__name__}: {error}", "YAML 1.2 or JSON"
         ) from error
+
+
+def _no_yaml(error: YAMLError, mark: Any) -> SpecError:
+    line = f"line {mark.line + 1}: " if mark is not None else ""
+    what = getattr(error, "problem", None) or str(error).splitlines()[0]
+    return SpecError.one("", f"{line}this is no YAML: {what}", "YAML 1.2 or JSON")
+
+
+def slip(text: str) -> SpecError | None:
+    """The slip that keeps a text from being YAML, where it is a common one: a Tab, full-width signs, Python code."""
+    for number, line in enumerate(text.splitlines(), 1):
+        content = line.partition("#")[0]
+        if "\t" in content[: len(content) - len(content.lstrip())]:
+            return SpecError.one(
+                "", f"line {number}: a Tab at the start of the line", "spaces: YAML takes no Tab there"
+            )
+        sign = next((character for character in content if character in FULL_WIDTH), None)
+        if sign is not None:
+            message = f"line {number}: the full-width sign {sign}"
+            return SpecError.one("", message, f"{FULL_WIDTH[sign]} as on an English keyboard")
+        if _PYTHON.match(content):
+            return SpecError.one("", f"line {number}: this is Python code", "a spec in YAML or JSON")
+    return None
 
 
 def parse_json(text: str) -> object:
@@ -100,17 +132,21 @@ def plain(data: object) -> None:
             for key, inner in value.items():
                 if not isinstance(key, str):
                     problems.append(Problem(path, f"the key {short(key)} is no text", "names as keys"))
-                elif not _clean(key):
-                    problems.append(Problem(path, "a key has characters that are no text", "Unicode text"))
+                elif (character := hidden_character(key)) is not None:
+                    message = f"the key {ascii(key)[:60]} has the hidden character {described(character)}"
+                    problems.append(Problem(path, message, SHOWN))
+                elif not unicodedata.is_normalized("NFC", key):
+                    message = f"the key {short(key)} is not in Unicode's normal form C"
+                    problems.append(Problem(path, message, "composed characters: é as one"))
                 else:
                     stack.append((f"{path}.{key}" if path else key, inner, depth + 1))
         elif isinstance(value, list | tuple):
             stack.extend((f"{path}[{index}]", inner, depth + 1) for index, inner in enumerate(value))
         elif isinstance(value, str):
-            if not _clean(value):
-                problems.append(
-                    Problem(path, "the text has characters that are no text", "Unicode text without NUL")
-                )
+            character = hidden_character(value, LAYOUT)
+            if character is not None:
+                message = f"the text has the hidden character {described(character)}"
+                problems.append(Problem(path, message, SHOWN))
         elif isinstance(value, float) and not math.isfinite(value):
             problems.append(Problem(path, f"{value} is not a finite number", "finite numbers"))
         elif isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**63:
@@ -121,10 +157,6 @@ def plain(data: object) -> None:
             )
     if problems:
         raise SpecError(sorted(problems, key=lambda problem: problem.path))
-
-
-def _clean(text: str) -> bool:
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

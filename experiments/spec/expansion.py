@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from experiments.errors import Problem, SpecError
-from experiments.runs import Point, RunSpec
+from experiments.errors import SpecError
+from experiments.runs import Point
 from experiments.spec.drawing import Choice, drawn
 from experiments.spec.factors import Factor
+from experiments.spec.impossible import combination_problems, level_problems
 from experiments.spec.levels import Level
-from experiments.spec.run_builder import Builder
-
-MAX_PROBLEMS = 50
-"""Problems that one refusal lists."""
+from experiments.spec.run_builder import Builder, TooLarge
 
 
 @dataclass
@@ -36,62 +34,53 @@ class Expansion:
         """Every point.
 
         Raises:
-            SpecError: every bad level; else every problem of the first point that has one.
+            SpecError: levels that no run can have, alone or together.
         """
+        problems = level_problems(self.builder, self.factors, self.seeds[0])
+        if problems:
+            raise SpecError(problems)
         levels = [factor.levels() if factor.size else () for factor in self.factors]
-        self._check_levels(levels)
-        if self.draws is None:
-            choices = self._grid(levels)
-        else:
-            choices = drawn(self.factors, levels, self.seeds, self.draws, self.seed)
-        points = [self._point(levels_chosen, seed) for levels_chosen, seed in choices]
+        points: list[Point] = []
+        impossible: dict[tuple[int, ...], SpecError] = {}
+        for choice, seed in self._choices(levels):
+            try:
+                points.append(self._point(choice, seed))
+            except TooLarge:
+                raise
+            except SpecError as error:
+                impossible.setdefault(tuple(index for index, _ in choice), error)
+        if impossible:
+            raise self._refused(impossible, len(points) // len(self.seeds) + len(impossible))
         self._check_distinct(points)
         return tuple(points)
 
-    def _grid(self, levels: Sequence[Sequence[Level]]) -> Iterator[Choice]:
+    def _choices(self, levels: Sequence[Sequence[Level]]) -> Iterator[Choice]:
+        if self.draws is not None:
+            yield from drawn(self.factors, levels, self.seeds, self.draws, self.seed)
+            return
         for combination in itertools.product(*(list(enumerate(own)) for own in levels)):
             for seed in self.seeds:
                 yield list(combination), seed
 
-    def _check_levels(self, levels: Sequence[Sequence[Level]]) -> None:
-        """Build each level once, the other factors at their first, so that every bad level is named."""
-        problems: dict[tuple[str, str], Problem] = {}
-        sized = [(factor, own) for factor, own in zip(self.factors, levels, strict=True) if own]
-        factors = [factor for factor, _ in sized]
-        first = [(0, own[0]) for _, own in sized]
-        for position, (factor, own) in enumerate(sized):
-            problems.update({(problem.path, problem.message): problem for problem in factor.repeated()})
-            for index, level in enumerate(own):
-                choice = [*first[:position], (index, level), *first[position + 1 :]]
-                try:
-                    self._spec(factors, choice, self.seeds[0])
-                except SpecError as error:
-                    problems.update({(problem.path, problem.message): problem for problem in error.problems})
-                if len(problems) > MAX_PROBLEMS:
-                    raise SpecError(list(problems.values())[:MAX_PROBLEMS])
-        if problems:
-            raise SpecError(problems.values())
-
-    def _spec(self, factors: Sequence[Factor], choice: Sequence[tuple[int, Level]], seed: int) -> RunSpec:
-        writes = [
-            write
-            for factor, (index, level) in zip(factors, choice, strict=True)
-            for write in factor.writes(level, index)
-        ]
-        return self.builder.run(writes, seed)
-
     def _point(self, choice: Sequence[tuple[int, Level]], seed: int) -> Point:
         labels = {factor.name: level.label for factor, (_, level) in zip(self.factors, choice, strict=True)}
-        try:
-            spec = self._spec(self.factors, choice, seed)
-        except SpecError as error:
-            run = ", ".join(f"{name} = {label}" for name, label in labels.items())
-            where = f" (in the run with {run})" if run else ""
-            raise SpecError(
-                Problem(problem.path, f"{problem.message}{where}", problem.allowed)
-                for problem in error.problems
-            ) from None
+        writes = [
+            write
+            for factor, (index, level) in zip(self.factors, choice, strict=True)
+            for write in factor.writes(level, index)
+        ]
+        spec = self.builder.run(writes, seed)
         return Point(spec, labels | {"seed": str(seed)} if self.seeds_swept else labels)
+
+    def _refused(self, impossible: Mapping[tuple[int, ...], SpecError], total: int) -> SpecError:
+        """The refusal of combinations that cannot be built. Drawn values of a range have no index: theirs is told as it
+        was found.
+        """
+        if all(factor.size for factor in self.factors):
+            return SpecError(
+                combination_problems(self.builder, self.factors, self.seeds[0], list(impossible), total)
+            )
+        return next(iter(impossible.values()))
 
     def _check_distinct(self, points: Sequence[Point]) -> None:
         """Refuse a sweep in which two runs are the same: a factor that changes nothing is a slip."""

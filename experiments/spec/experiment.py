@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
@@ -33,7 +34,7 @@ from experiments.sections import (
     TrainingSpec,
 )
 from experiments.spec.compare import Compare
-from experiments.spec.documents import parse_json, parse_yaml, plain
+from experiments.spec.documents import parse_json, parse_yaml, plain, slip
 from experiments.spec.expansion import Expansion, check_equal_parameters
 from experiments.spec.factors import CASE, Factor, conflicts, factors_of, sweep_factors
 from experiments.spec.levels import Level, level_label
@@ -46,9 +47,17 @@ from experiments.spec.swept_fields import SECTIONS, factor_name, field_path
 from experiments.spec.warnings import MAX_WARNINGS, warnings_of
 from experiments.spec.writes import Write
 
+RESERVED = ("gradus.", "mlflow.")
+
 
 def _tag_name(name: str) -> str:
     """A tag name that MLflow takes: it makes paths of names, each with one spelling."""
+    if name.lower().startswith(RESERVED):
+        raise PydanticCustomError(
+            "tag_name",
+            "tags whose names begin with {starts} are the service's own",
+            {"starts": " or ".join(RESERVED), "allowed": "another name"},
+        )
     if re.fullmatch(r"[\w.\-/ :]+", name) and posixpath.normpath(name) == name and name[0] not in "/.":
         return name
     raise PydanticCustomError(
@@ -61,7 +70,7 @@ def _tag_name(name: str) -> str:
 
 
 Tag = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_tag_name)]
-TagValue = Annotated[str, Field(max_length=2000)]
+TagValue = Annotated[LongText, Field(max_length=2000)]
 
 
 class ExperimentSpec(Strict):
@@ -103,7 +112,9 @@ class ExperimentSpec(Strict):
             SpecError: with every problem that was found.
         """
         if isinstance(data, str):
-            data = parse_json(data) if data.lstrip().startswith("{") else parse_yaml(data)
+            text, data = data, parse_json(data) if data.lstrip().startswith("{") else parse_yaml(data)
+            if not isinstance(data, dict) and (error := slip(text)) is not None:
+                raise error
         if not isinstance(data, dict):
             raise SpecError.one("", f"found {short(data)}", "a mapping with name, dataset and model")
         plain(data)
@@ -131,6 +142,10 @@ class ExperimentSpec(Strict):
 
     def axes(self) -> dict[str, tuple[Level, ...]]:
         """Factor name -> its levels; `case` for the cases. Seeds are no factor."""
+        return dict(self._axes)
+
+    @cached_property
+    def _axes(self) -> dict[str, tuple[Level, ...]]:
         levels = {factor.name: factor.levels() for factor in self._factors if factor.size}
         for factor in self._factors:
             if not factor.size:
@@ -141,12 +156,20 @@ class ExperimentSpec(Strict):
 
     def tuned(self) -> dict[str, tuple[Level, ...]]:
         """The same for the fields that `compare.tune` names."""
+        return dict(self._tuned_levels)
+
+    @cached_property
+    def _tuned_levels(self) -> dict[str, tuple[Level, ...]]:
         return {factor.name: factor.levels() for factor in self._tuned}
 
     def warnings(self) -> tuple[str, ...]:
         """What is allowed and will probably surprise, up to 50 sentences."""
-        texts = dict.fromkeys((*self._question_warnings(), *warnings_of(self.expand())))
-        return tuple(texts)[:MAX_WARNINGS]
+        texts: dict[str, None] = {}
+        for text in itertools.chain(self._question_warnings(), warnings_of(self.expand())):
+            texts[text] = None
+            if len(texts) == MAX_WARNINGS:
+                break
+        return tuple(texts)
 
     def _question_warnings(self) -> Iterator[str]:
         """Seeds and axes that the question decides, and a choice by a single tuning seed."""
@@ -251,10 +274,11 @@ class ExperimentSpec(Strict):
         document = self.document()
         base = {name: document[name] for name in SECTIONS if document.get(name) is not None}
         base.setdefault("optimizer", {"name": self.optimizer.name})
+        parsed = {name: getattr(self, name) for name in SECTIONS}
         shared = {
             name: getattr(self, name) for name in ("gradient_check", "diagnostics", "artifacts", "device")
         }
-        return Builder(base, shared, self._limits)
+        return Builder(base, parsed, shared, self._limits)
 
     def _expanded(self) -> tuple[Point, ...]:
         sweep, factors = self.sweep or Sweep(), self._factors
@@ -276,7 +300,7 @@ class ExperimentSpec(Strict):
         problems = question_problems(
             question, factor, self.sweep or Sweep(), self._factors, self.expand(), self._limits
         )
-        problems = problems or tuned_level_problems(self._tuned, self._builder, self.seed)
+        problems = problems or tuned_level_problems(self._factors, self._tuned, self._builder, self.seed)
         if problems:
             raise SpecError(problems)
 

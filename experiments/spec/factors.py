@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from experiments.errors import Problem
+from experiments.errors import MAX_PROBLEMS, Problem
 from experiments.field_paths import Path
 from experiments.messages import unknown
 from experiments.spec.levels import Level, level_labels
@@ -22,6 +22,9 @@ from experiments.spec.swept_fields import (
 )
 from experiments.spec.writes import FieldOwners, Write, fields_set
 
+MAX_AXES = 50
+MAX_FIELDS = 200
+"""Fields that one case may set."""
 CASE = "case"
 """Name of the factor whose levels are the cases."""
 
@@ -89,10 +92,13 @@ class Factor:
             if first[label] != index
         ]
 
+    def level_source(self, level: Level, index: int) -> str:
+        """Where a level stands in the spec. index: its position on the axis."""
+        return self.source if isinstance(self.axis, Range) else f"{self.source}[{index}]"
+
     def writes(self, level: Level, index: int) -> list[Write]:
-        """What this level writes into the spec. index: the level's position on the axis."""
-        source = self.source if isinstance(self.axis, Range) else f"{self.source}[{index}]"
-        return [Write(self.path, level.value, source)]
+        """What a level writes into the spec."""
+        return [Write(self.path, level.value, self.level_source(level, index))]
 
 
 @dataclass(frozen=True)
@@ -103,10 +109,13 @@ class Cases(Factor):
         assert isinstance(self.axis, dict)
         return tuple(Level(label, fields) for label, fields in self.axis.items())
 
+    def level_source(self, level: Level, index: int) -> str:
+        return f"{self.source}.{level.label}"
+
     def writes(self, level: Level, index: int) -> list[Write]:
         assert isinstance(level.value, dict)
         return [
-            Write(path, value, f"{self.source}.{level.label}.{name}")
+            Write(path, value, f"{self.level_source(level, index)}.{name}")
             for name, value in level.value.items()
             if (path := field_path(name)) is not None
         ]
@@ -130,6 +139,8 @@ def factors_of(
 
     continuous: whether a range may have no number of points
     """
+    if len(axes) > MAX_AXES:
+        return [], [Problem(prefix, f"{len(axes):,} axes", f"at most {MAX_AXES}")]
     factors, problems = [], []
     for name, axis in axes.items():
         source, path = f"{prefix}.{name}", field_path(name)
@@ -148,11 +159,16 @@ def _cases(cases: Mapping[str, Mapping[str, object]]) -> tuple[Cases | None, lis
     """The cases as one factor, and what is wrong with them."""
     if not cases:
         return None, [Problem("sweep.cases", "no case is given", "at least one label with its fields")]
-    problems = []
+    problems: list[Problem] = []
     for label, fields in cases.items():
+        if len(problems) >= MAX_PROBLEMS:
+            break
         source, owners = f"sweep.cases.{label}", FieldOwners()
         if not fields:
             problems.append(Problem(source, "this case sets nothing", "at least one field"))
+        if len(fields) > MAX_FIELDS:
+            problems.append(Problem(source, f"{len(fields):,} fields", f"at most {MAX_FIELDS}"))
+            continue
         for name, value in fields.items():
             path = field_path(name)
             if path is None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -39,7 +40,8 @@ def preview(spec: ExperimentSpec) -> dict[str, Any]:
         "factors": {name: [level.label for level in levels] for name, levels in spec.axes().items()},
         "seeds": list(spec.seeds()),
         "question": _question(spec, points),
-        "networks": [_network(group) for group in groups.values()],
+        "n_networks": len(groups),
+        "networks": [_network(group) for group in itertools.islice(groups.values(), MAX_ROWS)],
         "programs": len({point.spec.program_key() for point in points}),
         "training_flops": sum(costs),
         "memory_bytes": max(point.spec.forecast.memory_bytes for point in points),
@@ -84,6 +86,8 @@ def _training(points: Sequence[Point]) -> list[dict[str, Any]]:
         key = (run.data_shape.n_train, run.training.batch_size, run.training.epochs, rate)
         row = rows.get(key)
         if row is None:
+            if len(rows) == MAX_ROWS:
+                break
             an_epoch = run.training.updates_per_epoch(run.data_shape.n_train)
             updates = an_epoch * run.training.epochs
             schedule = rate if isinstance(rate, Schedule) else None
@@ -99,7 +103,7 @@ def _training(points: Sequence[Point]) -> list[dict[str, Any]]:
                 "runs": 0,
             }
         row["runs"] += 1
-    return list(rows.values())[:MAX_ROWS]
+    return list(rows.values())
 
 
 def _layer(forecast: NetworkForecast, index: int, shape: Shape) -> dict[str, Any]:

@@ -7,11 +7,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from experiments.errors import Problem, SpecError
-from experiments.field_paths import join
-from experiments.messages import short, unknown
+from experiments.errors import MAX_PROBLEMS, Problem, SpecError
+from experiments.field_paths import join, write_path
+from experiments.messages import meant, number_meant, short, unknown
 from experiments.optimizers import REFUSED_FIELDS
+from experiments.spec.documents import FULL_WIDTH
 from experiments.spec.locations import Location, locate, missing
+from experiments.spec.swept_fields import SHORT_NAMES
 
 EXPECTED = {
     "int_type": "a whole number", "int_from_float": "a whole number", "int_parsing": "a whole number",
@@ -23,6 +25,12 @@ EXPECTED = {
     "string_pattern_mismatch": "a part and a measure, as test/accuracy, val/loss, train/loss",
 }  # fmt: skip
 """Kind of pydantic's error -> what is allowed."""
+NUMBERS = frozenset(
+    EXPECTED[kind] for kind in ("int_type", "int_parsing_size", "float_type", "finite_number")
+)
+YES_NO = {"yes": "true", "on": "true", "no": "false", "off": "false", "true": "true", "false": "false"}
+"""YAML 1.1's other words for true and false, which are text in YAML 1.2."""
+ZERO_PADDING = "; P zeros on every side are a layer before it: {type: zero_padding2d, padding: P}"
 BOUNDS = {
     "greater_than_equal": ("ge", "at least {}"), "greater_than": ("gt", "above {}"),
     "less_than_equal": ("le", "at most {}"), "less_than": ("lt", "below {}"),
@@ -47,6 +55,8 @@ def explain(error: ValidationError, annotation: object, prefix: str = "") -> Spe
         problem = _problem(item, annotation, prefix)
         known = problems.get(problem.path)
         problems[problem.path] = problem if known is None else _merged(known, problem)
+        if len(problems) > MAX_PROBLEMS:
+            break
     return SpecError(problem for problem in problems.values() if not _about_an_entry(problem, problems))
 
 
@@ -83,13 +93,26 @@ def _problem(item: Any, annotation: object, prefix: str) -> Problem:
     if kind in SPECIAL:
         return SPECIAL[kind](item, location, path, annotation)
     if kind in EXPECTED:
-        return Problem(path, f"found {short(value)}", EXPECTED[kind])
+        return Problem(path, _found(value, EXPECTED[kind]), EXPECTED[kind])
     if kind in BOUNDS:
         key, text = BOUNDS[kind]
         bound = item["ctx"][key]
         allowed = text.format(f"{bound:g}" if isinstance(bound, float) else bound)
         return Problem(path, f"found {short(value)}", allowed)
     return Problem(path, str(item["msg"]), item.get("ctx", {}).get("allowed"))
+
+
+def _found(value: object, expected: str) -> str:
+    """`found "0,001"; write 0.001`: the value, and what to write where that is clear."""
+    if expected in NUMBERS and (number := number_meant(value)) is not None:
+        return f'found the text "{value}"; write {number}'
+    if expected in NUMBERS and isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return f"found {value}; write {int(value)}"
+    if expected == EXPECTED["list_type"] and type(value) in (int, float, str):
+        return f"found {short(value)}; write [{short(value)}]"
+    if expected == EXPECTED["bool_type"] and isinstance(value, str) and value.lower() in YES_NO:
+        return f"found the text {value}; write {YES_NO[value.lower()]}"
+    return f"found {short(value)}"
 
 
 def _unknown_field(item: Any, location: Location, path: str, annotation: object) -> Problem:
@@ -102,7 +125,17 @@ def _unknown_field(item: Any, location: Location, path: str, annotation: object)
         )
     if name in REFUSED_FIELDS and "learning_rate" in location.fields:
         return Problem(path, f"`{name}` is no choice here: {REFUSED_FIELDS[name]}", "leave it out")
-    return Problem(path, unknown("field", name, location.fields), location.fields)
+    if (sign := next((sign for sign in name if sign in FULL_WIDTH), None)) is not None:
+        allowed = f"{FULL_WIDTH[sign]} as on an English keyboard"
+        return Problem(path, f"the full-width sign {sign} in {short(name)}", allowed)
+    if name.isdigit():
+        message = f"{name} stands where a field is wanted; a number takes a decimal point, not a comma"
+        return Problem(path, message, location.fields)
+    message = unknown("field", name, location.fields)
+    elsewhere = SHORT_NAMES.get(meant(name, list(SHORT_NAMES)) or name)
+    if elsewhere is not None and len(elsewhere) > 1 and meant(name, location.fields) is None:
+        message += f"; `{write_path(elsewhere)}` is the field of that name"
+    return Problem(path, message, location.fields)
 
 
 def _missing(item: Any, location: Location, path: str, annotation: object) -> Problem:
@@ -110,8 +143,9 @@ def _missing(item: Any, location: Location, path: str, annotation: object) -> Pr
 
 
 def _unknown_choice(item: Any, location: Location, path: str, annotation: object) -> Problem:
-    names = _listed(item["ctx"]["expected"])
-    return Problem(path, unknown("choice", item["input"], names), names)
+    names, value = _listed(item["ctx"]["expected"]), item["input"]
+    padding = set(names) == {"valid", "same"} and type(value) in (int, list, tuple)
+    return Problem(path, unknown("choice", value, names) + ZERO_PADDING * padding, names)
 
 
 def _unknown_entry(item: Any, location: Location, path: str, annotation: object) -> Problem:
@@ -135,7 +169,8 @@ def _no_axis(item: Any, location: Location, path: str, annotation: object) -> Pr
     value = item["input"]
     if isinstance(value, dict) and {"log", "linear"} <= value.keys():
         return Problem(path, "log and linear are both given", "one of linear and log")
-    return Problem(path, f"found {short(value)}", str(item["ctx"]["allowed"]))
+    hint = f"; write [{short(value)}]" if type(value) in (int, float, str) else ""
+    return Problem(path, f"found {short(value)}{hint}", str(item["ctx"]["allowed"]))
 
 
 SPECIAL: dict[str, Callable[[Any, Location, str, object], Problem]] = {

@@ -10,7 +10,9 @@ from experiments.limits import Limits
 from experiments.messages import short, unknown
 from experiments.runs import Point
 from experiments.spec.compare import MEASURES, Compare
+from experiments.spec.expansion import Expansion
 from experiments.spec.factors import Factor, combinations, conflicts, factors_of
+from experiments.spec.impossible import level_problems
 from experiments.spec.run_builder import Builder
 from experiments.spec.sweeps import Sweep
 
@@ -82,6 +84,14 @@ def _metric_problems(metric: str, shape: DataShape, points: Sequence[Point]) -> 
         return [Problem("compare.metric", unknown("metric", metric, names), names)]
     if part == "val" and shape.n_validation == 0:
         return [Problem("compare.metric", f"{metric}: nothing is set aside", "dataset.validation_split")]
+    if part == "test" and shape.n_test == 0:
+        return [
+            Problem(
+                "compare.metric",
+                f"{metric}: there are no rows to test on",
+                f"train/{measure}, or a data set with a test part",
+            )
+        ]
     runs = (point.spec for point in points)
     without = next((run for run in runs if measure == "accuracy" and not run.measures_accuracy), None)
     if without is not None:
@@ -96,6 +106,7 @@ def _tune_problems(
 ) -> list[Problem]:
     """What is wrong with the tuned axes, and with the number of runs that the question may take."""
     cells = combinations(factors)
+    least = cells * question.look_seeds[0]
     runs, product = cells * question.planned_seeds, f"{cells} · {question.planned_seeds} seeds"
     tuned: list[Factor] = []
     problems: list[Problem] = []
@@ -115,22 +126,30 @@ def _tune_problems(
             )
         points = combinations(tuned)
         runs += cells * points * question.tune.seeds
+        least += cells * points * question.tune.seeds
         product += f" + {cells} · {points} · {question.tune.seeds} tuning"
     if runs > limits.max_runs:
         problems.append(
             Problem("compare", f"up to {product} = {runs:,} runs", f"at most {limits.max_runs:,}")
         )
+    if question.budget is not None and question.budget < least:
+        message = f"{question.budget:,} runs do not pay for the first look"
+        problems.append(Problem("compare.budget", message, f"at least {least:,}"))
     return problems or conflicts([*factors, *tuned])
 
 
-def tuned_level_problems(tuned: Sequence[Factor], builder: Builder, seed: int) -> list[Problem]:
-    """Levels of tuned fields that are given twice or that no run can have."""
-    problems = []
-    for factor in tuned:
-        problems += factor.repeated()
-        for index, level in enumerate(factor.levels()):
-            try:
-                builder.run(factor.writes(level, index), seed)
-            except SpecError as error:
-                problems += error.problems
-    return problems
+def tuned_level_problems(
+    factors: Sequence[Factor], tuned: Sequence[Factor], builder: Builder, seed: int
+) -> list[Problem]:
+    """Levels of tuned fields that are given twice, or that a run of the sweep cannot have."""
+    if not tuned:
+        return []
+    every = [*factors, *tuned]
+    problems = level_problems(builder, every, seed)
+    if problems:
+        return problems
+    try:
+        Expansion(builder, every, (seed,), seeds_swept=False, draws=None, seed=seed).points()
+    except SpecError as error:
+        return list(error.problems)
+    return []

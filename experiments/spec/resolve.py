@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -69,7 +70,12 @@ def resolve(choice: ModelChoice, shape: DataShape, loss: Loss) -> ModelSpec:
         SpecError: with paths under `model`.
     """
     placed = _chosen(choice, shape, loss)
-    named = [_named(index, placed, choice, loss) for index in range(len(placed))]
+    activated = [i for i, origin in enumerate(placed) if "activation" in type(origin.layer).model_fields]
+    output = activated[-1] if activated else None
+    named = [
+        _named(origin, placed[index + 1 :], choice, loss.output_activation if index == output else None)
+        for index, origin in enumerate(placed)
+    ]
     fitted, problems = _fitted(named, shape, choice.data_format)
     if problems:
         raise SpecError(problems)
@@ -109,14 +115,18 @@ def _chosen(choice: ModelChoice, shape: DataShape, loss: Loss) -> list[Placed]:
     return [Placed(path, layer) for path, layer in pattern_layers(choice, output)]
 
 
-def _named(index: int, placed: list[Placed], choice: ModelChoice, loss: Loss) -> Placed:
-    """The layer with every default of the model and of Keras written in."""
-    layer, path = placed[index].layer, placed[index].path
+def _named(origin: Placed, later: Sequence[Placed], choice: ModelChoice, output: str | None) -> Placed:
+    """The layer with every default of the model and of Keras written in.
+
+    later: the layers after it
+    output: the activation that the loss wants, for the last layer that has one
+    """
+    layer = origin.layer
     update: dict[str, object] = {}
     fields = type(layer).model_fields
     activation: str | None = getattr(layer, "activation", None)
     if "activation" in fields and activation is None:
-        activation = _default_activation(index, placed, choice, loss)
+        activation = output or _hidden_activation(layer, later, choice)
         update["activation"] = activation
     for name in DEFAULTS:
         default = getattr(choice, name)
@@ -127,7 +137,7 @@ def _named(index: int, placed: list[Placed], choice: ModelChoice, loss: Loss) ->
         if isinstance(value, Auto):
             wanted = ACTIVATIONS[activation].initializer if activation else "glorot_uniform"
             update[name] = initializer(wanted)
-    return Placed(path, layer.model_copy(update=update) if update else layer)
+    return Placed(origin.path, layer.model_copy(update=update) if update else layer)
 
 
 def initializer(name: str) -> Initializer:
@@ -135,19 +145,15 @@ def initializer(name: str) -> Initializer:
     return INITIALIZERS[name].model_validate({"name": name})
 
 
-def _default_activation(index: int, placed: list[Placed], choice: ModelChoice, loss: Loss) -> str:
-    """The activation of a layer that names none: the loss' for the output, linear where an activation layer
-    follows, else the model's, else the layer type's."""
-    layer = placed[index].layer
-    rest = [later.layer for later in placed[index + 1 :]]
-    weighted = [other for other in rest if "activation" in type(other).model_fields]
-    if not weighted:
-        return loss.output_activation
+def _hidden_activation(layer: Layer, later: Sequence[Placed], choice: ModelChoice) -> str:
+    """The activation of a hidden layer that names none: linear where an activation layer follows, else the model's,
+    else the layer type's.
+    """
     if not isinstance(layer, ActivationLayer):
-        for other in rest:
-            if isinstance(other, ActivationLayer):
+        for other in later:
+            if isinstance(other.layer, ActivationLayer):
                 return "linear"
-            if not isinstance(other, BETWEEN):
+            if not isinstance(other.layer, BETWEEN):
                 break
     return choice.activation or layer.default_activation or "linear"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -12,10 +12,10 @@ from pydantic import TypeAdapter, ValidationError
 from experiments.datasets import Dataset, DataShape
 from experiments.datasets.base import Kind
 from experiments.errors import Problem, SpecError
-from experiments.field_paths import write_path
+from experiments.field_paths import Path, write_path
 from experiments.limits import Limits
 from experiments.losses import LOSSES, Loss
-from experiments.networks import ModelSpec
+from experiments.networks import ModelChoice, ModelSpec
 from experiments.optimizers import Optimizer, RMSprop
 from experiments.runs import RunSpec
 from experiments.sections import DEFAULT_BACKEND, TrainingSpec
@@ -36,21 +36,33 @@ DEFAULT_LOSS = {
 }  # fmt: skip
 
 
+class TooLarge(SpecError):
+    """The whole expansion would take too long. It ends the expansion, whichever run was being built."""
+
+
+Key = tuple[tuple[Path, object], ...]
+"""What a sweep wrote into one section, which decides the section."""
+
+
 class Builder:
     """Runs of one experiment. Sections and networks that were built before are used again.
 
     base: the sections as plain data
+    parsed: the same sections as models
     shared: the fields that are the same for every run
     """
 
-    def __init__(self, base: Mapping[str, Any], shared: Mapping[str, Any], limits: Limits) -> None:
+    def __init__(
+        self, base: Mapping[str, Any], parsed: Mapping[str, Any], shared: Mapping[str, Any], limits: Limits
+    ) -> None:
         self.base = {name: base[name] for name in SECTIONS if base.get(name) is not None}
         self.shared, self.limits = dict(shared), limits
-        self._keys = {name: json.dumps(value, sort_keys=True) for name, value in self.base.items()}
-        self._parts: dict[tuple[str, str], Any] = {}
-        self._networks: dict[tuple[str, str, str], ModelSpec | SpecError] = {}
-        self._shapes: dict[str, DataShape | SpecError] = {}
+        self.layers = 0
+        self._parts: dict[tuple[str, Key], Any] = {(name, ()): parsed[name] for name in SECTIONS}
+        self._networks: dict[tuple[Key, ...], ModelSpec | SpecError] = {}
+        self._shapes: dict[Key, DataShape | SpecError] = {}
         self._fits: dict[tuple[object, ...], NetworkForecast | SpecError] = {}
+        self._texts: dict[int, tuple[object, str]] = {}
 
     def run(self, writes: Iterable[Write], seed: int) -> RunSpec:
         """One run.
@@ -58,25 +70,26 @@ class Builder:
         Raises:
             SpecError: a problem in a value that was written has the path where that value stands in the spec.
         """
-        document, ordered = dict(self.base), sorted(writes, key=lambda write: len(write.path))
+        ordered = sorted(writes, key=lambda write: len(write.path))
+        sections: dict[str, list[Write]] = {}
+        for write in ordered:
+            sections.setdefault(str(write.path[0]), []).append(write)
         try:
-            for write in ordered:
-                reason = patch(document, write.path, write.value)
-                if reason is not None:
-                    raise SpecError.one(
-                        write.source, f"cannot be written at {write_path(write.path)}: {reason}"
-                    )
-            return self._run(document, seed)
+            return self._run(sections, seed)
+        except TooLarge:
+            raise
         except SpecError as error:
             raise SpecError(attributed(problem, ordered) for problem in error.problems) from None
 
-    def _run(self, document: dict[str, Any], seed: int) -> RunSpec:
-        keys = {name: self._key(name, document) for name in SECTIONS}
+    def _run(self, sections: Mapping[str, Sequence[Write]], seed: int) -> RunSpec:
+        keys: dict[str, Key] = {}
         problems: list[Problem] = []
         parts: dict[str, Any] = {}
         for name in SECTIONS:
+            writes = sections.get(name, ())
+            keys[name] = tuple((write.path, self._key(write.value)) for write in writes)
             try:
-                parts[name] = self._part(name, keys[name], document)
+                parts[name] = self._part(name, keys[name], writes)
             except SpecError as error:
                 problems += error.problems
         if problems:
@@ -84,21 +97,11 @@ class Builder:
         dataset = parts["dataset"]
         shape = _or_raise(self._shapes, keys["dataset"], lambda: _shape(dataset))
         loss: Any = parts["loss"] or default_loss(shape.kind)
-        network = _or_raise(
-            self._networks,
-            (keys["dataset"], keys["model"], keys["loss"]),
-            lambda: resolve(parts["model"], shape, loss),
-        )
+        shaped_by = (keys["dataset"], keys["model"], keys["loss"])
+        network = _or_raise(self._networks, shaped_by, lambda: self._network(parts["model"], shape, loss))
         training: TrainingSpec = parts["training"]
         optimizer = parts["optimizer"]
-        fit = (
-            keys["dataset"],
-            keys["model"],
-            keys["loss"],
-            training.batch_size,
-            training.epochs,
-            optimizer.slots,
-        )
+        fit = (*shaped_by, training.batch_size, training.epochs, optimizer.slots)
         forecast = _or_raise(self._fits, fit, lambda: self._fit(network, shape, training, optimizer))
         run = RunSpec.model_construct(
             dataset=dataset,
@@ -115,31 +118,51 @@ class Builder:
         run.__dict__["data_shape"] = shape
         return run
 
+    def _network(self, choice: ModelChoice, shape: DataShape, loss: Loss) -> ModelSpec:
+        """The network in full. Counts the layers of all networks, which decide how long the expansion takes."""
+        network = resolve(choice, shape, loss)
+        count, limits = len(network.layers), self.limits
+        self.layers += count
+        if count > limits.max_layers:
+            raise SpecError.one("model", f"{count} layers", f"at most {limits.max_layers}")
+        if self.layers > limits.max_layers_in_all:
+            raise TooLarge.one(
+                "sweep",
+                f"the different networks have more than {limits.max_layers_in_all:,} layers in all",
+                "fewer or smaller networks, in several experiments",
+            )
+        return network
+
     def _fit(
         self, network: ModelSpec, shape: DataShape, training: TrainingSpec, optimizer: Optimizer
     ) -> NetworkForecast:
         forecast = forecast_network(network, shape, batch_size=training.batch_size, slots=optimizer.slots)
         problems = stop_problems(training, shape)
         problems += limit_problems(forecast, shape.n_train, training.epochs, self.limits)
-        if len(network.layers) > self.limits.max_layers:
-            problems.append(
-                Problem("model", f"{len(network.layers)} layers", f"at most {self.limits.max_layers}")
-            )
         if problems:
             raise SpecError(problems)
         return forecast
 
-    def _key(self, name: str, document: dict[str, Any]) -> str:
-        value = document.get(name)
-        if value is self.base.get(name):
-            return self._keys.get(name, "null")
-        return json.dumps(value, sort_keys=True)
-
-    def _part(self, name: str, key: str, document: dict[str, Any]) -> Any:
-        known = self._parts.get((name, key))
+    def _key(self, value: object) -> object:
+        """A value as part of a key: a list or mapping as JSON, made once for each object."""
+        if not isinstance(value, dict | list | tuple):
+            return (type(value), value)
+        known = self._texts.get(id(value))
         if known is None:
-            known = self._parts[name, key] = (_parsed(name, document.get(name)),)
-        return known[0]
+            # The value is kept with its text, so that no other object gets its id.
+            known = self._texts[id(value)] = (value, json.dumps(value, sort_keys=True))
+        return known[1]
+
+    def _part(self, name: str, key: Key, writes: Sequence[Write]) -> Any:
+        if (name, key) not in self._parts:
+            document = {name: self.base[name]} if name in self.base else {}
+            for write in writes:
+                reason = patch(document, write.path, write.value)
+                if reason is not None:
+                    message = f"cannot be written at {write_path(write.path)}: {reason}"
+                    raise SpecError.one(write.source, message)
+            self._parts[name, key] = _parsed(name, document.get(name))
+        return self._parts[name, key]
 
 
 def stop_problems(training: TrainingSpec, shape: DataShape) -> list[Problem]:
@@ -179,6 +202,8 @@ def _or_raise(memo: dict[Any, Any], key: object, make: Any) -> Any:
     if key not in memo:
         try:
             memo[key] = make()
+        except TooLarge:
+            raise
         except SpecError as error:
             memo[key] = error
     value = memo[key]

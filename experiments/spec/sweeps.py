@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Discriminator, Field, JsonValue, Tag, model_validator
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, JsonValue, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from experiments.fields import Count, NonNegative, Real, Seed, Strict
@@ -94,7 +94,20 @@ Axis = Annotated[
 ]
 SeedList = Annotated[list[Seed], Field(min_length=1, max_length=100_000)]
 SeedCount = Annotated[int, Field(strict=True, ge=1, le=1_000_000_000)]
-Label = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def _label(label: str) -> str:
+    if label.strip() != label or not label:
+        raise PydanticCustomError(
+            "label",
+            "the label is empty or has spaces at its ends",
+            {"allowed": "a name without spaces at its ends"},
+        )
+    return label
+
+
+Label = Annotated[str, Field(max_length=200), AfterValidator(_label)]
+"""Name of a case. It is a key, so hidden characters were refused before."""
 
 
 class Require(Strict):

@@ -49,6 +49,8 @@ def warnings_of(points: Sequence[Point]) -> Iterator[str]:
             text = rule.check(group[0].spec)
             if text is not None:
                 texts.setdefault(text, []).extend(group)
+                if len(texts) == MAX_WARNINGS:
+                    break
         for text, concerned in texts.items():
             yield text + _where(concerned, points)
     for forecast in {id(point.spec.forecast): point.spec.forecast for point in points}.values():

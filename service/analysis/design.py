@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from weakref import WeakKeyDictionary
 
@@ -42,26 +41,12 @@ def initial_points(spec: ExperimentSpec) -> tuple[tuple[Point, ...], str, Json |
 
     Returns:
         (the runs, the name of their stage, the design document or None without a design).
-
-    Raises:
-        SpecError: The budget does not pay for tuning and the first look.
     """
     design = design_of(spec)
     if design is None:
         return spec.expand(), "grid", None
-    least = least_runs(design)
-    if design.budget is not None and design.budget < least:
-        raise SpecError.one(
-            "compare.budget", f"{design.budget} runs do not pay for the first look", f"at least {least}"
-        )
     stage = first_stage(design)
     return _points(spec, stage), stage.name, design_document(design, initial_progress(design, stage))
-
-
-def least_runs(design: Design) -> int:
-    """The number of runs up to the end of the first look, as long as no tuned range has to be extended."""
-    settings = math.prod(len(axis.values) for axis in design.axes)
-    return len(design.arms) * (settings * len(design.tune_seeds) + design.looks[0])
 
 
 def advance(store: Store) -> int:

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from experiments.fields import LongText, ShortText
-from gradus.wire import ExperimentDetail, ExperimentOut, Page, RunOut
+from gradus.wire import AcceptedExperiment, ExperimentDetail, ExperimentOut, Page, RunOut
 from service import operations
 from service.http.auth import Reader, Writer
 from service.http.bodies import OPENAPI_BODY, RawBody, SpecDocument, json_body, json_of
@@ -26,9 +26,9 @@ from service.http.dependencies import (
 )
 from service.http.paging import FILTERS, Cursor, Filters, Limit, check_fields, check_names, page
 from service.http.problems import documented
-from service.http.schemas import Strict, experiment_detail, experiment_out, run_out
+from service.http.schemas import Strict, accepted, experiment_detail, experiment_out, run_out
 from service.http.submission import dry_run as dry_run_of
-from service.http.submission import submit_spec
+from service.http.submission import prepare, submit_spec
 from service.store import queries
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"])
@@ -45,7 +45,7 @@ class Change(Strict):
 @router.post(
     "",
     status_code=201,
-    response_model=ExperimentDetail,
+    response_model=AcceptedExperiment,
     responses={
         200: {"description": "with `dry_run=true`: what would be done", "content": {"application/json": {}}},
         **documented(409, 415, 429),
@@ -66,12 +66,13 @@ def submit(
     ] = False,
 ) -> Any:
     """Submit a spec. What is accepted is in the database, whether or not broker and MLflow are up."""
+    prepared = prepare(document, settings)
     if dry_run:
-        return JSONResponse(dry_run_of(store, settings, who, document))
-    experiment = submit_spec(store, settings, who, document, idempotency_key=idempotency_key, body=body)
+        return JSONResponse(dry_run_of(store, who, prepared))
+    experiment = submit_spec(store, who, prepared, idempotency_key=idempotency_key, body=body)
     response.headers["Location"] = urls.at(f"/v1/experiments/{experiment.id}")
     response.headers["ETag"] = etag(experiment)
-    return experiment_detail(experiment, urls)
+    return accepted(experiment, urls, prepared.spec.warnings())
 
 
 @router.get("", response_model=Page[ExperimentOut], responses=documented(), openapi_extra=FILTERS)

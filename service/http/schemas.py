@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from experiments.recording import WEIGHTS
 from gradus.wire import (
+    AcceptedExperiment,
     AuditOut,
     ExperimentDetail,
     ExperimentOut,
@@ -64,6 +65,12 @@ def experiment_out(experiment: Experiment, urls: Urls) -> ExperimentOut:
 
 def experiment_detail(experiment: Experiment, urls: Urls) -> ExperimentDetail:
     return ExperimentDetail(**_experiment_fields(experiment, urls), spec=experiment.spec)
+
+
+def accepted(experiment: Experiment, urls: Urls, warnings: Sequence[str]) -> AcceptedExperiment:
+    return AcceptedExperiment(
+        **_experiment_fields(experiment, urls), spec=experiment.spec, warnings=list(warnings)
+    )
 
 
 def _experiment_fields(experiment: Experiment, urls: Urls) -> dict[str, Any]:

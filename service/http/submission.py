@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 from experiments.runs import Point
 from experiments.spec import ExperimentSpec
@@ -17,19 +17,44 @@ from service.settings import Settings
 from service.store import Store
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A spec that was accepted, and the runs of its first stage.
+
+    stage: the name of that stage
+    plan: the question's plan; None without a question
+    """
+
+    spec: ExperimentSpec
+    points: tuple[Point, ...]
+    stage: str
+    plan: Json | None
+
+
+def prepare(document: object, settings: Settings) -> Prepared:
+    """Check and expand a spec. A submission, its dry run and the page's preview all ask this.
+
+    Args:
+        document: the spec as text or as plain data.
+
+    Raises:
+        SpecError: the spec cannot be run, or a limit is exceeded.
+    """
+    spec = ExperimentSpec.parse(document, settings.limits())
+    return Prepared(spec, *design.initial_points(spec))
+
+
 def submit_spec(
     store: Store,
-    settings: Settings,
     who: Principal,
-    document: object,
+    prepared: Prepared,
     *,
     idempotency_key: str | None = None,
     body: bytes = b"",
 ) -> Experiment:
-    """Check a spec, expand it, and store the experiment with the runs of its first stage.
+    """Store an experiment with the runs of its first stage.
 
     Args:
-        document: the spec as text or as plain data.
         idempotency_key: the client's name for this request; with it, nothing is stored twice.
         body: the bytes that an equal request has in common; only their hash is kept.
 
@@ -37,37 +62,32 @@ def submit_spec(
         the experiment as it was when it was accepted, also where the request is a repetition.
 
     Raises:
-        SpecError: the spec cannot be run, or a limit is exceeded.
         KeyInFlight: a request with the same key is being worked on.
         KeyReused: the key came with another body.
         QuotaExceeded: too many runs of this owner would wait.
         StoreUnavailable: the database does not answer.
     """
-    spec, points, stage, plan = _checked(settings, document)
     key = None
     if idempotency_key:
         key = operations.IdempotencyKey(idempotency_key, hashlib.sha256(body).hexdigest())
     return operations.submit(
-        store, spec, points, owner=who.owner, stage=stage, design=plan, idempotency=key, quota=who.quota
+        store,
+        prepared.spec,
+        prepared.points,
+        owner=who.owner,
+        stage=prepared.stage,
+        design=prepared.plan,
+        idempotency=key,
+        quota=who.quota,
     )
 
 
-def dry_run(store: Store, settings: Settings, who: Principal, document: object) -> Json:
+def dry_run(store: Store, who: Principal, prepared: Prepared) -> Json:
     """What submitting a spec would do. It refuses whatever `submit_spec` refuses, and stores nothing.
 
     Raises:
-        SpecError: the spec cannot be run, or a limit is exceeded.
         QuotaExceeded: too many runs of this owner would wait.
         StoreUnavailable: the database does not answer.
     """
-    spec, points, _, _ = _checked(settings, document)
-    store.read(lambda connection: check_quota(connection, who.owner, len(points), who.quota))
-    return preview(spec)
-
-
-def _checked(
-    settings: Settings, document: object
-) -> tuple[ExperimentSpec, Sequence[Point], str, Json | None]:
-    """The spec, and its first stage: the runs, its name, the design."""
-    spec = ExperimentSpec.parse(document, settings.limits())
-    return spec, *design.initial_points(spec)
+    store.read(lambda connection: check_quota(connection, who.owner, len(prepared.points), who.quota))
+    return preview(prepared.spec)

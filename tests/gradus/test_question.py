@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from experiments.comparing.from_spec import design_of
+from experiments.errors import SpecError
 from experiments.spec import ExperimentSpec
 from gradus.cli.question import split, tuned
 from gradus.errors import UsageError
 from gradus.question import points_of, with_question
-from service.analysis.design import least_runs
 from tests.present import present
 
 BASE = {
@@ -91,8 +91,11 @@ def test_a_budget_of_sixty_pays_for_tuning_and_two_looks() -> None:
         options={"budget": 60},
     )
     asked = present(design_of(ExperimentSpec.parse(document)))
-    assert least_runs(asked) == 2 * 9 * 2 + 2 * 5
     assert (asked.budget, asked.looks[:2]) == (60, (5, 10))
+    least = 2 * 9 * 2 + 2 * 5
+    document["compare"]["budget"] = least - 1
+    with pytest.raises(SpecError, match=f"45 runs do not pay for the first look .*at least {least}"):
+        ExperimentSpec.parse(document)
 
 
 def test_levels_may_be_mappings() -> None:

@@ -113,26 +113,25 @@ def _curves(history: History) -> dict[str, dict[int, float]]:
 
 
 def _regression(spec: RunSpec, model: keras.Model, data: Data) -> Pictures:
-    predicted = outputs(model, data.x_test)
-    drawn = {"plots/scatter.png": plots.scatter(data.y_test.ravel().astype(np.float32), predicted.ravel())}
+    x, y = data.shown[0], data.shown[1].ravel().astype(np.float32)
+    drawn = {"plots/scatter.png": plots.scatter(y, outputs(model, x).ravel())}
     if spec.data_shape.input == (1,):
         grid = np.linspace(spec.data_shape.low, spec.data_shape.high, 201, dtype=np.float32)
         curve = getattr(spec.dataset, "curve", None)
         truth = curve(grid.astype(np.float64)) if curve else None
         fitted = outputs(model, grid[:, None]).ravel()
-        drawn["plots/fit.png"] = plots.regression_fit(
-            data.x_test.ravel(), data.y_test.ravel().astype(np.float32), grid, fitted, truth
-        )
+        drawn["plots/fit.png"] = plots.regression_fit(x.ravel(), y, grid, fitted, truth)
     return drawn
 
 
 def _classification(spec: RunSpec, model: keras.Model, data: Data) -> Pictures:
     if not measures_accuracy(spec):
         return {}
-    predicted = backend.array(named(spec, outputs(model, data.x_test)))
+    x, y = data.shown
+    predicted = backend.array(named(spec, outputs(model, x)))
     classes = spec.data_shape.classes
     counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (data.y_test.ravel().astype(int), predicted), 1)
+    np.add.at(counts, (y.ravel().astype(int), predicted), 1)
     labels = [str(index) for index in range(classes)]
     return {"plots/confusion_matrix.png": plots.confusion_matrix(counts, labels)}
 
@@ -146,7 +145,7 @@ def _binary(spec: RunSpec, model: keras.Model, data: Data) -> Pictures:
 
 def _decision_plane(spec: RunSpec, model: keras.Model, data: Data) -> bytes:
     """The plane of two inputs, and where the network's answer changes."""
-    x, t = data.x_test, data.y_test.astype(np.float32)
+    x, t = data.shown[0], data.shown[1].astype(np.float32)
     if (line := _line(spec, model)) is not None:
         return plots.decision_line(x, t, backend.array(named(spec, outputs(model, x))), *line)
     low, high = x.min(axis=0) - 0.5, x.max(axis=0) + 0.5
@@ -191,7 +190,7 @@ def _gradients(spec: RunSpec, history: History) -> Pictures:
 
 def _activations(spec: RunSpec, model: keras.Model, data: Data) -> Pictures:
     """The distribution of each layer's activations over points that were not trained on, before and after training."""
-    points = data.x_validation if len(data.x_validation) else data.x_test
+    points = data.x_validation if len(data.x_validation) else data.shown[0]
     networks = {"before training": models.build(spec), "after training": model}
     histograms = activity.histograms(spec, networks, points)
     return {"plots/activations.png": layer_plots.activation_histograms(histograms)} if histograms else {}

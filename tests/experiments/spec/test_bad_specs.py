@@ -61,9 +61,9 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "a field by its initials": (
         {"optimizer": {"name": "sgd", "lr": 0.1}},
         "optimizer.lr",
-        'did you mean "learning_rate"?',
+        'write "learning_rate"',
     ),
-    "an axis by its initials": ({"sweep": {"lr": [0.1, 0.2]}}, "sweep.lr", 'mean "learning_rate"'),
+    "an axis by its initials": ({"sweep": {"lr": [0.1, 0.2]}}, "sweep.lr", 'write "learning_rate"'),
     "a field cut short": (
         {"optimizer": {"name": "rmsprop", "mom": 0.9}},
         "optimizer.mom",
@@ -456,7 +456,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
             "compare": {"factor": "activation", "tune": {"learning_rat": [1]}},
         },
         "compare.tune.learning_rat",
-        'mean "learning_rate"',
+        'write "learning_rate"',
     ),
     "a bad tuning level": (
         {

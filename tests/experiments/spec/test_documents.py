@@ -54,7 +54,7 @@ def test_infinity_and_nan_are_read_and_then_refused() -> None:
         ("a: 1\n---\nb: 2", "line 2: a second document"),
         ("a: [1, 2", "no YAML"),
         ("a: 1\n b: 2", "line 2"),
-        ("a:\t- 1\n\t- 2", "no YAML"),
+        ("a:\t- 1\n\t- 2", "line 2: a Tab"),
         ("? [1, 2]\n: 3", "line 1: a key that is no text"),
         ("[" * 60 + "]" * 60, "nested too deeply"),
         ('"\\xZZ"', "no YAML"),
