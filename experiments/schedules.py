@@ -60,7 +60,7 @@ class ExponentialDecay(_Decay):
 
     def at(self, k: int) -> float:
         periods = k // self.decay_steps if self.staircase else k / self.decay_steps
-        return _finite(math.log(self.initial_learning_rate) + periods * math.log(self.decay_rate))
+        return self.initial_learning_rate * _power(self.decay_rate, periods)
 
 
 class InverseTimeDecay(_Decay):
@@ -170,7 +170,7 @@ class CosineDecayRestarts(Schedule):
         else:
             restarts = math.floor(math.log(1 - periods * (1 - self.t_mul)) / math.log(self.t_mul))
             done = (periods - (1 - self.t_mul**restarts) / (1 - self.t_mul)) / self.t_mul**restarts
-        height = _finite(restarts * math.log(self.m_mul)) * (1 + math.cos(math.pi * done)) / 2
+        height = _power(self.m_mul, restarts) * (1 + math.cos(math.pi * done)) / 2
         return self.initial_learning_rate * ((1 - self.alpha) * height + self.alpha)
 
     @property
@@ -178,9 +178,9 @@ class CosineDecayRestarts(Schedule):
         return "first_decay_steps", self.first_decay_steps
 
 
-def _finite(logarithm: float) -> float:
-    """exp, without an overflow: infinity where float64 ends."""
-    return math.exp(logarithm) if logarithm < 700 else math.inf
+def _power(base: float, exponent: float) -> float:
+    """base^exponent for a positive base; infinity where float64 ends."""
+    return math.pow(base, exponent) if exponent * math.log(base) < 700 else math.inf
 
 
 ScheduleSpec = Annotated[

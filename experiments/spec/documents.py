@@ -26,11 +26,13 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
-from experiments.errors import Problem, SpecError
+from experiments.errors import MAX_PROBLEMS, Problem, SpecError
+from experiments.field_paths import join
 from experiments.fields import LAYOUT, described, hidden_character
 from experiments.messages import short
 
 MAX_DEPTH = 40
+LARGEST_INTEGER = 2**63
 SHOWN = "characters that are shown"
 FULL_WIDTH = {
     "：": ":", "，": ",", "、": ",", "［": "[", "］": "]", "｛": "{", "｝": "}", "【": "[", "】": "]", "＝": "=", "－": "-",
@@ -123,40 +125,60 @@ def plain(data: object) -> None:
         SpecError: with the path of every such value, up to 50.
     """
     problems: list[Problem] = []
-    stack: list[tuple[str, object, int]] = [("", data, 0)]
-    while stack and len(problems) < 50:
-        path, value, depth = stack.pop()
+    # (path of the holder, key or index, value, depth); a path is only written for what is looked into
+    stack: list[tuple[str, str, object, int]] = [("", "", data, 0)]
+    while stack and len(problems) < MAX_PROBLEMS:
+        holder, step, value, depth = stack.pop()
+        if type(value) in (int, float) and abs(value) < LARGEST_INTEGER:  # type: ignore[arg-type]
+            continue
+        path = join(holder, step)
         if depth > MAX_DEPTH:
             problems.append(Problem(path[:200], "nested too deeply", f"at most {MAX_DEPTH} levels"))
         elif isinstance(value, dict):
             for key, inner in value.items():
-                if not isinstance(key, str):
-                    problems.append(Problem(path, f"the key {short(key)} is no text", "names as keys"))
-                elif (character := hidden_character(key)) is not None:
-                    message = f"the key {ascii(key)[:60]} has the hidden character {described(character)}"
-                    problems.append(Problem(path, message, SHOWN))
-                elif not unicodedata.is_normalized("NFC", key):
-                    message = f"the key {short(key)} is not in Unicode's normal form C"
-                    problems.append(Problem(path, message, "composed characters: é as one"))
+                problem = _key_problem(path, key)
+                if problem is None:
+                    stack.append((path, key, inner, depth + 1))
                 else:
-                    stack.append((f"{path}.{key}" if path else key, inner, depth + 1))
+                    problems.append(problem)
         elif isinstance(value, list | tuple):
-            stack.extend((f"{path}[{index}]", inner, depth + 1) for index, inner in enumerate(value))
-        elif isinstance(value, str):
-            character = hidden_character(value, LAYOUT)
-            if character is not None:
-                message = f"the text has the hidden character {described(character)}"
-                problems.append(Problem(path, message, SHOWN))
-        elif isinstance(value, float) and not math.isfinite(value):
-            problems.append(Problem(path, f"{value} is not a finite number", "finite numbers"))
-        elif isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**63:
-            problems.append(Problem(path, "the number is too large", "whole numbers below 2^63"))
-        elif not (value is None or isinstance(value, bool | int | float)):
-            problems.append(
-                Problem(path, f"{type(value).__name__} is no plain value", "text, numbers, lists, mappings")
+            stack.extend(
+                (path, f"[{index}]", inner, depth + 1)
+                for index, inner in enumerate(value)
+                if type(inner) is not int or abs(inner) >= LARGEST_INTEGER
             )
+        elif (problem := _value_problem(path, value)) is not None:
+            problems.append(problem)
     if problems:
         raise SpecError(sorted(problems, key=lambda problem: problem.path))
+
+
+def _key_problem(path: str, key: object) -> Problem | None:
+    if not isinstance(key, str):
+        return Problem(path, f"the key {short(key)} is no text", "names as keys")
+    if (character := hidden_character(key)) is not None:
+        message = f"the key {ascii(key)[:60]} has the hidden character {described(character)}"
+        return Problem(path, message, SHOWN)
+    if not unicodedata.is_normalized("NFC", key):
+        message = f"the key {short(key)} is not in Unicode's normal form C"
+        return Problem(path, message, "composed characters: é as one")
+    return None
+
+
+def _value_problem(path: str, value: object) -> Problem | None:
+    if isinstance(value, str):
+        character = hidden_character(value, LAYOUT)
+        message = f"the text has the hidden character {described(character)}" if character else ""
+        return Problem(path, message, SHOWN) if character else None
+    if value is None or isinstance(value, bool):
+        return None
+    if isinstance(value, float):
+        finite = math.isfinite(value)
+        return None if finite else Problem(path, f"{value} is not a finite number", "finite numbers")
+    if isinstance(value, int):
+        large = abs(value) >= LARGEST_INTEGER
+        return Problem(path, "the number is too large", "whole numbers below 2^63") if large else None
+    return Problem(path, f"{type(value).__name__} is no plain value", "text, numbers, lists, mappings")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

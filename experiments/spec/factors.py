@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from experiments.errors import MAX_PROBLEMS, Problem
 from experiments.field_paths import Path
@@ -46,6 +47,10 @@ class Factor:
 
     def levels(self) -> tuple[Level, ...]:
         """All levels; a continuous range has none."""
+        return self._levels
+
+    @cached_property
+    def _levels(self) -> tuple[Level, ...]:
         if isinstance(self.axis, Range):
             values: list[object] = [self.at(i / (self.size - 1)) for i in range(self.size)]
         else:
@@ -105,7 +110,8 @@ class Factor:
 class Cases(Factor):
     """The labelled sets of fields. axis: label -> {name or path of a field: value}"""
 
-    def levels(self) -> tuple[Level, ...]:
+    @cached_property
+    def _levels(self) -> tuple[Level, ...]:
         assert isinstance(self.axis, dict)
         return tuple(Level(label, fields) for label, fields in self.axis.items())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,8 +26,9 @@ class Level:
 def level_labels(values: Sequence[object]) -> list[str]:
     """One label per value: a named entry's name alone where that tells the levels apart."""
     names = [value.get("name") if isinstance(value, dict) else None for value in values]
+    counts = Counter(name for name in names if isinstance(name, str))
     return [
-        str(name) if name is not None and names.count(name) == 1 else level_label(value)
+        name if isinstance(name, str) and counts[name] == 1 else level_label(value)
         for name, value in zip(names, values, strict=True)
     ]
 

@@ -187,7 +187,7 @@ def test_the_perceptron_converges_on_and_and_or_and_never_on_xor(gate: str, spec
         )
     ).outcomes  # fmt: skip
     assert outcome.reason == ("epochs" if gate == "xor" else "train_errors")
-    assert (outcome.metrics["test/accuracy"] == 1.0) == (gate != "xor")
+    assert (outcome.metrics["train/accuracy"] == 1.0) == (gate != "xor")
 
 
 @pytest.mark.slow

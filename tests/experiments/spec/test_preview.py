@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from experiments.spec import ExperimentSpec
 from experiments.spec.preview import preview
 
@@ -48,3 +50,16 @@ def test_an_edge_that_is_never_read_is_a_warning() -> None:
     found = preview(ExperimentSpec.parse({**SPEC, "model": {"layers": layers}, "sweep": None}))
     assert found["networks"][0]["layers"][0]["output_shape"] == [3, 3, 2]
     assert len(found["warnings"]) == 1
+
+
+def test_updates_and_the_first_and_last_rate() -> None:
+    """1,150 of 1,438 images in batches of 100: 12 updates an epoch, 36 in all; 0.1 · 0.5^(35/12) at the last."""
+    rate = {"name": "exponential_decay", "initial_learning_rate": 0.1, "decay_steps": 12, "decay_rate": 0.5}
+    training = {"epochs": 3, "batch_size": 100}
+    spec = SPEC | {"training": training, "sweep": {"learning_rate": [0.2, rate], "seeds": 2}}
+    fixed, falling = preview(ExperimentSpec.parse(spec))["training"]
+    assert (fixed["updates_per_epoch"], fixed["updates"], fixed["runs"]) == (12, 36, 2)
+    assert (fixed["first_rate"], fixed["last_rate"], fixed["schedule"]) == (0.2, 0.2, None)
+    assert falling["first_rate"] == 0.1
+    assert falling["last_rate"] == pytest.approx(0.1 * 0.5 ** (35 / 12))
+    assert falling["schedule"].startswith("exponential_decay(")
