@@ -456,7 +456,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
             "compare": {"factor": "activation", "tune": {"learning_rat": [1]}},
         },
         "compare.tune.learning_rat",
-        'write "learning_rate"',
+        'did you mean "learning_rate"?',
     ),
     "a bad tuning level": (
         {
