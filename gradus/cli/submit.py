@@ -14,6 +14,9 @@ from gradus.text import number, quantity
 if TYPE_CHECKING:
     from gradus.experiment import Experiment
 
+MOST_TRAININGS = 10
+"""Kinds of training (batch size, epochs, learning rate) that `validate` shows."""
+
 
 def register(app: typer.Typer) -> None:
     app.command()(submit)
@@ -82,6 +85,8 @@ def explain(preview_: Mapping[str, Any]) -> None:
     for name, levels in preview_["factors"].items():
         say(f"  {name}: {', '.join(levels)}")
     say(f"training: about {quantity(preview_['training_flops'], 'FLOPs')} in all")
+    for training in preview_["training"][:MOST_TRAININGS]:
+        _training(training)
     if preview_["question"] is not None:
         question = preview_["question"]
         looks = ", ".join(map(str, question["looks"]))
@@ -91,6 +96,17 @@ def explain(preview_: Mapping[str, Any]) -> None:
         say(f"  at most {question['most_runs']} runs, {question['runs']['tuning']} of them for tuning")
     for warning in preview_["warnings"]:
         complain(f"warning: {warning}")
+
+
+def _training(training: Mapping[str, Any]) -> None:
+    """How many updates there are, and the learning rate at the first and the last."""
+    rate = f"learning rate {training['first_rate']:.4g}"
+    if training["schedule"] is not None:
+        rate += f" at the first, {training['last_rate']:.4g} at the last ({training['schedule']})"
+    say(
+        f"  {training['updates_per_epoch']:,} updates an epoch, {training['updates']:,} in all"
+        f" (batch_size {training['batch_size']}, epochs {training['epochs']}); {rate}"
+    )
 
 
 def _network(network: Mapping[str, Any]) -> None:

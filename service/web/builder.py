@@ -13,11 +13,9 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import FormData
 
 from experiments.errors import GradusError, Problem, SpecError
-from experiments.spec import ExperimentSpec
 from experiments.spec.examples import examples, summary
 from experiments.spec.preview import preview
-from service.analysis import design
-from service.http.submission import submit_spec
+from service.http.submission import prepare, submit_spec
 from service.report.page import as_yaml
 from service.store import queries
 from service.web import form as forms
@@ -121,9 +119,8 @@ async def submit(request: Request, visit: VisitDep) -> Response:
     if checked.faults:
         return show(visit, checked, status=422)
     try:
-        experiment = submit_spec(
-            visit.store, visit.settings, who, checked.text, idempotency_key=key, body=body
-        )
+        prepared = prepare(checked.text, visit.settings)
+        experiment = submit_spec(visit.store, who, prepared, idempotency_key=key, body=body)
     except GradusError as error:
         return show(visit, check(checked.text, visit, error), status=422)
     return RedirectResponse(f"/experiments/{experiment.id}", 303)
@@ -153,9 +150,8 @@ def check(text: str, visit: Visit, fault: GradusError | None = None) -> Checked:
     try:
         document = spec_text.read(text)
         form = forms.form_of(document)
-        spec = ExperimentSpec.parse(document, visit.settings.limits())
-        points, stage, _ = design.initial_points(spec)
-        found, runs = preview(spec), len(points)
+        prepared = prepare(document, visit.settings)
+        found, runs, stage = preview(prepared.spec), len(prepared.points), prepared.stage
         found["networks"] = list(
             {(n["architecture"], n["parameters"]): n for n in found["networks"]}.values()
         )

@@ -24,7 +24,7 @@ def test_a_spec_becomes_an_experiment_with_runs(client: httpx.Client, spec: Any)
     assert made["n_runs"] == 4
     assert made["status"] == {"SCHEDULED": 4, "RUNNING": 0, "FINISHED": 0, "FAILED": 0, "KILLED": 0}
     assert answer.headers["location"] == made["links"]["self"]
-    assert client.get(made["links"]["self"]).json() == made
+    assert client.get(made["links"]["self"]).json() | {"warnings": []} == made
     runs = client.get(made["links"]["runs"]).json()
     assert [run["status"] for run in runs["items"]] == ["SCHEDULED"] * 4
     assert runs["next"] is None
@@ -68,6 +68,38 @@ def test_dry_run_keeps_nothing(client: httpx.Client, api: Served, spec: Any) -> 
     assert [layer["output_shape"] for layer in found["networks"][0]["layers"]] == [[64], [8], [10]]
     assert found["networks"][0]["parameters"] == 64 * 8 + 8 + 8 * 10 + 10
     assert queries.list_experiments(api.store) == ([], None)
+
+
+def test_warnings_are_said_with_the_answer(client: httpx.Client, spec: Any) -> None:
+    wasteful = spec | {"training": {"batch_size": 5000}}
+    made = client.post("/v1/experiments", json=wasteful).json()
+    assert made["warnings"] == client.post("/v1/experiments?dry_run=true", json=wasteful).json()["warnings"]
+    assert [warning.split(":")[0] for warning in made["warnings"]] == ["training.batch_size"]
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "a tuned field that a level does not have": (
+        {"sweep": {"optimizer": ["sgd", "adam"]},
+         "compare": {"factor": "optimizer", "looks": [3], "delta": 0.01, "tune": {"momentum": [0.0, 0.9]}}},
+        "compare.tune.momentum",
+    ),
+    "a budget below the first look": (
+        {"compare": {"factor": "activation", "looks": [3], "delta": 0.01, "budget": 2}}, "compare.budget"
+    ),
+    "an unknown field": ({"models": {}}, "models"),
+    "an impossible level": ({"sweep": {"epochs": [1, -1]}}, "sweep.epochs[1]"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_dry_run_and_submission_refuse_alike(client: httpx.Client, spec: Any, kind: str) -> None:
+    change, path = REFUSED[kind]
+    dry, kept = (
+        client.post(f"/v1/experiments{query}", json=spec | change) for query in ("?dry_run=true", "")
+    )
+    assert dry.status_code == kept.status_code == 422
+    assert dry.json()["errors"] == kept.json()["errors"]
+    assert [error["path"] for error in kept.json()["errors"]] == [path]
 
 
 def test_the_same_key_and_body_give_the_first_answer_again(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import random
 import re
+import unicodedata
 from typing import Any
 
 import httpx
@@ -23,7 +24,9 @@ from tests.service.scored_runs import World
 EXAMPLES = {name: text for name, text in examples().items() if "/" not in name}
 SWEEP_MODELS = ("depth-vs-width", "vanishing-gradient", "pooling")
 """Their sweeps change `hidden` or `pool`, which a list of layers has not."""
-WORD = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=12)
+SHOWN = st.characters(codec="utf-8", exclude_categories=("Cc", "Cf", "Cs", "Zl", "Zp"))
+WORD = st.text(SHOWN, min_size=1, max_size=12).map(lambda word: unicodedata.normalize("NFC", word))
+"""Hidden characters and keys in another normal form are refused at the door."""
 SCALAR: Any = (
     st.none()
     | st.booleans()
