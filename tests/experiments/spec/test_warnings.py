@@ -127,7 +127,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str], dict[str, Any]]] = {
     "one tuning seed": (
         {"sweep": {"activation": ["relu", "tanh"]},
          "compare": {"factor": "activation", "tune": {"learning_rate": [0.01, 0.1], "seeds": 1}, "looks": [5]}},
-        ["compare.tune.seeds: a single tuning seed"],
+        ["compare.tune.seeds is 1"],
         {"compare": {"factor": "activation", "tune": {"learning_rate": [0.01, 0.1], "seeds": 2}, "looks": [5]}},
     ),
 }  # fmt: skip

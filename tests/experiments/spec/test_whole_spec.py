@@ -51,7 +51,8 @@ def test_a_field_that_is_swept_and_tuned_belongs_to_tuning() -> None:
     assert len(spec.expand()) == (cells := 3 * 3 * 2 * 2) * 3
     found = preview(spec)
     assert found["question"]["runs"] == {"tuning": cells * 4 * 2, "looks": [cells * n for n in (5, 10, 20)]}
-    (warning,) = found["warnings"]
+    seeds, warning = found["warnings"]
+    assert seeds.startswith("sweep.seeds is left out: the looks of the question")
     assert warning.startswith("sweep.learning_rate is left out of the sweep: compare.tune.learning_rate")
     again = ExperimentSpec.parse(spec.document())
     assert [point.levels for point in again.expand()] == [point.levels for point in spec.expand()]
