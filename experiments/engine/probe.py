@@ -13,12 +13,14 @@ from typing import Any, cast
 import numpy as np
 from keras import ops
 
+from experiments import causes
 from experiments.activations import ACTIVATIONS
 from experiments.diagnostics import PROBE_LOSS
 from experiments.engine import activity, backend
 from experiments.engine.backend import Tensor
 from experiments.engine.program import Program
 from experiments.engine.states import State
+from experiments.runs import RunSpec
 
 POINTS, GRADIENT_POINTS = 512, 128
 SATURATED: dict[str, tuple[float, float]] = {"tanh": (-9.5, 9.5), "sigmoid": (-23.0, 17.0)}
@@ -36,6 +38,7 @@ class Probe:
         owner = {id(v): i for i, layer in enumerate(program.model.layers) for v in layer.trainable_variables}
         self.owners = [owner[id(v)] for v in program.model.trainable_variables]
         self.kernels = [len(v.shape) > 1 for v in program.model.trainable_variables]
+        self._facts = _facts(program.spec, backend.array(self.x), backend.array(self.y))
         self._run = backend.compiled(self._measure_all, fused=False)
 
     def measure(self, state: State, numbers: Mapping[str, Tensor]) -> list[dict[str, float]]:
@@ -44,7 +47,7 @@ class Probe:
             result = self._run(state.parts()[:3], dict(numbers), self.x, self.y)
         columns = {name: np.atleast_1d(backend.array(value)) for name, value in result.items()}
         return [
-            {name: float(column[position]) for name, column in columns.items()}
+            {**self._facts, **{name: float(column[position]) for name, column in columns.items()}}
             for position in range(self.program.layout.width)
         ]
 
@@ -73,6 +76,8 @@ class Probe:
             values[f"layers/{names[index]}/grad_norm"] = _norm([slopes[i] for i in own])
             kernels = [i for i in own if self.kernels[i]]
             if kernels:
+                values[causes.GAIN + names[index]] = _gain(weights[kernels[0]])
+                values[causes.SPREAD + names[index]] = _spread(weights[kernels[0]])
                 size = _norm([weights[i] for i in kernels])
                 change = _norm([moved[i] - weights[i] for i in kernels])
                 values[f"layers/{names[index]}/update_ratio"] = change / size
@@ -111,3 +116,28 @@ def recorded(values: Mapping[str, float]) -> dict[str, float]:
 
 def _norm(parts: list[Tensor]) -> Tensor:
     return ops.sqrt(sum(ops.sum(ops.square(part)) for part in parts))
+
+
+def _gain(kernel: Tensor) -> Tensor:
+    """sqrt(fan_in · mean w²): how many times the kernel magnifies independent inputs. kernel (…, units)."""
+    fan_in = float(np.prod(kernel.shape[:-1]))
+    return ops.sqrt(fan_in * ops.mean(ops.square(kernel)))
+
+
+def _spread(kernel: Tensor) -> Tensor:
+    """The largest difference between two units' weights from one input over the largest |w|; 1 for a single unit."""
+    if kernel.shape[-1] == 1:
+        return ops.sum(0.0 * kernel) + 1.0
+    widest = ops.max(ops.max(kernel, axis=-1) - ops.min(kernel, axis=-1))
+    largest = ops.max(ops.abs(kernel))
+    return backend.where(
+        largest > 0, widest / backend.where(largest > 0, largest, ops.ones_like(largest)), widest
+    )
+
+
+def _facts(spec: RunSpec, x: np.ndarray[Any, Any], y: np.ndarray[Any, Any]) -> dict[str, float]:
+    """The scale of the probe's inputs, and of a regression's targets."""
+    facts = {causes.LARGEST_INPUT: float(np.max(np.abs(x), initial=0.0))}
+    if spec.data_shape.kind == "regression":
+        facts |= {causes.TARGET_LOW: float(np.min(y)), causes.TARGET_HIGH: float(np.max(y))}
+    return facts
