@@ -3,35 +3,112 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from experiments.datasets import Source
-from experiments.diagnostics import PROBE_LOSS, diagnose
+from experiments.diagnostics import PROBE_LOSS, RULES, diagnose
 from experiments.engine.training import train
 from experiments.recording import MemoryRecorder
 from experiments.spec import ExperimentSpec
 
-SICK: dict[str, dict[str, Any]] = {
-    "vanishing_gradient": {"model": {"hidden": [8] * 8, "activation": "sigmoid"}},
-    "diverged": {"model": {"hidden": [8]}, "optimizer": {"name": "sgd", "learning_rate": 1e3}},
-    "dead_relu": {
-        "model": {
-            "layers": [
-                {"type": "dense", "units": 8, "bias_initializer": {"name": "constant", "value": -20.0}},
-                {"type": "dense", "units": 10},
-            ]
-        }
-    },
-    "saturation": {
-        "model": {
-            "hidden": [8], "activation": "tanh", "kernel_initializer": {"name": "random_normal", "stddev": 30.0}
-        }
-    },
-    "step_size": {"model": {"hidden": [8]}, "optimizer": {"name": "sgd", "learning_rate": 1e-9}},
-    "initial_loss": {"model": {"hidden": [8], "kernel_initializer": {"name": "random_normal", "stddev": 3.0}}},
-    "not_converged": {"model": {"hidden": [8]}, "training": {"epochs": 2, "stop": {"train_errors": 0}}},
+DENSE = {"hidden": [32, 32], "activation": "relu"}
+FEW = {"name": "digits", "train_samples": 300}
+HARD = {"name": "random_normal", "stddev": 1.0}
+RAW = [
+    [250, 10, 5, 0], [240, 30, 0, 9], [255, 0, 12, 3], [10, 245, 20, 0], [0, 230, 15, 8], [22, 255, 0, 1],
+    [5, 12, 250, 90], [0, 31, 240, 77], [9, 2, 255, 120], [248, 20, 9, 4], [3, 251, 8, 0], [7, 0, 244, 101],
+]  # fmt: skip
+INLINE = {"name": "inline", "kind": "classification", "y": [0, 0, 0, 1, 1, 1, 2, 2, 2, 0, 1, 2]}
+NORMED = [
+    {"type": "dense", "units": 32, "activation": "linear"},
+    {"type": "batch_normalization", "momentum": 0.99},
+    {"type": "activation", "activation": "relu"},
+    {"type": "dense", "units": 10},
+]
+SICK: dict[str, tuple[str, dict[str, Any], dict[str, Any], str]] = {
+    "a deep sigmoid network": (
+        "vanishing_gradient", {"model": {"hidden": [8] * 8, "activation": "sigmoid"}},
+        {"model.activation": "relu"}, "ReLU or tanh in place of sigmoid",
+    ),
+    "tiny initial weights": (
+        "vanishing_gradient",
+        {"model": {"hidden": [8] * 4, "activation": "tanh", "kernel_initializer": {"name": "random_normal", "stddev": 0.01}}},
+        {"model.kernel_initializer": "glorot_uniform"}, "Larger initial weights (glorot_uniform for tanh) help",
+    ),
+    "ReLU with N(0, 1) weights": (
+        "initial_loss", {"dataset": FEW, "model": {**DENSE, "kernel_initializer": HARD}},
+        {"model.kernel_initializer": "he_normal"}, "Smaller initial weights (he_normal for relu) help",
+    ),
+    "units that die of N(0, 1) weights": (
+        "dead_relu",
+        {"dataset": FEW, "model": {**DENSE, "kernel_initializer": HARD}, "optimizer": {"name": "sgd", "learning_rate": 1.0}},
+        {"model.kernel_initializer": "he_normal", "optimizer.learning_rate": 0.1},
+        "The initial weights of layer",
+    ),
+    "a bias far below 0": (
+        "dead_relu",
+        {"model": {"layers": [
+            {"type": "dense", "units": 8, "bias_initializer": {"name": "constant", "value": -20.0}},
+            {"type": "dense", "units": 10},
+        ]}},
+        {"model.layers[0].bias_initializer": "zeros"}, "a bias that does not start negative",
+    ),
+    "saturated tanh": (
+        "saturation",
+        {"model": {"hidden": [8], "activation": "tanh", "kernel_initializer": {"name": "random_normal", "stddev": 30.0}}},
+        {"model.kernel_initializer": "glorot_uniform"}, "Smaller initial weights (glorot_uniform for tanh) help",
+    ),
+    "tiny steps": (
+        "step_size", {"model": {"hidden": [8]}, "optimizer": {"name": "sgd", "learning_rate": 1e-9}},
+        {"optimizer.learning_rate": 0.1}, "A larger learning rate",
+    ),
+    "overshooting": (
+        "diverged", {"model": {"hidden": [8]}, "optimizer": {"name": "sgd", "learning_rate": 1e3}},
+        {"optimizer.learning_rate": 0.1}, "A smaller learning rate",
+    ),
+    "too few epochs for its own bound": (
+        "not_converged", {"model": {"hidden": [8]}, "training": {"epochs": 2, "stop": {"train_errors": 200}}},
+        {"training.epochs": 30}, "More epochs",
+    ),
+    "equal weights": (
+        "identical_units", {"model": {"activation": "tanh", "hidden": [8, 8], "kernel_initializer": {"name": "constant", "value": 0.1}}},
+        {"model.kernel_initializer": "glorot_uniform"}, "glorot_uniform",
+    ),
+    "weights of 0": (
+        "identical_units", {"model": {"activation": "tanh", "hidden": [8, 8], "kernel_initializer": "zeros"}},
+        {"model.kernel_initializer": "glorot_uniform"}, "No gradient reaches this layer",
+    ),
+    "a slope of 1000": (
+        "unfinished",
+        {
+            "dataset": {"name": "linear", "samples": 200, "slope": 1000.0, "intercept": 0.0, "noise": 1.0},
+            "model": {"layers": [{"type": "dense", "units": 1, "activation": "linear"}]}, "loss": "mse",
+            "optimizer": {"name": "rmsprop", "learning_rate": 0.001}, "training": {"epochs": 10, "batch_size": 16},
+        },
+        {"optimizer.learning_rate": 30.0}, "A larger learning rate helps, or more epochs. The targets go from",
+    ),
+    "slow moving averages": (
+        "batch_norm_unsettled",
+        {"dataset": FEW, "model": {"layers": NORMED}, "optimizer": {"name": "adam", "learning_rate": 0.01},
+         "training": {"epochs": 10, "batch_size": 300}},
+        {"model.layers[1].momentum": 0.5}, "A momentum of at most 0.74",
+    ),
+    "a sigmoid for targets to 3": (
+        "unreachable_targets",
+        {"dataset": {"name": "linear", "slope": 3.0}, "loss": "mse", "model": {"layers": [
+            {"type": "dense", "units": 8, "activation": "tanh"}, {"type": "dense", "units": 1, "activation": "sigmoid"},
+        ]}, "optimizer": {"name": "sgd", "learning_rate": 0.1}},
+        {"model.layers[1].activation": "linear"}, "A linear output helps",
+    ),
+    "inputs to 255": (
+        "initial_loss",
+        {"dataset": {**INLINE, "x": RAW}, "model": {"activation": "relu", "hidden": [16]},
+         "optimizer": {"name": "sgd", "learning_rate": 0.1}, "training": {"epochs": 30, "batch_size": 4}},
+        {"dataset.x": [[value / 255 for value in row] for row in RAW]}, "inputs divided by their largest value",
+    ),
 }  # fmt: skip
 HEALTHY: dict[str, dict[str, Any]] = {
     "relu": {"model": {"hidden": [8]}},
@@ -59,12 +136,32 @@ def names(recorder: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", SICK)
-def test_a_sick_network_is_named(name: str) -> None:
-    recorder = trained(**SICK[name])
-    assert name in names(recorder)
-    sentence = recorder.tagged[0][f"gradus.diagnosis.{name}"]
-    assert "bound" in sentence or "usual" in sentence or "±" in sentence
-    assert "help" in sentence
+def test_a_sick_network_is_named_and_heals_by_its_advice(name: str) -> None:
+    """The diagnosis is made, its sentence holds the advice, and a run that follows it has a lower loss and no diagnosis."""
+    diagnosis, document, remedy, advice = SICK[name]
+    sick = trained(**document)
+    assert diagnosis in names(sick), names(sick)
+    sentence = sick.tagged[0][f"gradus.diagnosis.{diagnosis}"]
+    assert advice in sentence
+    assert "bound" in sentence or "usual" in sentence or "±" in sentence or "too little" in sentence
+    healed = trained(**document, sweep={"cases": {"healed": remedy}})
+    assert diagnosis not in names(healed), healed.tagged[0][f"gradus.diagnosis.{diagnosis}"]
+    before, after = final_loss(sick), final_loss(healed)
+    assert math.isfinite(after)
+    assert not before <= after
+
+
+def final_loss(recorder: MemoryRecorder) -> float:
+    """On the data that the run was not trained on, where there are any."""
+    key = next(key for key in ("val/loss", "test/loss", "train/loss") if key in recorder.history[0])
+    series = recorder.history[0][key]
+    return float(series[max(series)])
+
+
+def test_the_table_in_the_docs_is_the_table_of_rules() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "diagnostics.md").read_text(encoding="utf-8")
+    for rule in RULES:
+        assert f"| `{rule.name}` | {rule.when} | {rule.source} |".replace("  ", " ") in text, rule.name
 
 
 @pytest.mark.parametrize("name", HEALTHY)
@@ -193,8 +290,8 @@ def whole_and_resumed(**document: Any) -> Any:
 
 
 RESUMED = {
-    "vanishing_gradient": {**SICK["vanishing_gradient"], "training": {"epochs": 3}},
-    "initial_loss": {**SICK["initial_loss"], "training": {"epochs": 3}},
+    "vanishing_gradient": {**SICK["a deep sigmoid network"][1], "training": {"epochs": 3}},
+    "initial_loss": {**SICK["ReLU with N(0, 1) weights"][1], "training": {"epochs": 3}},
     "exploding_gradient": {
         "dataset": {"name": "diabetes"}, "loss": "half_squared_error", "training": {"epochs": 3},
         "model": {"hidden": [8], "kernel_initializer": {"name": "random_normal", "stddev": 3.0}},
