@@ -19,6 +19,10 @@ class Comparison(ComparisonOut):
     `print(comparison)` shows tables and sentences; a notebook shows the same as HTML.
     """
 
+    def to_json(self) -> dict[str, Any]:
+        """The comparison as the API gives it."""
+        return self.model_dump(mode="json")
+
     @property
     def sentences(self) -> tuple[str, ...]:
         """What stands below the tables: where the question is, warnings, and what the answer holds for."""

@@ -95,10 +95,10 @@ def _lines() -> Show:
 def _notebook_bar() -> Show:
     from IPython.display import HTML, display
 
-    handle: Any = display(HTML(""), display_id=True)  # type: ignore[no-untyped-call]
+    handle: Any = display(HTML(""), display_id=True)
 
     def show(experiment: Experiment, latest: str) -> None:
-        handle.update(HTML(bar_html(experiment, latest)))  # type: ignore[no-untyped-call]
+        handle.update(HTML(bar_html(experiment, latest)))
 
     return show
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from time import monotonic, sleep
 from types import MappingProxyType
 from typing import Any
@@ -54,11 +55,17 @@ class Transport:
             raise UsageError(
                 "GRADUS_API_KEY holds a character that no key has (allowed: letters, digits, signs; no spaces)"
             )
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._http = httpx.Client(base_url=address, headers=headers, timeout=TIMEOUT)
+        self._address = address
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+
+    @cached_property
+    def _http(self) -> httpx.Client:
+        """Made at the first request: reading the certificate authorities takes 0.1 s."""
+        return httpx.Client(base_url=self._address, headers=self._headers, timeout=TIMEOUT)
 
     def close(self) -> None:
-        self._http.close()
+        if "_http" in vars(self):
+            self._http.close()
 
     def send(self, method: str, path: str, **options: Any) -> httpx.Response:
         """The answer to one request, whatever its status. Raises Unreachable."""

@@ -14,13 +14,19 @@ T = TypeVar("T")
 Links = dict[str, str]
 
 
-class Open(BaseModel):
+class Wire(BaseModel):
+    """A part of an answer. Validators are built at the first use, so that importing the client is quick."""
+
+    model_config = ConfigDict(defer_build=True)
+
+
+class Open(Wire):
     """An answer that may hold fields beyond those named."""
 
     model_config = ConfigDict(extra="allow")
 
 
-class ProblemItem(BaseModel):
+class ProblemItem(Wire):
     """One fault of the request."""
 
     path: str = Field(
@@ -30,7 +36,7 @@ class ProblemItem(BaseModel):
     allowed: str | list[str] | None = Field(None, description="what would be right")
 
 
-class ProblemDetails(BaseModel):
+class ProblemDetails(Wire):
     """RFC 9457."""
 
     type: str = "about:blank"
@@ -41,14 +47,14 @@ class ProblemDetails(BaseModel):
     errors: list[ProblemItem]
 
 
-class Page(BaseModel, Generic[T]):
+class Page(Wire, Generic[T]):
     """One page of a list."""
 
     items: list[T]
     next: str | None = Field(description="address of the next page, the same as in the header `Link`")
 
 
-class MlflowPlace(BaseModel):
+class MlflowPlace(Wire):
     """Where the same is in MLflow; nulls until MLflow has it."""
 
     experiment_id: str | None
@@ -158,7 +164,7 @@ class RunDetail(RunOut):
     spec: dict[str, Any]
 
 
-class MetricOut(BaseModel):
+class MetricOut(Wire):
     """One measured value. `step` counts completed epochs."""
 
     key: str
@@ -185,7 +191,7 @@ class EventOut(Open):
     what: str | None = None
 
 
-class WorkOut(BaseModel):
+class WorkOut(Wire):
     """A request to a worker and, once it is done, its result."""
 
     id: str
@@ -239,7 +245,7 @@ class WorkerOut(Open):
     age_seconds: float
 
 
-class KeyOut(BaseModel):
+class KeyOut(Wire):
     """A key without its secret."""
 
     id: str
@@ -252,7 +258,7 @@ class KeyOut(BaseModel):
     revoked_at: datetime | None
 
 
-class SeedValue(BaseModel):
+class SeedValue(Wire):
     """A level's value at one seed: the mean over the other factors' cells; null where it is not a number."""
 
     seed: int
@@ -320,7 +326,7 @@ class TuningOut(Open):
     metric: str
 
 
-class ComparedExperiment(BaseModel):
+class ComparedExperiment(Wire):
     """The experiment that a comparison is of."""
 
     id: str

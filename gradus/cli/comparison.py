@@ -31,7 +31,7 @@ def compare(
     """Which choice is better, by how much, and how sure: verdicts for the question that the spec fixed."""
     comparison = connect().experiment(id).compare(factor, metric)
     if as_json:
-        print_json(comparison.model_dump(mode="json"))
+        print_json(comparison.to_json())
     else:
         console().print(comparison)
 
@@ -128,7 +128,7 @@ def ask(
         return
     if as_json:
         status = FAILED if experiment.wait().unfinished else DONE
-        print_json(experiment.compare().model_dump(mode="json"))
+        print_json(experiment.compare().to_json())
     else:
         status = follow_experiment(experiment)
         console().print(experiment.compare())
