@@ -114,8 +114,8 @@ class Client:
             tune: field to what is tried for every level: a tuple (low, high) for a range on a log scale, or a list.
             points: points of every range; default: two per decade and one.
             tune_seeds: seeds per point, at least 1.
-            metric: by what; default `test/accuracy`, for a regression `test/loss`.
-            delta: the smallest difference that counts.
+            metric: by what; default `test/accuracy`.
+            delta: the smallest difference that counts, in the metric's unit; a loss has no default.
             looks: seeds per level at the planned looks, rising; or `any`: after every seed.
             budget: at most so many runs.
             control: the level that the others are compared with; default: every pair is compared.

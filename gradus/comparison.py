@@ -48,7 +48,7 @@ class Comparison(ComparisonOut):
             yield "", columns, [_pair_row(pair) for pair in pairs]
 
         if self.importance:
-            shares = [(" with ".join(one.factors), f"{one.share:.1%}") for one in self.importance[:10]]
+            shares = [(" with ".join(part.factors), f"{part.share:.1%}") for part in self.importance[:10]]
             yield (
                 f"What matters for {self.metric}",
                 ("factor", "share of variance"),
