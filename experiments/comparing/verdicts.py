@@ -9,17 +9,19 @@ from typing import Literal, Self
 
 import numpy as np
 
+from experiments.comparing.sign_tests import (
+    equal_seeds_needed,
+    sequential_sign_test,
+    sign_test,
+    sign_test_seeds,
+)
 from experiments.comparing.statistics import (
     Interval,
     Width,
-    equal_seeds_needed,
     half_width,
     half_width_of_sequence,
     repeated_interval,
     seeds_needed,
-    sequential_sign_test,
-    sign_test,
-    sign_test_seeds,
 )
 from experiments.numbers import short
 

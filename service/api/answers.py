@@ -13,7 +13,7 @@ from pydantic import Field, JsonValue
 from experiments.errors import found_in
 from gradus.wire import ComparisonOut, ExperimentOut
 from service import operations
-from service.analysis import comparison, design
+from service.analysis import comparison, extension
 from service.http.auth import Reader, Writer
 from service.http.bodies import json_body, json_of
 from service.http.dependencies import ExperimentId, IdempotencyHeader, SettingsDep, StoreDep, UrlsDep
@@ -100,7 +100,7 @@ def extend(
     if idempotency_key:
         asked = f"extend {experiment.id} {json.dumps(wanted, sort_keys=True)}"
         key = operations.IdempotencyKey(idempotency_key, hashlib.sha256(asked.encode()).hexdigest())
-    extended = design.extend(
+    extended = extension.extend(
         store, experiment.id, **wanted, quota=who.quota, max_runs=settings.max_runs, idempotency=key
     )
     return experiment_out(extended, urls)

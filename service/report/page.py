@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib.metadata
-import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -16,11 +15,8 @@ from typing import Any
 import jinja2
 from ruamel.yaml import YAML
 
-from experiments.comparing.design import Design
 from experiments.comparing.effects import lower_is_better
 from experiments.comparing.estimates import Estimate
-from experiments.comparing.importance import FlipMap
-from experiments.comparing.statistics import half_width, half_width_of_sequence
 from experiments.comparing.verdicts import Judgement
 from experiments.numbers import ABSENT, figure, signed
 from service.analysis.comparison import compare_runs
@@ -32,6 +28,7 @@ from service.analysis.result import DIAGNOSIS, SEEDS, Comparison, Level
 from service.entities import Run
 from service.html import templates
 from service.report.figures import curve_keys, figures
+from service.report.method import flip_table, method_of
 from service.settings import Settings
 from service.store import Store, queries
 from service.tracking.urls import MlflowPages
@@ -120,65 +117,13 @@ def render_comparison(store: Store, comparison: Comparison, settings: Settings) 
             command=_command(comparison),
             links=_links(comparison, settings),
             plan=comparison.plan,
-            flips=_flips(comparison.sensitivity.flips),
-            method=_method(design, comparison) if design else "",
+            flips=flip_table(comparison.sensitivity.flips),
+            method=method_of(design, comparison) if design else "",
             best=best_document(progress.best) if progress else None,
             as_of=_as_of(comparison.runs),
             lower=lower_is_better(comparison.metric),
             repeated=comparison.factor == SEED,
         )
-    )
-
-
-def _flips(flips: FlipMap | None) -> dict[str, Any] | None:
-    """The flip map as rows and columns of a table."""
-    if flips is None:
-        return None
-    columns, rows = (sorted({place[at] for place in flips.winners}) for at in (0, 1))
-    return {
-        "x": flips.x,
-        "y": flips.y,
-        "turns": flips.flips,
-        "columns": columns,
-        "rows": [(y, [flips.winners.get((x, y), ABSENT) for x in columns]) for y in rows],
-    }
-
-
-def _method(design: Design, comparison: Comparison) -> str:
-    """How the intervals were made, and what they cost."""
-    confidence, together = f"{100 * comparison.confidence:.2f} %", f"{100 - 100 * design.alpha:g} %"
-    pairs = len(design.pairs)
-    compared = f"{pairs} pair{'s' if pairs > 1 else ''} of levels"
-    if design.control is not None:
-        compared = f"{pairs} level{'s' if pairs > 1 else ''} against {design.control}"
-    if design.anytime:
-        most = max((effect.judgement.seeds for effect in comparison.effects), default=0)
-        cost = ""
-        if most > 1 and math.isfinite(wide := half_width_of_sequence(1.0, most, design.error)):
-            ratio = wide / half_width(1.0, most, design.error)
-            cost = f" The price at {most} seeds: {ratio:.2f} times as wide as Student's interval for one planned look."
-        return (
-            f"One may look after every seed, {compared}: each interval is a confidence sequence at {confidence}, so that "
-            f"all of them hold at every moment together with probability {together}.{cost}"
-        )
-    looks = design.planned_looks
-    if design.further:
-        later = ", ".join(map(str, design.looks[looks:]))
-        together = (
-            f"{100 - 100 * design.total_error:g} %; the looks at {later} seeds were asked for after the planned ones, "
-            "which have spent their error, and add to it"
-        )
-    planned = (
-        f"{looks} planned look{'s' if looks > 1 else ''} ({', '.join(map(str, design.looks[:looks]))} seeds)"
-    )
-    if design.best:
-        return (
-            f"{planned}, {len(design.levels)} levels: each interval is Student's t at {confidence}, so that the best level "
-            f"stays among those that may be the best with probability {together}."
-        )
-    return (
-        f"{planned}, {compared}: each interval is Student's t at {confidence}, so that all of them hold together with "
-        f"probability {together}."
     )
 
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from service import operations
-from service.analysis import design
+from service.analysis import extension
 from service.entities import Experiment
 from service.http.dependencies import ExperimentId
 from service.report import page as report
@@ -57,7 +57,7 @@ def extend(
 ) -> Response:
     """Queue the next planned look, or further seeds where no question is fixed."""
     experiment = owned(visit, id)
-    design.extend(
+    extension.extend(
         visit.store,
         experiment.id,
         seeds=None if experiment.design else seeds,

@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 
+from experiments.comparing.sign_tests import sequential_sign_test
 from experiments.comparing.statistics import (
     PRIOR_PRECISION,
     half_width,
     half_width_of_sequence,
-    sequential_sign_test,
 )
 from experiments.comparing.verdicts import ANYTIME, judge
 from tests.experiments.comparing.test_design import BASE, Play, design, good

@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from experiments.comparing.sign_tests import equal_seeds_needed, sign_test, sign_test_seeds
 from experiments.comparing.statistics import (
-    equal_seeds_needed,
     repeated_interval,
     seeds_needed,
     share_of_error,
-    sign_test,
-    sign_test_seeds,
     t_quantile,
     upper_sd,
 )

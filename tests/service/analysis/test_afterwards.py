@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from experiments.errors import SpecError
-from service.analysis import design
+from service.analysis import design, extension
 from service.analysis.comparison import compare
 from service.errors import Conflict
 from service.report import page as report
@@ -71,7 +71,7 @@ def test_what_the_answer_suggests_can_be_done(world: World, client: httpx.Client
 def test_further_looks_say_what_they_cost(world: World) -> None:
     """α for the planned look, α/2 for the first further one: 7.5 % in all."""
     experiment = world.ask(CLOSE, close(world))
-    design.extend(world.store, experiment.id, looks=[8, 16])
+    extension.extend(world.store, experiment.id, looks=[8, 16])
     go_on(world, experiment.id, close(world))
     found = compare(world.store, experiment.id)
     asked = present(found.design)
@@ -91,7 +91,7 @@ def test_a_new_level_is_tuned_and_compared_and_nothing_is_trained_twice(world: W
         return world.accuracy(_as(run, known)) + 0.03 * (run.params["activation"] == "gelu")
 
     experiment = world.ask(world.QUESTION, score)
-    extended = design.extend(world.store, experiment.id, levels=["gelu"])
+    extended = extension.extend(world.store, experiment.id, levels=["gelu"])
     assert extended.stage == "tune"
     assert extended.n_runs == experiment.n_runs + 8, "four rates on two seeds"
     go_on(world, experiment.id, score)
@@ -115,7 +115,7 @@ def test_without_a_question_a_new_level_gets_the_seeds_there_are(world: World) -
         "name: g\ndataset: {name: digits}\nmodel: {hidden: [8]}\nsweep: {activation: [relu], seeds: 3}\n"
     )
     world.work(made.id, lambda run: 0.9)
-    extended = design.extend(world.store, made.id, levels=["tanh"])
+    extended = extension.extend(world.store, made.id, levels=["tanh"])
     assert extended.n_runs == 6
     runs = queries.all_runs(world.store, made.id)
     assert Counter(run.levels["activation"] for run in runs) == {"relu": 3, "tanh": 3}
@@ -136,6 +136,6 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(
 ) -> None:
     experiment = world.ask(CLOSE, close(world))
     with pytest.raises(error):
-        design.extend(world.store, experiment.id, **more)
+        extension.extend(world.store, experiment.id, **more)
     after = queries.get_experiment(world.store, experiment.id)
     assert (after.n_runs, after.spec, after.stage) == (experiment.n_runs, experiment.spec, experiment.stage)

@@ -18,7 +18,7 @@ from experiments.errors import SpecError
 from experiments.spec import ExperimentSpec
 from gradus.cli import listings
 from service import operations
-from service.analysis import design
+from service.analysis import design, extension
 from service.errors import Conflict
 from service.store import queries
 from service.store.tables import experiments
@@ -77,14 +77,14 @@ def test_a_question_that_cannot_be_read_holds_no_other_up(world: World) -> None:
 
 def test_extend_queues_the_next_planned_look(world: World) -> None:
     experiment = world.ask(world.QUESTION)
-    extended = design.extend(world.store, experiment.id)
+    extended = extension.extend(world.store, experiment.id)
     assert (extended.stage, extended.n_runs) == ("look-2", 24 + 30)
     with pytest.raises(Conflict, match="still running"):
-        design.extend(world.store, experiment.id)
+        extension.extend(world.store, experiment.id)
     world.work(experiment.id)
     assert design.advance(world.store) == 1
     with pytest.raises(Conflict, match="last planned look"):
-        design.extend(world.store, experiment.id)
+        extension.extend(world.store, experiment.id)
 
 
 def test_extend_goes_past_the_budget_to_the_next_look_and_tunes_no_more(world: World) -> None:
@@ -99,7 +99,7 @@ def test_extend_goes_past_the_budget_to_the_next_look_and_tunes_no_more(world: W
         design.advance(world.store)
     assert stages(world, experiment.id) == {"tune": 24, "tune-extended": 6, "look-1": 15}
     assert queries.get_experiment(world.store, experiment.id).stage == "nothing to decide"
-    assert design.extend(world.store, experiment.id).stage == "look-2"
+    assert extension.extend(world.store, experiment.id).stage == "look-2"
     world.work(experiment.id, lower_is_better)
     assert design.advance(world.store) == 1
     assert stages(world, experiment.id) == {"tune": 24, "tune-extended": 6, "look-1": 15, "look-2": 15}
@@ -108,15 +108,15 @@ def test_extend_goes_past_the_budget_to_the_next_look_and_tunes_no_more(world: W
 def test_a_planned_question_takes_no_number_of_seeds(world: World) -> None:
     experiment = world.submit(world.QUESTION)
     with pytest.raises(Conflict, match="planned looks"):
-        design.extend(world.store, experiment.id, seeds=3)
+        extension.extend(world.store, experiment.id, seeds=3)
 
 
 def test_without_a_question_extend_adds_seeds(world: World) -> None:
     text = world.QUESTION.split("compare:")[0] + "seed: 4\n"
     experiment = world.submit(text)
     with pytest.raises(Conflict, match="how many"):
-        design.extend(world.store, experiment.id)
-    extended = design.extend(world.store, experiment.id, seeds=2)
+        extension.extend(world.store, experiment.id)
+    extended = extension.extend(world.store, experiment.id, seeds=2)
     assert (extended.stage, extended.n_runs) == ("grid", 3 + 6)
     assert {run.spec["seed"] for run in queries.all_runs(world.store, experiment.id)} == {4, 5, 6}
 
@@ -141,8 +141,8 @@ def test_extend_keeps_to_the_runs_of_one_experiment(world: World, serve: Any) ->
 def test_a_look_that_is_larger_than_an_experiment_may_be_is_not_queued(world: World) -> None:
     experiment = world.ask(world.QUESTION)
     with pytest.raises(SpecError, match=r"has 39 runs and would have 54 \(allowed: at most 50 runs"):
-        design.extend(world.store, experiment.id, max_runs=50)
-    assert design.extend(world.store, experiment.id, max_runs=54).stage == "look-2"
+        extension.extend(world.store, experiment.id, max_runs=50)
+    assert extension.extend(world.store, experiment.id, max_runs=54).stage == "look-2"
 
 
 def test_seeds_that_exist_add_no_run(world: World) -> None:

@@ -14,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from service import operations
-from service.analysis import design, final_artifacts
+from service.analysis import extension, final_artifacts
 from service.entities import Committed, Measured, MetricPoint
 from service.settings import Settings
 from service.store import queries
@@ -152,7 +152,7 @@ def test_the_best_run_alone_bears_the_tag_and_the_report(world: World, method: s
     world.ship()
     first = world.run(runs[1]).mlflow_run_id
     assert best_in_mlflow(world) == (first, [first], [first])
-    design.extend(world.store, world.experiment.id, seeds=1)
+    extension.extend(world.store, world.experiment.id, seeds=1)
     all_finish(world, [0.05])
     if method is not None:
         world.cut(method)

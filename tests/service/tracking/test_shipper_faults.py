@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from service import operations
-from service.analysis import design
+from service.analysis import extension
 from service.entities import Committed
 from service.store import queries
 from service.tracking.backoff import MOST_TRIES
@@ -274,7 +274,7 @@ def test_artifacts_of_runs_that_came_later_expire_too_and_a_lost_experiment_hold
     monkeypatch.setattr(world.tracking, "expire_artifacts", expire)
     expire_artifacts(world.store, world.tracking, 0)
     assert files(world, first) == set()
-    design.extend(world.store, world.experiment.id, seeds=1)
+    extension.extend(world.store, world.experiment.id, seeds=1)
     later = queries.all_runs(world.store, world.experiment.id)[-1]
     (held,) = world.claim(later)
     world.finish(held)
