@@ -27,8 +27,11 @@ class MlflowPages:
 
     base: str
 
-    def _at(self, path: str) -> str:
-        return f"{self.base.rstrip('/')}/#/experiments/{path}"
+    def _at(self, path: str, **query: str) -> str:
+        """An address that opens MLflow for model training. By itself MLflow 3 opens for language models, where runs are
+        hard to find; the kind of the experiment (its tag) does not change that."""
+        parameters = urlencode({**query, "workflowType": "machine_learning"})
+        return f"{self.base.rstrip('/')}/#/experiments/{path}?{parameters}"
 
     def experiment(self, experiment_id: str) -> str:
         """Its runs. (The address without `/runs` opens an overview of language models.)"""
@@ -36,11 +39,11 @@ class MlflowPages:
 
     def compare(self, experiment_id: str) -> str:
         """Its runs side by side: parallel coordinates, and the metric over the epochs."""
-        return f"{self.experiment(experiment_id)}?compareRunsMode=CHART&viewStateShareKey={COMPARE}"
+        return self._at(f"{experiment_id}/runs", compareRunsMode="CHART", viewStateShareKey=COMPARE)
 
     def grouped(self, experiment_id: str) -> str:
         """The same with runs grouped by the levels of the factor."""
-        return f"{self.experiment(experiment_id)}?compareRunsMode=CHART&viewStateShareKey={GROUPED}"
+        return self._at(f"{experiment_id}/runs", compareRunsMode="CHART", viewStateShareKey=GROUPED)
 
     def run(self, experiment_id: str, run_id: str) -> str:
         return self._at(f"{experiment_id}/runs/{run_id}")
@@ -50,7 +53,7 @@ class MlflowPages:
         return f"{self.base.rstrip('/')}/get-artifact?{urlencode({'path': path, 'run_uuid': run_id})}"
 
     def artifact(self, experiment_id: str, run_id: str, path: str) -> str:
-        return f"{self.run(experiment_id, run_id)}/artifacts/{path}"
+        return self._at(f"{experiment_id}/runs/{run_id}/artifacts/{path}")
 
 
 def param_name(field: str) -> str:

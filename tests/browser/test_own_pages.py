@@ -1,115 +1,271 @@
-"""The start page and the report as a person uses them: with the keyboard, on a phone, without a network."""
+"""The pages and the report as a person uses them: with the keyboard, on a phone, without a network.
+
+The service has no workers here: its runs get results from a formula (see `tests.service.scored_runs`), so that a test
+decides when a run ends.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from selenium.webdriver.chrome.webdriver import WebDriver
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import Select
+from selenium.webdriver.remote.webdriver import WebDriver
 
-from tests.browser.conftest import Stack
-
-
-@pytest.mark.usefixtures("quiet")
-def test_the_start_page_shows_the_answer(stack: Stack, browser: WebDriver, wait: Any, shoot: Any) -> None:
-    browser.get(stack.url)
-    text = wait(lambda b: b.find_element(By.ID, stack.id).text)
-    assert stack.experiment()["plan"]["answer"] in text
-    assert "runs" in text
-    link = f"//article[@id='{stack.id}']//a[text()='MLflow']"
-    assert wait(lambda b: b.find_element(By.XPATH, link).get_attribute("href")).startswith(stack.mlflow_url)
-    shoot("start")
-    shoot("start-phone", 500)
+from experiments.spec.examples import examples
+from service import operations
+from service.store import queries
+from tests.service.scored_runs import World, serving
 
 
-@pytest.mark.usefixtures("quiet")
-def test_an_example_is_checked_and_submitted_by_keyboard(
-    stack: Stack, browser: WebDriver, wait: Any, shoot: Any
-) -> None:
-    browser.get(stack.url)
-    Select(browser.find_element(By.ID, "example")).select_by_visible_text("xor-mlp")
-    wait(lambda b: b.find_elements(By.CSS_SELECTOR, "#preview .fine"))
-    shoot("start-checked")
-    submit = browser.find_element(By.CSS_SELECTOR, "button[value=submit]")
-    for _ in range(60):  # reachable with Tab alone
-        if browser.switch_to.active_element == submit:
-            break
+class Pages:
+    """A service with an experiment that is answered."""
+
+    def __init__(self, world: World, url: str) -> None:
+        self.world, self.url = world, url
+        self.answered = world.ask(world.QUESTION)
+        self.answers = str(self.answered.design["answer"]).split("; ")
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
+    world = World(tmp_path_factory.mktemp("pages"))
+    with serving(world.store, mlflow_url="http://127.0.0.1:9") as url:
+        yield Pages(world, url)
+    world.store.close()
+
+
+def texts(browser: WebDriver, selector: str) -> list[str]:
+    return [element.text for element in browser.find_elements(By.CSS_SELECTOR, selector)]
+
+
+def tab_to(browser: WebDriver, element: Any, most: int) -> None:
+    """Reach an element with the Tab key alone."""
+    for _ in range(most):
+        if browser.switch_to.active_element == element:
+            return
         browser.switch_to.active_element.send_keys(Keys.TAB)
-    assert browser.switch_to.active_element == submit
+    assert browser.switch_to.active_element == element
+
+
+@pytest.mark.usefixtures("quiet")
+def test_the_start_page_shows_the_answer(pages: Pages, browser: WebDriver, wait: Any, shoot: Any) -> None:
+    browser.get(pages.url)
+    text = wait(lambda b: b.find_element(By.ID, pages.answered.id).text)
+    assert all(answer in text for answer in pages.answers)
+    form = browser.find_element(By.LINK_TEXT, "New experiment")
+    tab_to(browser, form, 6)
+    shoot("start")
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_network_is_built_submitted_and_watched(
+    pages: Pages, browser: WebDriver, wait: Any, shoot: Any
+) -> None:
+    """A student's way: an example, a changed entry, the same in the YAML, submitted, watched until it is finished."""
+    browser.get(f"{pages.url}/new?example=xor-mlp")
+    units = wait(lambda b: b.find_element(By.NAME, "f:model.layers[0].units"))
+    units.send_keys(Keys.CONTROL + "a")
+    units.send_keys("3", Keys.TAB)
+    wait(lambda b: "(2 + 1)·3 = 9 parameters" in b.find_element(By.CSS_SELECTOR, ".network").text)
+    assert "units: 3" in str(browser.find_element(By.ID, "text").get_property("value"))
+    assert "spec=" in browser.current_url, "the state is in the address"
+    seeds = browser.find_element(By.NAME, "f:sweep.seeds")
+    seeds.send_keys(Keys.CONTROL + "a")
+    seeds.send_keys("2", Keys.ENTER)
+    wait(lambda b: "2 runs" in b.find_element(By.CSS_SELECTOR, ".fine").text)
+    shoot("builder")
+    submit = browser.find_element(By.XPATH, "//button[text()='Submit']")
     submit.send_keys(Keys.ENTER)
-    wait(lambda b: "#" in b.current_url)
-    assert "xor" in wait(lambda b: b.find_element(By.ID, b.current_url.split("#")[1]).text)
+    wait(lambda b: "/experiments/" in b.current_url)
+    wait(lambda b: "2 waiting" in b.find_element(By.ID, "state").text)
+    id = browser.current_url.rsplit("/", 1)[-1]
+    pages.world.work(id, score=lambda run: 0.5)
+    wait(lambda b: "2 finished" in b.find_element(By.ID, "state").text)
+    wait(lambda b: b.find_elements(By.CSS_SELECTOR, "#figures svg.chart"))
+    wait(lambda b: "More seeds" in b.find_element(By.ID, "actions").text)
+    shoot("experiment-finished")
 
 
 @pytest.mark.usefixtures("quiet")
-def test_progress_moves_without_a_reload(stack: Stack, browser: WebDriver, wait: Any) -> None:
-    browser.get(stack.url)
-    text = "name: live\ndataset: {name: digits}\nmodel: {hidden: [8]}\nsweep: {seeds: 4}\n"
-    id = stack.submit(text)
-    wait(lambda b: b.find_elements(By.ID, id))
-    wait(lambda b: "4 finished" in b.find_element(By.ID, id).text, 180)
-
-
-def test_a_mistake_is_explained(stack: Stack, browser: WebDriver, wait: Any, shoot: Any) -> None:
-    browser.get(stack.url)
-    browser.find_element(By.ID, "spec").send_keys("name: x\ndataset: {name: mnits}\nmodel: {hidden: [3]}")
-    assert "mnist" in wait(lambda b: b.find_element(By.CSS_SELECTOR, "#preview .problems").text)
-    shoot("start-mistake")
+def test_yaml_and_form_change_each_other(pages: Pages, browser: WebDriver, wait: Any) -> None:
+    browser.get(f"{pages.url}/new")
+    wait(lambda b: b.find_element(By.CSS_SELECTOR, "label[for=tab-yaml]")).click()
+    text = browser.find_element(By.ID, "text")
+    text.send_keys(Keys.CONTROL + "a")
+    text.send_keys("name: x # mine\ndataset: {name: digits}\nmodel: {hidden: [7]}\n")
+    wait(
+        lambda b: (
+            "585 parameters" in b.find_element(By.CSS_SELECTOR, ".drawn").text
+            or "7" in b.find_element(By.CSS_SELECTOR, ".network").text
+        )
+    )
+    browser.find_element(By.CSS_SELECTOR, "label[for=tab-form]").click()
+    hidden = wait(lambda b: b.find_element(By.NAME, "f:model.hidden"))
+    assert hidden.get_attribute("value") == "[7]"
+    hidden.send_keys(Keys.CONTROL + "a")
+    hidden.send_keys("[7, 5]", Keys.TAB)
+    wait(lambda b: "[7, 5]" in b.find_element(By.ID, "text").get_property("value"))
+    assert "# mine" in str(browser.find_element(By.ID, "text").get_property("value"))
+    browser.get(browser.current_url)
+    assert "[7, 5]" in wait(lambda b: b.find_element(By.ID, "text").get_property("value"))
 
 
 @pytest.mark.usefixtures("quiet")
-def test_the_api_is_shown_without_a_network(stack: Stack, browser: WebDriver, wait: Any, shoot: Any) -> None:
-    browser.get(f"{stack.url}/docs")
+def test_a_mistake_is_explained_at_its_field_and_line(
+    pages: Pages, browser: WebDriver, wait: Any, shoot: Any
+) -> None:
+    browser.get(f"{pages.url}/new?example=xor-mlp")
+    epochs = wait(lambda b: b.find_element(By.NAME, "f:training.epochs"))
+    epochs.send_keys(Keys.CONTROL + "a")
+    epochs.send_keys("many", Keys.TAB)
+    fault = wait(lambda b: b.find_element(By.CSS_SELECTOR, ".entry.wrong"))
+    assert fault.find_element(By.TAG_NAME, "input").get_attribute("name") == "f:training.epochs"
+    assert "number" in fault.find_element(By.CSS_SELECTOR, ".fault").text
+    assert not browser.find_element(By.XPATH, "//button[text()='Submit']").is_enabled()
+    shoot("mistake")
+    browser.find_element(By.CSS_SELECTOR, "[data-line]").click()
+    chosen = browser.execute_script(
+        "const t = document.getElementById('text'); return t.value.slice(t.selectionStart, t.selectionEnd)"
+    )
+    assert chosen.startswith("training:")
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_drawn_digit_is_answered(pages: Pages, browser: WebDriver, wait: Any, shoot: Any) -> None:
+    run = queries.all_runs(pages.world.store, pages.answered.id)[0]
+    browser.get(f"{pages.url}/runs/{run.id}")
+    canvas = wait(lambda b: b.find_element(By.TAG_NAME, "canvas"))
+    ActionChains(browser).move_to_element_with_offset(canvas, 0, -80).click_and_hold().move_by_offset(
+        0, 160
+    ).release().perform()
+    due = wait(lambda _: list(operations.take_due_requests(pages.world.store, resend_seconds=60)))
+    taken = operations.claim_request(pages.world.store, due[0].id, worker="w", lease_seconds=60)
+    assert taken is not None
+    image = taken.payload["inputs"][0]
+    assert (len(image), len(image[0])) == (8, 8)
+    assert max(pixel for row in image for (pixel,) in row) > 0.4
+    outputs = [0.0, 0.9] + [0.0125] * 8
+    operations.finish_request(
+        pages.world.store, taken.id, taken.attempt, result={"outputs": [outputs], "classes": [1]}, error=None
+    )
+    assert wait(lambda b: b.find_element(By.CSS_SELECTOR, ".answers .best").text).startswith("1")
+    shoot("run")
+
+
+@pytest.mark.usefixtures("quiet")
+def test_deleting_asks_once(pages: Pages, browser: WebDriver, wait: Any) -> None:
+    experiment = pages.world.submit(examples()["xor-mlp"])
+    browser.get(f"{pages.url}/experiments/{experiment.id}")
+    wait(lambda b: b.find_element(By.XPATH, "//summary[text()='Delete']")).click()
+    wait(lambda b: b.find_element(By.XPATH, "//button[text()='Yes, delete it']")).click()
+    wait(lambda b: b.current_url == f"{pages.url}/")
+    assert not browser.find_elements(By.ID, experiment.id)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_the_api_is_shown_without_a_network(pages: Pages, browser: WebDriver, wait: Any, shoot: Any) -> None:
+    browser.get(f"{pages.url}/docs")
     wait(lambda b: len(b.find_elements(By.CSS_SELECTOR, ".opblock")) > 20)
     loaded = browser.execute_script("return performance.getEntriesByType('resource').map(one => one.name)")
     assert loaded
-    assert all(address.startswith(f"{stack.url}/") for address in loaded)
+    assert all(address.startswith(f"{pages.url}/") for address in loaded)
     shoot("docs", whole=False)
 
 
 @pytest.mark.usefixtures("quiet")
-def test_the_report_stands_alone(stack: Stack, browser: WebDriver, shoot: Any, tmp_path: Path) -> None:
-    page = httpx.get(f"{stack.url}/v1/experiments/{stack.id}/report", trust_env=False).text
+def test_the_report_stands_alone(pages: Pages, browser: WebDriver, shoot: Any, tmp_path: Path) -> None:
+    page = httpx.get(f"{pages.url}/v1/experiments/{pages.answered.id}/report", trust_env=False).text
     saved = tmp_path / "report.html"
     saved.write_text(page, "utf-8")
     browser.execute_cdp_cmd("Network.enable", {})
     browser.execute_cdp_cmd("Network.emulateNetworkConditions", {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0})  # fmt: skip
     browser.get(saved.as_uri())
-    verdicts = browser.find_elements(By.CSS_SELECTOR, ".verdict")
-    assert "; ".join(one.text for one in verdicts) == stack.experiment()["plan"]["answer"]
+    assert texts(browser, ".verdict") == pages.answers
     charts = browser.find_elements(By.CSS_SELECTOR, "svg.chart")
     assert len(charts) >= 4
     assert all(chart.size["width"] > 300 for chart in charts)
-    headings = [one.text for one in browser.find_elements(By.TAG_NAME, "h2")]
+    headings = texts(browser, "h2")
     assert "Learning rate, level by level" in headings
     assert "Gradient norm over depth" in headings
     shoot("report")
 
 
-@pytest.mark.parametrize("path", ["/", "/experiments/{id}/report"])
-def test_a_phone_shows_it_without_sideways_scrolling(
-    stack: Stack, browser: WebDriver, shoot: Any, path: Any
-) -> None:
-    size = {"width": 390, "height": 800, "deviceScaleFactor": 2, "mobile": True}
+ADDRESSES = (
+    "/",
+    "/new",
+    "/new?example=mnist-cnn",
+    "/workers",
+    "/login",
+    "/experiments/{id}",
+    "/experiments/{id}/report",
+    "/runs/{run}",
+)
+
+
+@pytest.mark.parametrize("path", ADDRESSES)
+def test_a_phone_shows_it_without_sideways_scrolling(pages: Pages, browser: WebDriver, path: str) -> None:
+    run = queries.all_runs(pages.world.store, pages.answered.id)[0].id
+    size = {"width": 400, "height": 800, "deviceScaleFactor": 2, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    browser.get(stack.url + path.format(id=stack.id))
-    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
-    browser.save_screenshot(str(shoot("unused", whole=False).with_name(f"phone{path.count('/')}.png")))
+    browser.get(pages.url + path.format(id=pages.answered.id, run=run))
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 400
 
 
-def test_the_report_prints(stack: Stack, browser: WebDriver) -> None:
-    browser.get(f"{stack.url}/experiments/{stack.id}/report")
+@pytest.mark.parametrize("path", ADDRESSES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read_and_fields_have_names(
+    pages: Pages, browser: WebDriver, path: str, scheme: str
+) -> None:
+    """Text at 4.5 : 1 and more (WCAG 2.2, 1.4.3), and a name for whatever takes input (4.1.2)."""
+    run = queries.all_runs(pages.world.store, pages.answered.id)[0].id
+    browser.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    )
+    browser.get(pages.url + path.format(id=pages.answered.id, run=run))
+    assert browser.execute_script(CONTRAST) == []
+    assert browser.execute_script(NAMELESS) == []
+
+
+CONTRAST = """
+const light = (rgb) => { const [r, g, b] = rgb.map((v) => { v /= 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; });
+  return .2126 * r + .7152 * g + .0722 * b; };
+const parse = (text) => { const n = text.match(/[\\d.]+/g).map(Number); return n.length > 3 ? n : [...n, 1]; };
+const ground = (element) => { for (let e = element; e; e = e.parentElement) {
+  const colour = parse(getComputedStyle(e).backgroundColor); if (colour[3] > .9) return colour; } return [255, 255, 255, 1]; };
+const bad = [];
+for (const element of document.querySelectorAll('body *')) {
+  if (element.closest('svg') || element.closest('.hidden, .skip') || !element.checkVisibility()) continue;
+  const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+  if (!own || element.disabled) continue;
+  const a = light(parse(getComputedStyle(element).color)), b = light(ground(element));
+  const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+  if (ratio < 4.5) bad.push(`${element.tagName}.${element.className} ${element.textContent.trim().slice(0, 30)}: ${ratio.toFixed(2)}`);
+}
+return bad;
+"""
+NAMELESS = """
+return [...document.querySelectorAll('input:not([type=hidden]), select, textarea, button, a[href], canvas[tabindex]')].filter((e) => {
+  const label = e.labels && e.labels.length ? e.labels[0].textContent : '';
+  const image = e.querySelector && e.querySelector('img[alt]') ? e.querySelector('img[alt]').alt : '';
+  return !(e.getAttribute('aria-label') || label || e.textContent || image || '').trim();
+}).map((e) => e.outerHTML.slice(0, 120));
+"""
+
+
+def test_the_report_prints(pages: Pages, browser: WebDriver) -> None:
+    browser.get(f"{pages.url}/experiments/{pages.answered.id}/report")
     printed = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
     assert len(printed["data"]) > 20_000
 
 
-def test_a_closed_list_of_runs_is_printed_all_the_same(stack: Stack, browser: WebDriver) -> None:
-    browser.get(f"{stack.url}/experiments/{stack.id}/report")
+def test_a_closed_list_of_runs_is_printed_all_the_same(pages: Pages, browser: WebDriver) -> None:
+    browser.get(f"{pages.url}/experiments/{pages.answered.id}/report")
     browser.execute_script("document.querySelector('details').open = false")
     shown = "return document.querySelector('details tbody tr').checkVisibility()"
     assert not browser.execute_script(shown)

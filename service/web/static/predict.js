@@ -64,21 +64,21 @@ for (const box of document.querySelectorAll("[data-predict]")) {
         left = Math.min(left, x); right = Math.max(right, x); top = Math.min(top, y); bottom = Math.max(bottom, y);
       }
     }
-    const small = document.createElement("canvas");
-    small.width = width; small.height = height;
-    const brush = small.getContext("2d");
-    brush.fillStyle = "#000"; brush.fillRect(0, 0, width, height);
-    if (right > left) {
-      const side = Math.max(right - left, bottom - top) + 1;
-      const target = width > 16 ? 20 / 28 * width : width;
-      const scale = target / side;
-      brush.imageSmoothingQuality = "high";
-      brush.drawImage(canvas, left, top, right - left + 1, bottom - top + 1,
-        (width - (right - left + 1) * scale) / 2, (height - (bottom - top + 1) * scale) / 2,
-        (right - left + 1) * scale, (bottom - top + 1) * scale);
-    }
-    const data = brush.getImageData(0, 0, width, height).data;
-    return Array.from({ length: height }, (_, y) => Array.from({ length: width }, (_, x) => [data[4 * (y * width + x)] / 255]));
+    // Each pixel is the mean over the part of the drawing that it covers.
+    const side = (Math.max(right - left, bottom - top) + 1) * (width > 16 ? 28 / 20 : 1);
+    const step = side / width;
+    const from = [(left + right + 1) / 2 - side / 2, (top + bottom + 1) / 2 - side * height / width / 2];
+    const mean = (column, row) => {
+      let [sum, count] = [0, 0];
+      for (let y = Math.round(from[1] + row * step); y < Math.round(from[1] + (row + 1) * step); y++) {
+        for (let x = Math.round(from[0] + column * step); x < Math.round(from[0] + (column + 1) * step); x++) {
+          count++;
+          if (x >= 0 && y >= 0 && x < canvas.width && y < canvas.height) sum += ink[4 * (y * canvas.width + x)];
+        }
+      }
+      return right > left ? sum / (255 * Math.max(count, 1)) : 0;
+    };
+    return Array.from({ length: height }, (_, row) => Array.from({ length: width }, (_, column) => [mean(column, row)]));
   }
 
   let drawing = false;
