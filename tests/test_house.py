@@ -39,6 +39,8 @@ RUN_BY = {
     "docker compose -f docker-compose.yml -f deploy/reachable.yml up -d": "tests/e2e/test_elsewhere.py",
     "docker compose --env-file stack.env -f docker-compose.yml -f deploy/secrets.yml up -d": "tests/test_secrets_from_files.py",
     "docker compose -f deploy/worker.yml --env-file worker.env up -d": "tests/e2e/test_elsewhere.py",
+    "pip install 'gradus-….whl[local,frames,weights]'": "tests/test_wheel.py",
+    "gradus up": "tests/test_wheel.py",
     "gradus keys create --local": "tests/gradus/cli/test_commands.py",
     "GRADUS_AUTH_REQUIRED=true": "tests/service/store/test_replicas.py",
     "GRADUS_ADDRESS=": "tests/service/store/test_replicas.py",

@@ -119,7 +119,7 @@ def test_the_wheel_alone_brings_the_examples_and_names_what_is_missing(wheel: Pa
 @pytest.mark.slow
 def test_the_wheel_with_local_starts_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     pins = ROOT / "requirements" / "dev.txt"
-    commands = (("install", "--constraint", pins, f"{wheel}[local]"),)
+    commands = (("install", "--constraint", pins, f"{wheel}[local,frames,weights]"),)
     here = install(tmp_path, sys.executable, commands)
     with running(here, tmp_path / "home") as url:
         assert "activations-on-mnist" in httpx.get(f"{url}/", trust_env=False).text
