@@ -55,6 +55,9 @@ from service.errors import BrokerUnavailable
 from service.queue import TileMessage
 from service.store import queries
 
+sys.path.insert(0, str(Path(__file__).parent.parent))  # for what the tests share
+from tests.faults.history import Entry, of_events, violations
+
 _source = importlib.util.spec_from_file_location(
     "stack", Path(__file__).parent.parent / "tests" / "faults" / "conftest.py"
 )
@@ -396,7 +399,9 @@ def report(stack: Any, storm: Storm, seed: int) -> int:
             stack.check_points(by_id, mine)
         except (AssertionError, KeyError):
             points += 1
+    history: list[Entry] = []
     for run_id in runs:
+        history += of_events(queries.events_after(stack.store, run_id=run_id, limit=100_000))
         ends = [
             event
             for event in queries.events_after(stack.store, run_id=run_id, limit=5000)
@@ -412,8 +417,12 @@ def report(stack: Any, storm: Storm, seed: int) -> int:
     print(
         f"  lost {lost}, doubled {doubled}, statuses that differ {differ}, experiments with other points {points}"
     )
+    broken = violations(history, {id: run.status.value for id, run in runs.items()})
+    print(f"  histories checked: {len(runs)}, violations {len(broken)}")
+    for complaint in broken[:20]:
+        print(f"    {complaint}")
     kept = told(stack, storm, recoveries(stack, storm, stack.workers))
-    return int(bool(lost or doubled or differ or points) or not kept)
+    return int(bool(lost or doubled or differ or points or broken) or not kept)
 
 
 def told(stack: Any, storm: Storm, found: Sequence[Recovery]) -> bool:

@@ -22,6 +22,7 @@ from mlflow.tracking import MlflowClient
 from service.queue import Sender
 from service.settings import load_settings
 from service.store import Store, queries
+from tests.faults.history import of_events, violations
 from tests.present import present
 
 LEASE = 3.0
@@ -227,6 +228,8 @@ class Stack:
         by_id = {run.data.tags["gradus.run_id"]: run for run in found}
         assert len(found) == len(by_id) == len(runs)
         assert {id: run.info.status for id, run in by_id.items()} == {run.id: run.status for run in runs}
+        happened = queries.events_after(self.store, experiment_id=experiment, limit=1_000_000)
+        assert violations(of_events(happened), {run.id: run.status.value for run in runs}) == []
         for run in runs:
             edges = [e.data for e in queries.events_after(self.store, run_id=run.id) if e.kind == "status"]
             ends = [edge for edge in edges if edge["status"] in OVER]
