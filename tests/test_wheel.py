@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,7 +19,8 @@ import pytest
 
 from tests.empty_environments import ROOT, make, uv, variables
 
-PARTS = ("gradus", "experiments", "service", "workers", "migrations", "examples")
+PARTS = ("gradus", "experiments", "service", "workers", "migrations")
+LINKED = ("examples", "lessons")  # folders of the project that a package has a link to
 FILES = ("pyproject.toml", "README.md", "LICENSE")
 VERSIONS = ("3.11", "3.12", "3.13")
 SERVER_ONLY = ("sqlalchemy", "celery", "fastapi", "mlflow", "alembic", "redis", "tensorflow", "keras")
@@ -41,7 +43,7 @@ def python_of(version: str) -> str:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a copy, because setuptools leaves files beside what it builds."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
-    for name in PARTS:
+    for name in (*PARTS, *(name for name in LINKED if (ROOT / name).exists())):
         shutil.copytree(
             ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
         )
@@ -80,6 +82,27 @@ def install(folder: Path, python: str, commands: Sequence[Sequence[object]]) -> 
     for command in commands:
         uv(folder, "pip", *command, "--quiet", "--python", there / "python")
     return Installed(folder)
+
+
+def test_the_wheel_holds_every_file_of_the_packages(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z", *PARTS, *LINKED], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if tracked.returncode:
+        pytest.skip("not a git checkout")
+    files = [name for name in tracked.stdout.split("\0") if name and (ROOT / name).is_file()]
+    assert len(files) > 200
+    linked = {f"{part}/" for part in LINKED}
+    missing = [
+        file
+        for file in files
+        if file not in names
+        and not (
+            any(file.startswith(part) for part in linked) and any(name.endswith(f"/{file}") for name in names)
+        )
+    ]
+    assert not missing
 
 
 def client_only(wheel: Path, folder: Path, python: str) -> Installed:
