@@ -13,18 +13,23 @@ from experiments.datasets.files import RemoteFile, Source
 from experiments.datasets.gates import And, Or, Xor
 from experiments.datasets.inline import Inline
 from experiments.datasets.mnist import Mnist
+from experiments.datasets.planes import Blobs, Checkerboard, Circles, Moons, Spiral
 from experiments.datasets.stripes import Stripes
 from experiments.fields import named
 
 DatasetSpec = Annotated[
-    Mnist | Digits | Linear | Sine | Polynomial | Diabetes | And | Or | Xor | Stripes | Inline,
+    Mnist | Digits | Linear | Sine | Polynomial | Diabetes | And | Or | Xor | Moons | Circles | Spiral | Blobs
+    | Checkerboard | Stripes | Inline,
     Field(discriminator="name"),
     BeforeValidator(named),
-]
+]  # fmt: skip
 
 DATASETS: dict[str, type[Dataset]] = {
     str(entry.model_fields["name"].default): entry
-    for entry in (Mnist, Digits, Linear, Sine, Polynomial, Diabetes, And, Or, Xor, Stripes, Inline)
-}
+    for entry in (
+        Mnist, Digits, Linear, Sine, Polynomial, Diabetes, And, Or, Xor, Moons, Circles, Spiral, Blobs,
+        Checkerboard, Stripes, Inline,
+    )
+}  # fmt: skip
 
 __all__ = ["DATASETS", "Data", "DataShape", "Dataset", "DatasetSpec", "RemoteFile", "Source"]

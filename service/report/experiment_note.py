@@ -71,7 +71,9 @@ def _views(experiment: Experiment, runs: Sequence[Run]) -> dict[str, str]:
     spec = experiment.experiment_spec
     factors, design = [*spec.axes(), *spec.tuned()], design_of(spec)
     if design is None:
-        metric = "test/accuracy" if runs[0].run_spec().data_shape.classes else "test/loss"
+        shape = runs[0].run_spec().data_shape
+        part, measure = ("test" if shape.n_test else "train"), ("accuracy" if shape.classes else "loss")
+        metric = f"{part}/{measure}"
         return views(factors, metric, lower=lower_is_better(metric))
     factors = list(dict.fromkeys([design.factor, *factors]))
     return views(factors, design.metric, chosen=COMPARED, lower=design.lower_is_better)
