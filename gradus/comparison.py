@@ -8,7 +8,7 @@ from typing import Any
 
 from gradus.tables import as_frame, html_table, rich_table, text_table
 from gradus.text import interval, number
-from gradus.wire import ComparisonOut, EffectOut, LevelOut, VerdictOut
+from gradus.wire_comparison import ComparisonOut, EffectOut, LevelOut, VerdictOut
 
 Table = tuple[str, tuple[str, ...], list[tuple[object, ...]]]
 

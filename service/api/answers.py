@@ -11,7 +11,8 @@ from fastapi.responses import HTMLResponse
 from pydantic import Field, JsonValue
 
 from experiments.errors import found_in
-from gradus.wire import ComparisonOut, ExperimentOut
+from gradus.wire import ExperimentOut
+from gradus.wire_comparison import ComparisonOut
 from service import operations
 from service.analysis import comparison, extension
 from service.http.auth import Reader, Writer

@@ -76,8 +76,10 @@ def test_the_python_code_of_the_page_runs(
 def names_of(kind: type) -> set[str]:
     """Public methods, properties and fields that the client adds to what the API answers (which `/docs` lists)."""
     ours = [base for base in kind.__mro__ if base.__module__.startswith("gradus.")]
-    wire = {name for base in ours if base.__module__ == "gradus.wire" for name in base.__annotations__}
-    own = {name for base in ours if base.__module__ != "gradus.wire" for name in vars(base)}
+    wire = {
+        name for base in ours if base.__module__.startswith("gradus.wire") for name in base.__annotations__
+    }
+    own = {name for base in ours if not base.__module__.startswith("gradus.wire") for name in vars(base)}
     fields = set(getattr(kind, "model_fields", ()))
     return {name for name in (own | fields) - wire - {"of"} if not name.startswith(("_", "model_"))}
 
