@@ -88,8 +88,11 @@ class Settings(ClientSettings):
     max_run_seconds: float = Field(
         24 * 3600.0, gt=0, description="training of a run, its share of its tile's seconds, over all attempts"
     )
-    max_worker_memory_bytes: int = Field(
-        8 * 1024**3, ge=256 * 1024**2, description="memory at which a worker stops its tile"
+    max_worker_memory_bytes: int | None = Field(
+        None,
+        ge=256 * 1024**2,
+        description="memory at which a worker stops its tile; unset: three quarters of the machine's or container's, shared"
+        " by the workers of `gradus up`",
     )
 
     # What is accepted.

@@ -11,6 +11,7 @@ from pathlib import Path
 from service.embedded.home import sqlite_url
 from service.embedded.ports import LOOPBACK, http_answers, valkey_answers
 from service.embedded.supervisor import Program
+from service.machine import worker_memory_bytes
 from service.settings import Settings, child_environment
 from service.store import Store, queries
 
@@ -54,6 +55,7 @@ def programs(
         settings, {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     )
     seen = functools.partial(has_reported, Store(sqlite_url(home)), datetime.now(UTC))
+    memory = settings.max_worker_memory_bytes or worker_memory_bytes(len(backends))
     celery = [python, "-m", "celery", "-A", "workers.app", "worker", "-P", "prefork", "-c", "1"]
     celery += ["--without-mingle", "--without-gossip"]  # a second at each start, for neighbours it never asks
 
@@ -99,6 +101,7 @@ def programs(
                     "GRADUS_WORKER_NAME": f"worker-{number}",
                     "GRADUS_BACKEND": backend,
                     "GRADUS_THREADS": "1",
+                    "GRADUS_MAX_WORKER_MEMORY_BYTES": str(memory),
                 },
                 stage=2,
                 ready=functools.partial(seen, "train", f"worker-{number}"),

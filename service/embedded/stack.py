@@ -32,6 +32,7 @@ from service.embedded.home import HomeInUse, HomeUnusable, lock_home, sqlite_url
 from service.embedded.ports import LOOPBACK, PortTaken, free_port, require_free
 from service.embedded.programs import programs
 from service.embedded.supervisor import StackError, Supervisor
+from service.machine import training_workers
 from service.prepare import prepare
 from service.settings import WORKER_BACKENDS, Settings, load_settings
 from service.startup import run_program
@@ -113,11 +114,6 @@ class EmbeddedStack:
         say(f"state and logs in {home}   Ctrl-C ends it")
 
 
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def port_number(text: str) -> int:
     """A port from the command line. Raises ArgumentTypeError, which says what is allowed."""
     try:
@@ -151,7 +147,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = load_settings()
     parser = argparse.ArgumentParser(prog="gradus up", description="Run the whole service on this machine.")
     parser.add_argument(
-        "--workers", type=int, default=cores(), help="training workers (default: one per core)"
+        "--workers",
+        type=int,
+        default=training_workers(),
+        help="training workers (default: one per core, as far as memory goes)",
     )
     parser.add_argument(
         "--backend",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import structlog
 
 from service import logs
+from service.machine import worker_memory_bytes
 from service.settings import Settings, get_settings, visible_gpus
 from service.store.engine import Store
 from service.tracking.spool import Spool
@@ -49,15 +50,19 @@ def start(**_: object) -> None:
         ).start()
 
 
+def memory_limit(settings: Settings) -> int:
+    """Bytes at which this process is to stop its tile."""
+    return settings.max_worker_memory_bytes or worker_memory_bytes(1)
+
+
 def recycle_if_worn() -> None:
     """After a tile: end the process where it holds so much memory that the next tile may reach the limit.
 
     What counts is the memory held now. The peak, which one large tile raises for good, says nothing.
     """
-    settings = get_settings()
-    held = current_memory()
-    if held > WORN * settings.max_worker_memory_bytes:
-        log.info("recycling", held=held, limit=settings.max_worker_memory_bytes)
+    held, limit = current_memory(), memory_limit(get_settings())
+    if held > WORN * limit:
+        log.info("recycling", held=held, limit=limit)
         os._exit(EXIT_WORN)
 
 
@@ -69,6 +74,6 @@ def worker_context() -> WorkerContext:
         settings=settings,
         store=Store(settings.sql_url),
         spool=Spool.open(settings.spool),
-        watchdog=Watchdog(memory_limit=settings.max_worker_memory_bytes, parent=os.getppid()),
+        watchdog=Watchdog(memory_limit=memory_limit(settings), parent=os.getppid()),
         device="cpu" if visible_gpus() in (None, "", "-1") else "gpu",
     )

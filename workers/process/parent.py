@@ -18,7 +18,7 @@ from billiard.exceptions import WorkerLostError
 from celery.worker import state as celery_state
 
 from service import operations
-from service.entities import Worker
+from service.entities import Committed, Run, Worker
 from service.errors import ServiceError
 from service.report.experiment_note import describe_experiment
 from service.settings import Settings
@@ -29,6 +29,7 @@ from service.tracking.shipper import run_shipper
 from service.tracking.spool import Spool
 from workers.process import drain
 from workers.process.devices import Device
+from workers.process.oversight import TIME_LIMIT, ChildOversight
 from workers.process.watchdog import EXIT_WORN
 from workers.training.facts import versions
 
@@ -48,6 +49,7 @@ class Parent:
         self._versions = versions()
         self._draining = threading.Event()
         self._ended = threading.Event()
+        self._oversight = ChildOversight(patience=settings.drain_seconds)
         self._threads: list[threading.Thread] = []
         self.worker: Any = None  # Celery's own worker object, once it is set up
 
@@ -105,6 +107,7 @@ class Parent:
         while True:
             try:
                 operations.beat(self._store, self.report())
+                self._end_stuck_child()
             except ServiceError as error:
                 log.warning("database away", error=str(error))
             except Exception:  # the beat goes on: a worker without one gets no work
@@ -136,6 +139,34 @@ class Parent:
             memory_bytes=self._memory(),
         )
 
+    def _end_stuck_child(self) -> None:
+        """End a child that lost all it had in hand, or that is far beyond its time; another one is started."""
+        run_ids, _ = self._in_hand()
+        held = self._held(run_ids)
+        seconds = self._settings.max_run_seconds * len(run_ids)
+        why = self._oversight.look(tuple(run_ids) or None, holds=bool(held), seconds=seconds)
+        if why is None:
+            return
+        log.error("the child is stuck and is ended", why=why, run=run_ids, attempt=[r.attempt for r in held])
+        if why == "time":
+            late = {run.id: Committed(run.attempt, "FAILED", TIME_LIMIT) for run in held}
+            operations.commit(self._store, late)
+        self._kill_children()
+
+    def _held(self, run_ids: Sequence[str]) -> list[Run]:
+        """Those of the runs that this worker holds now, with an outcome still to come."""
+        runs = queries.get_runs(self._store, run_ids).values() if run_ids else ()
+        return [
+            run
+            for run in runs
+            if run.status == "RUNNING" and run.worker == self._settings.worker and run.committed_at is None
+        ]
+
+    def _kill_children(self) -> None:
+        for pid in self._children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     def _children(self) -> list[int]:
         pool = getattr(getattr(self.worker, "pool", None), "_pool", None)
         return [process.pid for process in getattr(pool, "_pool", []) if process.pid]
@@ -155,9 +186,7 @@ class Parent:
         if self._ended.wait(patience):
             return
         log.warning("the child does not stop, giving its runs back without it", seconds=patience)
-        for pid in self._children():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        self._kill_children()
         with contextlib.suppress(ServiceError):
             operations.release_worker(self._store, self._settings.worker, reason="drain")
 

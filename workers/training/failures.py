@@ -15,9 +15,10 @@ import structlog
 from experiments.engine.progress import Outcome, Status
 from experiments.errors import DataError, GradusError
 from service.errors import StoreUnavailable
+from workers.process.oversight import TIME_LIMIT
 
 log = structlog.get_logger(__name__)
-MEMORY, TIME, ERROR, DISK, DATA = "memory_limit", "time_limit", "error", "disk_full", "data"
+MEMORY, TIME, ERROR, DISK, DATA = "memory_limit", TIME_LIMIT, "error", "disk_full", "data"
 SHARED = (MEMORY, ERROR)
 """Reasons that, in a tile of several lanes, belong to the program and not to one run. Time is not among them: each lane
 has its own share of the tile's seconds."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from service.store.migrate import upgrade
 from tests.present import present
 from workers.process.devices import Device, NoDevice, choose, discover
 
@@ -103,6 +104,7 @@ def test_a_worker_that_was_told_to_use_a_gpu_ends_where_there_is_none(tmp_path: 
         "GRADUS_DEVICE": "gpu",
         "CUDA_VISIBLE_DEVICES": "none",
     }
+    upgrade(f"sqlite:///{tmp_path / 'gradus.db'}")
     environment["GRADUS_BROKER_URL"] = "redis://127.0.0.1:1/0"
     command = [sys.executable, "-m", "celery", "-A", "workers.app", "worker", "-P", "prefork", "-c", "1"]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)

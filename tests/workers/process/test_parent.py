@@ -23,6 +23,7 @@ from workers import app
 from workers.process import drain
 from workers.process import parent as parent_module
 from workers.process.devices import Device
+from workers.process.oversight import ChildOversight
 from workers.process.parent import Parent
 from workers.process.watchdog import EXIT_WORN
 
@@ -113,3 +114,41 @@ def test_a_child_that_left_for_its_memory_loses_nothing(bench: Bench, parent: An
     operations.claim(bench.store, tile.run_ids, worker="w", spool="s", lease_seconds=3600)
     die(tile, f"exitcode {EXIT_WORN}")
     assert operations.reap(bench.store) == []
+
+
+@pytest.mark.parametrize("why", ["lease", "time"])
+def test_a_child_that_stands_still_is_ended_from_outside(
+    bench: Bench, parent: Any, child: Any, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As under SIGSTOP: it can look after neither its lease nor its time."""
+    clock = Clock()
+    monkeypatch.setattr(parent, "_oversight", ChildOversight(patience=20, clock=clock))
+    bench.submit()
+    (tile,) = sent(bench)
+    operations.claim(bench.store, tile.run_ids, worker="w", spool="s", lease_seconds=3600)
+    monkeypatch.setattr(celery_state, "reserved_requests", [Message(tile)])
+    parent.worker = Pool(child)
+    child.send_signal(signal.SIGSTOP)
+    parent._end_stuck_child()
+    if why == "lease":
+        operations.abandon(bench.store, "w")
+        operations.reap(bench.store)
+        parent._end_stuck_child()
+        clock.now += 21
+    else:
+        clock.now += bench.settings.max_run_seconds * 1.125 + 21
+    assert child.poll() is None
+    parent._end_stuck_child()
+    assert child.wait(10) == -signal.SIGKILL
+    ended = [queries.get_run(bench.store, run_id) for run_id in tile.run_ids]
+    if why == "lease":
+        assert {(run.status, run.reason) for run in ended} == {("SCHEDULED", "lost")}
+    else:
+        assert {(run.reason, run.committed_at is not None) for run in ended} == {("time_limit", True)}
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
