@@ -44,6 +44,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_audit_target_id", "audit", ["target_id"])
     op.create_index("ix_audit_at", "audit", ["at"])
+    is_status = sa.text("kind = 'status'")
+    op.create_index(
+        "ix_events_status",
+        "events",
+        ["transaction", "id"],
+        sqlite_where=is_status,
+        postgresql_where=is_status,
+    )
     op.create_table(
         "sessions",
         sa.Column("hash", sa.String(64), primary_key=True),
@@ -57,6 +65,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("sessions")
     op.drop_table("audit")
+    op.drop_index("ix_events_status", "events")
     op.execute("ALTER TABLE events DROP COLUMN actor")
     for table in ("runs", "workers"):
         op.execute(f"ALTER TABLE {table} DROP COLUMN backend")

@@ -22,6 +22,7 @@ from service.api import (
     runs,
     workers,
 )
+from service.api.measures import Measures
 from service.http import docs, openapi, problems
 from service.http.guard import Guard, HeadAsGet, hosts_allowed
 from service.http.rate import Rates
@@ -53,6 +54,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.settings, app.state.store = settings, store
+    app.state.measures = Measures()
     app.state.rates = Rates(settings.rate_per_second, settings.rate_burst)
     problems.install(app)
     app.add_middleware(HeadAsGet)

@@ -1,16 +1,18 @@
-"""`/metrics` for Prometheus: read from the database at each scrape, so that every process tells the same."""
+"""`/metrics` for Prometheus: the state is read from the database at each scrape, so every process tells the same; requests
+and changes are counted by each process (`measures`)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from service.api.measures import Measures
 from service.entities import Worker
 from service.http.auth import Principal, allowed
 from service.http.dependencies import StoreDep
@@ -30,7 +32,9 @@ class _SnapshotCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         f = self.snapshot
         yield _gauge("gradus_runs", "Runs by status", ("status",), {(k,): v for k, v in f.statuses.items()})
-        queued = {(device, str(priority)): number for (device, priority), number in f.queued.items()}
+        queued = {("auto", "0"): 0} | {
+            (device, str(priority)): number for (device, priority), number in f.queued.items()
+        }
         yield _gauge(
             "gradus_queued_runs", "Runs that wait, by device and priority", ("device", "priority"), queued
         )
@@ -63,7 +67,10 @@ class _SnapshotCollector(Collector):
         points = CounterMetricFamily("gradus_metric_points", "Metric points stored since the beginning")
         points.add_metric((), f.metric_points)
         yield points
-        states: dict[tuple[str, ...], float] = {}
+        # Shown at 0 too: an alert on a gauge that vanishes never fires.
+        states: dict[tuple[str, ...], float] = {
+            ("train", "cpu", state): 0 for state in ("idle", "busy", "draining", "lost")
+        }
         for worker in self.workers:
             labels = (worker.kind, worker.device, worker.state if worker.alive else "lost")
             states[labels] = states.get(labels, 0) + 1
@@ -79,11 +86,12 @@ def _gauge(name: str, text: str, labels: tuple[str, ...], values: Mapping[Any, f
     return family
 
 
-def render(store: Store) -> bytes:
+def render(store: Store, measures: Measures) -> bytes:
     """The page of one scrape. Raises StoreUnavailable."""
+    measures.follow(store)
     registry = CollectorRegistry()
     registry.register(_SnapshotCollector(metrics_snapshot(store), queries.workers(store)))
-    return generate_latest(registry)
+    return generate_latest(registry) + generate_latest(measures.registry)
 
 
 @router.get(
@@ -94,6 +102,8 @@ def render(store: Store) -> bytes:
         200: {"description": "Prometheus' text format", "content": {"text/plain": {}}},
     },
 )
-def scrape(who: Annotated[Principal, Depends(allowed("read"))], store: StoreDep) -> Response:
-    """Queue depth, runs by status, leases, tile widths, training and tracking time, MLflow lag, workers."""
-    return Response(render(store), media_type=CONTENT_TYPE_LATEST)
+def scrape(
+    who: Annotated[Principal, Depends(allowed("read"))], request: Request, store: StoreDep
+) -> Response:
+    """Queue depth, runs by status, leases, tile widths, training and tracking time, MLflow lag, workers, requests."""
+    return Response(render(store, request.app.state.measures), media_type=CONTENT_TYPE_LATEST)

@@ -203,6 +203,11 @@ class _Answer:
             key_id=self.actor.key_id,  # not `key`: names with that word are masked
             ms=round((time.perf_counter() - self.started) * 1000, 1),
         )
+        app, route = self.scope.get("app"), self.scope.get("route")
+        if app is not None:
+            template = getattr(route, "path", "unknown")
+            seconds = time.perf_counter() - self.started
+            app.state.measures.request(self.scope["method"], template, self.status, seconds)
 
 
 class HeadAsGet:

@@ -167,6 +167,13 @@ events = Table(
     Column("at", Double, nullable=False),
     Index("ix_events_experiment", "experiment_id", "transaction", "id"),
     Index("ix_events_run", "run_id", "transaction", "id"),
+    Index(
+        "ix_events_status",
+        "transaction",
+        "id",
+        sqlite_where=text("kind = 'status'"),
+        postgresql_where=text("kind = 'status'"),
+    ),
     sqlite_autoincrement=True,
 )
 

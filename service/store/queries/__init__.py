@@ -11,7 +11,15 @@ from service.store.queries.experiments import (
     resolve,
 )
 from service.store.queries.filters import Filters
-from service.store.queries.histories import events_after, metric_history, metric_values, metrics_after
+from service.store.queries.histories import (
+    events_after,
+    metric_history,
+    metric_values,
+    metrics_after,
+    newest_status_event,
+    run_durations,
+    status_events_after,
+)
 from service.store.queries.marks import latest_event, run_marks
 from service.store.queries.pending import (
     SHIP_ORDER,
@@ -61,6 +69,7 @@ __all__ = [
     "metric_history",
     "metric_values",
     "metrics_after",
+    "newest_status_event",
     "not_done",
     "ping",
     "read_cancelled",
@@ -70,9 +79,11 @@ __all__ = [
     "read_runs",
     "read_workers",
     "resolve",
+    "run_durations",
     "run_marks",
     "shippable",
     "staged_experiments",
+    "status_events_after",
     "to_ship",
     "unshipped",
     "workers",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, func, literal_column, or_, select
 
 from service.entities import Event, StoredMetric
 from service.store import mapper
@@ -12,7 +13,7 @@ from service.store.clock import db_horizon
 from service.store.engine import Store
 from service.store.queries.cursors import event_cursor, whole_number
 from service.store.queries.runs import CHUNK
-from service.store.tables import events, metrics
+from service.store.tables import events, metrics, runs
 
 
 def metric_history(
@@ -108,8 +109,58 @@ def events_after(
     if run_id is not None:
         statement = statement.where(events.c.run_id == run_id)
     if after:
-        transaction, id = event_cursor(after)
-        newer = and_(events.c.transaction == transaction, events.c.id > id)
-        statement = statement.where(or_(events.c.transaction > transaction, newer))
+        statement = statement.where(_behind(after))
     statement = statement.order_by(events.c.transaction, events.c.id).limit(limit)
     return store.read(lambda connection: [mapper.to_event(row) for row in connection.execute(statement)])
+
+
+def _behind(cursor: str) -> ColumnElement[bool]:
+    transaction, id = event_cursor(cursor)
+    newer = and_(events.c.transaction == transaction, events.c.id > id)
+    return or_(events.c.transaction > transaction, newer)
+
+
+_is_status = events.c.kind == literal_column("'status'")  # literal, for the partial index
+
+
+def newest_status_event(store: Store) -> str | None:
+    """The id of the newest status event of any run; None where there is none."""
+    newest = (
+        select(events.c.transaction, events.c.id)
+        .where(_is_status, events.c.transaction < db_horizon())
+        .order_by(events.c.transaction.desc(), events.c.id.desc())
+        .limit(1)
+    )
+    row = store.read(lambda connection: connection.execute(newest).first())
+    return None if row is None else f"{row.transaction}-{row.id}"
+
+
+def status_events_after(store: Store, after: str | None, limit: int = 1000) -> list[Event]:
+    """Status events of all runs after an event's id (None: from the first), in an order in which none appears late."""
+    statement = select(events).where(_is_status, events.c.transaction < db_horizon())
+    if after:
+        statement = statement.where(_behind(after))
+    statement = statement.order_by(events.c.transaction, events.c.id).limit(limit)
+    return store.read(lambda connection: [mapper.to_event(row) for row in connection.execute(statement)])
+
+
+@dataclass(frozen=True)
+class Durations:
+    """Seconds from a run's first claim to its committed outcome, and from there to its final status."""
+
+    training: float
+    shipping: float
+
+
+def run_durations(store: Store, run_ids: Collection[str]) -> list[Durations]:
+    """The durations of those of the runs that are over and have a committed outcome."""
+    last = (
+        select(func.max(events.c.at))
+        .where(events.c.run_id == runs.c.id, events.c.kind == "status")
+        .scalar_subquery()
+    )
+    statement = select(runs.c.committed_at - runs.c.started_at, last - runs.c.committed_at).where(
+        runs.c.id.in_(list(run_ids)), runs.c.committed_at.is_not(None), runs.c.started_at.is_not(None)
+    )
+    rows = store.read(lambda connection: connection.execute(statement).all())
+    return [Durations(max(0.0, training), max(0.0, shipping)) for training, shipping in rows]
