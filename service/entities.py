@@ -94,6 +94,11 @@ class RunMark:
     levels: dict[str, str]
 
     @property
+    def label(self) -> str:
+        """Its levels, as a person reads them."""
+        return ", ".join(f"{name} {level}" for name, level in self.levels.items())
+
+    @property
     def state(self) -> str:
         """The colour of the dot: a status in lower case, `diverged`, or `shipping` (trained, waits for MLflow)."""
         if self.reason == "diverged" and self.status in ("RUNNING", "FINISHED"):
