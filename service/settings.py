@@ -232,3 +232,22 @@ def visible_gpus() -> str | None:
 def get_settings() -> Settings:
     """The settings of this process, read once."""
     return load_settings()
+
+
+def markdown_table() -> str:
+    """Every setting as a row of a markdown table: name, default, meaning. docs/settings.md is made of it."""
+    rows = ["| setting | default | meaning |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        if default is None or default == ():
+            shown = ""
+        elif isinstance(default, bool):
+            shown = f"`{str(default).lower()}`"
+        elif isinstance(default, float):
+            shown = f"`{default:g}`"
+        else:
+            shown = f"`{default}`"
+        rows.append(
+            f"| `GRADUS_{name.upper()}` | {shown} | {(field.description or '').replace('|', chr(92) + '|')} |"
+        )
+    return "\n".join(rows) + "\n"

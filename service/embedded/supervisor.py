@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -22,7 +23,8 @@ from experiments.errors import GradusError
 from service.embedded.process_guard import kill_group
 
 FIRST_PAUSE, LONGEST_PAUSE, STEADY = 1.0, 30.0, 10.0  # seconds
-LARGE_LOG = 20 * 1024 * 1024  # bytes; a larger log is renamed when its process starts
+LARGE_LOG = 20 * 1024 * 1024  # bytes; a larger log is set aside
+ROTATE_SECONDS = 60.0  # between two looks at the sizes of the logs
 TICK = 0.1  # seconds
 LOOK_SECONDS = 1.0  # between two looks whether a running process answers
 FIRST_ANSWER_SECONDS = 240.0  # that a process which was started again may take until it answers
@@ -133,6 +135,7 @@ class Supervisor:
         self._all = [_Supervised(program) for program in programs]
         self._logs, self._directory, self._say = logs, directory, say
         self._alive_read, self._alive_write = os.pipe()
+        self._rotate_at = time.monotonic() + ROTATE_SECONDS
 
     def start(self, *, within: float, stopping: Callable[[], bool]) -> bool:
         """Start everything, stage by stage.
@@ -177,11 +180,15 @@ class Supervisor:
                 self._note_end(supervised, status, now)
             if supervised.running is not None:
                 self._kill_if_silent(supervised.program, supervised.running)
+                if now >= self._rotate_at:
+                    _rotate(self._log(supervised))
             if supervised.running is None and now >= supervised.start_at:
                 log = self._log(supervised)
                 supervised.running = GuardedProcess(
                     supervised.program, self._alive_read, log, self._directory
                 )
+        if now >= self._rotate_at:
+            self._rotate_at = now + ROTATE_SECONDS
 
     def stop(self, *, now: Callable[[], bool]) -> None:
         """End everything, the highest stage first.
@@ -269,6 +276,11 @@ class Supervisor:
 
 
 def _rotate(log: Path) -> None:
-    """Rename a large log, over an earlier one, so that logs do not fill the disk over the years."""
+    """Copy a large log over an earlier one and empty it, so that logs do not fill the disk over the years.
+
+    The process that writes it may go on: it appends, so its next line is the first of the empty file. A line that it
+    writes between the copy and the emptying is lost.
+    """
     if log.exists() and log.stat().st_size > LARGE_LOG:
-        log.replace(log.with_suffix(".log.1"))
+        shutil.copyfile(log, log.with_suffix(".log.1"))
+        os.truncate(log, 0)

@@ -327,3 +327,27 @@ def test_a_program_that_answers_is_left_alone_and_so_is_one_that_still_starts(
 
     eventually(asked_often)
     assert said == []
+
+
+WRITES = "import sys, time\nwhile True:\n    print('x' * 1000, flush=True)\n    time.sleep(0.01)"
+
+
+def test_the_log_of_a_process_that_never_ends_is_rotated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor_module, "LARGE_LOG", 10_000)
+    monkeypatch.setattr(supervisor_module, "ROTATE_SECONDS", 0.0)
+    program = Program("chatty", [sys.executable, "-c", WRITES], dict(os.environ), 0, ready=lambda: True)
+    supervisor = Supervisor([program], tmp_path, tmp_path, lambda text: None)
+    supervisor.start(within=30, stopping=lambda: False)
+    log, earlier = tmp_path / "chatty.log", tmp_path / "chatty.log.1"
+    deadline = time.monotonic() + 30
+    try:
+        while not (earlier.exists() and log.stat().st_size > 2000) and time.monotonic() < deadline:
+            supervisor.watch()
+            time.sleep(0.05)
+    finally:
+        supervisor.stop(now=lambda: True)
+    assert earlier.stat().st_size > 10_000
+    assert 2000 < log.stat().st_size < 20_000, "it goes on in the same file"
+    assert b"\0" not in log.read_bytes(), "no hole where the file was emptied"
