@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     )
     from gradus.events import Event
     from gradus.experiment import Experiment
-    from gradus.runs import History, Prediction, Run, Runs
+    from gradus.results import History, Prediction
+    from gradus.runs import Run, Runs
 
 _HOMES = {
     "gradus.client": ("Client",),
@@ -35,7 +36,8 @@ _HOMES = {
     ),
     "gradus.events": ("Event",),
     "gradus.experiment": ("Experiment",),
-    "gradus.runs": ("History", "Prediction", "Run", "Runs"),
+    "gradus.results": ("History", "Prediction"),
+    "gradus.runs": ("Run", "Runs"),
     "experiments.errors": ("GradusError", "SpecError"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

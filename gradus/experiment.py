@@ -10,6 +10,7 @@ from pydantic import PrivateAttr
 from gradus.comparison import Comparison
 from gradus.progress import follow
 from gradus.runs import OVER, Run, Runs
+from gradus.text import counts, short_id
 from gradus.transport import path_of
 from gradus.wire import ExperimentOut
 
@@ -177,6 +178,9 @@ class Experiment(ExperimentOut):
     def delete(self) -> None:
         """Cancel it and remove it, here and in MLflow (where it can be restored)."""
         self._client.http.request("DELETE", self._path)
+
+    def __repr__(self) -> str:
+        return f"<Experiment {self.name} {short_id(self.id)}: {counts(self.status)}>"
 
     @property
     def _path(self) -> str:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from pydantic import Field, PrivateAttr
 
 from gradus.errors import ClientError
+from gradus.results import History, Prediction
 from gradus.tables import as_frame, html_table, text_table
 from gradus.text import number, short_id
 from gradus.transport import path_of
 from gradus.wire import MetricOut, RunFields, WorkOut
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
     from gradus.client import Client
@@ -37,52 +36,6 @@ LOWER_IS_BETTER = ("loss", "error", "mse", "mae", "rel_err", "_s")
 def lower_is_better(metric: str) -> bool:
     """Losses, errors and times are better when smaller; everything else when larger, as in a comparison."""
     return metric.rsplit("/", 1)[-1].endswith(LOWER_IS_BETTER)
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a trained network answers.
-
-    Attributes:
-        outputs: one row per input, shape (inputs, units…), on the scale of the training targets.
-        classes: the index of the largest output per input, for a classification; else None.
-        warnings: what the service says of the inputs, for example that they lie outside the training data.
-    """
-
-    outputs: npt.NDArray[np.float64]
-    classes: npt.NDArray[np.int64] | None
-    warnings: tuple[str, ...]
-
-
-class History(Sequence[MetricOut]):
-    """The values of one or more metrics in the order of their steps."""
-
-    def __init__(self, points: Sequence[MetricOut]) -> None:
-        self._points = tuple(points)
-
-    @overload
-    def __getitem__(self, index: int) -> MetricOut: ...
-    @overload
-    def __getitem__(self, index: slice) -> History: ...
-    def __getitem__(self, index: int | slice) -> MetricOut | History:
-        return History(self._points[index]) if isinstance(index, slice) else self._points[index]
-
-    def __len__(self) -> int:
-        return len(self._points)
-
-    @property
-    def steps(self) -> list[int]:
-        """Completed epochs of every value."""
-        return [point.step for point in self._points]
-
-    @property
-    def values(self) -> list[float]:
-        """The values; NaN where one was not a number."""
-        return [float("nan") if point.value is None else point.value for point in self._points]
-
-    def frame(self) -> Any:
-        """The same with columns key, step, value, at, attempt: a DataFrame where pandas is installed, else rows."""
-        return as_frame([point.model_dump() for point in self._points])
 
 
 class Run(RunFields):
@@ -209,6 +162,10 @@ class Run(RunFields):
         if file is not None:
             Path(file).write_bytes(content)
         return read(content)
+
+    def __repr__(self) -> str:
+        levels = ", ".join(f"{name}={label}" for name, label in self.levels.items())
+        return f"<Run {short_id(self.id)} {levels}: {self.status}>"
 
     @property
     def _path(self) -> str:

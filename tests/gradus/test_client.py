@@ -58,6 +58,8 @@ def test_runs_are_filtered_and_become_rows(api: Served, client: Client) -> None:
     experiment = finished(api, client.submit(SPEC))
     relu = experiment.runs(activation="relu")
     assert [run.levels["seed"] for run in relu] == ["0", "1"]
+    assert repr(experiment) == f"<Experiment choices {experiment.id[:8]}: 4 FINISHED>"
+    assert repr(relu[0]) == f"<Run {relu[0].id[:8]} activation=relu, seed=0: FINISHED>"
     assert len(experiment.runs({"optimizer.learning_rate": 0.1}, status="FINISHED")) == 4
     frame = experiment.runs().frame()
     assert list(frame["params.activation"]) == ["relu", "relu", "tanh", "tanh"]
