@@ -19,11 +19,17 @@ from experiments.comparing.design import Design, Observation
 from experiments.comparing.effects import Score
 from experiments.comparing.judging import judge_pairs, score_sets
 from experiments.comparing.progress import progress
-from experiments.comparing.statistics import half_width, half_width_of_sequence, share_of_error
+from experiments.comparing.statistics import (
+    half_width,
+    half_width_of_sequence,
+    half_width_over_splits,
+    share_of_error,
+)
 from experiments.comparing.tuning import TuneAxis
 
 LOOKS = (5, 10, 20, 40)
 Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
 
 
 def _means_and_spreads(d: Array) -> tuple[Array, Array]:
@@ -149,6 +155,52 @@ def tuned_by_noise(repeats: int, again: bool, tune_seeds: int = 2, seed: int = 1
     return Tuned(misleading / repeats, decided / repeats, runs / repeats)
 
 
+SAMPLES, TEST_SHARE = 200, 0.25
+"""Samples of a data set; test samples per training sample."""
+
+
+def _errors(x: Array, y: Array, train: Rows, test: Rows) -> float:
+    """Test error of least squares without the last two inputs, less that of least squares with all of them."""
+    errors = []
+    for used in (x[:, :-2], x):
+        w, *_ = np.linalg.lstsq(used[train], y[train], rcond=None)
+        errors.append(float(np.mean((used[test] @ w - y[test]) ** 2)))
+    return errors[0] - errors[1]
+
+
+def _sample(random: np.random.Generator, samples: int) -> tuple[Array, Array]:
+    """y = Σ x/√10 + noise over 10 inputs."""
+    x = random.normal(size=(samples, 10))
+    return x, x.sum(axis=1) / math.sqrt(10) + random.normal(size=samples)
+
+
+def split_coverage(repeats: int, splits: int = 10, seed: int = 16) -> tuple[float, float]:
+    """(coverage of the corrected 95 % interval, of the plain one) of the expected difference between two learners.
+
+    Each question has one data set of 200 samples and draws its parts anew for every seed. The truth is the mean over
+    20,000 data sets of the same size of the training part.
+    """
+    random = np.random.default_rng(seed)
+    training = round(SAMPLES / (1 + TEST_SHARE))
+
+    def fresh() -> float:
+        x, y = _sample(random, training + 400)
+        return _errors(x, y, np.arange(training), np.arange(training, training + 400))
+
+    truth = float(np.mean([fresh() for _ in range(20_000)]))
+    corrected = plain = 0
+    for _ in range(repeats):
+        x, y = _sample(random, SAMPLES)
+        d = []
+        for _ in range(splits):
+            order = random.permutation(SAMPLES)
+            d.append(_errors(x, y, order[:training], order[training:]))
+        off, sd = abs(float(np.mean(d)) - truth), float(np.std(d, ddof=1))
+        corrected += off <= half_width_over_splits(sd, splits, 0.05, test_share=TEST_SHARE)
+        plain += off <= half_width(sd, splits, 0.05)
+    return corrected / repeats, plain / repeats
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=20_000, help="simulated questions per figure")
@@ -165,6 +217,11 @@ def main() -> None:
     for gap in (0.0, 0.5, 1.0):
         kept, size = best_is_kept(some, gap)
         print(f"best of 10, ahead by {gap} s ({some})   in the set {kept:.4f}, set of {size:.2f}")
+    for splits in (5, 10, 20):
+        corrected, plain = split_coverage(some * 4, splits)
+        print(
+            f"coverage over {splits} splits of 200 samples ({some * 4})   {corrected:.3f}, plain {plain:.3f}"
+        )
     for again in (False, True):
         found = tuned_by_noise(some, again)
         print(f"equal levels, tied settings {'compared too' if again else 'ignored'} ({some})   {found}")

@@ -102,6 +102,7 @@ class Client:
         budget: int | None = None,
         control: str | None = None,
         best: bool = False,
+        over: str | None = None,
         changes: Sequence[str] = (),
     ) -> Experiment:
         """Ask which level is better. The service extends the experiment look by look until it is decided or the budget
@@ -120,6 +121,7 @@ class Client:
             budget: at most so many runs.
             control: the level that the others are compared with; default: every pair is compared.
             best: whether to ask which level is the best, in place of which of two is better.
+            over: what a seed varies: `seeds` (one split of the data), or `splits` (drawn anew for each).
             changes: fields of `base` to change, as `training.epochs=3`.
 
         Raises:
@@ -135,6 +137,7 @@ class Client:
             "budget": budget,
             "control": control,
             "best": best or None,
+            "over": over,
         }
         document = with_question(
             _document(base, changes),

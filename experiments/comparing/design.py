@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from experiments.comparing.effects import State, lower_is_better, validation_of
 from experiments.comparing.statistics import share_of_error
 from experiments.comparing.tuning import Setting, TuneAxis
-from experiments.comparing.verdicts import ANYTIME, AT_LOOKS, Method
+from experiments.comparing.verdicts import ANYTIME, AT_LOOKS, Method, over_splits
 
 MOST = 10_000
 
@@ -70,6 +70,8 @@ class Design:
     """Whether the question is which level is the best."""
     anytime: bool = False
     """Whether the results may be looked at after every seed."""
+    test_share: float | None = None
+    """n_test / n_train where every seed draws its own split; None where all share one."""
     further: int = 0
     """How many of the looks were asked for after the planned ones were spent."""
     automatic: int = MOST
@@ -149,6 +151,8 @@ class Design:
 
     @property
     def method(self) -> Method:
+        if self.test_share is not None:
+            return over_splits(self.test_share)
         return ANYTIME if self.anytime else AT_LOOKS
 
     @property

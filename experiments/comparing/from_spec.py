@@ -57,6 +57,7 @@ def design_of(spec: ExperimentSpec) -> Design | None:
         control=compare.control,
         best=compare.best,
         anytime=isinstance(compare.looks, str),
+        test_share=_test_share(spec) if compare.over == "splits" else None,
         further=len(compare.further),
         automatic=compare.planned_seeds,
         chance=chance_level(compare.metric, spec.expand()[0].spec.data_shape.classes),
@@ -64,3 +65,9 @@ def design_of(spec: ExperimentSpec) -> Design | None:
         allows=allows,
     )
     return replace(design, confounded=confounded_pairs(spec, design))
+
+
+def _test_share(spec: ExperimentSpec) -> float:
+    """The largest n_test / n_train of its runs. Validation data are not trained on, so they count as neither."""
+    shapes = [point.spec.data_shape for point in spec.expand()]
+    return max(shape.n_test / shape.n_train for shape in shapes)

@@ -107,6 +107,22 @@ def half_width(sd: float, seeds: int, level: float) -> float:
     return t_quantile(level, seeds) * sd / math.sqrt(seeds)
 
 
+def half_width_over_splits(sd: float, seeds: int, level: float, *, test_share: float) -> float:
+    """Half the width of Student's interval where every seed draws the training and test parts anew from the same data.
+
+    The training parts overlap, so the effects are correlated, and s²/n is too small. The corrected variance of the mean
+    is s²·(1/n + n_test/n_train) (Nadeau & Bengio 2003, *Inference for the Generalization Error*, section 4). It does
+    not go to 0 with more splits: the data are not more.
+
+    Args:
+        sd: s, with n − 1 in the denominator.
+        seeds: n, at least 1.
+        level: The error allowed to the interval, in (0, 1).
+        test_share: n_test / n_train.
+    """
+    return t_quantile(level, seeds) * sd * math.sqrt(1 / seeds + test_share)
+
+
 PRIOR_PRECISION = 0.2
 """c², the weight of the normal mixture over effect sizes, N(0, 1/c²), in the confidence sequence. Chosen so that the
 sequence is 1.4 to 1.9 times as wide as Student's interval from 6 to 50 seeds, for errors of 0.2 to 5 %.
@@ -211,6 +227,8 @@ def seeds_needed(sd: float, seeds: int, delta: float, level: float, width: Width
     def enough(n: int) -> bool:
         return 2.0 * (width or half_width)(bound, n, level) <= delta
 
+    if not enough(2 * MOST_SEEDS):
+        return None
     low, high = seeds, seeds + 1
     while not enough(high):
         low, high = high, 2 * high

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, Self
 
 import numpy as np
@@ -20,6 +21,7 @@ from experiments.comparing.statistics import (
     Width,
     half_width,
     half_width_of_sequence,
+    half_width_over_splits,
     repeated_interval,
     seeds_needed,
 )
@@ -128,10 +130,24 @@ class Method:
 
     width: Width
     signs: Callable[[int, int], float]
+    independent: bool = True
+    """Whether the seeds' effects are."""
 
 
 AT_LOOKS = Method(half_width, sign_test)
 """Student's interval and the exact sign test: each look has its share of the error."""
+
+
+def over_splits(test_share: float) -> Method:
+    """Student's interval with the variance corrected for training parts that overlap.
+
+    Signs and equal effects decide nothing then: the seeds are not independent. test_share: n_test / n_train.
+    """
+    return Method(
+        partial(half_width_over_splits, test_share=test_share), lambda wins, losses: 1.0, independent=False
+    )
+
+
 ANYTIME = Method(half_width_of_sequence, sequential_sign_test)
 """A confidence sequence and a sequential sign test: one may look after every seed."""
 
@@ -202,6 +218,8 @@ def _classify_equal(
     interval: Interval, delta: float, largest: float, p: float, method: Method
 ) -> tuple[Verdict, int | None]:
     """(the verdict where all seeds gave one difference, about how many seeds would decide it)."""
+    if not method.independent:
+        return "undecided", None
     wanted = equal_seeds_needed(interval.mean, delta, largest, interval.level)
     small = wanted is not None and interval.seeds >= wanted
     if p <= interval.level:

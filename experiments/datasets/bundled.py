@@ -9,6 +9,7 @@ import numpy as np
 
 from experiments.datasets.base import Data, DataFacts, DataFormat, Dataset, DataShape, shuffled
 from experiments.datasets.files import Source
+from experiments.fields import Seed
 
 
 class Digits(Dataset):
@@ -18,6 +19,8 @@ class Digits(Dataset):
     licence: ClassVar[str] = "CC BY 4.0"
     reference: ClassVar[str] = "Alpaydin & Kaynak 1998, UCI Optical Recognition of Handwritten Digits"
     name: Literal["digits"] = "digits"
+    split_seed: Seed = 0
+    """Seed by which the images are drawn for the parts."""
 
     def shape(self) -> DataShape:
         training, validation = self.parts(1438)
@@ -27,7 +30,7 @@ class Digits(Dataset):
         from sklearn.datasets import load_digits
 
         bunch = load_digits()
-        order = shuffled(1797, 0)
+        order = shuffled(1797, self.split_seed)
         x = (bunch.images[order, :, :, None] / 16).astype(np.float32)
         y = bunch.target[order].astype(np.int32)
         return Data(*self.split(x[:1438], y[:1438]), x[1438:], y[1438:]).formatted(data_format)
@@ -44,6 +47,8 @@ class Diabetes(Dataset):
     licence: ClassVar[str] = "public domain"
     reference: ClassVar[str] = "Efron, Hastie, Johnstone & Tibshirani 2004, Least Angle Regression"
     name: Literal["diabetes"] = "diabetes"
+    split_seed: Seed = 0
+    """Seed by which the patients are drawn for the parts."""
 
     @cached_property
     def facts(self) -> DataFacts:
@@ -57,7 +62,7 @@ class Diabetes(Dataset):
         from sklearn.datasets import load_diabetes
 
         bunch = load_diabetes(scaled=False)
-        order = shuffled(442, 0)
+        order = shuffled(442, self.split_seed)
         x, y = np.asarray(bunch.data, float)[order], np.asarray(bunch.target, float)[order, None]
         training, _ = self.parts(354)
         x = (x - x[:training].mean(0)) / x[:training].std(0)

@@ -75,6 +75,8 @@ class Compare(Strict):
     """The level that all others are compared with; null: every pair of levels is compared."""
     best: bool = False
     """Whether to ask which level is the best, in place of which of two is better."""
+    over: Literal["seeds", "splits"] = "seeds"
+    """What a seed varies: initial weights and data order on one split, or the split of the data as well."""
     looks: Looks = (5, 10, 20, 40)
     """Seeds per level at which the results may be looked at; `any`: after every seed."""
     further: Annotated[tuple[LookSeeds, ...], Field(max_length=20)] = ()
@@ -91,6 +93,12 @@ class Compare(Strict):
                 {
                     "allowed": "`control: LEVEL` to compare the others with one, or `best: true` to find the best"
                 },
+            )
+        if isinstance(self.looks, str) and self.over == "splits":
+            raise PydanticCustomError(
+                "misfit",
+                "splits of the same data are not independent, so no confidence sequence holds over them",
+                {"allowed": "planned looks, as [5, 10, 20]"},
             )
         if isinstance(self.looks, str) and self.further:
             raise PydanticCustomError(

@@ -39,7 +39,7 @@ from experiments.spec.expansion import Expansion, check_equal_parameters
 from experiments.spec.factors import CASE, Factor, conflicts, factors_of, sweep_factors
 from experiments.spec.levels import Level, level_label
 from experiments.spec.problems import explain
-from experiments.spec.question_checks import question_problems, tuned_level_problems
+from experiments.spec.question_checks import SPLIT_SEED, question_problems, tuned_level_problems
 from experiments.spec.run_builder import Builder
 from experiments.spec.sweep_checks import sweep_problems
 from experiments.spec.sweeps import Sweep
@@ -237,6 +237,8 @@ class ExperimentSpec(Strict):
             levels_known = known.get(factor, ())
             label = next((level.label for level in levels_known if level.value == value), None)
             labels[factor] = level_label(value) if label is None else label
+        if self.compare is not None and self.compare.over == "splits":
+            writes.append(Write(SPLIT_SEED, seed, "compare.over"))
         return Point(self._builder.run(writes, seed), labels | {"seed": str(seed)})
 
     @staticmethod

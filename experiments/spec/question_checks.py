@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from experiments.datasets import DataShape
 from experiments.errors import Problem, SpecError
+from experiments.field_paths import Path
 from experiments.limits import Limits
 from experiments.messages import short, unknown
 from experiments.runs import Point
@@ -15,6 +16,9 @@ from experiments.spec.factors import Factor, combinations, conflicts, factors_of
 from experiments.spec.impossible import level_problems
 from experiments.spec.run_builder import Builder
 from experiments.spec.sweeps import Sweep
+from experiments.spec.swept_fields import field_path
+
+SPLIT_SEED: Path = ("dataset", "split_seed")
 
 
 def question_problems(
@@ -53,6 +57,7 @@ def question_problems(
             Problem("compare.control", unknown("level", question.control, labels), sorted(labels))
         )
     problems += _seed_problems(question, sweep)
+    problems += _split_problems(question, sweep, points)
     if sweep.draws:
         problems.append(
             Problem("compare", "a random draw does not give every level the same runs", "strategy: grid")
@@ -74,6 +79,23 @@ def _seed_problems(question: Compare, sweep: Sweep) -> list[Problem]:
     first = f"{tuning} for tuning and " if tuning else ""
     message = f"{len(sweep.seeds)} seeds are named, and the question uses {first}{question.planned_seeds} to compare"
     return [Problem("sweep.seeds", message, f"{needed} seeds, or none: then they are counted from `seed` on")]
+
+
+def _split_problems(question: Compare, sweep: Sweep, points: Sequence[Point]) -> list[Problem]:
+    """Splits can be drawn where all data are in one set, of which a seed draws the parts."""
+    if question.over == "seeds":
+        return []
+    fixed = next(
+        (p.spec.dataset for p in points if getattr(p.spec.dataset, "split_seed", None) is None), None
+    )
+    if fixed is not None:
+        message = f"{fixed.name} has one split that no seed draws"
+        return [Problem("compare.over", message, "over: seeds, or a data set with a split_seed")]
+    if any(field_path(name) == SPLIT_SEED for name in sweep.axes):
+        return [Problem("compare.over", "the sweep sets split_seed too", "one of them")]
+    if any(point.spec.data_shape.n_test == 0 for point in points):
+        return [Problem("compare.over", "nothing is held out for testing", "a data set with a test part")]
+    return []
 
 
 def _metric_problems(metric: str, shape: DataShape, points: Sequence[Point]) -> list[Problem]:

@@ -90,6 +90,9 @@ def ask(
         str | None, typer.Option(metavar="LEVEL", help="Compare the other levels with this one only.")
     ] = None,
     best: Annotated[bool, typer.Option("--best", help="Ask which level is the best.")] = False,
+    over: Annotated[
+        str | None, typer.Option(help="What seeds vary: seeds (one split), or splits (drawn anew for each).")
+    ] = None,
     budget: Annotated[int | None, typer.Option(min=1, help="At most so many runs.")] = None,
     changes: Changes = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Watch until it is decided.")] = True,
@@ -119,6 +122,7 @@ def ask(
         budget=budget,
         control=control,
         best=best,
+        over=over,
     )
     if not as_json:
         announce(experiment)

@@ -91,6 +91,8 @@ def candidates(spec: ExperimentSpec, runs: Sequence[Run], factor: str, own: Sequ
         factor: The compared factor.
         own: Tuned fields. They may differ between levels without confounding the factor.
     """
+    over_splits = spec.compare is not None and spec.compare.over == "splits"
+    own = [*own, "dataset.split_seed"] if over_splits else own
     owned = owner([factor, *own], spec.sweep.cases if spec.sweep is not None else None)
     swept = [name for name in spec.axes() if name not in (factor, "case", *own)]
     seen = []

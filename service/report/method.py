@@ -43,6 +43,9 @@ def method_of(design: Design, comparison: Comparison) -> str:
             f"One may look after every seed, {compared}: each interval is a confidence sequence at {confidence}, so that "
             f"all of them hold at every moment together with probability {together}.{cost}"
         )
+    student = "Student's t"
+    if design.test_share is not None:
+        student = f"Student's t over splits, its variance s²·(1/n + {design.test_share:.2f}) (Nadeau & Bengio 2003),"
     looks = design.planned_looks
     if design.further:
         later = ", ".join(map(str, design.looks[looks:]))
@@ -55,10 +58,10 @@ def method_of(design: Design, comparison: Comparison) -> str:
     )
     if design.best:
         return (
-            f"{planned}, {len(design.levels)} levels: each interval is Student's t at {confidence}, so that the best level "
+            f"{planned}, {len(design.levels)} levels: each interval is {student} at {confidence}, so that the best level "
             f"stays among those that may be the best with probability {together}."
         )
     return (
-        f"{planned}, {compared}: each interval is Student's t at {confidence}, so that all of them hold together with "
+        f"{planned}, {compared}: each interval is {student} at {confidence}, so that all of them hold together with "
         f"probability {together}."
     )

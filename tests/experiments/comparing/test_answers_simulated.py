@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from bench.answers import best_is_kept, peeking_error, sequence_coverage, tuned_by_noise
+from bench.answers import (
+    best_is_kept,
+    peeking_error,
+    sequence_coverage,
+    split_coverage,
+    tuned_by_noise,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -28,3 +34,10 @@ def test_the_best_of_ten_is_in_the_set(gap: float) -> None:
 def test_tied_settings_mislead_less_often() -> None:
     before, after = (tuned_by_noise(200, again) for again in (False, True))
     assert after.misleading < 0.5 * before.misleading
+
+
+def test_the_corrected_interval_covers_over_splits() -> None:
+    """Of a difference whose truth is known; the plain interval does not."""
+    corrected, plain = split_coverage(1000)
+    assert corrected >= 0.92
+    assert plain < 0.85
