@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -57,3 +58,48 @@ def test_every_container_has_a_limit_on_its_log(file: str) -> None:
     services = YAML(typ="safe").load((ROOT / file).read_text())["services"]
     for name, service in services.items():
         assert service["logging"]["options"]["max-size"], name
+
+
+# ---- deploy/kubernetes
+
+KUBERNETES = ROOT / "deploy" / "kubernetes"
+MANIFESTS = [
+    document
+    for path in sorted(KUBERNETES.glob("*.yaml"))
+    if path.name not in ("kustomization.yaml", "keda.yaml")
+    for document in YAML(typ="safe").load_all(path.read_text())
+]
+PODS = {
+    f"{manifest['kind']}/{manifest['metadata']['name']}": manifest["spec"]["template"]["spec"]
+    for manifest in MANIFESTS
+    if "template" in manifest["spec" if "spec" in manifest else "metadata"]
+}
+
+
+def test_kustomize_names_every_manifest() -> None:
+    named = YAML(typ="safe").load((KUBERNETES / "kustomization.yaml").read_text())["resources"]
+    files = {path.name for path in KUBERNETES.glob("*.yaml")} - {"kustomization.yaml", "keda.yaml"}
+    assert set(named) == files
+
+
+@pytest.mark.parametrize("pod", PODS.values(), ids=PODS.keys())
+def test_every_pod_is_contained_limited_and_probed(pod: dict[str, Any]) -> None:
+    for container in pod["containers"]:
+        security = container["securityContext"]
+        assert security["runAsNonRoot"]
+        assert security["readOnlyRootFilesystem"]
+        assert security["capabilities"] == {"drop": ["ALL"]}
+        assert container["resources"]["limits"]["memory"]
+        assert pod.get("restartPolicy") == "OnFailure" or container["livenessProbe"]
+        volumes = {mount["name"] for mount in container.get("volumeMounts", ())}
+        claims = {"state"}  # of the workers' StatefulSet
+        assert volumes <= {volume["name"] for volume in pod.get("volumes", ())} | claims
+
+
+def test_a_worker_has_time_to_drain_and_every_setting_exists() -> None:
+    grace = PODS["StatefulSet/worker"]["terminationGracePeriodSeconds"]
+    assert grace > Settings.model_fields["drain_seconds"].default
+    known = {f"GRADUS_{name.upper()}" for name in Settings.model_fields}
+    for name in ("settings.env", "secret.env.example"):
+        keys = {line.split("=")[0] for line in (KUBERNETES / name).read_text().splitlines() if line}
+        assert keys <= known, name
