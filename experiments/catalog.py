@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from pydantic import BaseModel
@@ -12,6 +11,7 @@ from experiments.datasets import DATASETS
 from experiments.initializers import INITIALIZERS
 from experiments.layers import LAYERS
 from experiments.losses import LOSSES
+from experiments.numbers import finite
 from experiments.optimizers import OPTIMIZERS
 from experiments.regularizers import REGULARIZERS
 from experiments.schedules import SCHEDULES
@@ -57,16 +57,11 @@ def _activation(row: Activation) -> Entry:
         "reference": row.reference,
         "smoothness": row.smoothness,
         "kinks": list(row.kinks),
-        "derivative_bound": _finite(row.derivative_bound),
-        "range": [_finite(row.low), _finite(row.high)],
+        "derivative_bound": finite(row.derivative_bound),
+        "range": [finite(row.low), finite(row.high)],
         "initializer": row.initializer,
         "schema": {"type": "string", "const": row.name},
     }
-
-
-def _finite(value: float) -> float | None:
-    """JSON has no infinity: no bound is null."""
-    return value if math.isfinite(value) else None
 
 
 def _text(model: type[BaseModel]) -> str:

@@ -46,6 +46,11 @@ class Experiment(ExperimentOut):
         return spec
 
     @property
+    def warnings(self) -> list[str]:
+        """What will probably surprise, as the service said when it accepted the spec; empty for one read later."""
+        return list((self.model_extra or {}).get("warnings", ()))
+
+    @property
     def ended(self) -> int:
         """Number of runs that are over."""
         return sum(self.status.get(name, 0) for name in OVER)

@@ -51,6 +51,8 @@ def announce(experiment: Experiment) -> None:
     for name in ("self", "report", "mlflow", "compare"):
         if name in experiment.links:
             say(f"  {name:<9}{experiment.links[name]}")
+    for warning in experiment.warnings:
+        complain(f"warning: {warning}")
 
 
 def validate(spec: SpecFile, changes: Changes = None, as_json: AsJson = False) -> None:
