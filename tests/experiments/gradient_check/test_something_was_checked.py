@@ -165,3 +165,11 @@ def test_a_program_is_traced_once_for_all_seeds() -> None:
     assert {id(graph) for graph in checker.objective.parts.values()} == graphs
     assert again.seconds < first.seconds
     assert again.states[0].loss != first.states[0].loss
+
+
+def test_a_normalisation_over_one_feature_is_not_assessed_rather_than_failed() -> None:
+    """x − mean(x) of one channel is 0, so gamma does nothing and what single precision makes of it is rounding."""
+    layers = [{"type": "average_pool2d"}, {"type": "layer_normalization"}, {"type": "dense", "units": 10}]
+    report = checker_of(model={"layers": layers}).report()
+    assert report.verdict == "not assessed", report.reason
+    assert unassessed(report) == {"1-layer_normalization/gamma"}
