@@ -3,7 +3,8 @@
     GRADUS_DATA_DIR=... python bench/engine.py mlp --runs 32 --batch 32 --repeats 5
     python bench/engine.py regression --runs 128
     python bench/engine.py cnn --runs 1
-    python bench/engine.py mlp --jax PYTHON --ray PYTHON   # of environments with jax, and with requirements/worker.txt and ray[tune]
+    python bench/engine.py mlp --jax   # the engine on JAX and a bare script in JAX too
+    python bench/engine.py mlp --ray PYTHON   # of an environment with requirements/worker.txt and ray[tune]
 
 Every contestant is a process of its own that stays warm; they take turns in alternating order. Before a figure is
 printed, each contestant trains 20 updates from the same weights in the same order and must agree with keras.fit.
@@ -36,6 +37,7 @@ LABELS = {
     "bare": "(d) bare tf.vectorized_map",
     "jax": "(d) bare JAX, jit(scan(vmap))",
     "engine": "engine, 1 process",
+    "engine-jax": "engine on JAX, 1 process",
     "engine x2": "engine, 2 processes of 1 thread",
 }
 
@@ -43,9 +45,10 @@ LABELS = {
 class Player:
     """A contestant's process."""
 
-    def __init__(self, command: list[str], threads: int) -> None:
+    def __init__(self, command: list[str], threads: int, backend: str = "tensorflow") -> None:
         environment = os.environ | {
-            "TF_CPP_MIN_LOG_LEVEL": "2", "TF_NUM_INTRAOP_THREADS": str(threads), "PYTHONPATH": str(FOLDER.parents[1]),
+            "TF_CPP_MIN_LOG_LEVEL": "2", "TF_NUM_INTRAOP_THREADS": str(threads),
+            "NPROC": str(threads), "KERAS_BACKEND": backend, "PYTHONPATH": str(FOLDER.parents[1]),
         }  # fmt: skip
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
@@ -54,13 +57,14 @@ class Player:
 
     @classmethod
     def of(cls, name: str, request: dict[str, Any], threads: int, python: str = sys.executable) -> Player:
-        return cls([python, str(FOLDER / "in_keras.py"), name, json.dumps(request)], threads)
+        command = [python, str(FOLDER / "in_keras.py"), name, json.dumps(request)]
+        return cls(command, threads, "jax" if name == "engine-jax" else "tensorflow")
 
     @classmethod
-    def jax(cls, request: dict[str, Any], threads: int, python: str, folder: str) -> Player:
+    def jax(cls, request: dict[str, Any], threads: int, folder: str) -> Player:
         """The script in JAX, given the same data, weights and orders as a file."""
         cls.of("work", request | {"folder": folder}, threads).close()
-        return cls([python, str(FOLDER / "in_jax.py"), folder], threads)
+        return cls([sys.executable, str(FOLDER / "in_jax.py"), folder], threads)
 
     def send(self, command: str) -> None:
         assert self.process.stdin is not None
@@ -92,9 +96,9 @@ def agree(players: dict[str, list[Player]], task: str) -> dict[str, float]:
         for player in team:
             theirs = player.ask("weights")["weights"]
             gaps = [
-                max(abs(a - b) for a, b in zip(one, other, strict=True))
-                for ours, run in zip(truth, theirs, strict=True)
-                for one, other in zip(ours, run, strict=True)
+                max(abs(a - b) for a, b in zip(right, weight, strict=True))
+                for fitted, run in zip(truth, theirs, strict=True)
+                for right, weight in zip(fitted, run, strict=True)
             ]
             worst[name] = max(worst.get(name, 0.0), *gaps)
         if not worst[name] <= WITHIN[task]:
@@ -135,9 +139,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=None, help="contestants besides fit")
     parser.add_argument("--processes", action="store_true", help="the engine in two processes too")
     parser.add_argument("--fresh", action="store_true", help="time (a) too")
-    parser.add_argument(
-        "--jax", metavar="PYTHON", help="of an environment with jax: time the script in JAX too"
-    )
+    parser.add_argument("--jax", action="store_true", help="time the engine and the script on JAX too")
     parser.add_argument("--ray", metavar="PYTHON", help="of an environment with ray[tune] too: time (c)")
     options = parser.parse_args()
     request = {"task": options.task, "runs": options.runs, "batch": options.batch, "own": options.own_order}
@@ -154,7 +156,8 @@ def main() -> None:
         if options.processes and "engine" in names and options.runs > 1:
             players["engine x2"] = [Player.of(name, request, 1) for name in ("engine-a", "engine-b")]
         if options.jax:
-            players["jax"] = [Player.jax(request, cores, options.jax, folder)]
+            players["engine-jax"] = [Player.of("engine-jax", request, cores)]
+            players["jax"] = [Player.jax(request, cores, folder)]
         if options.ray:
             players["ray"] = [Player.of("ray", request, 1, options.ray)]
         try:
@@ -187,12 +190,12 @@ def referee(
     print(
         f"{'':34} {'cold s':>16} {'compile s':>10} {'warm s':>16} {'x (b) cold':>11} {'x (b) warm':>11} {'cpu s':>8} {'|Δw|':>8}"
     )
-    for name, found in times.items():
-        cold = found["cold"] or found["warm"]
+    for name, measured in times.items():
+        cold = measured["cold"] or measured["warm"]
         print(
-            f"{LABELS[name]:34} {spread(cold):>16} {statistics.median(found['compile'] or [0]):>10.2f} "
-            f"{spread(found['warm']):>16} {base / statistics.median(cold):>11.1f} "
-            f"{base / statistics.median(found['warm']):>11.1f} {statistics.median(found['cpu']):>8.1f} "
+            f"{LABELS[name]:34} {spread(cold):>16} {statistics.median(measured['compile'] or [0]):>10.2f} "
+            f"{spread(measured['warm']):>16} {base / statistics.median(cold):>11.1f} "
+            f"{base / statistics.median(measured['warm']):>11.1f} {statistics.median(measured['cpu']):>8.1f} "
             f"{gaps[name]:>8.1g}"
         )
     if with_fresh:

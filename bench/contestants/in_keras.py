@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 CHECK_UPDATES = 20
 TASKS: dict[str, dict[str, Any]] = {
     "mlp": {
@@ -91,7 +93,7 @@ class Fit(Contestant):
         self.options = compile_options
         self.data, self.test = arrays(specs[0]), arrays(specs[0], "test")
 
-    def one(self, spec: Any, x: Any, y: Any, shuffle: bool) -> Any:
+    def fitted(self, spec: Any, x: Any, y: Any, shuffle: bool) -> Any:
         import keras
 
         from experiments.engine import models
@@ -110,19 +112,19 @@ class Fit(Contestant):
         sample = self.specs[: self.sample]
         began = time.perf_counter()
         for spec in sample:
-            self.one(spec, *self.data, shuffle=True)
+            self.fitted(spec, *self.data, shuffle=True)
         return (time.perf_counter() - began) * len(self.specs) / len(sample)
 
     def weights(self) -> list[list[list[float]]]:
         from experiments.randomness import data_order
 
-        found = []
+        weights = []
         for spec in self.checked:
             x, y = arrays(spec)
             order = data_order(spec.seed, 0, len(x))
-            model = self.one(spec, x[order], y[order], shuffle=False)
-            found.append([v.numpy().ravel().tolist() for v in model.variables])
-        return found
+            model = self.fitted(spec, x[order], y[order], shuffle=False)
+            weights.append([np.asarray(v.value).ravel().tolist() for v in model.variables])
+        return weights
 
 
 class Engine(Contestant):
@@ -154,7 +156,7 @@ class Engine(Contestant):
 
         width = self.checked[0].max_width()
         tiles = [self.checked] if width > 1 else [[spec] for spec in self.checked]
-        found = []
+        weights = []
         for tile in tiles:
             _, recorder = self.train(tile)
             for lane, spec in enumerate(tile):
@@ -162,8 +164,8 @@ class Engine(Contestant):
                 path = Path(os.environ["BENCH_SCRATCH"]) / f"{os.getpid()}.weights.h5"
                 path.write_bytes(recorder.artifacts[lane]["weights/model.weights.h5"])
                 model.load_weights(path)
-                found.append([v.numpy().ravel().tolist() for v in model.variables])
-        return found
+                weights.append([np.asarray(v.value).ravel().tolist() for v in model.variables])
+        return weights
 
 
 class Bare(Contestant):
@@ -178,7 +180,6 @@ class Bare(Contestant):
         self.program = None
 
     def epochs(self, specs: list[Any], data: Any) -> Any:
-        import numpy as np
         import tensorflow as tf
 
         from experiments.engine import models
@@ -208,12 +209,12 @@ class Bare(Contestant):
                 rows = tf.gather(order, i, axis=1)
                 if shared:
                     xb, yb = tf.gather(x, rows[0]), tf.gather(y, rows[0])
-                    one = lambda a, xb=xb, yb=yb: step(*a, xb, yb)  # noqa: E731
+                    lane = lambda a, xb=xb, yb=yb: step(*a, xb, yb)  # noqa: E731
                     args = (weights, velocity, rates)
                 else:
-                    one = lambda a: step(*a)  # noqa: E731
+                    lane = lambda a: step(*a)  # noqa: E731
                     args = (weights, velocity, rates, tf.gather(x, rows), tf.gather(y, rows))
-                weights, velocity = tf.vectorized_map(one, args, fallback_to_while_loop=False)
+                weights, velocity = tf.vectorized_map(lane, args, fallback_to_while_loop=False)
             return weights, velocity
 
         if self.program is None:
@@ -261,7 +262,7 @@ class RayTune(Fit):
                 return True
 
             def step(self) -> dict[str, Any]:
-                model = self.fit.one(specs[self.number], *self.fit.data, shuffle=True)
+                model = self.fit.fitted(specs[self.number], *self.fit.data, shuffle=True)
                 return {"weights": float(sum(v.numpy().sum() for v in model.variables)), "done": True}
 
         began = time.perf_counter()
@@ -325,6 +326,7 @@ CONTESTANTS: dict[str, Callable[..., Contestant]] = {
     "engine": Engine,
     "engine-a": Engine,
     "engine-b": Engine,
+    "engine-jax": Engine,
     "bare": Bare,
     "ray": RayTune,
 }
@@ -344,7 +346,7 @@ def play(name: str, request: dict[str, Any]) -> None:
     if name == "work":
         work(Path(request["folder"]), chosen, specs(request["runs"], True))
         return
-    if name.startswith("engine-"):
+    if name in ("engine-a", "engine-b"):
         chosen = chosen[0 if name == "engine-a" else 1 :: 2] or chosen[:1]
     contestant = CONTESTANTS[name](chosen, specs(request["runs"], True))
     for line in sys.stdin:

@@ -18,8 +18,7 @@ FEW = [
     "test_lanes.py::test_a_lane_is_the_single_run",
     "test_lanes.py::test_neighbours_change_no_bit[8]",
     "test_lanes.py::test_resumed_equals_uninterrupted_bit_for_bit[lanes]",
-    "test_equal_to_fit.py::test_every_optimizer_as_lanes_with_their_own_numbers[adam]",
-    "test_equal_to_fit.py::test_convolutions_at_width_one[same]",
+    "test_equal_to_fit.py::test_every_optimizer_as_lanes_with_their_own_numbers[adam-few]",
 ]
 """Of every kind one. All of them are in `make test-slow`."""
 
