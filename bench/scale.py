@@ -36,7 +36,7 @@ from service import operations
 from service.entities import Committed, Measured, MetricPoint, Shipped, Worker
 from service.errors import StoreUnavailable
 from service.planner import dispatch
-from service.queue import ANY
+from service.routes import ANY
 from service.store import Store, queries
 from service.store.tables import metadata, runs
 from service.tracking.shipper import POINTS_AT_ONCE, RUNS_PER_TURN, TURN_SECONDS

@@ -30,7 +30,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> str:
     url = f"sqlite:///{tmp_path_factory.mktemp('metrics') / 'gradus.db'}"
     upgrade(url)
     store = Store(url)
-    text = render(store, Measures()).decode()
+    text = render(store, Measures(), Settings(_env_file=None)).decode()
     store.close()
     return text
 

@@ -7,16 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
-from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from service import health
 from service.api.measures import Measures
 from service.entities import Worker
 from service.http.auth import Principal, allowed
-from service.http.dependencies import StoreDep
+from service.http.dependencies import SettingsDep, StoreDep
 from service.http.problems import documented
+from service.settings import Settings
 from service.store import Store, queries
 from service.store.metrics_snapshot import MetricsSnapshot, metrics_snapshot
 
@@ -86,10 +88,13 @@ def _gauge(name: str, text: str, labels: tuple[str, ...], values: Mapping[Any, f
     return family
 
 
-def render(store: Store, measures: Measures) -> bytes:
+def render(store: Store, measures: Measures, settings: Settings) -> bytes:
     """The page of one scrape. Raises StoreUnavailable."""
     measures.follow(store)
     registry = CollectorRegistry()
+    needed = Gauge("gradus_dependency_up", "As /readyz has it: 1 or 0", ["dependency"], registry=registry)
+    for name, finding in health.examine(store, settings).items():
+        needed.labels(name).set(finding.ok)
     registry.register(_SnapshotCollector(metrics_snapshot(store), queries.workers(store)))
     return generate_latest(registry) + generate_latest(measures.registry)
 
@@ -103,7 +108,10 @@ def render(store: Store, measures: Measures) -> bytes:
     },
 )
 def scrape(
-    who: Annotated[Principal, Depends(allowed("read"))], request: Request, store: StoreDep
+    who: Annotated[Principal, Depends(allowed("read"))],
+    request: Request,
+    store: StoreDep,
+    settings: SettingsDep,
 ) -> Response:
     """Queue depth, runs by status, leases, tile widths, training and tracking time, MLflow lag, workers, requests."""
-    return Response(render(store, request.app.state.measures), media_type=CONTENT_TYPE_LATEST)
+    return Response(render(store, request.app.state.measures, settings), media_type=CONTENT_TYPE_LATEST)
