@@ -16,18 +16,14 @@ import time
 from pathlib import Path
 
 import httpx
+from starlette.requests import Request
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from starlette.requests import Request  # noqa: E402
-
-from service.http.auth import person_here  # noqa: E402
-from service.settings import load_settings  # noqa: E402
-from service.store import queries  # noqa: E402
-from service.web import experiment as page  # noqa: E402
-from service.web.view import Visit, Words  # noqa: E402
-from tests.service.scored_runs import World, serving  # noqa: E402
+from service.http.auth import person_here
+from service.settings import load_settings
+from service.store import queries
+from service.web import experiment as page
+from service.web.view import Visit, Words
+from tests.service.scored_runs import World, serving
 
 SPEC = """
 name: many runs
