@@ -1,55 +1,88 @@
-"""Does a training process grow? 2,000 runs of many programs, resident memory after each hundred.
+"""How much memory does a worker hold over many programs? Every tile is another program; the process is replaced as a worker
+replaces its child.
 
-    python bench/memory.py [--runs 2000] [--programs 20]
+    python -m bench.memory [--programs 500] [--limit-mib 2048] [--backend tensorflow]
 
-Tiles of 32 runs over a number of programs in turn. Ends with status 1 where memory grew by more than a fifth
-after every program was compiled once. (With more programs than a worker keeps, it does: TensorFlow does not give
-back what XLA compiled. A worker is recycled on its current memory for that reason.)
+Each tile trains 4 runs of a program of its own. After a tile the process ends where it holds more than three quarters of the
+limit (`workers.process.child.WORN`), and the next tile begins in a new one. Prints the memory after every 25 tiles, the peak
+and the number of replacements. Ends with status 1 where the peak exceeds the limit.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
 import time
 
-import psutil
+from workers.process.child import WORN
+from workers.process.watchdog import current_memory
 
-from experiments.datasets import Source
-from experiments.engine.training import train
-from experiments.recording import MemoryRecorder
-from experiments.spec import ExperimentSpec
+MIB = 2**20
 
 
-def tile(number: int, programs: int) -> ExperimentSpec:
-    return ExperimentSpec.parse(
+def tile(number: int) -> list[object]:
+    """The runs of a program that no other tile has: its layer has as many units as no other's."""
+    from experiments.spec import ExperimentSpec
+
+    spec = ExperimentSpec.parse(
         {
             "name": "memory", "dataset": {"name": "digits", "train_samples": 320},
-            "model": {"hidden": [8 + number % programs]}, "training": {"epochs": 2},
-            "sweep": {"seeds": 32}, "seed": number * 32,
+            "model": {"hidden": [8 + number]}, "training": {"epochs": 2}, "sweep": {"seeds": 4},
         }
     )  # fmt: skip
+    return [point.spec for point in spec.expand()]
+
+
+def child(first: int, programs: int, limit: int) -> None:
+    """Train tile after tile; print `number bytes` after each; end after the last, or where too much is held."""
+    from experiments.datasets import Source
+    from experiments.engine.training import train
+    from experiments.recording import MemoryRecorder
+
+    for number in range(first, programs):
+        train(tile(number), MemoryRecorder(), lambda lane: None, source=Source())
+        held = current_memory()
+        print(number, held, flush=True)
+        if held > WORN * limit:
+            return
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--runs", type=int, default=2000)
-    parser.add_argument("--programs", type=int, default=20)
+    parser.add_argument("--programs", type=int, default=500)
+    parser.add_argument("--limit-mib", type=int, default=2048)
+    parser.add_argument("--first", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    process, began, base = psutil.Process(), time.perf_counter(), 0.0
-    for number in range(-(-options.runs // 32)):
-        specs = [point.spec for point in tile(number, options.programs).expand()]
-        train(specs, MemoryRecorder(), lambda lane: None, source=Source())
-        done, used = (number + 1) * 32, process.memory_info().rss / 2**20
-        if number < options.programs:
-            base = used
-        if number % 4 == 3:
-            print(f"{done:5} runs  {used:7.0f} MiB  {time.perf_counter() - began:6.0f} s", flush=True)
-    used = process.memory_info().rss / 2**20
-    print(f"from {32 * options.programs} runs on: {base:.0f} -> {used:.0f} MiB ({used / base - 1:+.1%})")
-    sys.exit(used > 1.2 * base)
+    limit = options.limit_mib * MIB
+    if options.first is not None:
+        child(options.first, options.programs, limit)
+        return
+    began, done, peak, processes = time.perf_counter(), 0, 0, 0
+    while done < options.programs:
+        arguments = ["--programs", options.programs, "--limit-mib", options.limit_mib, "--first", done]
+        command = [sys.executable, "-m", "bench.memory", *map(str, arguments)]
+        before = done
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=os.environ
+        ) as process:
+            for line in process.stdout or ():
+                number, held = map(int, line.split())
+                done, peak = number + 1, max(peak, held)
+                if done % 25 == 0:
+                    seconds = time.perf_counter() - began
+                    print(f"{done:5} programs  {held / MIB:6.0f} MiB  {seconds:6.0f} s", flush=True)
+        processes += 1
+        if done == before:
+            sys.exit(f"the process ended with status {process.returncode} and trained nothing")
+    print(
+        f"{options.programs} programs: peak {peak / MIB:.0f} MiB of {options.limit_mib} MiB, "
+        f"{processes - 1} replacements"
+    )
+    sys.exit(peak > limit)
 
 
 if __name__ == "__main__":
