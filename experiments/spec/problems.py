@@ -133,7 +133,8 @@ def _unknown_field(item: Any, location: Location, path: str, annotation: object)
         return Problem(path, message, location.fields)
     message = unknown("field", name, location.fields)
     elsewhere = SHORT_NAMES.get(meant(name, list(SHORT_NAMES)) or name)
-    if elsewhere is not None and len(elsewhere) > 1 and meant(name, location.fields) is None:
+    other = elsewhere is not None and len(elsewhere) > 1 and write_path(elsewhere) != path
+    if elsewhere is not None and other and meant(name, location.fields) is None:
         message += f"; `{write_path(elsewhere)}` is the field of that name"
     return Problem(path, message, location.fields)
 
