@@ -72,8 +72,8 @@ class Spool:
     def artifacts(self, run_id: str, attempt: int) -> list[tuple[Path, str]]:
         """The artifacts of an attempt: local file, path inside the run's artifacts."""
         root = self.files(run_id, attempt)
-        found = sorted(path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
-        return [(path, path.relative_to(root).as_posix()) for path in found]
+        files = sorted(path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
+        return [(path, path.relative_to(root).as_posix()) for path in files]
 
     def put_checkpoint(self, run_id: str, attempt: int, epoch: int, state: bytes) -> str:
         """Store a checkpoint; its name inside the run's folder."""
