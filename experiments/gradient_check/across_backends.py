@@ -4,7 +4,7 @@ Every backend starts from the same weights, which NumPy draws, and reads the sam
 are the gradient at the check's canonical point and the weights after one epoch. Keras has one backend in a process,
 so each is asked in a process of its own:
 
-    KERAS_BACKEND=jax python -m experiments.gradient_check.across_backends RUN.json RESULT.npz [DATA_DIR]
+    python -m experiments.gradient_check.across_backends jax RUN.json RESULT.npz [DATA_DIR]
 """
 
 from __future__ import annotations
@@ -86,15 +86,16 @@ def compare_backends(spec: RunSpec, backends: Sequence[str], data_dir: Path | No
 def _asked(backend: str, spec: RunSpec, folder: Path, data_dir: Path | None) -> dict[str, Array]:
     run, result = folder / "run.json", folder / f"{backend}.npz"
     run.write_text(spec.model_dump_json())
-    command = [sys.executable, "-m", "experiments.gradient_check.across_backends", str(run), str(result)]
+    command = [
+        sys.executable,
+        "-m",
+        "experiments.gradient_check.across_backends",
+        backend,
+        str(run),
+        str(result),
+    ]
     process = subprocess.run(
         [*command, *([str(data_dir)] if data_dir else [])],
-        env={
-            **os.environ,
-            "KERAS_BACKEND": backend,
-            "CUDA_VISIBLE_DEVICES": "-1",
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-        },
         capture_output=True,
         text=True,
         check=False,
@@ -167,8 +168,12 @@ def _numbered(name: str, arrays: Sequence[npt.NDArray[np.floating]]) -> dict[str
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Write what this process' backend computes. arguments: run, result, data folder where there is one."""
-    run, result, *data_dir = arguments
+    """Write what this process' backend computes. arguments: backend, run, result, data folder where there is one."""
+    backend, run, result, *data_dir = arguments
+    # Keras reads it when it is imported, which `compute` does.
+    os.environ["KERAS_BACKEND"] = backend
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     spec = RunSpec.model_validate_json(Path(run).read_text())
     arrays: dict[str, Any] = dict(compute(spec, Source(data_dir=Path(data_dir[0]) if data_dir else None)))
     np.savez(result, **arrays)
