@@ -31,7 +31,7 @@ Steps = Generator[None, None, None]
 ROUTES = (("auto", "tensorflow"), ("cpu", "tensorflow"))
 LEASE, RUNS, WORKERS = 10.0, 2, ("a", "b")
 BEAT = 8.0  # seconds after which workers report again
-CHAOS_STEPS, CALM_STEPS = 40, 600
+CHAOS_STEPS, CALM_STEPS = 30, 600
 SPEC = ExperimentSpec.parse(
     {
         "name": "simulated",
@@ -127,7 +127,10 @@ class Simulation:
                 for name in WORKERS:
                     operations.beat(self.store, Worker(name, queues=("gradus.cpu", "gradus.any")))
                 self.beaten = Clock.now
-            planner.dispatch(self.store, self.send, lambda queue: self.waiting(queue), redispatch_seconds=5)
+            if self.chaos or not self.queue:
+                planner.dispatch(
+                    self.store, self.send, lambda queue: self.waiting(queue), redispatch_seconds=5
+                )
             yield
 
     def send(self, message: Any) -> None:

@@ -19,7 +19,7 @@ def test_some_schedules_have_no_violation() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2400)
 def test_ten_thousand_schedules_have_no_violation() -> None:
     batches = [range(start, start + BATCH) for start in range(0, 10_000, BATCH)]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
@@ -59,9 +59,9 @@ def test_the_checker_finds_what_is_wrong(story: list[tuple[str, ...]], complaint
 
 
 def test_the_simulation_finds_a_broken_fence(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The simulation can fail, and a schedule can be replayed: of the first, number 35 is one that finds a missing
+    """The simulation can fail, and a schedule can be replayed: number 67 is one that finds a missing
     fence."""
     monkeypatch.setattr(run_rows, "fenced", lambda rows, claims: list(rows))
-    first, again = simulate(range(35, 36)), simulate(range(35, 36))
+    first, again = simulate(range(67, 68)), simulate(range(67, 68))
     assert first == again
-    assert "did commit after attempt" in first[35][0]
+    assert "after attempt 2 began" in first[67][0]
