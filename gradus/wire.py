@@ -79,6 +79,14 @@ class Plan(Open):
     delta: float
     alpha: float
     looks: list[int] = Field(description="seeds per level at the planned analyses")
+    further: list[int] = Field(
+        default=[], description="looks that were asked for once the planned ones were done"
+    )
+    total_error: float | None = Field(
+        None, description="the error over all pairs and looks, also the further ones"
+    )
+    anytime: bool = Field(False, description="whether one may look after every seed")
+    control: str | None = Field(None, description="the level that the others are compared with")
     budget: int | None
     stages: list[Stage]
     wait: str = Field(description="what it waits for; why nothing more is queued once it is over")

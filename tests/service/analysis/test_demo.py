@@ -44,8 +44,9 @@ def test_it_follows_the_stages_and_ends_with_the_verdicts(
 ) -> None:
     made = world.submit(Path(demo.SPEC).read_text())
     client = Client(serve())
+    experiment = client.experiment(made.id)  # read before the workers begin: the first line is what waits
     with answering(world, made.id):
-        experiment = client.experiment(made.id).wait(progress=True)
+        experiment = experiment.wait(progress=True)
     assert (experiment.stage, experiment.n_runs) == ("last look reached", 36 + 30)
     followed = capsys.readouterr().out
     assert "tune: 36 SCHEDULED" in followed
