@@ -145,7 +145,7 @@ def test_the_wheel_with_local_starts_outside_the_checkout(wheel: Path, tmp_path:
     commands = (("install", "--constraint", pins, f"{wheel}[local,frames,weights]"),)
     here = install(tmp_path, sys.executable, commands)
     with running(here, tmp_path / "home") as url:
-        page = httpx.get(f"{url}/new", params={"example": "activations"}, trust_env=False).text
+        page = httpx.get(f"{url}/new", params={"example": "activations"}, trust_env=False, timeout=60).text
         assert "activations-on-mnist" in page
         here.environment["GRADUS_URL"] = url
         (tmp_path / "line.yaml").write_text(here.gradus("examples", "linear-regression").stdout)
