@@ -140,6 +140,7 @@ def test_the_wheel_alone_brings_the_examples_and_names_what_is_missing(wheel: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_wheel_with_local_starts_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     pins = ROOT / "requirements" / "dev.txt"
     commands = (("install", "--constraint", pins, f"{wheel}[local,frames,weights]"),)
@@ -152,6 +153,26 @@ def test_the_wheel_with_local_starts_outside_the_checkout(wheel: Path, tmp_path:
         trained = here.gradus("submit", "line.yaml", "--wait")
         assert trained.returncode == 0, trained.stderr
     assert here.gradus("gradcheck", "line.yaml").returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_tests_of_specs_and_client_pass_with_every_python(
+    wheel: Path, tmp_path: Path, version: str
+) -> None:
+    """With the pinned packages, the service's and the workers' included. This environment's Python runs the rest."""
+    if version == f"{sys.version_info.major}.{sys.version_info.minor}":
+        pytest.skip("the whole suite runs with it")
+    programs = make(tmp_path, python_of(version))
+    pins = ROOT / "requirements" / "dev.txt"
+    uv(tmp_path, "pip", "sync", "--quiet", "--python", programs / "python", "--require-hashes", pins)
+    uv(tmp_path, "pip", "install", "--quiet", "--python", programs / "python", "--no-deps", wheel)
+    folders = ("tests/experiments/spec", "tests/gradus", "tests/service/test_settings.py")
+    command = [str(programs / "python"), "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *folders]
+    environment = {**variables(), "PATH": f"{programs}:{variables()['PATH']}"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
 
 
 @contextlib.contextmanager
