@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 import threading
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -215,7 +216,11 @@ def test_a_refusal_has_the_fields_of_the_service(client: Client) -> None:
     with pytest.raises(Invalid) as refused:
         client.submit({**SPEC, "model": {"hidden": [8], "activation": "relo"}})
     error = refused.value
-    assert (error.status, error.title, error.instance) == (422, "Unprocessable Entity", "/v1/experiments")
+    assert (error.status, error.title, error.instance) == (
+        422,
+        HTTPStatus.UNPROCESSABLE_ENTITY.phrase,
+        "/v1/experiments",
+    )
     assert [fault.path for fault in error.errors] == ["model.activation"]
     assert "relu" in (error.errors[0].allowed or ())
     assert 'did you mean "relu"?' in str(error)
