@@ -5,12 +5,24 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from service.embedded import mlflow_server
+
+
+@pytest.fixture(autouse=True)
+def _absl_closes_no_stream_of_pytests() -> None:
+    """absl, which Keras loads, keeps the standard error of its import, here a file that pytest captures into. When a
+    server sets up logging, absl's handler is closed, and it closes that file: every later test would be an error.
+    """
+    absl = sys.modules.get("absl.logging")
+    handler = absl.get_absl_handler() if absl is not None else None
+    if handler is not None:
+        handler.python_handler.stream = sys.__stderr__
 
 
 @pytest.fixture(scope="session")
