@@ -114,7 +114,7 @@ CHANGES = {
     "true for a number": (b'{"priority": true}', "body.priority", "found true", "a whole number"),
     "text for a number": (b'{"priority": "5"}', "body.priority", 'found the text "5"', "a whole number"),
     "too high": (b'{"priority": 11}', "body.priority", "found 11", "at most 10"),
-    "a number for text": (b'{"name": 5}', "body.name", 'found the text "5"', "text"),
+    "a number for text": (b'{"name": 5}', "body.name", "found 5", "text"),
     "an empty name": (b'{"name": ""}', "body.name", "found", "at least 1 characters"),
     "another field": (
         b'{"pirority": 1}',
