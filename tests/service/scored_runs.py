@@ -120,7 +120,8 @@ def serving(store: Store, **settings: Any) -> Iterator[Any]:
         listener.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         app = create_app(load_settings(url=url, **settings), store)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+        # Without a log configuration: setting one closes the handlers there are, and absl's closes the stream it writes to.
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", log_config=None))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         while not server.started:

@@ -46,7 +46,9 @@ class Served:
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
         self.app = create_app(settings, Store(settings.sql_url))
-        config = uvicorn.Config(self.app, access_log=False, log_level="warning", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            self.app, access_log=False, log_level="warning", log_config=None, timeout_graceful_shutdown=1
+        )
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.socket]}, daemon=True)
 
