@@ -116,7 +116,8 @@ def shortened(path: Path) -> list[Point]:
     document: Any = parse_yaml(path.read_text())
     training = document.setdefault("training", {})
     training["epochs"] = min(2, training.get("epochs", 1))
-    if document["dataset"]["name"] == "mnist":
+    data = document["dataset"]
+    if (data if isinstance(data, str) else data["name"]) == "mnist":
         document["dataset"] = {"name": "mnist", "train_samples": 64, "validation_split": 0.001}
     found: dict[str, Point] = {}
     for point in ExperimentSpec.parse(document).expand():

@@ -235,7 +235,7 @@ def test_catalog_is_plain_and_complete() -> None:
     found = catalog()
     assert {kind: len(entries) for kind, entries in found.items()} == {
         "activations": len(ACTIVATIONS), "optimizers": len(OPTIMIZERS), "layers": len(LAYERS),
-        "losses": len(LOSSES), "datasets": 11, "initializers": len(INITIALIZERS),
+        "losses": len(LOSSES), "datasets": 16, "initializers": len(INITIALIZERS),
         "regularizers": len(REGULARIZERS), "schedules": len(SCHEDULES),
     }  # fmt: skip
     for entries in found.values():
