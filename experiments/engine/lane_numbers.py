@@ -40,11 +40,15 @@ def exactly() -> Iterator[None]:
         _exact = False
 
 
-class LaneNumber:
-    """A number for Python's comparisons, a scalar tensor for the backend's arithmetic. Final.
+_Number: Any = float if keras.backend.backend() == "tensorflow" else object
+"""Keras on TensorFlow rounds a float as `fit` does; JAX would take a float's own value and forget the tensor."""
 
-    It is no `float`: JAX would take a float's own value and forget the tensor.
-    """
+
+class LaneNumber(_Number):  # type: ignore[misc]
+    """A number for Python's comparisons, a scalar tensor for the backend's arithmetic. Final."""
+
+    def __new__(cls, value: float, tensor: Tensor) -> LaneNumber:
+        return cast(LaneNumber, super().__new__(cls, value) if _Number is float else super().__new__(cls))
 
     dtype = float
     """What Keras' type promotion sees: a weak Python float."""

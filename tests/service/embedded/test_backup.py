@@ -15,6 +15,7 @@ from service import operations
 from service.embedded import backup as module
 from service.embedded.backup import BackupRefused, backup, main
 from service.errors import NotFound
+from service.startup import run_program
 from service.store import Store, queries
 from service.store.migrate import upgrade
 from service.tracking.client import Tracking
@@ -133,7 +134,8 @@ def test_it_never_writes_over_anything(
     home: Path, tmp_path: Path, where: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "taken").mkdir()
-    assert main([str(tmp_path / where), "--home", str(home)]) == 2
+    arguments = [str(tmp_path / where), "--home", str(home)]
+    assert run_program("gradus backup", lambda: main(arguments)) == 2
     assert "name a new folder" in capsys.readouterr().err
     assert list((tmp_path / "taken").iterdir()) == []
 
