@@ -43,7 +43,10 @@ def everything(service: Any) -> dict[str, Any]:
     for experiment in service.get("/v1/experiments", limit=100)["items"]:
         for run in service.runs(experiment["id"]):
             kept = service.in_mlflow(run)
-            metrics = sorted((one["key"], one["step"], one["value"]) for one in kept["data"]["metrics"])
+            points = kept["data"].get(
+                "metrics", []
+            )  # MLflow leaves an empty list out, as of a run killed while it waited
+            metrics = sorted((point["key"], point["step"], point["value"]) for point in points)
             assert run["status"] == kept["info"]["status"]
             found[run["id"]] = (run["status"], run["attempt"], run["metrics"], metrics, weights(service, run))
     return found

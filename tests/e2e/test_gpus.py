@@ -42,8 +42,8 @@ def test_one_worker_takes_the_gpu_and_runs_go_where_they_asked(
     assert set(fleet) == {"gpu", "cpu"}
     assert fleet["gpu"]["device_name"] == "Made-up GPU"
     assert (fleet["gpu"]["queues"], fleet["cpu"]["queues"]) == (
-        ["gradus.gpu", "gradus.any"],
-        ["gradus.cpu", "gradus.any"],
+        ["gradus.gpu", "gradus.any", "gradus.either.gpu", "gradus.either.any", "gradus.requests"],
+        ["gradus.cpu", "gradus.any", "gradus.either.any", "gradus.requests"],
     )
     sent = {device: mixed.submit(small(name=device, device=device)) for device in fleet}
     for device, experiment in sent.items():

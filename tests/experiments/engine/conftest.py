@@ -16,6 +16,7 @@ from experiments.randomness import data_order
 from experiments.recording import MemoryRecorder
 from experiments.runs import RunSpec
 from experiments.spec import ExperimentSpec
+from workers.requests.model import trained as stored_network
 
 BASE = {
     "name": "engine",
@@ -68,10 +69,7 @@ class Trained:
         self.tile, self.outcomes, self.recorder = tile, outcomes, recorder
 
     def weights(self, lane: int, folder: Any) -> list[np.ndarray]:
-        model = models.build(self.tile[lane], seed=12345)
-        path = folder / f"{lane}.weights.h5"
-        path.write_bytes(self.recorder.artifacts[lane]["weights/model.weights.h5"])
-        model.load_weights(path)
+        model = stored_network(self.tile[lane], self.file(lane))
         return [np.asarray(variable.numpy()) for variable in model.variables]
 
     def file(self, lane: int) -> bytes:
