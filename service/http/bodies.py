@@ -16,13 +16,15 @@ from service.http.problems import NotAcceptedType
 
 M = TypeVar("M", bound=BaseModel)
 JSON = "application/json"
+REFERENCE = "#/components/schemas/{model}"
+"""How the OpenAPI document refers to a named schema."""
 YAML = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
 OPENAPI_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": "The spec. `GET /v1/catalog` lists its choices; `?dry_run=true` explains one.",
         "content": {
-            JSON: {"schema": {"$ref": "#/components/schemas/ExperimentSpec"}},
+            JSON: {"schema": {"$ref": REFERENCE.format(model="ExperimentSpec")}},
             YAML[0]: {
                 "schema": {"type": "string", "format": "binary", "description": "the same as YAML 1.2"}
             },
@@ -85,7 +87,7 @@ def json_of(model: type[M]) -> Callable[[Request, bytes], M]:
 
 def json_body(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
     """The `openapi_extra` of an endpoint whose body is read by `json_of(model)`."""
-    schema = {JSON: {"schema": model.model_json_schema()}}
+    schema = {JSON: {"schema": model.model_json_schema(ref_template=REFERENCE)}}
     return {"requestBody": {"required": required, "content": schema}}
 
 

@@ -10,8 +10,8 @@ from fastapi.openapi.utils import get_openapi
 from experiments.spec import ExperimentSpec
 from gradus.wire import EventOut
 from service.http import problems
+from service.http.bodies import JSON, REFERENCE
 
-REFERENCE = "#/components/schemas/{model}"
 STREAM = "text/event-stream"
 
 
@@ -26,7 +26,18 @@ def document(app: FastAPI) -> dict[str, Any]:
     for path in made["paths"].values():
         for operation in path.values():
             _describe_stream(operation["responses"])
+            _name_body(operation, schemas)
     return made
+
+
+def _name_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Move the schema of a JSON body to the named ones: what it refers to is looked up there."""
+    content = operation.get("requestBody", {}).get("content", {}).get(JSON, {})
+    schema = content.get("schema", {})
+    if "title" in schema:
+        schemas |= schema.pop("$defs", {})
+        schemas[schema["title"]] = schema
+        content["schema"] = {"$ref": REFERENCE.format(model=schema["title"])}
 
 
 def _describe_stream(responses: dict[str, Any]) -> None:

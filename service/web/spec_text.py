@@ -11,6 +11,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import RoundTripConstructor
+from ruamel.yaml.emitter import RoundTripEmitter
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.representer import RoundTripRepresenter
@@ -160,9 +161,19 @@ for _kind in ("float", "int", "bool", "null"):
 _Representer.add_representer(_Unread, lambda writer, scalar: writer.represent_scalar(scalar.tag, str(scalar)))
 
 
+class _Emitter(RoundTripEmitter):
+    """Breaks no key over two lines, which is no key then: ruamel.yaml does so where a word would pass the width."""
+
+    def write_plain(self, text: Any, split: Any = True) -> None:
+        width = self.best_width
+        self.best_width = width if split else len(text) + self.column + 1
+        super().write_plain(text, split)
+        self.best_width = width
+
+
 def _load(text: str) -> tuple[YAML, Any]:
     yaml = YAML(typ="rt", pure=True)
-    yaml.Constructor, yaml.Representer = _Constructor, _Representer
+    yaml.Constructor, yaml.Representer, yaml.Emitter = _Constructor, _Representer, _Emitter
     yaml.preserve_quotes = True
     yaml.width = 110
     yaml.indent(mapping=2, sequence=4, offset=2)

@@ -21,7 +21,7 @@ dataset: {name: digits}
 model: {hidden: [4]}
 optimizer: {name: sgd}
 sweep: {activation: [relu, tanh]}
-compare: {factor: activation, tune: {learning_rate: [0.01, 0.1, 1.0], seeds: 1}, looks: [2]}
+compare: {factor: activation, tune: {learning_rate: [0.01, 0.1, 1.0], seeds: 2}, looks: [2]}
 """
 
 
@@ -67,7 +67,7 @@ def test_it_has_the_compared_runs_alone(world: World, mlflow_server: MlflowServe
         found = eval(last, names).to_dict("index")
     finally:
         mlflow.set_tracking_uri(None)  # it is the whole process's
-    assert len(names["frame"]) == 6 + 4
+    assert len(names["frame"]) == 12 + 4
     assert found == {
         "relu": {"mean": pytest.approx(0.9), "std": pytest.approx(0.0), "count": 2},
         "tanh": {"mean": pytest.approx(0.8), "std": pytest.approx(0.0), "count": 2},

@@ -226,5 +226,5 @@ def test_one_update_in_float32(specs: Any, fit: Any, engine: Any, tmp_path: Any)
     )  # fmt: skip
     trained = engine(tile)
     for lane, spec in enumerate(tile):
-        for ours, theirs in zip(trained.weights(lane, tmp_path), fit(spec)[0].variables, strict=True):
+        for ours, theirs in zip(trained.weights(lane, tmp_path), fit(spec)[0].weights, strict=True):
             np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-5, rtol=0)

@@ -72,7 +72,7 @@ def test_a_generated_client_submits_reads_and_compares(api: Served, tmp_path: Pa
         )
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     says = json.loads(done.stdout)
-    assert says["created"] == ["ExperimentDetail", 4]
+    assert says["created"] == ["AcceptedExperiment", 4]
     assert says["refused"] == ["ProblemDetails", 422, ["name"]]
     assert [status for status, _ in says["runs"]] == ["FINISHED"] * 4
     assert says["runs"][0][1] == {"test/accuracy": 0.9}

@@ -80,6 +80,14 @@ def test_spec_to_form_to_spec_loses_nothing(document: dict[str, Any]) -> None:
                 assert value_at(spec_text.read(again), entry.path) == value_at(document, entry.path)
 
 
+@pytest.mark.parametrize("width", range(88, 106))
+def test_a_key_of_two_words_at_the_end_of_a_line_stays_one_key(width: int) -> None:
+    tags = {"x" * width: 1, "two words": [[1]], "and more": {"of them": 2}}
+    text = spec_text.write("", ("tags",), tags)
+    assert spec_text.read(text) == {"tags": tags}
+    assert spec_text.read(spec_text.write(text, ("seed",), 1)) == {"tags": tags, "seed": 1}
+
+
 def value_at(document: Any, path: tuple[str | int, ...]) -> Any:
     for step in path:
         document = {"name": document} if isinstance(document, str) else document
