@@ -39,7 +39,8 @@ from service.planner import dispatch
 from service.routes import ANY
 from service.store import Store, queries
 from service.store.tables import metadata, runs
-from service.tracking.shipper import POINTS_AT_ONCE, RUNS_PER_TURN, TURN_SECONDS
+from service.tracking.shipper import POINTS_AT_ONCE, RUNS_PER_TURN
+from service.tracking.shipping import TURN_SECONDS
 from workers.training.lease_keeper import FLUSH_SECONDS
 
 T = TypeVar("T")

@@ -185,7 +185,7 @@ class Experiment(ExperimentOut):
         self._client.http.request("DELETE", self._path)
 
     def __repr__(self) -> str:
-        return f"<Experiment {self.name} {short_id(self.id)}: {counts(self.status)}>"
+        return f"<Experiment {self.name} {short_id(self.id)}: {counts(self.status, self.shipping)}>"
 
     @property
     def _path(self) -> str:

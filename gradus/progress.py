@@ -84,7 +84,7 @@ def _lines() -> Show:
 
     def show(experiment: Experiment, latest: str) -> None:
         nonlocal last
-        line = f"{experiment.stage}: {counts(experiment.status)}"
+        line = f"{experiment.stage}: {counts(experiment.status, experiment.shipping)}"
         if line != last:
             print(line, flush=True)
             last = line
@@ -105,7 +105,7 @@ def _notebook_bar() -> Show:
 
 def bar_html(experiment: Experiment, latest: str) -> str:
     """A bar and its counts as HTML."""
-    texts = (experiment.name, experiment.stage, counts(experiment.status), latest)
+    texts = (experiment.name, experiment.stage, counts(experiment.status, experiment.shipping), latest)
     words = " · ".join(html.escape(text) for text in texts if text)
     bar = f'<progress value="{experiment.ended}" max="{experiment.n_runs}"></progress>'
     return f"<div>{bar} {experiment.ended}/{experiment.n_runs} · {words}</div>"

@@ -6,9 +6,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 
-def counts(status: Mapping[str, int]) -> str:
-    """`12 FINISHED, 3 RUNNING`, without the zeros."""
-    return ", ".join(f"{number} {name}" for name, number in status.items() if number) or "no runs"
+def counts(status: Mapping[str, int], shipping: int = 0) -> str:
+    """`12 FINISHED, 3 RUNNING (2 shipping)`, without the zeros.
+
+    Args:
+        shipping: how many of those RUNNING are trained and wait for MLflow.
+    """
+    waiting = {"RUNNING": f" ({shipping} shipping)"} if shipping else {}
+    parts = (f"{number} {name}{waiting.get(name, '')}" for name, number in status.items() if number)
+    return ", ".join(parts) or "no runs"
 
 
 def short_id(id: str) -> str:

@@ -105,6 +105,7 @@ class ExperimentOut(Open):
     owner: str
     n_runs: int
     status: dict[str, int] = Field(description="number of runs in each status")
+    shipping: int = Field(0, description="how many of the running ones are trained and wait for MLflow")
     stage: str = Field(
         description="where the question is: `grid` without one, else `tune`, `look-1`, …; and once nothing more is "
         "queued, why: `decided`, `last look reached`, `budget spent`, `nothing to decide`"
@@ -139,6 +140,9 @@ class RunFields(Open):
     experiment_id: str
     index: int
     status: str
+    substatus: str | None = Field(
+        None, description="`shipping`: it is RUNNING, and trained; its results are on their way to MLflow"
+    )
     attempt: int
     reason: str = Field(
         description="why it ended, or why it waits again, as a code; empty where there is nothing to say"

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 
+SHIPPING = "shipping"
+"""The substatus of a run that is trained and waits for MLflow."""
+
+
 @dataclass(frozen=True)
 class Run:
     """One training of one RunSpec. Times are aware, in UTC, by the database's clock."""
@@ -58,6 +62,11 @@ class Run:
     started_at: datetime | None
     ended_at: datetime | None
     mlflow_experiment_id: str | None = None
+
+    @property
+    def substatus(self) -> str | None:
+        """`shipping` while it is RUNNING, and trained: its results are on their way to MLflow."""
+        return SHIPPING if self.status == RunStatus.RUNNING and self.committed_at is not None else None
 
     def run_spec(self) -> RunSpec:
         """The stored spec as a RunSpec."""
@@ -103,13 +112,14 @@ class RunMark:
         """The colour of the dot: a status in lower case, `diverged`, or `shipping` (trained, waits for MLflow)."""
         if self.reason == "diverged" and self.status in ("RUNNING", "FINISHED"):
             return "diverged"
-        return "shipping" if self.committed and self.status == "RUNNING" else self.status.lower()
+        return SHIPPING if self.committed and self.status == "RUNNING" else self.status.lower()
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A group of comparable runs. `counts`: status -> number of runs, with every status. `design`: the question as
-    people see it, with its stages and its present answer; None without one."""
+    """A group of comparable runs. `counts`: status -> number of runs, with every status; `shipping`: how many of those
+    RUNNING are trained and wait for MLflow. `design`: the question as people see it, with its stages and its present
+    answer; None without one."""
 
     id: str
     name: str
@@ -129,6 +139,7 @@ class Experiment:
     deleted_at: datetime | None
     mlflow_experiment_id: str | None
     change: int = 0
+    shipping: int = 0
     replayed: bool = False
 
     @cached_property

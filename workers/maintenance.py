@@ -28,7 +28,7 @@ from service.settings import Settings, get_settings
 from service.startup import require_schema, run_program
 from service.store import Store
 from service.threads import vital_thread
-from service.tracking.shipper import run_shipper
+from service.tracking.shipping import run_shipper
 from service.tracking.spool import Spool
 from workers.training.facts import versions
 

@@ -56,4 +56,4 @@ def _tell(id: str, action: str, as_json: bool) -> None:
         asked = changed.cancel_requested_at is not None and not changed.is_over
         say(f"run {short_id(changed.id)}: {changed.status}" + (", cancel asked" if asked else ""))
     else:
-        say(f"{changed.name} ({short_id(changed.id)}): {counts(changed.status)}")
+        say(f"{changed.name} ({short_id(changed.id)}): {counts(changed.status, changed.shipping)}")

@@ -59,7 +59,9 @@ def extend(
     if as_json:
         print_json(experiment.to_json())
     else:
-        say(f"{experiment.name} ({short_id(experiment.id)}), {experiment.stage}: {counts(experiment.status)}")
+        say(
+            f"{experiment.name} ({short_id(experiment.id)}), {experiment.stage}: {counts(experiment.status, experiment.shipping)}"
+        )
 
 
 def ask(

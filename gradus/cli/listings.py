@@ -53,7 +53,7 @@ def _list(experiments: list[Experiment], as_json: bool) -> None:
         (
             short_id(experiment.id),
             experiment.name,
-            counts(experiment.status),
+            counts(experiment.status, experiment.shipping),
             experiment.stage,
             experiment.plan.answer if experiment.plan else None,
             ago(experiment.created_at),
@@ -67,7 +67,7 @@ def _list(experiments: list[Experiment], as_json: bool) -> None:
 def show(experiment: Experiment) -> None:
     """An experiment in detail."""
     say(f"{experiment.name}  {experiment.id}")
-    say(f"  runs      {counts(experiment.status)}")
+    say(f"  runs      {counts(experiment.status, experiment.shipping)}")
     submitted = ago(experiment.created_at)
     say(f"  stage     {experiment.stage}, priority {experiment.priority}, submitted {submitted}")
     if plan := experiment.plan:
@@ -81,7 +81,7 @@ def show(experiment: Experiment) -> None:
 
 
 def _show_run(run: Run) -> None:
-    say(f"run {run.id}: {run.status}, attempt {run.attempt}")
+    say(f"run {run.id}: {run.status}{f' ({run.substatus})' if run.substatus else ''}, attempt {run.attempt}")
     if run.explanation:
         say(run.explanation)
     facts = {name: number(value) for name, value in run.params.items()}

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Row, Select, select
 
 from service.entities import (
+    SHIPPING,
     ApiKey,
     AuditEntry,
     Certificate,
@@ -65,7 +66,7 @@ def to_experiment(row: Row[Any], counts: Mapping[str, int], *, replayed: bool = 
     for name in ("created_at", "updated_at", "cancel_requested_at", "deleted_at"):
         fields[name] = as_datetime(fields[name])
     every = {status.value: counts.get(status.value, 0) for status in RunStatus}
-    return Experiment(**fields, counts=every, replayed=replayed)
+    return Experiment(**fields, counts=every, shipping=counts.get(SHIPPING, 0), replayed=replayed)
 
 
 def to_metric(row: Row[Any]) -> StoredMetric:

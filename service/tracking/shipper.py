@@ -11,25 +11,22 @@ Metrics keep the time at which they were stored, so a repetition adds no point.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 import structlog
 
 from service import operations
 from service.entities import Experiment, Run, Shipped
-from service.errors import ServiceError
 from service.lifecycle import TERMINAL, RunStatus
-from service.settings import Settings
 from service.store import Store, queries
 from service.tracking.backoff import FIRST_PAUSE, MOST_TRIES, Refusals
 from service.tracking.experiment_shipping import purge_experiment, ship_experiment
@@ -38,35 +35,32 @@ from service.tracking.records import (
     Describe,
     MetricValue,
     RunRef,
-    TrackingError,
     TrackingRefused,
     milliseconds,
     run_card,
     run_tags,
 )
-from service.tracking.retention import expire_artifacts, sweep_spool
 from service.tracking.spool import Spool
 
 if TYPE_CHECKING:
     from service.tracking.client import Tracking
 
 log = structlog.get_logger(__name__)
-TURN_SECONDS = 0.5
 LEASE_SECONDS = 30.0
 RUNS_PER_TURN = 40
 NOTE_SECONDS = 1.0  # longest time, plus one run's, until a result that is in MLflow shows here
 POINTS_AT_ONCE = 10_000  # of one run in memory; a long run that MLflow missed has a hundred times as many
-UPLOADS = 4  # at once; MLflow's artifact API takes them in parallel, its database does not
+UPLOADS = 4  # files at once, of all runs
+CARRIED_AT_ONCE = 4  # runs; more only wait for the same two or three processes of MLflow's server
 SETTLE_SECONDS = 1.5  # a run that ends sooner is carried once, with its end
 MANY, LONGEST_SETTLE = 15, 5.0  # of more runs than this at once, each is carried less often
-LONGEST_PAUSE = 4.0  # between tries while MLflow is away: statuses agree again within 10 s
-EXPIRE_SECONDS = 6 * 3600.0  # between two looks for artifacts that are old enough to be removed
-SWEEP_SECONDS = 300.0  # between two looks for files that are no longer needed
 WAITING_PER_TURN = 10  # runs that only wait, carried in one turn, less what else there was
 
 
 class Shipper:
     """The shipper of one spool, for as long as its process holds the spool's lock. Final; used by one thread.
+
+    It carries several runs at once, each in a thread of its own: a run is written by one thread only.
 
     Args:
         describe: gives what MLflow is to show of an experiment.
@@ -93,6 +87,9 @@ class Shipper:
         # Never a name that was there before: a container that starts again has its host name and its process number.
         self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._pool = ThreadPoolExecutor(UPLOADS, thread_name_prefix="upload")
+        self._carriers = ThreadPoolExecutor(CARRIED_AT_ONCE, thread_name_prefix="carry")
+        self._making = threading.Lock()
+        self._datasets: set[tuple[str, str, str]] = set()
         self._refs: dict[str, RunRef] = {}
         self._unsure: set[str] = set()  # runs that may have an MLflow run which the row does not name
         self._created: dict[str, RunRef] = {}  # MLflow runs created and not yet noted in the row
@@ -100,7 +97,8 @@ class Shipper:
         self._changed_at: dict[str, float] = {}
 
     def close(self) -> None:
-        """End the upload threads."""
+        """End the threads."""
+        self._carriers.shutdown(cancel_futures=True)
         self._pool.shutdown(cancel_futures=True)
 
     def turn(self) -> int:
@@ -124,29 +122,63 @@ class Shipper:
             limit=RUNS_PER_TURN,
             skip=held,
         )
-        carried: dict[str, Shipped] = {}
-        left: dict[str, str | None] = {}
-        number, noted = 0, time.monotonic()
+        # Of all runs taken, also those left for a later turn, which this shipper then has taken before.
+        self._unsure |= {run.id for run, before in taken if before not in (None, self._name)}
+        due: list[Run] = []
+        for run, _ in taken:
+            enough_waiting = _is_new(run) and len(due) >= WAITING_PER_TURN
+            if not enough_waiting and not self._may_wait(run, len(taken)):
+                due.append(run)
+        carried: set[str] = set()
         try:
-            # Of all runs taken, also those left for a later turn, which this shipper then has taken before.
-            self._unsure |= {run.id for run, before in taken if before not in (None, self._name)}
-            for run, before in taken:
-                late = time.monotonic() - began > LEASE_SECONDS / 2  # others may take what is left
-                enough_waiting = _is_new(run) and number >= WAITING_PER_TURN
-                if late or enough_waiting or self._may_wait(run, len(taken)):
-                    left[run.id] = before
-                    continue
-                carried[run.id] = self._ship(run)
-                number += 1
-                if time.monotonic() - noted > NOTE_SECONDS:
-                    self._note(carried)
-                    carried, noted = {}, time.monotonic()
+            self._carry_all(due, carried, until=began + LEASE_SECONDS / 2)
         finally:
-            self._note(carried)
+            left = {run.id: before for run, before in taken if run.id not in carried}
             operations.give_back_shipping(self._store, self._name, left)
         for experiment in queries.experiments_to_purge(self._store):
             purge_experiment(self._store, self._tracking, experiment)
-        return number
+        return len(carried)
+
+    def _carry_all(self, due: Sequence[Run], carried: set[str], *, until: float) -> None:
+        """Carry runs, several at once, and note them in their rows while others are still carried.
+
+        Args:
+            carried: gets the ids of those that were tried.
+            until: monotonic time from which no other is begun: other shippers may take what is left.
+
+        Raises:
+            TrackingUnavailable: MLflow is away; what was carried before is noted.
+            StoreUnavailable: so is the database.
+        """
+        rest = iter(due)
+        going: dict[Future[Shipped], str] = {}
+        shipped: dict[str, Shipped] = {}
+        failure: BaseException | None = None
+        noted = time.monotonic()
+        try:
+            while True:
+                while failure is None and len(going) < CARRIED_AT_ONCE and time.monotonic() < until:
+                    run = next(rest, None)
+                    if run is None:
+                        break
+                    carried.add(run.id)
+                    going[self._carriers.submit(self._ship, run)] = run.id
+                if not going:
+                    break
+                for future in wait(going, return_when=FIRST_COMPLETED).done:
+                    run_id = going.pop(future)
+                    error = future.exception()
+                    if error is None:
+                        shipped[run_id] = future.result()
+                    failure = failure or error
+                if time.monotonic() - noted > NOTE_SECONDS:
+                    self._note(shipped)
+                    shipped, noted = {}, time.monotonic()
+        finally:
+            wait(going)
+            self._note(shipped)
+        if failure is not None:
+            raise failure
 
     def _note(self, carried: Mapping[str, Shipped]) -> None:
         """Note in the rows what MLflow knows. A run that is over there is over here now."""
@@ -221,14 +253,7 @@ class Shipper:
             return Shipped(change=run.change, mlflow_status=status, attempt=run.attempt)
 
     def _carry(self, run: Run, status: str) -> Shipped:
-        if run.mlflow_run_id is None and run.mlflow_experiment_id is None:
-            experiment = queries.get_experiment(self._store, run.experiment_id)
-            mlflow_experiment_id = ship_experiment(
-                self._store, self._tracking, self._describe, experiment, self._pool
-            )
-        else:
-            mlflow_experiment_id = str(run.mlflow_experiment_id)
-        ref = self._ref(run, mlflow_experiment_id)
+        ref = self._ref(run)
         unsure = run.id in self._unsure
         first = run.mlflow_status in (None, RunStatus.SCHEDULED.value) and status != RunStatus.SCHEDULED
         metric_id = self._log(run, ref, first=first, over=status in TERMINAL)
@@ -240,17 +265,26 @@ class Shipper:
         self._unsure.discard(run.id)
         return Shipped(run.change, ref.id, status, metric_id, run.attempt)
 
-    def _ref(self, run: Run, mlflow_experiment_id: str) -> RunRef:
+    def _ref(self, run: Run) -> RunRef:
         """The run's MLflow run: known, or created by a call whose answer was lost, or created now."""
         if run.id in self._refs:
             return self._refs[run.id]
         if run.mlflow_run_id is not None:
             ref = self._tracking.get_run(run.mlflow_run_id)
         else:
+            mlflow_experiment_id = run.mlflow_experiment_id or self._make_experiment(run.experiment_id)
             lost = self._tracking.find_run(mlflow_experiment_id, run.id) if run.id in self._unsure else None
             ref = lost or self._create(run, mlflow_experiment_id)
         self._refs[run.id] = ref
         return ref
+
+    def _make_experiment(self, experiment_id: str) -> str:
+        """The MLflow experiment of one that had none when its runs were taken; made by the first that asks."""
+        with self._making:
+            experiment = queries.get_experiment(self._store, experiment_id)
+            return experiment.mlflow_experiment_id or ship_experiment(
+                self._store, self._tracking, self._describe, experiment, self._pool
+            )
 
     def _create(self, run: Run, mlflow_experiment_id: str) -> RunRef:
         # Until the answer is here and noted in the row, MLflow may have a run that the row does not name.
@@ -283,69 +317,19 @@ class Shipper:
         outcome = run.outcome or {}
         if data := outcome.get("dataset"):
             source = json.dumps(data.get("spec", {}), sort_keys=True)
-            self._tracking.log_dataset(ref.id, DatasetCard(data["name"], data["digest"], source))
+            self._log_dataset(run, ref, DatasetCard(data["name"], data["digest"], source))
         attempt = int(outcome.get("attempt", run.attempt))
         self._tracking.upload(ref, self._spool.artifacts(run.id, attempt), self._pool)
+
+    def _log_dataset(self, run: Run, ref: RunRef, card: DatasetCard) -> None:
+        """Log what a run saw. MLflow looks whether it has the data set and then inserts it, so that two at once would
+        both insert it: the first of an experiment goes alone."""
+        known = (run.experiment_id, card.name, card.digest)
+        with contextlib.nullcontext() if known in self._datasets else self._making:
+            self._tracking.log_dataset(ref.id, card)
+            self._datasets.add(known)
 
 
 def _is_new(run: Run) -> bool:
     """Whether the run waits and MLflow has nothing of it: it comes last, after everything else."""
     return run.status == RunStatus.SCHEDULED and run.mlflow_run_id is None
-
-
-def connect(settings: Settings) -> Tracking:
-    """MLflow's client. Imported here: it takes 170 MB, which a process that never ships does not pay."""
-    from service.tracking.client import Tracking
-
-    return Tracking(settings.mlflow_url)
-
-
-def run_shipper(
-    settings: Settings, store: Store, spool: Spool, describe: Describe, ended: threading.Event
-) -> None:
-    """Ship until `ended` is set, whenever no other process on this host does. Retries errors that go away by
-    themselves."""
-    while not ended.wait(TURN_SECONDS):
-        with spool.alone() as is_shipper:
-            if not is_shipper:
-                ended.wait(2.0)
-                continue
-            tracking = connect(settings)
-            shipper = Shipper(store, spool, tracking, describe)
-            cleaning = [_Cleaning(SWEEP_SECONDS, partial(sweep_spool, store, spool))]
-            if (days := settings.artifact_retention_days) is not None:
-                cleaning.append(_Cleaning(EXPIRE_SECONDS, partial(expire_artifacts, store, tracking, days)))
-            try:
-                _ship_until(ended, shipper, cleaning)
-            finally:
-                shipper.close()
-
-
-@dataclass
-class _Cleaning:
-    """Work that is done every `every` seconds; `due` is the monotonic time of the next."""
-
-    every: float
-    work: Callable[[], object]
-    due: float = 0.0
-
-
-def _ship_until(ended: threading.Event, shipper: Shipper, cleaning: Sequence[_Cleaning]) -> None:
-    pause = TURN_SECONDS
-    while not ended.is_set():
-        try:
-            carried = shipper.turn()
-            for task in cleaning:
-                if time.monotonic() >= task.due:
-                    task.due = time.monotonic() + task.every
-                    task.work()
-        except (TrackingError, ServiceError) as error:
-            log.warning("shipping waits", error=str(error)[:300], seconds=pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
-        except Exception:  # whatever it is, the next runs must not wait for a restart of this process
-            log.exception("shipping failed", seconds=LONGEST_PAUSE)
-            pause = LONGEST_PAUSE
-        else:
-            pause = 0.0 if carried else TURN_SECONDS
-        ended.wait(pause)
-        pause = max(pause, TURN_SECONDS)

@@ -103,8 +103,7 @@ def state_part(visit: Visit, id: str) -> str:
         if tag.startswith(DIAGNOSIS)
     }
     diverged = run.reason == "diverged" and run.status in ("RUNNING", "FINISHED")
-    shipping = run.committed_at is not None and run.status == "RUNNING"
-    look = "diverged" if diverged else "shipping" if shipping else run.status.lower()
+    look = "diverged" if diverged else run.substatus or run.status.lower()
     why = explain(run.status, run.reason, run.tags)
     return visit.render("run_state.html", run=run, look=look, diagnoses=diagnoses, why=why)
 

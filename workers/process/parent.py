@@ -25,7 +25,7 @@ from service.settings import Settings
 from service.store import queries
 from service.store.engine import Store
 from service.threads import vital_thread
-from service.tracking.shipper import run_shipper
+from service.tracking.shipping import run_shipper
 from service.tracking.spool import Spool
 from workers.process import drain
 from workers.process.devices import Device

@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, Text, and_, cast, exists, func, or_, select
 
-from service.entities import Experiment
+from service.entities import SHIPPING, Experiment
 from service.errors import AmbiguousId, NotFound
+from service.lifecycle import RunStatus
 from service.store import mapper
 from service.store.engine import Store
 from service.store.ids import ID_LENGTH
@@ -25,15 +26,17 @@ def read_experiment(connection: Connection, id: str, *, replayed: bool = False) 
 
 
 def read_counts(connection: Connection, ids: Collection[str]) -> dict[str, dict[str, int]]:
-    """Experiment id -> status -> number of runs."""
+    """Experiment id -> status -> number of runs; `shipping` -> how many of the running ones wait for MLflow alone."""
     statement = (
-        select(runs.c.experiment_id, runs.c.status, func.count())
+        select(runs.c.experiment_id, runs.c.status, func.count(), func.count(runs.c.committed_at))
         .where(runs.c.experiment_id.in_(list(ids)))
         .group_by(runs.c.experiment_id, runs.c.status)
     )
     counts: dict[str, dict[str, int]] = {}
-    for id, status, number in connection.execute(statement):
+    for id, status, number, committed in connection.execute(statement):
         counts.setdefault(id, {})[status] = number
+        if status == RunStatus.RUNNING:
+            counts[id][SHIPPING] = committed
     return counts
 
 

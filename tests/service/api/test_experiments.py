@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from gradus.text import counts
 from service import operations
 from service.entities import Committed, Worker
 from service.store import queries
@@ -312,3 +313,21 @@ def test_problems_are_documented(client: httpx.Client) -> None:
         for method, operation in methods.items():
             if path.startswith("/v1"):
                 assert "application/problem+json" in operation["responses"]["422"]["content"], (path, method)
+
+
+def test_a_trained_run_that_waits_for_mlflow_is_told_from_one_that_trains(
+    client: httpx.Client, api: Served
+) -> None:
+    """Its status stays RUNNING, as MLflow's does: the substatus and the experiment's number say it."""
+    experiment = api.submit()
+    first, second, *_ = queries.all_runs(api.store, experiment.id)
+    operations.claim(api.store, [first.id, second.id], worker="w", spool="s", lease_seconds=60)
+    assert not operations.commit(api.store, {first.id: Committed(1, "FINISHED", "epochs", {})})
+    runs = {id: client.get(f"/v1/runs/{id}").json() for id in (first.id, second.id)}
+    assert {run["status"] for run in runs.values()} == {"RUNNING"}
+    assert (runs[first.id]["substatus"], runs[second.id]["substatus"]) == ("shipping", None)
+    there = client.get(f"/v1/experiments/{experiment.id}").json()
+    assert (there["status"]["RUNNING"], there["shipping"]) == (2, 1)
+    assert counts(there["status"], there["shipping"]) == "2 SCHEDULED, 2 RUNNING (1 shipping)"
+    operations.finish(api.store, {first.id: None})
+    assert client.get(f"/v1/experiments/{experiment.id}").json()["shipping"] == 0

@@ -23,7 +23,8 @@ from service.tracking.backoff import MOST_TRIES
 from service.tracking.client import Tracking
 from service.tracking.records import REPORT, RunRef, TrackingUnavailable
 from service.tracking.retention import expire_artifacts, sweep_spool
-from service.tracking.shipper import Shipper, run_shipper
+from service.tracking.shipper import Shipper
+from service.tracking.shipping import run_shipper
 from service.tracking.spool import Spool
 from tests.service.conftest import MlflowServer, World, describer
 
@@ -91,6 +92,7 @@ def test_a_history_longer_than_what_is_read_at_once_arrives_whole(
 def test_a_result_shows_while_others_are_still_carried(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not only when the whole turn is done: of a large sweep that takes long."""
     monkeypatch.setattr(shipper, "NOTE_SECONDS", 0.0)
+    monkeypatch.setattr(shipper, "CARRIED_AT_ONCE", 1)
     held = world.claim(*world.submit())
     for run in held:
         world.finish(run)
