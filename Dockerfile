@@ -58,7 +58,7 @@ ENV MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true
 EXPOSE 5642
 HEALTHCHECK --interval=5s --timeout=4s --start-period=60s --retries=12 \
   CMD ["python", "-c", "import sys,http.client as h; c=h.HTTPConnection('127.0.0.1',5642,timeout=3); c.request('GET','/health'); sys.exit(c.getresponse().status!=200)"]
-CMD ["mlflow", "server", "--host", "0.0.0.0", "--port", "5642", "--workers", "1"]
+CMD ["mlflow", "server", "--host", "0.0.0.0", "--port", "5642"]
 
 FROM build AS build-api
 COPY requirements/api.txt requirements/

@@ -50,6 +50,12 @@ class Settings(ClientSettings):
     broker_url: SecretStr | None = Field(None, description="Redis-protocol address of the broker")
     mlflow_url: str = Field("http://127.0.0.1:5642", description="MLflow's address for the service")
     mlflow_public_url: str | None = Field(None, description="MLflow's address for people; unset: mlflow_url")
+    mlflow_processes: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="processes of the MLflow server that `gradus up` starts; each takes 0.3 GB",
+    )
     spool_dir: Path | None = Field(
         None, description="folder of files on their way to MLflow; unset: home/spool"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -48,12 +49,39 @@ def test_every_alert_asks_for_metrics_that_exist_and_has_a_runbook_entry(
     assert f"\n## {rule['alert']}\n" in (ROOT / "docs/runbook.md").read_text()
 
 
+DASHBOARD = json.loads((ROOT / "deploy/monitoring/dashboard.json").read_text())["panels"]
+
+
+@pytest.mark.parametrize("panel", DASHBOARD, ids=lambda panel: panel["title"])
+def test_every_panel_of_the_dashboard_shows_metrics_that_exist(panel: dict[str, Any], scraped: str) -> None:
+    kinds = dict(re.findall(r"^# TYPE (\w+) (\w+)", scraped, re.MULTILINE))
+    assert panel["targets"]
+    for target in panel["targets"]:
+        names = re.findall(r"\bgradus_\w+", target["expr"])
+        assert names, target["expr"]
+        for name in names:
+            histogram = re.fullmatch(r"(\w+)_(?:bucket|count|sum)", name)
+            assert name in kinds or (histogram and kinds.get(histogram[1]) == "histogram"), name
+
+
+def test_grafana_finds_its_source_and_its_dashboard() -> None:
+    folder = ROOT / "deploy/monitoring"
+    (source,) = YAML(typ="safe").load((folder / "grafana/datasource.yml").read_text())["datasources"]
+    assert {panel["datasource"]["uid"] for panel in DASHBOARD} == {source["uid"]}
+    (provider,) = YAML(typ="safe").load((folder / "grafana/dashboards.yml").read_text())["providers"]
+    mounted = YAML(typ="safe").load((folder / "compose.yml").read_text())["services"]["grafana"]["volumes"]
+    assert any(f":{provider['options']['path']}/dashboard.json:" in volume for volume in mounted)
+    for volume in mounted:
+        if volume.startswith("./"):
+            assert (ROOT / volume.split(":")[0]).is_file()
+
+
 def test_the_runbook_has_no_entry_without_an_alert() -> None:
     entries = re.findall(r"^## (\w+)$", (ROOT / "docs/runbook.md").read_text(), re.MULTILINE)
     assert entries == [rule["alert"] for rule in ALERTS]
 
 
-@pytest.mark.parametrize("file", ["docker-compose.yml", "deploy/worker.yml"])
+@pytest.mark.parametrize("file", ["docker-compose.yml", "deploy/worker.yml", "deploy/monitoring/compose.yml"])
 def test_every_container_has_a_limit_on_its_log(file: str) -> None:
     services = YAML(typ="safe").load((ROOT / file).read_text())["services"]
     for name, service in services.items():
@@ -63,6 +91,8 @@ def test_every_container_has_a_limit_on_its_log(file: str) -> None:
 # ---- deploy/kubernetes
 
 KUBERNETES = ROOT / "deploy" / "kubernetes"
+OPTIONAL = {"keda.yaml", "workers-gpu.yaml"}
+"""What is applied or added where the cluster has what it needs."""
 MANIFESTS = [
     document
     for path in sorted(KUBERNETES.glob("*.yaml"))
@@ -78,8 +108,8 @@ PODS = {
 
 def test_kustomize_names_every_manifest() -> None:
     named = YAML(typ="safe").load((KUBERNETES / "kustomization.yaml").read_text())["resources"]
-    files = {path.name for path in KUBERNETES.glob("*.yaml")} - {"kustomization.yaml", "keda.yaml"}
-    assert set(named) == files
+    files = {path.name for path in KUBERNETES.glob("*.yaml")} - {"kustomization.yaml"}
+    assert set(named) == files - OPTIONAL
 
 
 @pytest.mark.parametrize("pod", PODS.values(), ids=PODS.keys())

@@ -3,6 +3,7 @@ and changes are counted by each process (`measures`)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
@@ -64,8 +65,8 @@ class _SnapshotCollector(Collector):
             "gradus_open_requests": ("Predictions and pictures that people wait for", f.open_requests),
         }
         for name, (text, value) in single.items():
-            if value is not None:
-                yield GaugeMetricFamily(name, text, value)
+            # NaN where there is nothing to measure: an absent gauge looks like a scrape that failed.
+            yield GaugeMetricFamily(name, text, math.nan if value is None else value)
         points = CounterMetricFamily("gradus_metric_points", "Metric points stored since the beginning")
         points.add_metric((), f.metric_points)
         yield points
