@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 from experiments.datasets import DatasetSpec, DataShape
@@ -26,8 +27,12 @@ from experiments.sections import (
 )
 from experiments.theory import NetworkForecast, forecast_network
 
-VERSION = "gradus-1"
-"""Raised when the meaning of a field changes, so that old fingerprints are not taken for new ones."""
+NUMERICS = 2
+"""Raised when the same spec trains to other numbers, or a field changes its meaning. It is in every fingerprint and program
+key, so that no run of an earlier version is taken for one of this version, nor trained in one tile with it.
+
+1: release 0.1.0. 2: initial weights are drawn by NumPy.
+"""
 
 
 class RunSpec(Strict):
@@ -121,15 +126,25 @@ class Point:
     """One run of an experiment.
 
     levels: factor name -> label of its level, with `seed` among them where it is swept
+    columns: factor name -> the level as tables and charts of runs show it, of one kind over the axis; by default the
+        label
     """
 
     spec: RunSpec
     levels: dict[str, str]
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     def params(self) -> dict[str, str | int | float]:
-        """The run's parameters and, under their own names, the swept fields that are not among them."""
+        """The run's parameters and, under their own names, the swept fields as `columns` show them. A swept parameter
+        that is a number stays one."""
         known = self.spec.params()
-        return known | {name: label for name, label in self.levels.items() if name not in known}
+        shown = {name: self.columns.get(name, label) for name, label in self.levels.items()}
+        numbers = {
+            name
+            for name, value in known.items()
+            if not isinstance(value, str) and shown.get(name) == self.levels.get(name)
+        }
+        return known | {name: text for name, text in shown.items() if name not in numbers}
 
 
 def _hash(parts: list[str]) -> str:
@@ -143,4 +158,4 @@ def _hash(parts: list[str]) -> str:
 
 @lru_cache(maxsize=256)
 def _begun(part: str) -> hashlib._Hash:
-    return hashlib.sha256(VERSION.encode() + b"\0" + part.encode())
+    return hashlib.sha256(f"gradus-{NUMERICS}\0{part}".encode())

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from experiments.errors import SpecError
 from experiments.runs import Point
 from experiments.spec.drawing import Choice, drawn
 from experiments.spec.factors import Factor
 from experiments.spec.impossible import combination_problems, level_problems
-from experiments.spec.levels import Level
+from experiments.spec.levels import Level, column_texts
 from experiments.spec.run_builder import Builder, TooLarge
 
 
@@ -70,7 +71,15 @@ class Expansion:
             for write in factor.writes(level, index)
         ]
         spec = self.builder.run(writes, seed)
-        return Point(spec, labels | {"seed": str(seed)} if self.seeds_swept else labels)
+        columns = {name: self._columns[name].get(label, label) for name, label in labels.items()}
+        return Point(spec, labels | {"seed": str(seed)} if self.seeds_swept else labels, columns)
+
+    @cached_property
+    def _columns(self) -> dict[str, dict[str, str]]:
+        return {
+            factor.name: column_texts([level.label for level in factor.levels()]) if factor.size else {}
+            for factor in self.factors
+        }
 
     def _refused(self, impossible: Mapping[tuple[int, ...], SpecError], total: int) -> SpecError:
         """The refusal of combinations that cannot be built. Drawn values of a range have no index: theirs is told as it

@@ -37,7 +37,7 @@ from experiments.spec.compare import Compare
 from experiments.spec.documents import parse_json, parse_yaml, plain, slip
 from experiments.spec.expansion import Expansion, check_equal_parameters
 from experiments.spec.factors import CASE, Factor, conflicts, factors_of, sweep_factors
-from experiments.spec.levels import Level, level_label
+from experiments.spec.levels import Level, column_texts, level_label
 from experiments.spec.problems import explain
 from experiments.spec.question_checks import SPLIT_SEED, question_problems, tuned_level_problems
 from experiments.spec.run_builder import Builder
@@ -239,7 +239,11 @@ class ExperimentSpec(Strict):
             labels[factor] = level_label(value) if label is None else label
         if self.compare is not None and self.compare.over == "splits":
             writes.append(Write(SPLIT_SEED, seed, "compare.over"))
-        return Point(self._builder.run(writes, seed), labels | {"seed": str(seed)})
+        columns = {
+            name: column_texts([*(level.label for level in known.get(name, ())), label])[label]
+            for name, label in labels.items()
+        }
+        return Point(self._builder.run(writes, seed), labels | {"seed": str(seed)}, columns)
 
     @staticmethod
     def _case(label: object, cases: tuple[Level, ...]) -> Level:

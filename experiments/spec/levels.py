@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,20 @@ class Level:
 
     label: str
     value: object
+
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+def column_texts(labels: Sequence[str]) -> dict[str, str]:
+    """Label -> what stands for it in tables and charts of runs: the label itself or, where some labels of the axis are
+    numbers and others are not, `= 16` for the number 16.
+
+    A chart draws a column as numbers or as texts. MLflow's parallel coordinates leave out every run of the other kind.
+    """
+    numbers = {label for label in labels if _NUMBER.fullmatch(label)}
+    mixed = 0 < len(numbers) < len(set(labels))
+    return {label: f"= {label}" if mixed and label in numbers else label for label in labels}
 
 
 def level_labels(values: Sequence[object]) -> list[str]:

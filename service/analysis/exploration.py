@@ -26,7 +26,7 @@ from experiments.spec.confounders import display, other_measure
 from experiments.spec.swept_fields import field_path
 from service.analysis.candidates import Candidate, Selection, select
 from service.analysis.levels import SEED, level_of, levels_of, scope_of, warnings_of
-from service.analysis.observations import observations, seed_of
+from service.analysis.observations import latest_of_each_point, observations, seed_of
 from service.analysis.result import Comparison, Effect, Tuning
 from service.entities import Experiment, Run
 
@@ -77,10 +77,10 @@ def _compared_runs(
     """(the runs to compare, fields that were tuned on other seeds, fields to tune on these very seeds).
 
     With a design these are its fresh runs, each level at its own best. Where there are none, or the factor itself
-    was tuned, they are the tuning runs. Without a design they are all runs.
+    was tuned, they are the tuning runs. Without a design they are all runs, of equal ones the latest.
     """
     if design is None:
-        return tuple(runs), (), _tunable(spec, factor)
+        return latest_of_each_point(runs), (), _tunable(spec, factor)
     names = tuple(axis.name for axis in design.axes)
     tuning_seeds = set(design.tune_seeds)
     fresh = tuple(run for run in runs if seed_of(run) not in tuning_seeds)

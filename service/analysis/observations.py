@@ -34,6 +34,15 @@ def seed_of(run: Run) -> int:
     return int(run.spec.get("seed", 0))
 
 
+def latest_of_each_point(runs: Iterable[Run]) -> tuple[Run, ...]:
+    """Of the runs with the same levels and seed the last one that was queued.
+
+    There are several where an experiment of an earlier version was extended by this one, which trains to other numbers
+    (`experiments.runs.NUMERICS`) and so trains the known levels again beside the new ones.
+    """
+    return tuple({(*sorted(run.levels.items()), seed_of(run)): run for run in runs}.values())
+
+
 def observations(design: Design, runs: Iterable[Run]) -> list[Observation]:
     """The runs that have a level of every factor and tuned field of a design. `progress` ignores other seeds."""
     names = (design.factor, *design.others, *(axis.name for axis in design.axes))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from experiments import runs
 from experiments.activations import ACTIVATIONS
 from experiments.datasets import DATASETS
 from experiments.initializers import INITIALIZERS
@@ -144,10 +145,22 @@ def test_what_the_fingerprint_and_the_program_key_hold(change: str) -> None:
 
 
 def test_fingerprints_are_stable_over_versions_of_this_code() -> None:
-    """Change VERSION in experiments/runs.py where the meaning of a field changes, and this value with it."""
+    """Raise NUMERICS in experiments/runs.py where a spec trains to other numbers, and change this value with it."""
     spec = ExperimentSpec.parse(MLP).expand()[0].spec
-    assert spec.fingerprint() == "7ef1d33062d7a48028a60e094812f0c793e24dbfa55366033ddbf1d76270a8a5"
+    assert spec.fingerprint() == "47813e3dc3420822ad493042649bdaf89b442da0f5461de29e8b503396426fc2"
     assert run().fingerprint() == run(optimizer={"name": "rmsprop"}, seed=0).fingerprint()
+
+
+def test_other_numerics_are_another_run_and_another_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Release 0.1.0 drew other initial weights from the same seed: its runs are none of this version's."""
+    before = run(seed=1)
+    keys = before.fingerprint(), before.program_key()
+    monkeypatch.setattr(runs, "NUMERICS", 1)
+    runs._begun.cache_clear()
+    earlier = run(seed=1)
+    assert earlier.fingerprint() != keys[0]
+    assert earlier.program_key() != keys[1]
+    runs._begun.cache_clear()
 
 
 def test_implied_layers() -> None:

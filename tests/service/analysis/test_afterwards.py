@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from experiments import runs as run_specs
 from experiments.errors import SpecError
 from service.analysis import design, extension
 from service.analysis.comparison import compare
@@ -119,6 +120,28 @@ def test_without_a_question_a_new_level_gets_the_seeds_there_are(world: World) -
     assert extended.n_runs == 6
     runs = queries.all_runs(world.store, made.id)
     assert Counter(run.levels["activation"] for run in runs) == {"relu": 3, "tanh": 3}
+
+
+def test_runs_of_an_earlier_version_are_not_used_beside_new_ones(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """relu has 0.9 by the numerics of 0.1.0 and 0.8 by those of this version, and tanh is compared with the latter."""
+    monkeypatch.setattr(run_specs, "NUMERICS", 1)
+    run_specs._begun.cache_clear()
+    made = world.submit(
+        "name: g\ndataset: {name: digits}\nmodel: {hidden: [8]}\nsweep: {activation: [relu], seeds: 3}\n"
+    )
+    world.work(made.id, lambda run: 0.9)
+    monkeypatch.undo()
+    run_specs._begun.cache_clear()
+    extended = extension.extend(world.store, made.id, levels=["tanh"])
+    assert extended.n_runs == 9, "relu is trained again"
+    world.work(made.id, lambda run: 0.8)
+    compared = compare(world.store, made.id)
+    assert {level.estimate.level: level.estimate.mean for level in compared.levels} == {
+        "relu": pytest.approx(0.8), "tanh": pytest.approx(0.8)
+    }  # fmt: skip
+    assert len(compared.used) == 6
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+import pytest
+
+from experiments.spec.examples import examples
 from service.report.experiment_note import describe_experiment
 from service.settings import load_settings
 from service.store import queries
-from service.tracking.urls import COMPARE, GROUPED
+from service.tracking.urls import COMPARE, GROUPED, param_name
 from tests.present import present
 from tests.service.scored_runs import World
 
@@ -69,3 +74,50 @@ def test_a_sweep_without_a_question_is_described_once_it_is_over(world: World) -
     assert "| relu | 0.9" in found.description
     assert "verdict" not in found.description
     assert found.best is not None
+
+
+MIXED = """
+name: parallel-coordinates
+dataset: {name: digits, train_samples: 300}
+model: {activation: relu, hidden: [16]}
+optimizer: {name: sgd, momentum: 0.9}
+sweep:
+  hidden: [[16], [8], [16, 16], [16, 16, 16]]
+  learning_rate: [0.05, {name: exponential_decay, initial_learning_rate: 0.05, decay_steps: 10, decay_rate: 0.5}]
+  kernel_initializer: [{name: random_normal, stddev: 0.01}, {name: random_normal, stddev: 1.0}]
+  clipnorm: [null, 1.0]
+"""
+
+
+def kinds(texts: Iterable[str]) -> set[str]:
+    """As a chart in a browser reads a text: a number or not."""
+    return {
+        "number" if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text) else "text" for text in texts
+    }
+
+
+@pytest.fixture(scope="module")
+def specs_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    made = World(tmp_path_factory.mktemp("specs"))
+    yield made
+    made.store.close()
+
+
+@pytest.mark.parametrize("name", ["mixed", *(name for name in examples() if not name.startswith("refused/"))])
+def test_every_run_is_on_mlflow_s_parallel_chart(specs_in: World, name: str) -> None:
+    """MLflow leaves out a run that lacks a column, that is of another kind than most, or beyond 30 texts of a column."""
+    made = specs_in.submit(MIXED if name == "mixed" else examples()[name])
+    views = describe_experiment(
+        specs_in.store, load_settings(), queries.get_experiment(specs_in.store, made.id)
+    ).views
+    chart = json.loads(views[f"mlflow.sharedViewState.{COMPARE}"])["compareRunCharts"][0]
+    runs = queries.all_runs(specs_in.store, made.id)
+    for column in chart.get("selectedParams", ()):
+        written = [{param_name(key): str(value) for key, value in run.params.items()} for run in runs]
+        texts = [params[column] for params in written]
+        assert len(kinds(texts)) == 1, set(texts)
+        assert len(set(texts)) == len(
+            {run.levels[key] for run in runs for key in run.levels if param_name(key) == column}
+        )
+        assert kinds(texts) == {"number"} or len(set(texts)) <= 30
+        assert max(map(len, texts)) <= 200

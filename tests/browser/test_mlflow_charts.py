@@ -1,0 +1,78 @@
+"""MLflow's parallel coordinates show every run of every example, in a browser.
+
+The runs have results from a formula; they are in a real MLflow, where our link opens its own view of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium.webdriver.chrome.webdriver import WebDriver
+
+from experiments.spec import ExperimentSpec
+from experiments.spec.examples import examples
+from service import operations
+from service.store import queries
+from service.tracking.urls import MlflowPages
+from tests.service.conftest import MlflowServer, World
+from tests.service.report.test_experiment_note import MIXED
+
+DRAWN = """
+const plot = document.querySelector(".parcoords");
+if (plot === null) return null;
+let fiber = plot[Object.keys(plot).find(key => key.startsWith("__reactFiber$"))];
+while (fiber && !(fiber.memoizedProps && Array.isArray(fiber.memoizedProps.data) && fiber.memoizedProps.selectedParams))
+    fiber = fiber.return;
+return fiber ? fiber.memoizedProps.data.length : null;
+"""
+"""The number of runs that MLflow's chart was given to draw: its lines are on a canvas, where nothing can be counted."""
+METRICS = ("test/accuracy", "test/loss", "val/accuracy", "val/loss", "train/accuracy", "train/loss")
+SPECS = {
+    "mixed": MIXED,
+    **{name: text for name, text in examples().items() if not name.startswith("refused/")},
+}
+
+
+@pytest.fixture(scope="module")
+def world(
+    tmp_path_factory: pytest.TempPathFactory, prepare_mlflow: Callable[[Path], None]
+) -> Iterator[tuple[World, str]]:
+    folder = tmp_path_factory.mktemp("charts")
+    server = MlflowServer(folder)
+    prepare_mlflow(folder)
+    server.start()
+    made = World(folder, server.url)
+    yield made, server.url
+    made.shipper.close()
+    made.store.close()
+    server.stop()
+
+
+def shipped(world: World, text: str) -> tuple[str, int]:
+    """MLflow's experiment with all runs of a spec, which have ended; how many there are."""
+    spec = ExperimentSpec.parse(text)
+    world.experiment = operations.submit(world.store, spec, spec.expand(), stage="look-1", owner="")
+    runs = queries.all_runs(world.store, world.experiment.id)
+    for number, run in enumerate(world.claim(*runs)):
+        world.record(run, 1, **{key.replace("/", "_", 1): 0.5 + 0.001 * number for key in METRICS})
+        world.finish(run)
+    world.ship()
+    return str(queries.get_experiment(world.store, world.experiment.id).mlflow_experiment_id), len(runs)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_every_run_is_drawn(
+    world: tuple[World, str], browser: WebDriver, wait: Any, shoot: Any, name: str
+) -> None:
+    made, url = world
+    if not ExperimentSpec.parse(SPECS[name]).axes():
+        pytest.skip("nothing is swept but seeds: there is nothing to set side by side")
+    id, number = shipped(made, SPECS[name])
+    browser.set_window_size(1600, 1000)
+    browser.get(MlflowPages(url).compare(id))
+    assert wait(lambda b: b.execute_script(DRAWN)) == min(number, 100)
+    if name == "mixed":
+        shoot("mlflow-parallel-mixed", 1600, whole=False)
