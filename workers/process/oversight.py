@@ -12,6 +12,12 @@ from typing import Literal
 
 TIME_LIMIT = "time_limit"
 """The reason of a run whose training takes longer than a run may take."""
+REQUEST_SECONDS = 600.0
+"""How long answering a request (a prediction, pictures, a model for MLflow) may take."""
+TOO_LONG = (
+    f"answering took longer than {REQUEST_SECONDS:.0f} s, so the worker's process was ended; ask again, for less at once "
+    "(fewer inputs); the worker's log says what it did"
+)
 LATE = 1.125
 """A child ends a training at its time by itself; the parent ends the child at so many times that."""
 

@@ -18,8 +18,8 @@ from billiard.exceptions import WorkerLostError
 from celery.worker import state as celery_state
 
 from service import operations
-from service.entities import Committed, Run, Worker
-from service.errors import ServiceError
+from service.entities import Committed, Request, Run, Worker
+from service.errors import NotFound, ServiceError
 from service.report.experiment_note import describe_experiment
 from service.settings import Settings
 from service.store import queries
@@ -29,7 +29,7 @@ from service.tracking.shipping import run_shipper
 from service.tracking.spool import Spool
 from workers.process import drain
 from workers.process.devices import Device
-from workers.process.oversight import TIME_LIMIT, ChildOversight
+from workers.process.oversight import REQUEST_SECONDS, TIME_LIMIT, TOO_LONG, ChildOversight
 from workers.process.watchdog import EXIT_WORN
 from workers.training.facts import versions
 
@@ -141,6 +141,9 @@ class Parent:
 
     def _end_stuck_child(self) -> None:
         """End a child that lost all it had in hand, or that is far beyond its time; another one is started."""
+        if (request_id := _request_in_hand()) is not None:
+            self._end_stuck_in_request(request_id)
+            return
         run_ids, _ = self._in_hand()
         held = self._held(run_ids)
         seconds = self._settings.max_run_seconds * len(run_ids)
@@ -153,6 +156,17 @@ class Parent:
             operations.commit(self._store, late)
         self._kill_children()
 
+    def _end_stuck_in_request(self, request_id: str) -> None:
+        """The same for a child that answers a request. Whoever asked is told; a lost request is sent again."""
+        held = self._held_request(request_id)
+        why = self._oversight.look(request_id, holds=held is not None, seconds=REQUEST_SECONDS)
+        if why is None:
+            return
+        log.error("the child is stuck in a request and is ended", why=why, request=request_id)
+        if why == "time" and held is not None:
+            operations.finish_request(self._store, held.id, held.attempt, error=TOO_LONG)
+        self._kill_children()
+
     def _held(self, run_ids: Sequence[str]) -> list[Run]:
         """Those of the runs that this worker holds now, with an outcome still to come."""
         runs = queries.get_runs(self._store, run_ids).values() if run_ids else ()
@@ -161,6 +175,14 @@ class Parent:
             for run in runs
             if run.status == "RUNNING" and run.worker == self._settings.worker and run.committed_at is None
         ]
+
+    def _held_request(self, id: str) -> Request | None:
+        """The request where this worker holds it now."""
+        try:
+            request = queries.get_request(self._store, id)
+        except NotFound:  # its experiment was deleted
+            return None
+        return request if request.status == "running" and request.worker == self._settings.worker else None
 
     def _kill_children(self) -> None:
         for pid in self._children():
@@ -204,6 +226,12 @@ class Parent:
         """Run ids and width of the tile's message that the child has, or that waits for it to start."""
         tiles = [_tile(request.args or ()) for request in celery_state.reserved_requests]
         return next((tile for tile in tiles if tile[0]), ([], None))
+
+
+def _request_in_hand() -> str | None:
+    """The id of the request that the child answers now; None where it answers none."""
+    answering = (request.args for request in celery_state.active_requests)
+    return next((str(arguments[0]) for arguments in answering if len(arguments or ()) == 1), None)
 
 
 def _tile(arguments: Sequence[Any]) -> tuple[list[str], int | None]:

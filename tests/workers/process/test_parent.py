@@ -18,12 +18,13 @@ from service import operations
 from service.entities import Worker
 from service.planner import dispatch
 from service.store import queries
+from tests.present import present
 from tests.workers.conftest import Bench
 from workers import app
 from workers.process import drain
 from workers.process import parent as parent_module
 from workers.process.devices import Device
-from workers.process.oversight import ChildOversight
+from workers.process.oversight import LATE, REQUEST_SECONDS, ChildOversight
 from workers.process.parent import Parent
 from workers.process.watchdog import EXIT_WORN
 
@@ -145,6 +146,38 @@ def test_a_child_that_stands_still_is_ended_from_outside(
         assert {(run.status, run.reason) for run in ended} == {("SCHEDULED", "lost")}
     else:
         assert {(run.reason, run.committed_at is not None) for run in ended} == {("time_limit", True)}
+
+
+@pytest.mark.parametrize("why", ["lease", "time"])
+def test_a_child_that_stands_still_in_a_request_is_ended_and_the_person_told(
+    bench: Bench, parent: Any, child: Any, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A prediction that does not end: with a renewed lease it fails with a sentence, without one it is sent again."""
+    clock = Clock()
+    monkeypatch.setattr(parent, "_oversight", ChildOversight(patience=20, clock=clock))
+    (run,) = bench.submit()
+    asked = operations.create_request(bench.store, run.id, kind="predict", payload={})
+    seconds = 3600 if why == "time" else 0
+    operations.claim_request(bench.store, asked.id, worker="w", lease_seconds=seconds)
+    monkeypatch.setattr(celery_state, "active_requests", [SimpleNamespace(args=(asked.id,))])
+    parent.worker = Pool(child)
+    child.send_signal(signal.SIGSTOP)
+    parent._end_stuck_child()
+    if why == "lease":
+        assert operations.claim_request(bench.store, asked.id, worker="other", lease_seconds=3600)
+        parent._end_stuck_child()
+        clock.now += 21
+    else:
+        clock.now += REQUEST_SECONDS * LATE + 21
+    assert child.poll() is None
+    parent._end_stuck_child()
+    assert child.wait(10) == -signal.SIGKILL
+    ended = queries.get_request(bench.store, asked.id)
+    if why == "lease":
+        assert (ended.status, ended.worker) == ("running", "other")
+    else:
+        assert ended.status == "failed"
+        assert present(ended.error).startswith("answering took longer than 600 s")
 
 
 class Clock:
