@@ -182,8 +182,10 @@ def _long_direction(index: int, point: Point) -> Direction:
     gradient = point.gradient[index]
     length = float(np.linalg.norm(gradient))
     d = _unit(gradient.shape, point.draw)
-    d = d + (gradient / length if np.isfinite(length) and length > 0 else 0.0)
-    d = d / np.linalg.norm(d)
+    if np.isfinite(length) and length > 0:
+        steepest = gradient / length
+        d = steepest + (d if np.sum(d * steepest) >= 0 else -d)  # to one side: opposite ones would cancel
+        d = d / np.linalg.norm(d)
     a = float(np.sum(gradient * d))
     best: tuple[float, float, float] | None = None
     for h in LARGE_STEPS:

@@ -167,6 +167,22 @@ def test_a_program_is_traced_once_for_all_seeds() -> None:
     assert again.states[0].loss != first.states[0].loss
 
 
+def test_a_tensor_of_one_number_always_has_a_direction() -> None:
+    """Batch normalisation after that has a gamma of one number: a sign against its gradient's left a direction of 0."""
+    layers = [
+        {"type": "layer_normalization"},
+        {"type": "batch_normalization"},
+        {"type": "dense", "units": 10},
+    ]
+    checker = checker_of(model={"layers": layers})
+    reports = [checker.report(seed, engine=False) for seed in range(2)]
+    assert {report.verdict for report in reports} == {"not assessed"}, [report.reason for report in reports]
+    slopes = [
+        t.direction.autodiff for report in reports for s in report.states for t in s.tensors if t.direction
+    ]
+    assert np.isfinite(slopes).all()
+
+
 def test_a_normalisation_over_one_feature_is_not_assessed_rather_than_failed() -> None:
     """x − mean(x) of one channel is 0, so gamma does nothing and what single precision makes of it is rounding."""
     layers = [{"type": "average_pool2d"}, {"type": "layer_normalization"}, {"type": "dense", "units": 10}]
