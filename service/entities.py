@@ -101,6 +101,8 @@ class RunMark:
     reason: str
     committed: bool
     levels: dict[str, str]
+    certificate: str = ""
+    """The verdict of its gradient check; empty where there is none."""
 
     @property
     def label(self) -> str:
@@ -109,10 +111,19 @@ class RunMark:
 
     @property
     def state(self) -> str:
-        """The colour of the dot: a status in lower case, `diverged`, or `shipping` (trained, waits for MLflow)."""
-        if self.reason == "diverged" and self.status in ("RUNNING", "FINISHED"):
-            return "diverged"
-        return SHIPPING if self.committed and self.status == "RUNNING" else self.status.lower()
+        """The look of the dot, see `shown_state`."""
+        return shown_state(self.status, self.reason, committed=self.committed, certificate=self.certificate)
+
+
+def shown_state(status: str, reason: str, *, committed: bool, certificate: str) -> str:
+    """How pages show a run: its status in lower case, or `check_failed` (trained with a gradient that is wrong),
+    `diverged`, `shipping` (trained, waits for MLflow).
+    """
+    if certificate == "failed" and (committed or status == "FINISHED"):
+        return "check_failed"
+    if reason == "diverged" and status in ("RUNNING", "FINISHED"):
+        return "diverged"
+    return SHIPPING if committed and status == "RUNNING" else status.lower()
 
 
 @dataclass(frozen=True)

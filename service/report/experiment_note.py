@@ -106,6 +106,8 @@ def markdown(comparison: Comparison, links: Mapping[str, str] | None = None) -> 
                 f"The best level stays among those that may be with probability {1 - design.alpha:.0%}."
             )
         lines += ["", f"{together} {comparison.scope}", ""]
+    for warning in comparison.warnings:
+        lines += [f"> ⚠ {_cell(warning)}", ""]
     lines += [f"| {_cell(comparison.factor)} | {comparison.metric} | seeds | diverged |", "|---|---|---|---|"]
     for level in comparison.levels:
         estimate = level.estimate

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import importlib.metadata
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 from io import StringIO
@@ -24,7 +24,7 @@ from service.analysis.design_document import best_document
 from service.analysis.headline import answers
 from service.analysis.levels import SEED, level_of
 from service.analysis.observations import diverged
-from service.analysis.result import DIAGNOSIS, SEEDS, Comparison, Level
+from service.analysis.result import CERTIFICATE, DIAGNOSIS, SEEDS, Comparison, Level
 from service.entities import Run
 from service.html import templates
 from service.report.figures import curve_keys, figures
@@ -112,6 +112,7 @@ def render_comparison(store: Store, comparison: Comparison, settings: Settings) 
             left_out=max(0, len(comparison.runs) - MOST_RUNS_SHOWN),
             spec=as_yaml(comparison.spec.document()),
             versions=_versions(comparison.runs),
+            failed_checks=_failed_checks(comparison.runs),
             sentences=_diagnoses(comparison),
             settings={level.estimate.level: _settings(level, comparison) for level in comparison.levels},
             command=_command(comparison),
@@ -182,6 +183,7 @@ def _row(run: Run, comparison: Comparison, settings: Settings) -> dict[str, Any]
         "seed": run.spec.get("seed"),
         "stage": run.stage,
         "status": run.status.value,
+        "check_failed": run.tags.get(CERTIFICATE) == "failed",
         "value": "diverged" if diverged(run, comparison.metric) else figure(value),
     }
 
@@ -197,6 +199,15 @@ def _settings(level: Level, comparison: Comparison) -> list[str]:
         others = (label for name, label in combination.items() if name not in (*fields, SEEDS))
         cells.setdefault(setting, []).append(" ".join(others))
     return [f"{', '.join(names)}: {setting}" if any(names) else setting for setting, names in cells.items()]
+
+
+def _failed_checks(runs: Iterable[Run]) -> dict[str, int]:
+    """Why gradient checks failed, and of how many runs each."""
+    return Counter(
+        run.tags.get(f"{CERTIFICATE}.reason", "")
+        for run in runs
+        if run.tags.get(CERTIFICATE) == "failed"
+    )
 
 
 def _diagnoses(comparison: Comparison) -> list[str]:

@@ -16,7 +16,8 @@ from starlette.exceptions import HTTPException
 
 from experiments.gradient_check.certificates import GradientReport, certificate_key
 from service import operations
-from service.entities import Request, Run
+from service.analysis.result import CERTIFICATE, DIAGNOSIS
+from service.entities import Request, Run, shown_state
 from service.errors import NotFound
 from service.http.bodies import json_of
 from service.http.dependencies import RunId
@@ -32,7 +33,6 @@ from service.web.view import PageRoute, Visit, VisitDep
 
 router = APIRouter(prefix="/runs/{id}", include_in_schema=False, route_class=PageRoute)
 streams = APIRouter(prefix="/runs/{id}", include_in_schema=False)
-DIAGNOSIS = "gradus.diagnosis."
 MOST_SLIDERS = 12
 PATIENCE = 3.0
 """Seconds that a page waits for MLflow; without an answer it has no pictures."""
@@ -102,8 +102,8 @@ def state_part(visit: Visit, id: str) -> str:
         for tag, text in sorted(run.tags.items())
         if tag.startswith(DIAGNOSIS)
     }
-    diverged = run.reason == "diverged" and run.status in ("RUNNING", "FINISHED")
-    look = "diverged" if diverged else run.substatus or run.status.lower()
+    committed, verdict = run.committed_at is not None, run.tags.get(CERTIFICATE, "")
+    look = shown_state(run.status, run.reason, committed=committed, certificate=verdict)
     why = explain(run.status, run.reason, run.tags)
     return visit.render("run_state.html", run=run, look=look, diagnoses=diagnoses, why=why)
 
@@ -117,11 +117,11 @@ def curves_part(visit: Visit, id: str) -> str:
 
 def certificate(visit: Visit, run: Run) -> dict[str, Any] | None:
     """The gradient check of a run's program, with the coordinate that differs most; None where there is none."""
-    verdict = run.tags.get("gradus.certificate")
+    verdict = run.tags.get(CERTIFICATE)
     if verdict is None:
         return None
     shown: dict[str, Any] = {
-        "verdict": verdict, "reason": run.tags.get("gradus.certificate.reason", ""), "worst": None, "report": None,
+        "verdict": verdict, "reason": run.tags.get(f"{CERTIFICATE}.reason", ""), "worst": None, "report": None,
     }  # fmt: skip
     key = certificate_key(run.run_spec(), run.tags.get("gradus.device", "cpu"))
     stored = queries.get_certificate(visit.store, key)

@@ -72,8 +72,14 @@ class World:
         points, stage, plan = design.initial_points(spec)
         return operations.submit(self.store, spec, points, stage=stage, design=plan)
 
-    def work(self, experiment_id: str, score: Any = accuracy, status: Any = lambda run: "FINISHED") -> int:
-        """Finish what waits. score(run) None: it diverged."""
+    def work(
+        self,
+        experiment_id: str,
+        score: Any = accuracy,
+        status: Any = lambda run: "FINISHED",
+        tags: Any = lambda run: {},
+    ) -> int:
+        """Finish what waits. score(run) None: it diverged. tags(run): beside or in place of the usual ones."""
         waiting = [r for r in queries.all_runs(self.store, experiment_id) if r.status == RunStatus.SCHEDULED]
         ids = [run.id for run in waiting]
         for run in operations.claim(self.store, ids, worker="w", spool="s", lease_seconds=60):
@@ -88,8 +94,8 @@ class World:
                         points.append(MetricPoint(f"{part}/accuracy", step, known))
             for layer, share in enumerate((0.02, 0.1, 0.4)):
                 points.append(MetricPoint(f"layers/{layer}-dense/grad_norm", epochs, share))
-            tags = {"gradus.certificate": "certified", "gradus.keras": "3.15.0"}
-            operations.record(self.store, {run.id: Measured(run.attempt, points, tags)})
+            own = {"gradus.certificate": "certified", "gradus.keras": "3.15.0", **tags(run)}
+            operations.record(self.store, {run.id: Measured(run.attempt, points, own)})
             reason = "diverged" if value is None else "epochs"
             ended = status(run)
             operations.commit(self.store, {run.id: Committed(run.attempt, ended, reason, {})})

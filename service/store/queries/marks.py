@@ -14,8 +14,9 @@ from service.store.tables import events, runs
 def run_marks(store: Store, experiment_ids: Collection[str], *, most: int) -> dict[str, list[RunMark]]:
     """Experiment id -> its runs in the order of the sweep, the first `most` of each."""
     columns = ("id", "experiment_id", "index", "stage", "status", "reason", "committed_at", "levels")
+    verdict = runs.c.tags["gradus.certificate"].as_string()
     statement = (
-        select(*(runs.c[name] for name in columns))
+        select(*(runs.c[name] for name in columns), verdict.label("certificate"))
         .where(runs.c.experiment_id.in_(list(experiment_ids)), runs.c.index < most)
         .order_by(runs.c.experiment_id, runs.c.index)
     )
@@ -25,8 +26,9 @@ def run_marks(store: Store, experiment_ids: Collection[str], *, most: int) -> di
         for row in connection.execute(statement):
             values = dict(row._mapping)
             committed = values.pop("committed_at") is not None
-            experiment_id = values.pop("experiment_id")
-            marks.setdefault(experiment_id, []).append(RunMark(**values, committed=committed))
+            experiment_id, certificate = values.pop("experiment_id"), values.pop("certificate") or ""
+            mark = RunMark(**values, committed=committed, certificate=certificate)
+            marks.setdefault(experiment_id, []).append(mark)
         return marks
 
     return store.read(work)

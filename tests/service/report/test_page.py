@@ -6,11 +6,14 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
+import httpx
 import pytest
 
 from service.analysis.comparison import compare
 from service.report import page as report
+from service.report.experiment_note import describe_experiment
 from service.settings import load_settings
+from service.store import queries
 from tests.service.scored_runs import World
 
 VOID = {"meta", "link", "img", "br", "input", "hr"}
@@ -143,3 +146,35 @@ def test_looking_at_any_time_has_a_price_that_is_said(world: World) -> None:
     page = report.render(world.store, experiment.id, load_settings())
     assert "One may look after every seed, 3 pairs of levels: each interval is a confidence sequence" in page
     assert re.search(r"The price at \d+ seeds: 1\.\d\d times as wide", page)
+
+
+def test_a_failed_gradient_check_is_marked_in_report_note_and_pages(world: World, serve: Any) -> None:
+    """relu's gradient is wrong: at the top, at each of its runs, and why; tanh has no mark."""
+
+    def tags(run: Any) -> dict[str, str]:
+        failed = {
+            "gradus.certificate": "failed",
+            "gradus.certificate.reason": "1-dense/bias is off by 5.4e-1",
+        }
+        return failed if run.params["activation"] == "relu" else {}
+
+    experiment = world.submit(ALONE + "sweep: {activation: [relu, tanh], seeds: 3}\n")
+    world.work(experiment.id, lambda run: 0.9, tags=tags)
+    page = report.render(world.store, experiment.id, load_settings())
+    assert "relu: the gradient check failed; its numbers are not to be trusted" in page
+    assert page.count("FINISHED <strong") == 3
+    assert page.count("✗") == 3 + 1
+    assert "check of 3 runs failed: the numbers are not to be trusted (1-dense/bias is off by 5.4e-1)" in page
+    note = describe_experiment(
+        world.store, load_settings(), queries.get_experiment(world.store, experiment.id)
+    )
+    assert "> ⚠ relu: the gradient check failed; its numbers are not to be trusted" in note.description
+    assert note.description.count("⚠") == 1
+    with httpx.Client(base_url=serve(), trust_env=False) as client:
+        shown = client.get(f"/experiments/{experiment.id}").text
+        assert shown.count('class="dot check_failed"') == 3 + 1, "and one beside their number"
+        assert shown.count("gradient check failed") >= 3 + 1
+        wrong = next(run for run in queries.all_runs(world.store, experiment.id) if tags(run))
+        own = client.get(f"/runs/{wrong.id}").text
+        assert "gradient check failed</strong>" in own
+        assert "The gradient check failed, its numbers are not to be trusted (1-dense/bias" in own
