@@ -204,9 +204,7 @@ def _settings(level: Level, comparison: Comparison) -> list[str]:
 def _failed_checks(runs: Iterable[Run]) -> dict[str, int]:
     """Why gradient checks failed, and of how many runs each."""
     return Counter(
-        run.tags.get(f"{CERTIFICATE}.reason", "")
-        for run in runs
-        if run.tags.get(CERTIFICATE) == "failed"
+        run.tags.get(f"{CERTIFICATE}.reason", "") for run in runs if run.tags.get(CERTIFICATE) == "failed"
     )
 
 
