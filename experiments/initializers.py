@@ -54,16 +54,7 @@ class Scaling(Initializer):
         raise NotImplementedError
 
     def draw(self, shape: Sequence[int], random: np.random.Generator) -> Array:
-        scale, mode, distribution = self.scaling()
-        fan_in, fan_out = fans(shape)
-        n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
-        variance = scale / max(1.0, n)
-        if distribution == "uniform":
-            limit = math.sqrt(3 * variance)
-            return random.uniform(-limit, limit, shape)
-        if distribution == "untruncated_normal":
-            return random.normal(0.0, math.sqrt(variance), shape)
-        return truncated_normal(shape, random) * (math.sqrt(variance) / TRUNCATED_STDDEV)
+        return scaled(shape, random, *self.scaling())
 
 
 class GlorotUniform(Scaling):
@@ -174,10 +165,7 @@ class Orthogonal(Initializer):
     gain: Real = 1.0
 
     def draw(self, shape: Sequence[int], random: np.random.Generator) -> Array:
-        rows, columns = math.prod(shape[:-1]), shape[-1]
-        q, r = np.linalg.qr(random.standard_normal((max(rows, columns), min(rows, columns))))
-        q *= np.sign(np.diag(r))  # else Q would not be uniform over the orthogonal matrices
-        return self.gain * np.reshape(q.T if rows < columns else q, shape)
+        return orthogonal(shape, random, self.gain)
 
 
 class Constant(Initializer):
@@ -218,6 +206,29 @@ class Identity(Initializer):
 
     def draw(self, shape: Sequence[int], random: np.random.Generator) -> Array:
         return self.gain * np.eye(shape[0], shape[1])
+
+
+def scaled(
+    shape: Sequence[int], random: np.random.Generator, scale: float, mode: str, distribution: str
+) -> Array:
+    """Values of variance scale / n around 0; arguments as those of `variance_scaling`."""
+    fan_in, fan_out = fans(shape)
+    n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
+    variance = scale / max(1.0, n)
+    if distribution == "uniform":
+        limit = math.sqrt(3 * variance)
+        return random.uniform(-limit, limit, shape)
+    if distribution == "untruncated_normal":
+        return random.normal(0.0, math.sqrt(variance), shape)
+    return truncated_normal(shape, random) * (math.sqrt(variance) / TRUNCATED_STDDEV)
+
+
+def orthogonal(shape: Sequence[int], random: np.random.Generator, gain: float) -> Array:
+    """gain · Q of a QR decomposition of N(0, 1)."""
+    rows, columns = math.prod(shape[:-1]), shape[-1]
+    q, r = np.linalg.qr(random.standard_normal((max(rows, columns), min(rows, columns))))
+    q *= np.sign(np.diag(r))  # else Q would not be uniform over the orthogonal matrices
+    return gain * np.reshape(q.T if rows < columns else q, shape)
 
 
 def fans(shape: Sequence[int]) -> tuple[int, int]:

@@ -84,11 +84,13 @@ def meant(name: str, names: Sequence[str]) -> str | None:
 
 
 def nearest(name: str, names: Sequence[str]) -> str | None:
-    """The name that was probably meant: a similar spelling, the initials (`bs`), or the beginning of a name."""
+    """The name that was probably meant: its letters in another order, a similar spelling, the initials (`bs`), or the
+    beginning of a name."""
+    swapped = (known for known in names if sorted(known) == sorted(name))
     similar = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     initials = (known for known in names if "".join(part[:1] for part in known.split("_")) == name)
     longer = (known for known in names if len(name) > 1 and known.startswith(name))
-    return next(itertools.chain(similar, initials, longer), None)
+    return next(itertools.chain(swapped, similar, initials, longer), None)
 
 
 def unknown(kind: str, name: object, names: Sequence[str]) -> str:

@@ -55,6 +55,11 @@ def spec_of(spec: str | Path | Mapping[str, Any]) -> dict[str, Any]:
     return document
 
 
+def program_text(path: Path) -> str:
+    """A program as text; `-` is standard input. Raises UsageError: it cannot be read, or is no UTF-8."""
+    return _text(path)
+
+
 def stands_alone(path: Path) -> bool:
     """Whether a spec file is a whole spec, without a `base:`. Raises UsageError, SpecError."""
     document = parse_yaml(_text(path))

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from experiments.errors import GradusError, SpecError
-from gradus.cli import audit, catalog, change, comparison, keys, listings, local, requests, submit, watch
+from gradus.cli import audit, catalog, change, comparison, keras_code, keys, listings, local, requests, submit, watch
 from gradus.cli.output import complain
 from gradus.cli.session import FAILED, UNREACHABLE, USAGE
 from gradus.errors import Refused, Unreachable, UsageError
@@ -26,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (local, catalog, submit, watch, listings, requests, comparison, change, audit):
+for part in (local, catalog, keras_code, submit, watch, listings, requests, comparison, change, audit):
     part.register(app)
 app.add_typer(keys.app, name="keys")
 

@@ -1,0 +1,89 @@
+"""Lines of a program that draw the initial weights as the engine draws them (experiments/engine/initial_weights.py)."""
+
+from __future__ import annotations
+
+from experiments.initializers import (
+    Initializer,
+    Orthogonal,
+    RandomNormal,
+    RandomUniform,
+    Scaling,
+    TruncatedNormal,
+)
+from experiments.keras_code.own_code import definitions
+from experiments.layers import Layer, Recurrent, Weighted
+from experiments.runs import RunSpec
+from experiments.spec.resolve import initializer
+
+DEFAULTS = {"kernel": "glorot_uniform", "recurrent_kernel": "orthogonal", "bias": "zeros"}
+"""Keras' own initialisers of what names none."""
+
+
+def weight_lines(run: RunSpec) -> list[str]:
+    """Code that replaces every weight that is drawn at random; zeros, ones and constants are Keras' own."""
+    lines: list[str] = []
+    used: list[Initializer] = []
+    for index, layer in enumerate(run.model.layers):
+        for position, (number, name, drawn) in enumerate(_weights(layer)):
+            expression = _drawn(drawn)
+            if expression is not None:
+                used.append(drawn)
+                lines += [
+                    f'random, weight = generator({index}, "{number}:{name}"), model.layers[{index}].weights[{position}]',
+                    f"weight.assign({expression})",
+                ]
+    if not lines:
+        return []
+    return [*_helpers(used), "", *lines]
+
+
+def _weights(layer: Layer) -> list[tuple[int, str, Initializer]]:
+    """(number of the part, name, initialiser) of a layer's weights in Keras' order. A recurrent layer's are its cell's."""
+    if not isinstance(layer, Weighted):
+        return []
+    number = int(isinstance(layer, Recurrent))
+    names = ["kernel", *(["recurrent_kernel"] if number else []), *(["bias"] if layer.use_bias else [])]
+    fields = {"recurrent_kernel": "recurrent_initializer"}
+    weights = []
+    for name in names:
+        chosen = getattr(layer, fields.get(name, f"{name}_initializer")) or initializer(DEFAULTS[name])
+        weights.append((number, name, chosen))
+    return weights
+
+
+def _drawn(chosen: Initializer) -> str | None:
+    """The draw as an expression of `random` and `weight`; None where nothing is drawn."""
+    match chosen:
+        case Scaling():
+            return f"scaled(weight.shape, random, {', '.join(map(repr, chosen.scaling()))})"
+        case RandomNormal():
+            return f"random.normal({chosen.mean!r}, {chosen.stddev!r}, weight.shape)"
+        case RandomUniform():
+            return f"random.uniform({chosen.minval!r}, {chosen.maxval!r}, weight.shape)"
+        case TruncatedNormal():
+            return f"{chosen.mean!r} + {chosen.stddev!r} * truncated_normal(weight.shape, random)"
+        case Orthogonal():
+            return f"orthogonal(weight.shape, random, {chosen.gain!r})"
+    return None
+
+
+def _helpers(used: list[Initializer]) -> list[str]:
+    names: list[str] = []
+    scaled = any(isinstance(chosen, Scaling) for chosen in used)
+    if scaled or any(isinstance(chosen, TruncatedNormal) for chosen in used):
+        names.append("truncated_normal")
+    if scaled:
+        names += ["fans", "scaled"]
+    if any(isinstance(chosen, Orthogonal) for chosen in used):
+        names.append("orthogonal")
+    constants = ("TRUNCATED_STDDEV",) if scaled else ()
+    helpers = [definitions("initializers.py", *names, constants=constants)] if names else []
+    return [
+        "# Initial weights: NumPy's Philox by seed, layer and weight, so that they are the same wherever they are drawn.",
+        *helpers,
+        "",
+        "",
+        "def generator(layer, weight):",
+        "    return weights(SEED, layer, zlib.crc32(weight.encode()))",
+        "",
+    ]

@@ -1,0 +1,283 @@
+"""What an expression of a program stands for."""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from experiments.keras_code import arithmetic
+from experiments.keras_code.known_calls import Arguments, known_call
+from experiments.keras_code.methods import array_method, net_method
+from experiments.keras_code.names import JOINS
+from experiments.keras_code.notes import Notes
+from experiments.keras_code.values import (
+    UNKNOWN,
+    Curve,
+    Dotted,
+    Function,
+    Made,
+    Net,
+    Part,
+    Rows,
+    Tensor,
+    Unknown,
+    cut,
+)
+
+COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le,
+    ast.Gt: operator.gt, ast.GtE: operator.ge,
+}  # fmt: skip
+PLAIN = {
+    "int": int,
+    "float": float,
+    "tuple": tuple,
+    "list": list,
+    "len": len,
+    "str": str,
+    "max": max,
+    "min": min,
+    "sum": sum,
+}
+CONSTANTS = {"pi": math.pi, "e": math.e}
+NOTHING = frozenset(
+    {"print", "show", "figure", "plot", "scatter", "imshow", "subplot", "title", "xlabel", "ylabel", "legend"}
+)
+"""Functions that neither build nor train."""
+SEEDS = frozenset({"seed", "set_seed", "set_random_seed"})
+
+
+class Expressions:
+    """Reads expressions; `Reader` adds the statements."""
+
+    def __init__(self, notes: Notes) -> None:
+        self.notes = notes
+        self.names: dict[str, Any] = {"__name__": "__main__"}
+        self.nets: list[Net] = []
+        self.fields: dict[str, Any] = {}
+        self.repeated: list[int | None] = [1]
+        self.batch: int | None = None
+        self.steps = self.depth = 0
+
+    def call_function(self, function: Function, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        raise NotImplementedError
+
+    def value(self, node: ast.expr) -> Any:
+        """The value of an expression; UNKNOWN where it is not followed."""
+        method = getattr(self, f"_{type(node).__name__.lower()}", None)
+        return UNKNOWN if method is None else method(node)
+
+    def _constant(self, node: ast.Constant) -> Any:
+        return node.value if not isinstance(node.value, bytes | complex) else UNKNOWN
+
+    def _name(self, node: ast.Name) -> Any:
+        return self.names.get(node.id, Dotted(node.id))
+
+    def _tuple(self, node: ast.Tuple) -> Any:
+        return tuple(self.value(element) for element in node.elts)
+
+    def _list(self, node: ast.List) -> Any:
+        return [self.value(element) for element in node.elts]
+
+    def _dict(self, node: ast.Dict) -> Any:
+        keys = [self.value(key) if key is not None else UNKNOWN for key in node.keys]
+        if not all(isinstance(key, str | int | float) for key in keys):
+            return UNKNOWN
+        return {key: self.value(value) for key, value in zip(keys, node.values, strict=True)}
+
+    def _unaryop(self, node: ast.UnaryOp) -> Any:
+        value = self.value(node.operand)
+        if isinstance(node.op, ast.USub):
+            return arithmetic.binary(ast.Mult(), value, -1)
+        if isinstance(node.op, ast.Not) and isinstance(value, bool):
+            return not value
+        return value if isinstance(node.op, ast.UAdd) else UNKNOWN
+
+    def _binop(self, node: ast.BinOp) -> Any:
+        return arithmetic.binary(node.op, self.value(node.left), self.value(node.right))
+
+    def _compare(self, node: ast.Compare) -> Any:
+        left, right = self.value(node.left), self.value(node.comparators[0])
+        compare = COMPARISONS.get(type(node.ops[0]))
+        plain = all(isinstance(side, str | int | float) for side in (left, right))
+        if (
+            compare is None
+            or len(node.ops) != 1
+            or not plain
+            or isinstance(left, str) != isinstance(right, str)
+        ):
+            return UNKNOWN
+        return compare(left, right)
+
+    def _ifexp(self, node: ast.IfExp) -> Any:
+        test = self.value(node.test)
+        return self.value(node.body if test is True or isinstance(test, Unknown | Dotted) else node.orelse)
+
+    def _attribute(self, node: ast.Attribute) -> Any:
+        holder = self.value(node.value)
+        if isinstance(holder, Dotted):
+            return CONSTANTS.get(node.attr, Dotted(f"{holder.path}.{node.attr}"))
+        if isinstance(holder, dict):
+            return holder.get(node.attr, UNKNOWN)
+        if isinstance(holder, Part) and node.attr == "shape":
+            return (holder.rows or UNKNOWN, *(holder.shape or ()))
+        if isinstance(holder, Curve) and node.attr == "shape":
+            return (holder.rows, 1)
+        if isinstance(holder, Rows) and node.attr == "shape":
+            first = holder.numbers[0] if holder.numbers else ()
+            return (len(holder.numbers), *((len(first),) if isinstance(first, tuple) else ()))
+        return holder if isinstance(holder, Part | Curve | Rows) and node.attr in ("T", "values") else UNKNOWN
+
+    def _subscript(self, node: ast.Subscript) -> Any:
+        holder = self.value(node.value)
+        index = node.slice.elts[0] if isinstance(node.slice, ast.Tuple) and node.slice.elts else node.slice
+        if isinstance(holder, Part | Curve | Rows):
+            return self._rows(holder, index)
+        if isinstance(holder, dict):
+            key = self.value(node.slice)
+            return holder.get(key, UNKNOWN) if isinstance(key, str | int) else UNKNOWN
+        if isinstance(holder, tuple | list) and not isinstance(index, ast.Slice):
+            at = self.value(index)
+            return holder[at] if isinstance(at, int) and -len(holder) <= at < len(holder) else UNKNOWN
+        if isinstance(holder, tuple | list) and isinstance(index, ast.Slice):
+            start, stop = (self.value(end) if end else None for end in (index.lower, index.upper))
+            plain = all(end is None or isinstance(end, int) for end in (start, stop))
+            return holder[start:stop] if plain and index.step is None else UNKNOWN
+        return UNKNOWN
+
+    def _rows(self, data: Part | Curve | Rows, index: ast.expr) -> Any:
+        """`x[:1000]`; `x[:, None]` and `x[..., 0]` keep the rows."""
+        if not isinstance(index, ast.Slice):
+            return data
+        start, stop = (self.value(end) if end is not None else None for end in (index.lower, index.upper))
+        if not all(
+            end is None or (isinstance(end, int) and not isinstance(end, bool)) for end in (start, stop)
+        ):
+            return data
+        return data if start is None and stop is None else cut(data, start or 0, stop)
+
+    def _call(self, node: ast.Call) -> Any:
+        arguments = tuple(self.value(a.value if isinstance(a, ast.Starred) else a) for a in node.args)
+        keywords = {k.arg: self.value(k.value) for k in node.keywords if k.arg is not None}
+        lines = {k.arg: k.lineno for k in node.keywords if k.arg is not None and k.lineno != node.lineno}
+        if isinstance(node.func, ast.Attribute):
+            holder = self.value(node.func.value)
+            if isinstance(holder, Net):
+                return net_method(
+                    self,
+                    holder,
+                    node.func.attr,
+                    Made(node.func.attr, arguments, keywords, node.lineno, lines),
+                )
+            if isinstance(holder, Part | Curve | Rows):
+                return array_method(holder, node.func.attr, arguments)
+            if isinstance(holder, list) and node.func.attr == "append" and arguments:
+                holder.append(arguments[0])
+                return None
+            if isinstance(holder, Made) and node.func.attr in ("fit_transform", "transform") and arguments:
+                return known_call(node.func.attr, Arguments(arguments, keywords), node.lineno, self.notes)
+        called = self.value(node.func)
+        if isinstance(called, Function):
+            return self.call_function(called, arguments, keywords)
+        if isinstance(called, Made):
+            return self._applied(called, arguments, node.lineno)
+        if isinstance(called, Dotted):
+            result = self._imported(called, arguments, keywords, node.lineno)
+            return replace(result, lines=lines) if isinstance(result, Made) else result
+        return UNKNOWN
+
+    def _applied(self, layer: Made, arguments: tuple[Any, ...], line: int) -> Any:
+        """A layer called on a tensor, as a functional program does."""
+        before = arguments[0] if arguments else UNKNOWN
+        if isinstance(before, Tensor):
+            return replace(before, layers=(*before.layers, layer))
+        if isinstance(before, list | tuple) and any(isinstance(one, Tensor) for one in before):
+            return self._joined(layer.name, before, line)
+        return UNKNOWN
+
+    def _joined(self, name: str, branches: list[Any] | tuple[Any, ...], line: int) -> Tensor:
+        """The longest of several branches."""
+        text = f"{name} joins several branches; a spec's layers stand in one row: the longest branch alone is read"
+        self.notes.add(line, "left out", text)
+        return max((b for b in branches if isinstance(b, Tensor)), key=lambda branch: len(branch.layers))
+
+    def _imported(
+        self, called: Dotted, arguments: tuple[Any, ...], keywords: dict[str, Any], line: int
+    ) -> Any:
+        name, given = called.last, Arguments(arguments, keywords)
+        first = arguments[0] if arguments else None
+        if name in JOINS and isinstance(first, list | tuple) and any(isinstance(b, Tensor) for b in first):
+            return self._joined(name, first, line)
+        if called.path in PLAIN:
+            return _plain(called.path, arguments)
+        if called.path == "range" and arguments and all(isinstance(a, int) for a in arguments):
+            return range(*arguments) if len(arguments) < 3 or arguments[2] else UNKNOWN
+        if name in SEEDS and arguments:
+            self._seed(arguments[0], line)
+            return None
+        if name in NOTHING:
+            return None
+        if name == "Sequential":
+            return self._sequential(given, line)
+        if name == "Input":
+            shape = given.get(0, "shape") or given.keywords.get("batch_shape", (None,))[1:]
+            return Tensor((), tuple(shape) if isinstance(shape, tuple | list) else (shape,))
+        if name == "Model" and isinstance(
+            outputs := given.get(1, "outputs", given.keywords.get("output")), Tensor
+        ):
+            return self._net(Net(line, list(outputs.layers), outputs.shape))
+        if name == "image_data_format":
+            return "channels_last"
+        result = known_call(called.path, given, line, self.notes)
+        if result is not None:
+            return result
+        if any(isinstance(value, Part) for value in arguments) and not name[:1].isupper():
+            self.notes.add(
+                line,
+                "changed",
+                f"{name}: what it does to the data is not read; they are as the data set gives them",
+            )
+            return next(value for value in arguments if isinstance(value, Part))
+        return Made(name, arguments, keywords, line)
+
+    def _seed(self, seed: Any, line: int) -> None:
+        if (
+            isinstance(seed, int)
+            and not isinstance(seed, bool)
+            and 0 <= seed < 2**31
+            and "seed" not in self.fields
+        ):
+            self.fields["seed"] = seed
+            self.notes.add(
+                line,
+                "read",
+                f"seed: {seed}, for initial weights and order; the numbers drawn from it are others",
+            )
+
+    def _sequential(self, given: Arguments, line: int) -> Net:
+        net = self._net(Net(line))
+        for layer in given.get(0, "layers") or []:
+            net_method(self, net, "add", Made("add", (layer,), {}, line))
+        return net
+
+    def _net(self, net: Net) -> Net:
+        self.nets.append(net)
+        return net
+
+
+def _plain(name: str, arguments: tuple[Any, ...]) -> Any:
+    """`int`, `float`, `len` and their kin of values that are known."""
+    value = arguments[0] if len(arguments) == 1 else UNKNOWN
+    if name == "len" and isinstance(value, Part | Curve):
+        return value.rows or UNKNOWN
+    if name == "len" and isinstance(value, Rows):
+        return len(value.numbers)
+    call: Callable[[Any], Any] = PLAIN[name]
+    try:
+        return call(value) if isinstance(value, int | float | str | tuple | list | range) else UNKNOWN
+    except (TypeError, ValueError, OverflowError):
+        return UNKNOWN
