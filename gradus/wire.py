@@ -47,6 +47,23 @@ class ProblemDetails(Wire):
     errors: list[ProblemItem]
 
 
+class KerasNote(Wire):
+    """What was made of one line of a program."""
+
+    line: int = Field(description="from 1")
+    kind: str = Field(description="`read`, `old`, `slip`, `changed` or `left out`")
+    text: str = Field(description="what became of it, or what to write instead")
+
+
+class KerasCodeOut(Wire):
+    """A Keras program as a spec."""
+
+    spec: dict[str, Any] = Field(description="plain data, also where something is left out")
+    yaml: str = Field(description="the same as a person would write it")
+    notes: list[KerasNote] = Field(description="by line")
+    errors: list[ProblemItem] = Field(description="what keeps the spec from being run; empty where it can")
+
+
 class Page(Wire, Generic[T]):
     """One page of a list."""
 

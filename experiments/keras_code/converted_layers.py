@@ -21,7 +21,7 @@ from experiments.keras_code.names import (
     POSITIONS,
 )
 from experiments.keras_code.notes import Notes
-from experiments.keras_code.values import Dotted, Made, Unknown
+from experiments.keras_code.values import Dotted, Made, is_plain
 from experiments.layers import LAYERS
 from experiments.messages import meant, nearest, short
 from experiments.regularizers import REGULARIZERS
@@ -143,7 +143,7 @@ class LayerConverter:
             self._table(entry, argument, value, made, INITIALIZERS)
         elif argument.endswith("regularizer"):
             self._table(entry, argument, value, made, REGULARIZERS)
-        elif isinstance(value, Unknown | Dotted | Made):
+        elif not is_plain(value):
             self.notes.add(
                 made.line_of(argument),
                 "left out",
@@ -216,6 +216,8 @@ class LayerConverter:
         entry[argument] = {"name": known, **settings} if settings else known
 
     def _format(self, value: Any, made: Made) -> None:
+        if not isinstance(value, str):
+            return
         wanted = {"th": "channels_first", "tf": "channels_last"}.get(value, value)
         if wanted not in ("channels_first", "channels_last"):
             return

@@ -8,7 +8,7 @@ from typing import Any
 from experiments.keras_code.known_calls import Arguments
 from experiments.keras_code.names import OLD_RATES
 from experiments.keras_code.notes import Notes
-from experiments.keras_code.values import Dotted, Made, Net, Part, Unknown
+from experiments.keras_code.values import Dotted, Made, Net, Part, is_plain
 from experiments.losses import ALIASES, LOSSES
 from experiments.messages import meant, nearest, short
 from experiments.optimizers import OPTIMIZERS, REFUSED_FIELDS
@@ -163,7 +163,7 @@ class TrainingConverter:
                 self.notes.add(made.line_of(key), "left out", f"{key}= of {made.name}: {why}")
             elif isinstance(value, Made):
                 self._schedule(entry, value)
-            elif isinstance(value, Unknown | Dotted):
+            elif not is_plain(value):
                 self.notes.add(
                     made.line_of(key),
                     "left out",

@@ -260,7 +260,8 @@ class Expressions:
 
     def _sequential(self, given: Arguments, line: int) -> Net:
         net = self._net(Net(line))
-        for layer in given.get(0, "layers") or []:
+        layers = given.get(0, "layers")
+        for layer in layers if isinstance(layers, list | tuple) else []:
             net_method(self, net, "add", Made("add", (layer,), {}, line))
         return net
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from experiments.errors import Problem, SpecError
+from experiments.field_paths import join
 from experiments.keras_code.converted_data import dataset_of, training_rows
 from experiments.keras_code.converted_layers import LayerConverter
 from experiments.keras_code.converted_training import TrainingConverter
@@ -14,7 +15,7 @@ from experiments.keras_code.known_calls import Arguments
 from experiments.keras_code.notes import Note, Notes
 from experiments.keras_code.reader import Reader
 from experiments.keras_code.source import parse
-from experiments.keras_code.values import Net, Part
+from experiments.keras_code.values import Net, Part, is_plain
 from experiments.limits import Limits
 from experiments.spec import ExperimentSpec
 from experiments.spec.written import as_yaml
@@ -123,7 +124,26 @@ def _document(net: Net, fields: dict[str, Any], name: str, notes: Notes) -> dict
         notes.add(
             net.line, "left out", "the program does not compile this network; write loss: and optimizer:"
         )
-    return document | {"training": how} | fields
+    return _known(document | {"training": how} | fields, "", net.line, notes)
+
+
+def _known(value: Any, path: str, line: int, notes: Notes) -> Any:
+    """Plain data without what is known only when the program runs."""
+    if isinstance(value, dict):
+        kept = {
+            key: own for key, own in value.items() if isinstance(own, dict | list | tuple) or is_plain(own)
+        }
+        for key in value.keys() - kept.keys():
+            text = f"{join(path, str(key))}: the value is not known before the program runs; write a number"
+            notes.add(line, "left out", text)
+        return {key: _known(own, join(path, str(key)), line, notes) for key, own in kept.items()}
+    if isinstance(value, list | tuple):
+        return [
+            _known(own, path, line, notes)
+            for own in value
+            if isinstance(own, dict | list | tuple) or is_plain(own)
+        ]
+    return value
 
 
 def _model(entries: list[dict[str, Any]], data_format: str | None) -> dict[str, Any]:

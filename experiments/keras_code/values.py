@@ -181,6 +181,15 @@ class Rows:
 Data = Part | Curve | Rows
 
 
+def is_plain(value: object) -> bool:
+    """Whether a value can stand in a spec."""
+    if isinstance(value, tuple | list):
+        return all(is_plain(entry) for entry in value)
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and is_plain(entry) for key, entry in value.items())
+    return value is None or isinstance(value, str | int | float)
+
+
 def cut(data: Data, start: int, stop: int | None) -> Data:
     """Rows start to stop of what is there."""
     if isinstance(data, Rows):

@@ -102,7 +102,11 @@ def slip(text: str) -> SpecError | None:
             message = f"line {number}: the full-width sign {sign}"
             return SpecError.one("", message, f"{FULL_WIDTH[sign]} as on an English keyboard")
         if _PYTHON.match(content):
-            return SpecError.one("", f"line {number}: this is Python code", "a spec in YAML or JSON")
+            return SpecError.one(
+                "",
+                f"line {number}: this is Python code",
+                "a spec in YAML or JSON; `gradus import-keras` makes one",
+            )
     return None
 
 

@@ -19,7 +19,9 @@ def register(app: typer.Typer) -> None:
 
 
 def import_keras(
-    file: Annotated[Path, typer.Argument(metavar="FILE.py", help="A Keras program; `-` reads standard input.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.py", help="A Keras program; `-` reads standard input.")
+    ],
     name: Annotated[str | None, typer.Option(help="Name of the spec; default: that of the file.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -43,7 +45,9 @@ def import_keras(
 
 def export_keras(
     spec: SpecFile,
-    run: Annotated[int, typer.Option(help="Which run of a sweep, from 0, in the order of `gradus validate --json`.")] = 0,
+    run: Annotated[
+        int, typer.Option(help="Which run of a sweep, from 0, in the order of `gradus validate --json`.")
+    ] = 0,
     changes: Changes = None,
 ) -> None:
     """Print a program that trains a run's network with Keras and NumPy alone: same initial weights, same order of the data."""

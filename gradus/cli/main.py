@@ -7,7 +7,19 @@ import sys
 import typer
 
 from experiments.errors import GradusError, SpecError
-from gradus.cli import audit, catalog, change, comparison, keras_code, keys, listings, local, requests, submit, watch
+from gradus.cli import (
+    audit,
+    catalog,
+    change,
+    comparison,
+    keras_code,
+    keys,
+    listings,
+    local,
+    requests,
+    submit,
+    watch,
+)
 from gradus.cli.output import complain
 from gradus.cli.session import FAILED, UNREACHABLE, USAGE
 from gradus.errors import Refused, Unreachable, UsageError

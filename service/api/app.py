@@ -16,6 +16,7 @@ from service.api import (
     events,
     experiments,
     health,
+    keras_code,
     keys,
     metrics,
     requests,
@@ -60,7 +61,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.add_middleware(HeadAsGet)
     app.add_middleware(Guard, hosts=hosts_allowed(settings), max_body_bytes=settings.max_body_bytes)
     for resource in (
-        *(experiments, runs, events, answers, requests, catalog, workers, keys, audit),
+        *(experiments, runs, events, answers, requests, catalog, keras_code, workers, keys, audit),
         *(health, metrics, docs),
     ):
         app.include_router(resource.router)

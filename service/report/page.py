@@ -9,16 +9,15 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
-from io import StringIO
 from typing import Any
 
 import jinja2
-from ruamel.yaml import YAML
 
 from experiments.comparing.effects import lower_is_better
 from experiments.comparing.estimates import Estimate
 from experiments.comparing.verdicts import Judgement
 from experiments.numbers import ABSENT, figure, signed
+from experiments.spec.written import as_yaml
 from service.analysis.comparison import compare_runs
 from service.analysis.design_document import best_document
 from service.analysis.headline import answers
@@ -126,15 +125,6 @@ def render_comparison(store: Store, comparison: Comparison, settings: Settings) 
             repeated=comparison.factor == SEED,
         )
     )
-
-
-def as_yaml(document: object) -> str:
-    """A spec as YAML, as a person would write it."""
-    writer = YAML()
-    writer.default_flow_style = None
-    stream = StringIO()
-    writer.dump(document, stream)
-    return stream.getvalue()
 
 
 def _as_of(runs: Iterable[Run]) -> str:

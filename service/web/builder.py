@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -15,11 +15,12 @@ from starlette.datastructures import FormData
 from experiments.errors import GradusError, Problem, SpecError
 from experiments.spec.examples import examples, summary
 from experiments.spec.preview import preview
+from experiments.spec.written import as_yaml
 from service.http.submission import prepare, submit_spec
-from service.report.page import as_yaml
 from service.store import queries
 from service.web import form as forms
 from service.web import spec_text
+from service.web.keras_tab import NO_PROGRAM, Program, read_program
 from service.web.view import PageRoute, Visit, VisitDep
 
 router = APIRouter(prefix="/new", include_in_schema=False, route_class=PageRoute)
@@ -63,6 +64,7 @@ class Checked:
     Attributes:
         faults: every problem with the line of the text that it is in, and the entry of the form that it is at.
         preview: what would be done; None where there is a problem.
+        program: the Keras program in the third tab.
     """
 
     text: str
@@ -71,6 +73,7 @@ class Checked:
     preview: dict[str, Any] | None
     runs: int = 0
     stage: str = ""
+    program: Program = NO_PROGRAM
 
     @property
     def address(self) -> str | None:
@@ -129,8 +132,11 @@ async def submit(request: Request, visit: VisitDep) -> Response:
 def edited(sent: FormData, visit: Visit) -> Checked:
     """What was sent, with the changed entries and the pressed button in its text."""
     text, deed = _text(sent, "text").replace("\r\n", "\n"), _text(sent, "do")
+    program = Program(_text(sent, "code").replace("\r\n", "\n"))
     try:
-        if deed != "text":
+        if deed == "keras":
+            text, program = read_program(program.code, visit.settings.limits())
+        elif deed != "text":
             entries = {
                 name[2:]: value
                 for name, value in sent.items()
@@ -140,8 +146,8 @@ def edited(sent: FormData, visit: Visit) -> Checked:
             if ":" in deed or deed == "as-layers":
                 text = forms.act(text, deed)
     except SpecError as error:
-        return check(text, visit, error)
-    return check(text, visit)
+        return replace(check(text, visit, error), program=program)
+    return replace(check(text, visit), program=program)
 
 
 def check(text: str, visit: Visit, fault: GradusError | None = None) -> Checked:

@@ -15,6 +15,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.exceptions import HTTPException
 
 from experiments.gradient_check.certificates import GradientReport, certificate_key
+from experiments.spec.written import as_yaml
 from service import operations
 from service.analysis.result import CERTIFICATE, DIAGNOSIS
 from service.entities import Request, Run, shown_state
@@ -23,7 +24,6 @@ from service.http.bodies import json_of
 from service.http.dependencies import RunId
 from service.http.requests import Inputs, ask_pictures, ask_prediction, settled
 from service.reasons import explain
-from service.report.page import as_yaml
 from service.settings import Settings
 from service.store import queries
 from service.tracking.urls import MlflowPages

@@ -27,11 +27,10 @@ function show(html) {
   const caret = [text.selectionStart, text.selectionEnd, text.scrollTop];
   const typed = text.value;
   const open = [...builder.querySelectorAll("details[open]")].map((one) => one.querySelector("summary").textContent);
-  const tab = builder.querySelector("#tab-yaml").checked;
+  const tab = builder.querySelector("[name=tab]:checked").id;
   builder.replaceChildren(...page.body.childNodes);
   builder.removeAttribute("data-stale");
-  builder.querySelector("#tab-yaml").checked = tab;
-  builder.querySelector("#tab-form").checked = !tab;
+  document.getElementById(tab).checked = true;
   for (const details of builder.querySelectorAll("details")) {
     if (open.includes(details.querySelector("summary").textContent)) details.open = true;
   }
