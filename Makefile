@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 TEST_PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-slow test-browser demo up bench compose-test dist lock clean
+.PHONY: help setup check format test test-slow test-browser demo up bench compose-test dist sbom lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -64,6 +64,9 @@ dist: setup ## the wheel, in dist/
 	rm -rf build dist
 	.uv/bin/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist
 	@ls dist/*.whl
+
+sbom: setup ## the Python packages of every image with their hashes (CycloneDX), in dist/sbom
+	$(BIN)/python requirements/environment.py --sbom
 
 lock: setup ## pin every version anew (needs the network)
 	$(BIN)/python requirements/environment.py --lock

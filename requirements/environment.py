@@ -8,6 +8,7 @@ alone, that address is handed on.
     python requirements/environment.py            make or update the environment
     python requirements/environment.py --suits    exit 0 if this Python can
     python requirements/environment.py --lock     pin every version anew
+    python requirements/environment.py --sbom     list the packages of every image, in dist/sbom
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ VENV = ROOT / ".venv"
 TOOLS = ROOT / ".uv"
 UV = TOOLS / "bin" / "uv"
 PYTHON = VENV / "bin" / "python"
-# What is compiled from what: file -> arguments. All but `uv` and `openapi` keep to the versions of dev.txt.
+# What is compiled from what: file -> arguments. Tools that run in environments of their own need not keep to dev.txt.
 LOCKS = {
     "dev": ["pyproject.toml", "--extra", "dev"],
     "api": ["pyproject.toml", "--extra", "server"],
@@ -37,9 +38,11 @@ LOCKS = {
     "worker-gpu": ["pyproject.toml", "--extra", "server", "--extra", "train-gpu"],
     "mlflow": ["requirements/mlflow.in"],
     "openapi": ["requirements/openapi.in"],
+    "sbom": ["requirements/sbom.in"],
     "build": ["requirements/build.in"],
     "uv": ["requirements/uv.in"],
 }
+IMAGES = ("api", "mlflow", "worker", "worker-gpu", "worker-jax", "worker-jax-gpu")
 # pip's name for a setting -> uv's variable.
 INDEX_SETTINGS = {
     "index-url": "UV_DEFAULT_INDEX",
@@ -134,9 +137,23 @@ def install(env: dict[str, str]) -> None:
 def lock(env: dict[str, str]) -> None:
     shape = ["--universal", "--generate-hashes", "--no-emit-index-url", "--python-version", "3.11", "--quiet"]
     for name, sources in LOCKS.items():
-        same = [] if name in ("dev", "openapi", "uv") else ["--constraint", "requirements/dev.txt"]
+        same = [] if name in ("dev", "openapi", "sbom", "uv") else ["--constraint", "requirements/dev.txt"]
         target = f"requirements/{name}.txt"
         run(UV, "pip", "compile", *sources, *shape, *same, "--upgrade", "--output-file", target, env=env)
+
+
+def write_sboms(env: dict[str, str]) -> None:
+    """A CycloneDX list of the Python packages of every image, with their hashes, in dist/sbom."""
+    tools, target = ROOT / ".uv" / "sbom", ROOT / "dist" / "sbom"
+    pins = ["--require-hashes", "requirements/sbom.txt"]
+    run(UV, "venv", "--quiet", "--clear", "--no-python-downloads", "--python", sys.executable, tools, env=env)
+    run(UV, "pip", "sync", "--quiet", "--python", tools / "bin" / "python", *pins, env=env)
+    target.mkdir(parents=True, exist_ok=True)
+    for image in IMAGES:
+        command = [tools / "bin" / "cyclonedx-py", "requirements", f"requirements/{image}.txt"]
+        options = ["--output-reproducible", "--of", "JSON", "-o", target / f"{image}.cdx.json"]
+        run(*command, *options, env=env)
+        print(f"dist/sbom/{image}.cdx.json", flush=True)
 
 
 def main() -> int:
@@ -156,6 +173,9 @@ def main() -> int:
     env.pop("VIRTUAL_ENV", None)
     if "--lock" in sys.argv:
         lock(env)
+        return 0
+    if "--sbom" in sys.argv:
+        write_sboms(env)
         return 0
     install(env)
     (VENV / ".ready").touch()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from service.api.metrics import render
 from service.settings import Settings, markdown_table
 from service.store import Store
 from service.store.migrate import upgrade
+from tests.empty_environments import variables
 
 ROOT = Path(__file__).resolve().parent.parent
 ALERTS = YAML(typ="safe").load((ROOT / "deploy/monitoring/alerts.yml").read_text())["groups"][0]["rules"]
@@ -86,6 +89,20 @@ def test_every_container_has_a_limit_on_its_log(file: str) -> None:
     services = YAML(typ="safe").load((ROOT / file).read_text())["services"]
     for name, service in services.items():
         assert service["logging"]["options"]["max-size"], name
+
+
+@pytest.mark.slow
+def test_the_list_of_an_images_packages_has_every_pin() -> None:
+    command = [sys.executable, "requirements/environment.py", "--sbom"]
+    subprocess.run(command, cwd=ROOT, env=variables(), check=True, timeout=600)
+    for image in ("api", "mlflow", "worker", "worker-gpu", "worker-jax", "worker-jax-gpu"):
+        pins = (ROOT / "requirements" / f"{image}.txt").read_text()
+        listed = json.loads((ROOT / "dist" / "sbom" / f"{image}.cdx.json").read_text())["components"]
+        pinned = {
+            name.lower(): version for name, version in re.findall(r"^([\w.-]+)==([\w.+-]+)", pins, re.M)
+        }
+        assert {part["name"].lower(): part["version"] for part in listed} == pinned
+        assert all(part["externalReferences"][0]["hashes"] for part in listed)
 
 
 # ---- deploy/kubernetes
