@@ -27,6 +27,7 @@ from experiments.engine.tile import Conditions, Tile, save, save_if_due, start
 from experiments.randomness import data_order
 from experiments.recording import WEIGHTS, Recorder
 from experiments.runs import RunSpec
+from experiments.schedules import Schedule
 
 __all__ = ["Outcome", "StopAsked", "train"]
 
@@ -219,6 +220,8 @@ def _finish_epoch(tile: Tile) -> None:
         if measures_accuracy(lane.spec):
             metrics["train/accuracy"] = hits / tile.samples
             errors = tile.samples - hits
+        if isinstance(rate := lane.spec.optimizer.learning_rate, Schedule):
+            metrics["train/learning_rate"] = rate.at(tile.position.epoch * tile.updates_per_epoch - 1)
         counted = {} if errors is None else {diagnostics.TRAIN_ERRORS: float(errors)}
         lane.remember(tile.position.epoch, {**probed[lane.lane], **metrics, **counted})
         recorded = {**probe.recorded(probed[lane.lane]), **metrics}

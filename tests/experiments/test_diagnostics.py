@@ -151,6 +151,17 @@ def test_a_sick_network_is_named_and_heals_by_its_advice(name: str) -> None:
     assert not before <= after
 
 
+def test_under_trained() -> None:
+    """Gradients of thousands, as large as the targets: far from done at a small rate, learned at a large one, and nothing
+    explodes."""
+    _, document, remedy, _ = SICK["a slope of 1000"]
+    for more in ({}, {"sweep": {"cases": {"rate-for-the-scale": remedy}}}):
+        recorder = trained(**document, **more)
+        assert recorder.history[0]["layers/0-dense/grad_norm"][0] > 70
+        assert ("unfinished" in names(recorder)) == (not more)
+        assert "exploding_gradient" not in names(recorder)
+
+
 def final_loss(recorder: MemoryRecorder) -> float:
     """On the data that the run was not trained on, where there are any."""
     key = next(key for key in ("val/loss", "test/loss", "train/loss") if key in recorder.history[0])

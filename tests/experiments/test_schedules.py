@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
+from experiments.datasets import Source
+from experiments.engine.training import train
+from experiments.recording import MemoryRecorder
 from experiments.schedules import SCHEDULES, Schedule, ScheduleSpec
+from experiments.spec import ExperimentSpec
 
 SETTINGS: dict[str, list[dict[str, Any]]] = {
     "exponential_decay": [{"decay_steps": 10, "decay_rate": 0.5},
@@ -23,6 +27,7 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     "cosine_decay_restarts": [{"first_decay_steps": 6, "t_mul": 2.0, "m_mul": 0.8},
                               {"first_decay_steps": 6, "t_mul": 1.0, "alpha": 0.05}],
 }  # fmt: skip
+HALVED = {"name": "exponential_decay", "initial_learning_rate": 0.5, "decay_steps": 1, "decay_rate": 0.5}
 CASES = [(name, setting) for name, settings in SETTINGS.items() for setting in settings]
 
 
@@ -58,3 +63,18 @@ def test_every_schedule_is_held_against_keras() -> None:
 )
 def test_by_hand(name: str, setting: dict[str, Any], update: int, rate: float) -> None:
     assert make(name, **setting).at(update) == pytest.approx(rate, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("rate", "recorded"), [(0.5, {}), (HALVED, {1: 0.5, 2: 0.25, 3: 0.125})], ids=["number", "schedule"]
+)
+def test_the_rate_of_a_schedule_is_a_metric_of_every_epoch(rate: Any, recorded: dict[int, float]) -> None:
+    """One update an epoch; what is recorded is the rate of the epoch's last one."""
+    document = {
+        "name": "x", "dataset": {"name": "xor"}, "model": {"hidden": [2]}, "diagnostics": "off",
+        "optimizer": {"name": "sgd", "learning_rate": rate}, "training": {"epochs": 3, "batch_size": 4},
+    }  # fmt: skip
+    recorder = MemoryRecorder()
+    (point,) = ExperimentSpec.parse(document).expand()
+    train([point.spec], recorder, lambda lane: None, source=Source())
+    assert recorder.history[0].get("train/learning_rate", {}) == recorded

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, case, null, or_
+from sqlalchemy import Column, ColumnElement, case, null, or_
 
 from service.store.tables import runs
 
@@ -30,11 +31,13 @@ def matching(name: str, values: Sequence[str]) -> ColumnElement[bool]:
             texts.append(column[name].as_string() == value)
         with contextlib.suppress(ValueError):  # 0.001, 1e-3 and .001 are the same learning rate
             number = float(value)
-            texts.append(_as_number(name) == number)
+            # A parameter is a number as JSON, or a text such as `= 0.001`; then the level is the number as text.
+            texts += [_as_number(column, name) == number for column in (runs.c.levels, runs.c.params)]
     return or_(*texts)
 
 
-def _as_number(name: str) -> ColumnElement[float | None]:
-    """A parameter as a number, null where its text is none. In a CASE, since an AND does not say what comes first."""
-    parameter = runs.c.params[name]
-    return case((parameter.as_string().regexp_match(_NUMBER), parameter.as_float()), else_=null())
+def _as_number(column: Column[Any], name: str) -> ColumnElement[float | None]:
+    """A level or parameter as a number, null where its text is none. In a CASE, since an AND does not say what comes
+    first."""
+    entry = column[name]
+    return case((entry.as_string().regexp_match(_NUMBER), entry.as_float()), else_=null())

@@ -10,6 +10,7 @@ import pytest
 from experiments.errors import SpecError
 from experiments.layers import Dense, Dropout
 from experiments.spec import ExperimentSpec
+from experiments.spec.levels import column_texts
 
 BASE: dict[str, Any] = {
     "name": "s",
@@ -163,6 +164,19 @@ def test_labels_tell_levels_apart() -> None:
     )
     assert [level.label for level in spec.axes()["optimizer"]] == ["sgd", "sgd(momentum=0.9)", "adam"]
     assert [level.label for level in spec.axes()["hidden"]] == ["[]", "32", "16-16"]
+
+
+def test_a_column_is_of_one_kind() -> None:
+    """Numbers among texts are written as texts; an axis of numbers, or of texts, keeps its labels."""
+    assert column_texts(["16", "8", "16-16"]) == {"16": "= 16", "8": "= 8", "16-16": "16-16"}
+    for labels in (["1e-3", "-0.5", "2"], ["relu", "tanh"], ["16-16", "null"]):
+        assert column_texts(labels) == {label: label for label in labels}
+    document = {"name": "s", "dataset": "xor", "model": {"hidden": [2]}}
+    spec = ExperimentSpec.parse({**document, "sweep": {"clipnorm": [None, 1.0]}})
+    assert [point.params()["clipnorm"] for point in spec.expand()] == ["null", "= 1"]
+    assert spec.point({"clipnorm": 1.0}, 0).params()["clipnorm"] == "= 1"
+    rates = ExperimentSpec.parse({**document, "sweep": {"learning_rate": [0.1, 0.01]}}).expand()
+    assert [point.params()["learning_rate"] for point in rates] == [0.1, 0.01]
 
 
 def test_seeds_as_a_list() -> None:

@@ -152,7 +152,7 @@ sweep:
 
 
 @pytest.mark.parametrize("flatten", ["", "    - {type: flatten}\n"])
-def test_a_factor_is_not_confounded_with_itself(world: World, client: httpx.Client, flatten: str) -> None:
+def test_not_attributable_to_itself(world: World, client: httpx.Client, flatten: str) -> None:
     """The network of an image has a flatten layer in front, written or implied."""
     text = ITSELF.replace("  layers:\n", "  layers:\n" + flatten)
     if flatten:

@@ -89,6 +89,14 @@ sweep:
 """
 
 
+def test_a_number_of_a_mixed_column_is_found_as_a_number(world: World) -> None:
+    made = world.submit(MIXED)
+    for text in ("0.05", "5e-2"):
+        found, _ = queries.list_runs(world.store, made.id, filters={"learning_rate": [text]}, limit=100)
+        assert len(found) == made.n_runs / 2
+        assert {run.params["learning_rate"] for run in found} == {"= 0.05"}
+
+
 def kinds(texts: Iterable[str]) -> set[str]:
     """As a chart in a browser reads a text: a number or not."""
     return {
@@ -104,7 +112,7 @@ def specs_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 @pytest.mark.parametrize("name", ["mixed", *(name for name in examples() if not name.startswith("refused/"))])
-def test_every_run_is_on_mlflow_s_parallel_chart(specs_in: World, name: str) -> None:
+def test_parallel_coordinates(specs_in: World, name: str) -> None:
     """MLflow leaves out a run that lacks a column, that is of another kind than most, or beyond 30 texts of a column."""
     made = specs_in.submit(MIXED if name == "mixed" else examples()[name])
     views = describe_experiment(

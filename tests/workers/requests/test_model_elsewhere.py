@@ -59,6 +59,7 @@ print(json.dumps(apart))
 OUTPUT = {"type": "dense", "units": 10}
 IMAGE: dict[str, Any] = {"dataset": {"name": "digits", "train_samples": 32}}
 LOGGED = (
+    "dropout-model",
     "layer-dropout",
     "layer-lstm",
     "layer-batch_normalization",
@@ -66,6 +67,13 @@ LOGGED = (
     "activation-step",
 )
 """Networks that are also stored as MLflow's logged model, which takes a second each."""
+DROPOUT_MODEL = [
+    {"type": "conv2d", "filters": 8, "kernel_size": 3, "activation": "relu"},
+    {"type": "batch_normalization"},
+    {"type": "flatten"},
+    {"type": "dropout", "rate": 0.3},
+    {"type": "dense", "units": 10, "activation": "softmax"},
+]
 EXTRA: dict[str, dict[str, Any]] = {
     "conv2d": {"filters": 6, "kernel_size": 3, "activation": "relu"},
     "dense": {"units": 5},
@@ -92,7 +100,7 @@ def spec_of(layers: list[dict[str, Any]], data_format: str = "channels_last") ->
 
 def specs() -> dict[str, RunSpec]:
     """A network with each layer and each activation of the tables, and both data formats."""
-    found = {}
+    found = {"dropout-model": spec_of(DROPOUT_MODEL)}
     relu = {"type": "conv2d", "filters": 6, "kernel_size": 3, "activation": "relu"}
     for name in LAYERS:
         layer = {"type": name, **EXTRA.get(name, {})}
@@ -174,7 +182,7 @@ def stored(spec: RunSpec, folder: Path, *, logged: bool) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*type hint:UserWarning")  # of mlflow.pyfunc, about itself
-def test_every_layer_and_activation_loads_without_this_project_and_answers_the_same(
+def test_dropout_model_and_every_layer_and_activation_load_without_this_project_and_answer_the_same(
     bare: Path, tmp_path: Path
 ) -> None:
     made = specs()
