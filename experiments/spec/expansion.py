@@ -76,10 +76,7 @@ class Expansion:
 
     @cached_property
     def _columns(self) -> dict[str, dict[str, str]]:
-        return {
-            factor.name: column_texts([level.label for level in factor.levels()]) if factor.size else {}
-            for factor in self.factors
-        }
+        return {factor.name: column_texts(factor.levels()) if factor.size else {} for factor in self.factors}
 
     def _refused(self, impossible: Mapping[tuple[int, ...], SpecError], total: int) -> SpecError:
         """The refusal of combinations that cannot be built. Drawn values of a range have no index: theirs is told as it

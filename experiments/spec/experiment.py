@@ -240,8 +240,7 @@ class ExperimentSpec(Strict):
         if self.compare is not None and self.compare.over == "splits":
             writes.append(Write(SPLIT_SEED, seed, "compare.over"))
         columns = {
-            name: column_texts([*(level.label for level in known.get(name, ())), label])[label]
-            for name, label in labels.items()
+            name: column_texts(known.get(name, ())).get(label, label) for name, label in labels.items()
         }
         return Point(self._builder.run(writes, seed), labels | {"seed": str(seed)}, columns)
 

@@ -27,15 +27,37 @@ class Level:
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
-def column_texts(labels: Sequence[str]) -> dict[str, str]:
-    """Label -> what stands for it in tables and charts of runs: the label itself or, where some labels of the axis are
-    numbers and others are not, `= 16` for the number 16.
+def column_texts(levels: Sequence[Level]) -> dict[str, str]:
+    """Label -> what stands for the level in tables and charts of runs, of one kind over the axis.
 
-    A chart draws a column as numbers or as texts. MLflow's parallel coordinates leave out every run of the other kind.
+    Of a named entry it is the name with the fields in which entries of that name differ, else the label. Where some levels
+    are numbers and others are not, the number 16 is `= 16`: a chart draws a column as numbers or as texts, and MLflow's
+    parallel coordinates leave out every run of the other kind.
     """
-    numbers = {label for label in labels if _NUMBER.fullmatch(label)}
-    mixed = 0 < len(numbers) < len(set(labels))
-    return {label: f"= {label}" if mixed and label in numbers else label for label in labels}
+    texts = {level.label: _distinct_fields(level, levels) for level in levels}
+    if len(set(texts.values())) < len(texts):
+        texts = {label: label for label in texts}
+    numbers = {label for label, text in texts.items() if _NUMBER.fullmatch(text)}
+    mixed = 0 < len(numbers) < len(texts)
+    return {label: f"= {text}" if mixed and label in numbers else text for label, text in texts.items()}
+
+
+def _distinct_fields(level: Level, levels: Sequence[Level]) -> str:
+    value = level.value
+    if not isinstance(value, dict) or "name" not in value or level.label == value["name"]:
+        return level.label
+    alike = [
+        other.value
+        for other in levels
+        if isinstance(other.value, dict) and other.value.get("name") == value["name"]
+    ]
+    return level_label(
+        {
+            key: inner
+            for key, inner in value.items()
+            if key == "name" or any(key not in other or other[key] != inner for other in alike)
+        }
+    )
 
 
 def level_labels(values: Sequence[object]) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from experiments.errors import SpecError
 from experiments.layers import Dense, Dropout
 from experiments.spec import ExperimentSpec
-from experiments.spec.levels import column_texts
+from experiments.spec.levels import Level, column_texts
 
 BASE: dict[str, Any] = {
     "name": "s",
@@ -168,13 +168,31 @@ def test_labels_tell_levels_apart() -> None:
 
 def test_a_column_is_of_one_kind() -> None:
     """Numbers among texts are written as texts; an axis of numbers, or of texts, keeps its labels."""
-    assert column_texts(["16", "8", "16-16"]) == {"16": "= 16", "8": "= 8", "16-16": "16-16"}
-    for labels in (["1e-3", "-0.5", "2"], ["relu", "tanh"], ["16-16", "null"]):
-        assert column_texts(labels) == {label: label for label in labels}
+
+    def texts(*labels: str) -> list[str]:
+        return list(column_texts([Level(label, label) for label in labels]).values())
+
+    assert texts("16", "8", "16-16") == ["= 16", "= 8", "16-16"]
+    for labels in (("1e-3", "-0.5", "2"), ("relu", "tanh"), ("16-16", "null")):
+        assert texts(*labels) == list(labels)
     document = {"name": "s", "dataset": "xor", "model": {"hidden": [2]}}
     spec = ExperimentSpec.parse({**document, "sweep": {"clipnorm": [None, 1.0]}})
     assert [point.params()["clipnorm"] for point in spec.expand()] == ["null", "= 1"]
     assert spec.point({"clipnorm": 1.0}, 0).params()["clipnorm"] == "= 1"
+    decays = [
+        {"name": "exponential_decay", "initial_learning_rate": 0.1, "decay_steps": 9, "decay_rate": rate}
+        for rate in (0.5, 0.9)
+    ]
+    axis = {
+        "learning_rate": [
+            0.1,
+            *decays,
+            {"name": "cosine_decay", "initial_learning_rate": 0.1, "decay_steps": 9},
+        ]
+    }
+    assert [p.params()["learning_rate"] for p in ExperimentSpec.parse({**document, "sweep": axis}).expand()] == [
+        "= 0.1", "exponential_decay(decay_rate=0.5)", "exponential_decay(decay_rate=0.9)", "cosine_decay",
+    ]  # fmt: skip
     rates = ExperimentSpec.parse({**document, "sweep": {"learning_rate": [0.1, 0.01]}}).expand()
     assert [point.params()["learning_rate"] for point in rates] == [0.1, 0.01]
 
