@@ -12,6 +12,8 @@ from experiments.keras_code.values import UNKNOWN, Curve, Noise, Part, Rows
 
 LARGEST = 1e30
 MAX_SEQUENCE = 10_000
+MAX_LISTED = 50_000
+"""Entries of one list, with those of the lists in it."""
 MAX_DEGREE = 19
 OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
@@ -36,6 +38,16 @@ def binary(kind: ast.operator, left: Any, right: Any) -> Any:
     if isinstance(left, tuple | list) and isinstance(right, int) and isinstance(kind, ast.Mult):
         return type(left)([*left] * right) if len(left) * abs(right) <= MAX_SEQUENCE else UNKNOWN
     return UNKNOWN
+
+
+def entries(value: Any) -> int:
+    """The number of entries of a sequence, with those of the sequences in it; not counted on beyond `MAX_LISTED`."""
+    count, left = 0, [value]
+    while left and count <= MAX_LISTED:
+        sequence = left.pop()
+        count += len(sequence)
+        left += [entry for entry in sequence if isinstance(entry, tuple | list)]
+    return count
 
 
 def number(value: object) -> bool:

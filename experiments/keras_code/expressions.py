@@ -32,7 +32,7 @@ COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le,
     ast.Gt: operator.gt, ast.GtE: operator.ge,
 }  # fmt: skip
-PLAIN = {
+PLAIN: dict[str, Callable[[Any], Any]] = {
     "int": int,
     "float": float,
     "tuple": tuple,
@@ -48,6 +48,8 @@ NOTHING = frozenset(
     {"print", "show", "figure", "plot", "scatter", "imshow", "subplot", "title", "xlabel", "ylabel", "legend"}
 )
 """Functions that neither build nor train."""
+MAX_ENTRIES = 2_000_000
+"""Entries of lists that are written or computed in one program, those of lists in lists counted."""
 SEEDS = frozenset({"seed", "set_seed", "set_random_seed"})
 
 
@@ -62,6 +64,7 @@ class Expressions:
         self.repeated: list[int | None] = [1]
         self.batch: int | None = None
         self.steps = self.depth = 0
+        self.entries = MAX_ENTRIES
 
     def call_function(self, function: Function, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         raise NotImplementedError
@@ -69,7 +72,13 @@ class Expressions:
     def value(self, node: ast.expr) -> Any:
         """The value of an expression; UNKNOWN where it is not followed."""
         method = getattr(self, f"_{type(node).__name__.lower()}", None)
-        return UNKNOWN if method is None else method(node)
+        value = UNKNOWN if method is None else method(node)
+        if isinstance(value, tuple | list) and not isinstance(node, ast.Name):
+            # Forty times `x = [x, x]` is a small program and a list of 10^12 numbers.
+            entries = arithmetic.entries(value)
+            self.entries -= entries
+            return value if entries <= arithmetic.MAX_LISTED and self.entries > 0 else UNKNOWN
+        return value
 
     def _constant(self, node: ast.Constant) -> Any:
         return node.value if not isinstance(node.value, bytes | complex) else UNKNOWN
@@ -277,7 +286,9 @@ def _plain(name: str, arguments: tuple[Any, ...]) -> Any:
         return value.rows or UNKNOWN
     if name == "len" and isinstance(value, Rows):
         return len(value.numbers)
-    call: Callable[[Any], Any] = PLAIN[name]
+    if isinstance(value, range) and len(value) > arithmetic.MAX_SEQUENCE:
+        return UNKNOWN
+    call = PLAIN[name]
     try:
         return call(value) if isinstance(value, int | float | str | tuple | list | range) else UNKNOWN
     except (TypeError, ValueError, OverflowError):

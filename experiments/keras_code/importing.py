@@ -124,7 +124,8 @@ def _document(net: Net, fields: dict[str, Any], name: str, notes: Notes) -> dict
         notes.add(
             net.line, "left out", "the program does not compile this network; write loss: and optimizer:"
         )
-    return _known(document | {"training": how} | fields, "", net.line, notes)
+    known: dict[str, Any] = _known(document | {"training": how} | fields, "", net.line, notes)
+    return known
 
 
 def _known(value: Any, path: str, line: int, notes: Notes) -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -149,3 +151,27 @@ def test_a_spoilt_program_is_read_or_refused() -> None:
         except SpecError:
             continue
         assert parse_yaml(imported.yaml) == imported.document
+
+
+GROWING = {
+    "a string": "s = 'a'\n" + "s = s + s\n" * 40,
+    "a list of lists": "x = [1]\n"
+    + "x = [x, x]\n" * 40
+    + "y = np.array(x) / 3\nmodel = Sequential(x)\nprint(str(x))\n",
+    "a tuple times a number": "x = (1,)\n" + "x = (x * 100,)\n" * 9 + "y = np.array(x)\n",
+    "a list of a range": "y = list(range(10 ** 9))\n",
+    "a sum of a range": "y = sum(range(10 ** 12))\n",
+    "a power": "x = 9 ** 9\n" + "x = x * x\n" * 40,
+    "calls that call": "def f(n):\n" + "    f(n)\n" * 6 + "f(1)\n",
+    "loops in loops": "".join(f"{' ' * n}for v{n} in range(60):\n" for n in range(6))
+    + "      model.add(Dense(3))\n",
+}
+
+
+@pytest.mark.parametrize("program", GROWING.values(), ids=GROWING)
+def test_a_program_whose_values_grow_without_end_is_read_in_no_time(program: str) -> None:
+    began = time.process_time()
+    head = "import numpy as np\nfrom keras.models import Sequential\nmodel = Sequential()\n"
+    with contextlib.suppress(SpecError):
+        import_keras(head + program, "growing")
+    assert time.process_time() - began < 2.0
