@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 ABSENT = "–"
+SPOILT = 20
+"""A range over this factor is drawn on a logarithmic axis, so that the first epoch does not flatten the rest."""
 
 
 def finite(value: float | None) -> float | None:
@@ -35,6 +38,11 @@ def axis_label(value: float) -> str:
         return f"{value:.6g}".replace("-", "−")
     mantissa, exponent = f"{value:.1e}".split("e")
     return f"{float(mantissa):g}e{int(exponent)}".replace("-", "−")
+
+
+def wants_log_axis(values: Sequence[float]) -> bool:
+    """Whether losses span so much that a linear axis would show the largest alone. values: finite."""
+    return bool(values) and min(values) > 0 and max(values) > SPOILT * min(values)
 
 
 def parsed(text: str) -> float | None:

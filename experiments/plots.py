@@ -18,12 +18,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from experiments.numbers import wants_log_axis
+
 Array = NDArray[np.floating]
 Series = Mapping[int, float]
 """A value per number of completed epochs (or per depth)."""
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#F0E442")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+PARTS = {
+    "train": ("training", "#0072B2", "o"),
+    "val": ("validation", "#D55E00", "s"),
+    "test": ("test", "#009E73", "^"),
+}
+"""Part of the data -> its name, colour and marker: the same in every picture and on every page."""
 BELOW, ABOVE = "#cfe5f5", "#fbe3c0"  # the two sides of a decision line: pale blue, pale orange
 
 
@@ -50,12 +58,17 @@ def dress(ax: Axes, x: str, y: str, title: str = "") -> None:
 
 
 def lines(ax: Axes, series: Mapping[str, Series]) -> None:
-    """One line per name, with colour and marker by its order. A value that is not finite leaves a gap."""
+    """One line per name, with colour and marker by its order."""
     for index, (name, points) in enumerate(series.items()):
-        steps = sorted(points)
-        values = [points[step] if isfinite(points[step]) else np.nan for step in steps]
-        colour, marker, size = COLOURS[index % 8], MARKERS[index % 8], 5 if len(steps) <= 40 else 0
-        ax.plot(steps, values, label=name, color=colour, marker=marker, markersize=size, linewidth=1.6)
+        line(ax, name, points, COLOURS[index % 8], MARKERS[index % 8])
+
+
+def line(ax: Axes, name: str, points: Series, colour: str, marker: str) -> None:
+    """One line. A value that is not finite leaves a gap."""
+    steps = sorted(points)
+    values = [points[step] if isfinite(points[step]) else np.nan for step in steps]
+    size = 5 if len(steps) <= 40 else 0
+    ax.plot(steps, values, label=name, color=colour, marker=marker, markersize=size, linewidth=1.6)
 
 
 def loss_curves(history: Mapping[str, Series], loss: str = "loss") -> bytes:
@@ -69,48 +82,47 @@ def loss_curves(history: Mapping[str, Series], loss: str = "loss") -> bytes:
     figure = Figure(figsize=(5.2 * max(1, len(kinds)), 4.0), layout="constrained")
     for position, kind in enumerate(kinds or ["loss"]):
         ax = figure.add_subplot(1, max(1, len(kinds)), position + 1)
-        names = {"train": "training", "val": "validation", "test": "test"}
-        lines(
-            ax,
-            {
-                names.get(key.split("/")[0], key): points
-                for key, points in history.items()
-                if key.endswith("/" + kind)
-            },
-        )
+        shown = {part: history[f"{part}/{kind}"] for part in PARTS if f"{part}/{kind}" in history}
+        for part, points in shown.items():
+            name, colour, marker = PARTS[part]
+            line(ax, name, points, colour, marker)
+        values = [value for points in shown.values() for value in points.values() if isfinite(value)]
+        if kind == "loss" and wants_log_axis(values):
+            ax.set_yscale("log")
         y = loss.replace("_", " ") if kind == "loss" else "accuracy (share of points)"
         dress(ax, "epochs completed (0: before training)", y, "Loss" if kind == "loss" else "Accuracy")
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if ax.lines:
             ax.legend(frameon=False)
     return png(figure)
 
 
 def regression_fit(
-    x: Array,
-    y: Array,
+    points: Mapping[str, tuple[Array, Array]],
     grid: Array,
     fitted: Array,
     truth: Array | None = None,
     units: tuple[str, str] = ("x", "y"),
 ) -> bytes:
-    """The data and the curve that the network learned.
+    """The data and the curve that the network learned: the training points show what it was fitted to.
 
     Args:
-        x: Inputs, (n,).
-        y: Targets, (n,).
+        points: part of the data (`train`, `val`, `test`) -> inputs and targets, (n,) each.
         grid: Inputs in rising order, (m,).
         fitted: The network's output over `grid`, (m,).
         truth: The function behind the data over `grid`, (m,), where it is known.
         units: Names of the two axes.
     """
     figure, ax = axes()
-    ax.scatter(x, y, s=14, color="#888888", alpha=0.6, linewidths=0, label=f"data ({len(x)} points)")
+    for part, (x, y) in points.items():
+        name, colour, marker = PARTS[part]
+        label = f"{name} ({len(x)} points)"
+        ax.scatter(x, y, s=16, color=colour, marker=marker, alpha=0.65, linewidths=0, label=label)
     if truth is not None:
         ax.plot(
             grid, truth, color="#000000", linestyle="--", linewidth=1.5, label="the function behind the data"
         )
-    ax.plot(grid, fitted, color=COLOURS[4], linewidth=2.2, label="the network")
+    ax.plot(grid, fitted, color=COLOURS[3], linewidth=2.2, label="the network")
     dress(ax, units[0], units[1], "What the network learned")
     ax.legend(frameon=False)
     return png(figure)
@@ -126,7 +138,9 @@ def scatter(target: Array, predicted: Array, unit: str = "y") -> bytes:
     )
     ax.scatter(target, predicted, s=14, color=COLOURS[0], alpha=0.6, linewidths=0)
     error = float(np.sqrt(np.mean((np.asarray(predicted) - np.asarray(target)) ** 2)))
-    dress(ax, f"true {unit}", f"predicted {unit}", f"Test points; root mean square error {error:.3g}")
+    dress(
+        ax, f"true {unit}", f"predicted {unit}", f"{len(target):,} points; root mean square error {error:.3g}"
+    )
     ax.set_aspect("equal", adjustable="datalim")
     ax.legend(frameon=False)
     return png(figure)
@@ -147,7 +161,7 @@ def confusion_matrix(counts: NDArray[np.integer], labels: Sequence[str]) -> byte
     right = float(np.trace(counts)) / max(1, int(counts.sum()))
     ax.set_xlabel("predicted class")
     ax.set_ylabel("true class")
-    ax.set_title(f"{right:.2%} of {int(counts.sum()):,} test points on the diagonal", fontsize=11, loc="left")
+    ax.set_title(f"{right:.2%} of {int(counts.sum()):,} points on the diagonal", fontsize=11, loc="left")
     figure.colorbar(image, ax=ax, label="share of the true class", shrink=0.8)
     return png(figure)
 

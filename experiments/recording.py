@@ -14,6 +14,11 @@ WEIGHTS = "weights/model.weights.h5"
 """Path of the trained weights among a run's artifacts."""
 
 
+SMALL_WEIGHTS = "weights/weights.json"
+"""The weights of a small network as JSON: name of a tensor -> its values, for pages that show them."""
+MOST_SMALL_WEIGHTS = 400
+
+
 class Recorder(Protocol):
     """Receives a tile's results. Called from the training thread only; must not block for long."""
 

@@ -46,6 +46,8 @@ class GradientCheckSpec(Strict):
 
 class DiagnosticsSpec(Strict):
     every: Literal["off", "epoch"] = "epoch"
+    film: Annotated[bool, Field(strict=True)] = False
+    """Keep a film of a small network while it learns: a frame per epoch, of a single neuron per update."""
 
 
 class ArtifactsSpec(Strict):

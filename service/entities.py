@@ -258,7 +258,7 @@ class Worker:
     """A worker process as it reports itself. The store fills in the last four fields."""
 
     name: str
-    kind: str = "train"  # train | maintenance
+    kind: str = "train"  # train | requests | maintenance
     host: str = ""
     pid: int = 0
     device: str = "cpu"  # cpu | gpu
@@ -294,7 +294,7 @@ BACKGROUND_KINDS = ("model", "picture")
 
 @dataclass(frozen=True)
 class Request:
-    """Work on a finished run. `kind` is predict or plot, which a person waits for, or one of BACKGROUND_KINDS."""
+    """Work on a finished run. `kind` is predict, plot or gradient, which a person waits for, or one of BACKGROUND_KINDS."""
 
     id: str
     run_id: str

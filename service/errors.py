@@ -32,6 +32,10 @@ class ServiceError(GradusError):
     """Something the service refuses or cannot do."""
 
 
+class NoPicture(ServiceError):
+    """MLflow does not answer, or has no picture of that name."""
+
+
 class NotFound(ServiceError):
     """No `kind` has the id `id`."""
 

@@ -17,7 +17,7 @@ from kombu.exceptions import OperationalError
 from kombu.transport import redis, virtual
 
 from service.errors import BrokerUnavailable
-from service.routes import ANY, QUEUES, REQUESTS
+from service.routes import ANSWERS, ANY, QUEUES, REQUESTS
 from service.settings import Settings
 
 TASK_TRAIN = "gradus.train"
@@ -113,7 +113,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "worker_send_task_events": False,
         "worker_hijack_root_logger": False,
         "enable_utc": True,
-        "task_queues": [Queue(name) for name in (*QUEUES, REQUESTS)],
+        "task_queues": [Queue(name) for name in (*QUEUES, REQUESTS, ANSWERS)],
         "task_default_queue": ANY,
         "task_create_missing_queues": False,
     }

@@ -6,6 +6,8 @@ ANY = "gradus.any"
 """Runs for any device, on the default backend."""
 REQUESTS = "gradus.requests"
 """Requests of people: every worker answers them, whatever its backend."""
+ANSWERS = "gradus.answers"
+"""Requests that a person waits for, where a worker trains nothing and answers them (GRADUS_ONLY_REQUESTS)."""
 Route = tuple[str, str]
 """(device, backend) that a run asks for, `auto` among them."""
 QUEUE_OF: dict[Route, str] = {

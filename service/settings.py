@@ -88,6 +88,10 @@ class Settings(ClientSettings):
         "tensorflow", description="what this worker computes with, from its start to its end"
     )
     threads: int = Field(1, ge=1, description="threads of one training worker")
+    only_requests: bool = Field(
+        False,
+        description="answer what people ask about runs, and train nothing: a worker that is always free",
+    )
     warm: bool = Field(
         False, description="whether a training worker loads its backend at its start, not with its first tile"
     )

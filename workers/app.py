@@ -28,7 +28,7 @@ from service.queue import celery_app
 from service.settings import get_settings, visible_gpus
 from service.startup import EXIT_UNUSABLE, require_schema
 from service.store import Store
-from workers.process.devices import choose, discover
+from workers.process.devices import Device, choose, discover
 from workers.process.parent import Parent
 
 try:
@@ -55,13 +55,16 @@ def _prepare() -> None:
     settings = get_settings()
     with contextlib.closing(Store(settings.sql_url)) as store:
         require_schema(store)
-    device = choose(
-        settings.device,
-        settings.threads,
-        discover(visible_gpus()),
-        settings.home / "gpus",
-        settings.backend,
-    )
+    if settings.only_requests:
+        device = Device("cpu", "cpu", settings.threads, backend=settings.backend, only_requests=True)
+    else:
+        device = choose(
+            settings.device,
+            settings.threads,
+            discover(visible_gpus()),
+            settings.home / "gpus",
+            settings.backend,
+        )
     # The spawned child inherits these. It must not work out a name of its own.
     os.environ.update(device.environment())
     os.environ["GRADUS_WORKER_NAME"] = settings.worker

@@ -22,11 +22,12 @@ import structlog
 from experiments.errors import GradusError
 from service import logs, operations, planner, queue
 from service.analysis import design, final_artifacts
-from service.entities import Worker
+from service.entities import BACKGROUND_KINDS, Worker
 from service.report.experiment_note import describe_experiment
+from service.routes import ANSWERS, REQUESTS
 from service.settings import Settings, get_settings
 from service.startup import require_schema, run_program
-from service.store import Store
+from service.store import Store, queries
 from service.threads import vital_thread
 from service.tracking.shipping import run_shipper
 from service.tracking.spool import Spool
@@ -73,12 +74,11 @@ class Maintenance:
         self._store = Store(settings.sql_url)
         require_schema(self._store)
         self._spool = Spool.open(settings.spool)
-        self._sender = queue.Sender(settings)
+        self._sender, self._requests_sender = queue.Sender(settings), queue.Sender(settings)
         self._name = f"maintenance-{socket.gethostname()}-{os.getpid()}"
         self._ended = threading.Event()
         self._chores = [
             Chore("dispatch", 0.5, self._dispatch),
-            Chore("requests", 0.25, self._requests),
             Chore("reap", min(settings.reap_interval, 20.0), self._reap),
             Chore("questions", 1.0, lambda: design.advance(self._store)),
             Chore("keepsakes", 3.0, lambda: final_artifacts.request_artifacts(self._store)),
@@ -95,6 +95,8 @@ class Maintenance:
         arguments = (self._settings, self._store, self._spool, describe, self._ended)
         shipper = vital_thread(partial(run_shipper, *arguments), "shipper")
         shipper.start()
+        requests = vital_thread(self._serve_requests, "requests")
+        requests.start()
         log.info("maintenance is up")
         while not self._ended.wait(TICK):
             for chore in self._chores:
@@ -102,6 +104,7 @@ class Maintenance:
                 if now >= chore.due and not self._ended.is_set():
                     chore.run(now)
         shipper.join(timeout=8)
+        requests.join(timeout=2)
         operations.retire(self._store, self._name)
         log.info("maintenance has ended")
 
@@ -111,11 +114,21 @@ class Maintenance:
     def _dispatch(self) -> None:
         planner.dispatch(self._store, self._sender.send_tile, self._sender.waiting, self._settings)
 
+    def _serve_requests(self) -> None:
+        """Send requests in a thread of their own: a person waits, and the other chores may take a second."""
+        chore = Chore("requests", TICK, self._requests)
+        while not self._ended.wait(TICK):
+            chore.run(time.monotonic())
+
     def _requests(self) -> None:
-        for request in operations.take_due_requests(
-            self._store, resend_seconds=self._settings.redispatch_seconds
-        ):
-            self._sender.send_request(request.id)
+        """Send the requests that are due; those that a person waits for to the worker that trains nothing, if one is up."""
+        due = operations.take_due_requests(self._store, resend_seconds=self._settings.redispatch_seconds)
+        if not due:
+            return
+        free = any(worker.alive and worker.kind == "requests" for worker in queries.workers(self._store))
+        for request in due:
+            waited_for = request.kind not in BACKGROUND_KINDS
+            self._requests_sender.send_request(request.id, ANSWERS if free and waited_for else REQUESTS)
 
     def _reap(self) -> None:
         for lapsed in operations.reap(self._store, max_lease_expirations=self._settings.max_losses):

@@ -48,6 +48,7 @@ class Checkpoint:
         waited: epochs since then.
         train_s: seconds trained so far, over all attempts.
         history: what diagnoses are made of, metric -> epochs completed -> value, since the run's first attempt.
+        film: the file of its film so far; empty where it has none.
     """
 
     program: str
@@ -58,6 +59,7 @@ class Checkpoint:
     train_s: float
     state: LaneState
     history: dict[str, dict[int, float]] = field(default_factory=dict)
+    film: bytes = b""
 
 
 def dump(checkpoint: Checkpoint) -> bytes:
@@ -80,6 +82,7 @@ def dump(checkpoint: Checkpoint) -> bytes:
         for part in ("weights", "frozen", "optimizer")
         for index, value in enumerate(getattr(checkpoint.state, part))
     }
+    arrays["film"] = np.frombuffer(checkpoint.film, np.uint8)
     file = io.BytesIO()
     np.savez(file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
     return file.getvalue()
@@ -98,6 +101,7 @@ def load(content: bytes, program: str) -> Checkpoint:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             header = json.loads(file["header"].tobytes())
+            film = file["film"].tobytes() if "film" in file else b""  # older checkpoints have none
             parts = {
                 part: [
                     file[f"{part}-{index}"]
@@ -123,6 +127,7 @@ def load(content: bytes, program: str) -> Checkpoint:
                 name: {int(step): float(value) for step, value in series.items()}
                 for name, series in header.get("history", {}).items()  # older checkpoints have none
             },
+            film=film,
         )
     except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise CheckpointError(f"no readable checkpoint ({error}); start the run again") from error

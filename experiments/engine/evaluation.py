@@ -34,6 +34,18 @@ def named(spec: RunSpec, outputs: Tensor) -> Tensor:
     return backend.largest(outputs)
 
 
+def height(spec: RunSpec, outputs: Tensor) -> Tensor:
+    """One number that shows what each sample's outputs say. outputs: (batch, units) -> (batch,)
+
+    Of two classes: above the loss' threshold for one unit, above 0 for a unit each, where class 1 is named. Of more
+    classes: the one named. Of a regression: the first output.
+    """
+    classes = spec.data_shape.classes if spec.measures_accuracy else 0
+    if classes > 2:
+        return named(spec, outputs)
+    return outputs[:, 1] - outputs[:, 0] if classes == 2 and spec.encoding != "value" else outputs[:, 0]
+
+
 def right(spec: RunSpec, y: Tensor, outputs: Tensor, share: Tensor | None = None) -> Tensor:
     """How many of the samples that count are classified rightly; 0 where nothing is classified. int32
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from experiments.engine.checkpoints import Position
+from experiments.film import Film
 from experiments.runs import RunSpec
 
 Status = Literal["FINISHED", "KILLED", "FAILED", "RELEASED"]
@@ -57,6 +58,7 @@ class Progress:
     outcome: Outcome | None = None
     history: dict[str, dict[int, float]] = field(default_factory=dict)
     """What diagnoses are made of: metric -> epochs completed -> value, of all attempts."""
+    film: Film | None = None
 
     def active(self, position: Position) -> bool:
         """A lane that was resumed further on waits until the tile has come to where it is."""

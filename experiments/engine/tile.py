@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from experiments import film
 from experiments.datasets import Source
 from experiments.engine import cache
 from experiments.engine.backend import Tensor
@@ -54,6 +55,8 @@ class Tile:
     """Numeric optimizer settings that differ from lane to lane (Program.settings)."""
     seconds_per_update: float = 0.0
     saved_at: float = 0.0
+    filmed_at: float = 0.0
+    """When films were last recorded while lanes still trained."""
 
     @property
     def samples(self) -> int:
@@ -122,6 +125,7 @@ def start(
             lane.starts, lane.best = checkpoint.position, checkpoint.best
             lane.waited, lane.train_s = checkpoint.waited, checkpoint.train_s
             lane.history = checkpoint.history
+            lane.film = film.load(checkpoint.film) if checkpoint.film else None
         lanes.append(lane)
         states[lane_position] = checkpoint.state if checkpoint else fresh
     return Tile(
@@ -150,6 +154,7 @@ def save(tile: Tile, lanes: Sequence[Progress]) -> None:
             train_s=lane.train_s,
             state=state,
             history=lane.history,
+            film=film.dump(lane.film) if lane.film and lane.film.frames else b"",
         )
         tile.recorder.checkpoint(lane.lane, tile.position.epoch, dump(checkpoint))
 

@@ -7,6 +7,7 @@ masked; its neighbours' numbers do not change by a bit.
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from experiments import diagnostics
 from experiments.datasets import Source
-from experiments.engine import backend, models, probe
+from experiments.engine import backend, filming, models, probe
 from experiments.engine.checkpoints import Position
 from experiments.engine.evaluation import measures_accuracy
 from experiments.engine.layouts import WidthError
@@ -25,7 +26,7 @@ from experiments.engine.progress import START, STATUS_OF, Outcome, Progress, Sto
 from experiments.engine.states import Batches
 from experiments.engine.tile import Conditions, Tile, save, save_if_due, start
 from experiments.randomness import data_order
-from experiments.recording import WEIGHTS, Recorder
+from experiments.recording import MOST_SMALL_WEIGHTS, SMALL_WEIGHTS, WEIGHTS, Recorder
 from experiments.runs import RunSpec
 from experiments.schedules import Schedule
 
@@ -91,10 +92,10 @@ def train(
 
 
 def _introduce(tile: Tile) -> None:
-    """Record under what conditions the numbers come about, and probe the untrained network.
+    """Record under what conditions the numbers come about, and measure the untrained network.
 
-    Validation and test data are not read before the first epoch ends: on a convolutional network that would cost a
-    tenth of the epoch.
+    Loss and accuracy on validation and test data before training belong to the diagnostics: on a convolutional network
+    they cost a tenth of an epoch, and `diagnostics: off` saves that.
     """
     tags = {
         "gradus.tile_width": str(tile.program.layout.width),
@@ -110,12 +111,15 @@ def _introduce(tile: Tile) -> None:
     if tile.position == START:
         # A resumed lane was measured before its first attempt.
         fresh = {lane.lane for lane in tile.active()}
-        for lane, values in zip(tile.lanes, _probe(tile), strict=True):
+        probed = _probe(tile)
+        evaluated = _evaluate(tile) if any(probed) else [{} for _ in tile.lanes]
+        for lane in tile.lanes:
             if lane.lane not in fresh:
                 continue
-            lane.remember(0, values)
-            if recorded := probe.recorded(values):
+            lane.remember(0, probed[lane.lane])
+            if recorded := {**probe.recorded(probed[lane.lane]), **evaluated[lane.lane]}:
                 tile.recorder.metrics(lane.lane, 0, recorded)
+    filming.begin(tile)
 
 
 def _train_epoch(tile: Tile) -> None:
@@ -158,6 +162,7 @@ def _train_segments(tile: Tile, batches: Batches, offset: int, stop: int) -> Non
                 lane.train_s += seconds / len(active)
         tile.position = Position(tile.position.epoch, end)
         if end < tile.updates_per_epoch:
+            filming.shoot(tile, active)
             save_if_due(tile)
 
 
@@ -171,6 +176,8 @@ def _segment_end(tile: Tile, stop: int) -> int:
         for lane in tile.lanes
         if lane.starts.epoch == at.epoch and lane.starts.update > at.update
     ]
+    if (frame := filming.next_update(tile)) is not None:
+        joins.append(frame)
     return min([stop, at.update + length, *joins])
 
 
@@ -232,6 +239,7 @@ def _finish_epoch(tile: Tile) -> None:
             _end(tile, lane, reason)
             for diagnosis in diagnostics.diagnose(lane.spec, lane.history):
                 tile.recorder.tags(lane.lane, diagnosis.tag())
+    filming.shoot(tile, active)
     tile.state = tile.state.restarted()
     _export(tile, [lane for lane in active if lane.outcome is not None])
     if tile.running():
@@ -267,9 +275,15 @@ def _export(tile: Tile, lanes: Sequence[Progress]) -> None:
         return
     program = tile.program
     architecture = program.architecture()
+    names = [f"{layer.name}/{v.name}" for layer in program.model.layers for v in layer.trainable_variables]
     states = program.lanes(tile.state, [lane.lane_position for lane in lanes])
     for lane, state in zip(lanes, states, strict=True):
         tile.recorder.artifact(lane.lane, WEIGHTS, program.weights_file(state))
         tile.recorder.artifact(lane.lane, "weights/architecture.json", architecture)
+        if program.model.count_params() <= MOST_SMALL_WEIGHTS:
+            tensors = {
+                name: np.asarray(value).tolist() for name, value in zip(names, state.weights, strict=True)
+            }
+            tile.recorder.artifact(lane.lane, SMALL_WEIGHTS, json.dumps(tensors).encode())
         if (source := travelling_source(architecture.decode())) is not None:
             tile.recorder.artifact(lane.lane, f"weights/{FUNCTIONS_FILE}", source)

@@ -17,6 +17,7 @@ from keras import ops
 
 from experiments.errors import GradusError
 from experiments.gradient_check.certificates import Part
+from experiments.gradient_check.faults import SENTENCES
 from experiments.gradient_check.objective import Array, Objective
 from experiments.layers.base import pair
 
@@ -224,20 +225,16 @@ def _truncate(objective: Objective) -> Spoil | None:
 
 
 FAULTS: dict[str, Fault] = {
-    "scale": Fault("the gradient of the first kernel times 1.01", _scale),
-    "sign": Fault("the gradient of the last kernel times −1", _sign),
-    "drop-bias": Fault("the gradient of every bias is 0", _drop_bias),
-    "transpose": Fault("δ W in place of δ Wᵀ in the last dense layer", _transpose, rewrites=True),
-    "off-by-one": Fault("the first kernel's gradient shifted by one unit", _off_by_one),
-    "batch-sum": Fault("the sum over the points in place of their mean", _batch_sum),
-    "slope": Fault("the slope of the first activation taken as 1", _slope, rewrites=True),
-    "stop-gradient": Fault("nothing passes back through the last layer", _stop_gradient, rewrites=True),
-    "pool-mean": Fault(
-        "mean for sum (or sum for mean) on the way back through a pool", _pool_mean, rewrites=True
-    ),
-    "stride": Fault(
-        "a wrong stride on the way back through the first convolution or pool", _stride, rewrites=True
-    ),
-    "truncate": Fault("nothing passes back through time in a recurrent layer", _truncate, rewrites=True),
-    "drop-penalty": Fault("the regularisers' gradient is 0", _drop_penalty),
+    "scale": Fault(SENTENCES["scale"], _scale),
+    "sign": Fault(SENTENCES["sign"], _sign),
+    "drop-bias": Fault(SENTENCES["drop-bias"], _drop_bias),
+    "transpose": Fault(SENTENCES["transpose"], _transpose, rewrites=True),
+    "off-by-one": Fault(SENTENCES["off-by-one"], _off_by_one),
+    "batch-sum": Fault(SENTENCES["batch-sum"], _batch_sum),
+    "slope": Fault(SENTENCES["slope"], _slope, rewrites=True),
+    "stop-gradient": Fault(SENTENCES["stop-gradient"], _stop_gradient, rewrites=True),
+    "pool-mean": Fault(SENTENCES["pool-mean"], _pool_mean, rewrites=True),
+    "stride": Fault(SENTENCES["stride"], _stride, rewrites=True),
+    "truncate": Fault(SENTENCES["truncate"], _truncate, rewrites=True),
+    "drop-penalty": Fault(SENTENCES["drop-penalty"], _drop_penalty),
 }

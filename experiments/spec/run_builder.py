@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,12 +14,13 @@ from experiments.datasets import Dataset, DataShape
 from experiments.datasets.base import Kind
 from experiments.errors import Problem, SpecError
 from experiments.field_paths import Path, write_path
+from experiments.film import MOST_INPUTS, MOST_PARAMETERS
 from experiments.limits import Limits
 from experiments.losses import LOSSES, Loss
 from experiments.networks import ModelChoice, ModelSpec
 from experiments.optimizers import Optimizer, RMSprop
 from experiments.runs import RunSpec
-from experiments.sections import DEFAULT_BACKEND, TrainingSpec
+from experiments.sections import DEFAULT_BACKEND, DiagnosticsSpec, TrainingSpec
 from experiments.spec.problems import explain
 from experiments.spec.resolve import resolve
 from experiments.spec.swept_fields import ANNOTATIONS, SECTIONS
@@ -138,6 +140,7 @@ class Builder:
     ) -> NetworkForecast:
         forecast = forecast_network(network, shape, batch_size=training.batch_size, slots=optimizer.slots)
         problems = stop_problems(training, shape)
+        problems += film_problems(self.shared["diagnostics"], shape, forecast)
         problems += limit_problems(forecast, shape.n_train, training.epochs, self.limits)
         if problems:
             raise SpecError(problems)
@@ -170,6 +173,20 @@ def stop_problems(training: TrainingSpec, shape: DataShape) -> list[Problem]:
     if training.stop.train_errors is not None and shape.kind == "regression":
         return [Problem("training.stop.train_errors", "regression classifies nothing", "error or patience")]
     return []
+
+
+def film_problems(diagnostics: DiagnosticsSpec, shape: DataShape, forecast: NetworkForecast) -> list[Problem]:
+    """What is too large to be filmed: a film shows the plane of the inputs, and the weights."""
+    if not diagnostics.film:
+        return []
+    inputs, problems = math.prod(shape.input), []
+    if inputs > MOST_INPUTS:
+        found = f"a film shows the plane of the inputs, and this data set has {inputs}"
+        problems.append(Problem("diagnostics.film", found, f"a data set with at most {MOST_INPUTS} inputs"))
+    if forecast.parameters > MOST_PARAMETERS:
+        found = f"the network has {forecast.parameters:,} parameters"
+        problems.append(Problem("diagnostics.film", found, f"at most {MOST_PARAMETERS:,} parameters"))
+    return problems
 
 
 @functools.cache

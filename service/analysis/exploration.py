@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from experiments.comparing.confounding import differing
 from experiments.comparing.design import Design
-from experiments.comparing.effects import Score, chance_level, judge_pair, pair
+from experiments.comparing.effects import Score, chance_level, judge_pair, lower_is_better, pair
 from experiments.comparing.judging import not_attributable
 from experiments.comparing.progress import progress
 from experiments.comparing.statistics import share_of_error
@@ -21,13 +21,14 @@ from experiments.comparing.tuning import TuneAxis
 from experiments.comparing.verdicts import Judgement
 from experiments.errors import SpecError
 from experiments.messages import unknown
+from experiments.numbers import figure, finite
 from experiments.spec import ExperimentSpec
 from experiments.spec.confounders import display, other_measure
 from experiments.spec.swept_fields import field_path
 from service.analysis.candidates import Candidate, Selection, select
 from service.analysis.levels import SEED, level_of, levels_of, scope_of, warnings_of
 from service.analysis.observations import latest_of_each_point, observations, seed_of
-from service.analysis.result import Comparison, Effect, Tuning
+from service.analysis.result import Comparison, Effect, Level, Tuning
 from service.entities import Experiment, Run
 
 METRICS = ("test/accuracy", "test/loss", "val/accuracy", "val/loss", "train/accuracy", "train/loss")
@@ -130,7 +131,7 @@ def _comparison(
         effects=effects,
         answer=not_attributable(confounders, factor)
         if confounders
-        else _instead_of_an_answer(factor, axes, chosen.tuning),
+        else "; ".join([*_seen(levels, factor, metric), _instead_of_an_answer(factor, axes, chosen.tuning)]),
         scope=scope_of(spec),
         warnings=(*warnings_of(levels), *chosen.edges),
         tuning=chosen.tuning,
@@ -166,14 +167,34 @@ def _effect(
     return Effect(judgement, diverged, tuple(names))
 
 
+def _seen(levels: Sequence[Level], factor: str, metric: str) -> list[str]:
+    """What the means show, in a sentence that claims nothing; empty where nothing was measured."""
+    lower = lower_is_better(metric)
+    means = sorted(
+        ((mean, level.estimate) for level in levels if (mean := finite(level.estimate.mean)) is not None),
+        key=lambda entry: entry[0] if lower else -entry[0],
+    )
+    if not means:
+        return []
+    (first, best), (last, worst) = means[0], means[-1]
+    over = f", the mean of {best.seeds} seeds" if best.seeds > 1 else ""
+    if best is worst:
+        return [f"{metric} is {figure(first)}{over}"]
+    ends = ("lowest", "highest") if lower else ("highest", "lowest")
+    return [
+        f"{factor} {best.level} has the {ends[0]} {metric}, {figure(first)}{over}; "
+        f"{worst.level} the {ends[1]}, {figure(last)}"
+    ]
+
+
 def _instead_of_an_answer(factor: str, axes: Sequence[TuneAxis], tuning: Tuning | None) -> str:
     if factor == SEED:
-        return "nothing to compare: seeds are replicates, not a factor; this is the mean over the seeds"
+        return "nothing to compare: seeds are replicates, not a factor"
     if tuning is None and axes:
         names = " and ".join(axis.name for axis in axes)
         return f"exploratory: the mean over every {names}; tuning needs a full grid with two seeds or more"
     if tuning is None:
-        return "exploratory: no question was fixed for this"
+        return "exploratory: no question was fixed before the results, so this is no verdict"
     names = " and ".join(tuning.fields)
     if tuning.how == "fresh seeds":
         return f"exploratory: no question was fixed for this; {names} as tuned for the question"

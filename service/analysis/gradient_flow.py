@@ -45,11 +45,12 @@ def ratios(runs: Sequence[Run], curves: Curves) -> dict[str, dict[int, float]]:
     Returns:
         Everything else in which the runs differ (`relu`) to hidden layers to the geometric mean over the runs. Where
         nothing was measured before training, the earliest measurement counts. Empty where the runs have fewer than
-        `FEWEST_DEPTHS` depths.
+        `FEWEST_DEPTHS` depths, or no factor sets the depth.
     """
-    if len({depth for run in runs if (depth := hidden_layers(run)) > 0}) < FEWEST_DEPTHS:
-        return {}
     set_depth = _factors_of_depth(runs)
+    depths = {depth for run in runs if (depth := hidden_layers(run)) > 0}
+    if len(depths) < FEWEST_DEPTHS or set_depth == {"seed"}:
+        return {}
     logs: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
         depth, measured = hidden_layers(run), curves.get(run.id, {})
@@ -66,11 +67,12 @@ def ratios(runs: Sequence[Run], curves: Curves) -> dict[str, dict[int, float]]:
 
 
 def _factors_of_depth(runs: Sequence[Run]) -> set[str]:
-    """The factors whose level says how deep a run is, and the seed."""
+    """The factors whose level says how deep a run is, and the seed. Runs that measured no gradient say nothing."""
     depths: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     for run in runs:
-        for factor, level in run.levels.items():
-            depths[factor][level].add(hidden_layers(run))
+        if (depth := hidden_layers(run)) >= 0:
+            for factor, level in run.levels.items():
+                depths[factor][level].add(depth)
     return {"seed"} | {
         factor
         for factor, levels in depths.items()

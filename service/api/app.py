@@ -15,6 +15,7 @@ from service.api import (
     catalog,
     events,
     experiments,
+    figures,
     health,
     keras_code,
     keys,
@@ -61,7 +62,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.add_middleware(HeadAsGet)
     app.add_middleware(Guard, hosts=hosts_allowed(settings), max_body_bytes=settings.max_body_bytes)
     for resource in (
-        *(experiments, runs, events, answers, requests, catalog, keras_code, workers, keys, audit),
+        *(experiments, runs, figures, events, answers, requests, catalog, keras_code, workers, keys, audit),
         *(health, metrics, docs),
     ):
         app.include_router(resource.router)

@@ -85,11 +85,17 @@ def list_experiments(
     filters: Filters,
     limit: Limit = 100,
     cursor: Cursor = None,
+    sort: Annotated[
+        queries.Sort, Query(description="`-created`: newest first; `name`: by name, from A on")
+    ] = "-created",
 ) -> Page[ExperimentOut]:
-    """Experiments, newest first. `name`, `owner`, `stage`, and whatever a run may be filtered by: experiments with
+    """Experiments, newest first unless `sort` says otherwise. `name`, `owner`, `stage`, and whatever a run may be filtered by: experiments with
     such runs."""
+    filters.pop("sort", None)
     check_fields(filters)
-    experiments = queries.list_experiments(store, filters=filters, cursor=cursor, limit=limit, owner=who.sees)
+    experiments = queries.list_experiments(
+        store, filters=filters, cursor=cursor, limit=limit, owner=who.sees, sort=sort
+    )
     return page(request, response, experiments, partial(experiment_out, urls=urls))
 
 

@@ -110,6 +110,21 @@ def programs(
             )
             for number, backend in enumerate(backends, 1)
         ),
+        Program(
+            "answers",
+            [*celery, "--hostname", "answers@gradus", "--loglevel", "INFO"],
+            {
+                **environment,
+                "GRADUS_WORKER_NAME": "answers",
+                "GRADUS_ONLY_REQUESTS": "true",
+                "GRADUS_THREADS": "1",
+                "GRADUS_MAX_WORKER_MEMORY_BYTES": str(memory),
+            },
+            stage=2,
+            ready=functools.partial(seen, "requests", "answers"),
+            silent_seconds=SILENT_SECONDS,
+            grace=5.0,
+        ),
     ]
 
 

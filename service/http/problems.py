@@ -28,6 +28,7 @@ from starlette.routing import Match
 
 from experiments.errors import DataError, GradusError, Problem, SpecError
 from experiments.field_paths import join
+from experiments.film import FilmError
 from gradus.wire import ProblemDetails, ProblemItem
 from service import errors
 
@@ -92,7 +93,9 @@ class RequestFailed(Refusal):
 STATUS: dict[type[GradusError], HTTPStatus] = {
     SpecError: HTTPStatus.UNPROCESSABLE_ENTITY,
     DataError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    FilmError: HTTPStatus.BAD_GATEWAY,
     errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.NoPicture: HTTPStatus.NOT_FOUND,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.StaleVersion: HTTPStatus.PRECONDITION_FAILED,
     errors.KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,

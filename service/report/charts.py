@@ -61,8 +61,13 @@ def chart(
     x_whole: bool = False,
     x_ticks: Sequence[float] = (),
     height: int = 300,
+    marks: Sequence[float] = (),
+    marked: int = 0,
 ) -> str:
-    """Lines with bands and dots over common axes; the empty string where there is nothing finite to draw."""
+    """Lines with bands and dots over common axes; the empty string where there is nothing finite to draw.
+
+    marks: values of x that a page may mark; the one with the number `marked` is.
+    """
     xs = [x for line in lines for x, _ in (*line.points, *line.dots)]
     ys = [y for line in lines for _, y in (*line.points, *line.dots)]
     ys += [y for line in lines for _, low, high in line.band for y in (low, high)]
@@ -90,6 +95,10 @@ def chart(
         ]
         if len(whole) <= 40:
             parts += [_marker(line.colour, x(a), y(b), colour) for a, b in whole]
+    for number, value in enumerate(marks):
+        look = "visible" if number == marked else "hidden"
+        rule = _rule(x(value), TOP, x(value), height - BOTTOM, INK, 1.6)
+        parts.append(f'<g data-mark="{number}" visibility="{look}">{rule}</g>')
     return _svg(parts, height, title, text)
 
 

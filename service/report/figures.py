@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from experiments.comparing.effects import lower_is_better
-from experiments.numbers import figure, finite, parsed, signed
+from experiments.numbers import figure as number
+from experiments.numbers import finite, parsed, signed, wants_log_axis
 from service.analysis import gradient_flow
 from service.analysis.gradient_flow import Curves
 from service.analysis.levels import SEED, level_of
@@ -18,7 +20,9 @@ from service.analysis.result import Comparison
 from service.entities import Run
 from service.report import charts
 from service.report.charts import Bar, Line
+from service.store import Store, queries
 
+ZEROS = re.compile(r"layers/(\d+)-.+/zeros$")
 MOST_CELLS = 4
 """Up to so many cells of the other factors have a figure of their own."""
 RATE = "learning_rate"
@@ -43,7 +47,21 @@ def _figure(id: str, heading: str, svg: str, text: str, legend: Sequence[str] = 
 
 def curve_keys(comparison: Comparison) -> list[str]:
     """The metrics of whose history figures are drawn."""
-    return [*_training_keys(comparison.metric), *gradient_flow.gradient_keys(comparison.runs)]
+    keys = [*_training_keys(comparison.metric), *gradient_flow.gradient_keys(comparison.runs)]
+    return [*keys, *_zeros_keys(comparison.runs)] if _asks_about_zeros(comparison) else keys
+
+
+def _asks_about_zeros(comparison: Comparison) -> bool:
+    """Whether it is the question how many units are silent: by the metric, or where activations are looked at and
+    nothing else was asked."""
+    exploring = comparison.design is None and comparison.factor == "activation"
+    return exploring or comparison.metric.endswith("/zeros")
+
+
+def _zeros_keys(runs: Sequence[Run]) -> list[str]:
+    """The shares of zeros that the hidden layers of the runs have."""
+    layers = {key: int(match[1]) for run in runs for key in run.metrics if (match := ZEROS.match(key))}
+    return [key for key, layer in layers.items() if layer < max(layers.values())]
 
 
 def figures(comparison: Comparison, curves: Curves) -> list[Figure]:
@@ -61,9 +79,16 @@ def figures(comparison: Comparison, curves: Curves) -> list[Figure]:
         effects_figure(comparison),
         *rate_figures(comparison, levels),
         *(training_figure(key, groups, curves) for key in _training_keys(comparison.metric)[:4]),
+        *([zeros_figure(groups, curves)] if _asks_about_zeros(comparison) else []),
         gradient_figure(groups),
         depth_figure(used, curves),
     ]
+
+
+def drawn(store: Store, comparison: Comparison) -> list[Figure]:
+    """The figures of a comparison that have something to show, with the curves that they need."""
+    curves = queries.metric_values(store, comparison.used, curve_keys(comparison))
+    return [figure for figure in figures(comparison, curves) if figure.svg]
 
 
 def effects_figure(comparison: Comparison) -> Figure:
@@ -139,7 +164,7 @@ def _rate_figure(comparison: Comparison, levels: Sequence[str], runs: Sequence[R
         lines.append(Line(level, points, (), dots, index))
         if points:
             best = (min if lower_is_better(metric) else max)(points, key=lambda point: point[1])
-            words.append(f"{level} is best at {best[0]:g} with {figure(best[1])}.")
+            words.append(f"{level} is best at {best[0]:g} with {number(best[1])}.")
     rates = sorted({rate for by_rate in values.values() for rate in by_rate})
     tuned = comparison.design is not None and comparison.design.axes
     which = "on the tuning seeds" if tuned else "over all runs with that rate"
@@ -178,24 +203,40 @@ def training_figure(key: str, groups: Mapping[str, Sequence[Run]], curves: Curve
         points = [(float(step), float(np.mean(values))) for step, values in ordered]
         band = [(float(step), float(np.min(values)), float(np.max(values))) for step, values in ordered]
         lines.append(Line(level, points, band, (), index))
-        if points:
+        if points and points[-1][0] == 0 and len(ordered[-1][1]) == len(runs):
+            words.append(f"{level} has no value after training has begun.")
+        elif points:
             measured, ended = len(ordered[-1][1]), sum(state_of(run) == "finished" for run in runs)
-            words.append(f"{level} ends at {figure(points[-1][1])} ({_survivors(measured, ended)}).")
+            words.append(f"{level} ends at {number(points[-1][1])} ({_survivors(measured, ended)}).")
     svg = ""
     if max((len(line.points) for line in lines), default=0) > 1:
         heights = [y for line in lines for _, y in line.points]
-        falls = lower_is_better(key) and min(heights) > 0
         svg = charts.chart(
             lines,
             title=f"{key} during training",
             text=" ".join(words),
             x_label="epochs completed",
             y_label=key,
-            y_log=falls and max(heights) > 20 * min(heights),
+            y_log=lower_is_better(key) and wants_log_axis(heights),
             x_whole=True,
         )
     text = f"Mean {key} over the compared runs; the band spans the lowest to the highest. " + " ".join(words)
     return _figure(key.replace("/", "-"), f"{key} during training", svg, text, list(groups))
+
+
+def zeros_figure(groups: Mapping[str, Sequence[Run]], curves: Curves) -> Figure:
+    """How sparse the hidden layers are: the share of their activations that are exactly 0, from before training on."""
+    name = "share of zeros in the hidden layers"
+    shares = {}
+    for runs in groups.values():
+        for run in runs:
+            steps: dict[int, list[float]] = defaultdict(list)
+            for key in _zeros_keys([run]):
+                for step, value in curves.get(run.id, {}).get(key, ()):
+                    if value is not None:
+                        steps[step].append(value)
+            shares[run.id] = {name: [(step, float(np.mean(own))) for step, own in sorted(steps.items())]}
+    return replace(training_figure(name, groups, shares), id="zeros")
 
 
 def _survivors(measured: int, ended: int) -> str:
@@ -257,7 +298,7 @@ def depth_figure(runs: Sequence[Run], curves: Curves) -> Figure:
         for index, (label, by_depth) in enumerate(series.items())
     ]
     words = [
-        f"{label}: {figure(by_depth[max(by_depth)])} at {max(by_depth)} hidden layers."
+        f"{label}: {number(by_depth[max(by_depth)])} at {max(by_depth)} hidden layers."
         for label, by_depth in series.items()
     ]
     text = (

@@ -26,8 +26,9 @@ from service.analysis.observations import diverged
 from service.analysis.result import CERTIFICATE, DIAGNOSIS, SEEDS, Comparison, Level
 from service.entities import Run
 from service.html import templates
-from service.report.figures import curve_keys, figures
+from service.report.figures import drawn
 from service.report.method import flip_table, method_of
+from service.report.pictures import Shown, best_pictures
 from service.settings import Settings
 from service.store import Store, queries
 from service.tracking.urls import MlflowPages
@@ -89,12 +90,21 @@ def render(
     """
     experiment = queries.get_experiment(store, experiment_id)
     runs = queries.all_runs(store, experiment.id)
-    return render_comparison(store, compare_runs(experiment, runs, factor=factor, metric=metric), settings)
+    comparison = compare_runs(experiment, runs, factor=factor, metric=metric)
+    return render_comparison(store, comparison, settings, best_pictures(comparison, settings))
 
 
-def render_comparison(store: Store, comparison: Comparison, settings: Settings) -> str:
-    """The report of a comparison. The same results give the same page, to the byte."""
-    curves = queries.metric_values(store, comparison.used, curve_keys(comparison))
+def render_comparison(
+    store: Store, comparison: Comparison, settings: Settings, pictures: Sequence[Shown] = ()
+) -> str:
+    """The report of a comparison. The same results give the same page, to the byte.
+
+    Args:
+        store: The database.
+        comparison: The comparison.
+        settings: They give the addresses that the page links to.
+        pictures: Of the best runs, to be embedded.
+    """
     style = _templates().get_template("report.css").render()
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     design, progress = comparison.design, comparison.progress
@@ -106,7 +116,9 @@ def render_comparison(store: Store, comparison: Comparison, settings: Settings) 
             style=style,
             csp=f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'",
             answers=answers(design, progress) if design and progress else [comparison.answer],
-            figures=[drawn for drawn in figures(comparison, curves) if drawn.svg],
+            figures=drawn(store, comparison),
+            pictures=pictures,
+            home=settings.url.rstrip("/"),
             rows=[_row(run, comparison, settings) for run in comparison.runs[:MOST_RUNS_SHOWN]],
             left_out=max(0, len(comparison.runs) - MOST_RUNS_SHOWN),
             spec=as_yaml(comparison.spec.document()),
@@ -160,9 +172,7 @@ def _links(comparison: Comparison, settings: Settings) -> dict[str, str]:
 
 
 def _row(run: Run, comparison: Comparison, settings: Settings) -> dict[str, Any]:
-    link = f"{settings.url.rstrip('/')}/v1/runs/{run.id}"
-    if run.mlflow_run_id and run.mlflow_experiment_id:
-        link = MlflowPages(settings.public_mlflow_url).run(run.mlflow_experiment_id, run.mlflow_run_id)
+    link = f"{settings.url.rstrip('/')}/runs/{run.id}"
     others = {name: label for name, label in run.levels.items() if name not in (comparison.factor, SEED)}
     value = run.metrics.get(comparison.metric)
     return {

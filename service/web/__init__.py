@@ -1,6 +1,6 @@
 """The pages for people."""
 
-from service.web import builder, experiment, experiment_actions, fleet, home, run, sessions
+from service.web import builder, experiment, experiment_actions, fleet, gradient, home, run, sessions
 
 ROUTERS = (
     home.router,
@@ -10,6 +10,7 @@ ROUTERS = (
     experiment_actions.router,
     run.router,
     run.streams,
+    gradient.router,
     fleet.router,
     sessions.router,
 )

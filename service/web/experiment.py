@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from functools import partial
 
 from anyio.to_thread import run_sync
@@ -12,13 +12,11 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from service.analysis.comparison import compare_runs
 from service.analysis.design_document import live_document
-from service.entities import Experiment
 from service.http.dependencies import ExperimentId
-from service.report.figures import Figure, curve_keys, figures
+from service.report.figures import drawn
 from service.store import queries
 from service.tracking.urls import MlflowPages
 from service.web import live
-from service.web.home import state_counts
 from service.web.view import PageRoute, Visit, VisitDep
 
 router = APIRouter(prefix="/experiments/{id}", include_in_schema=False, route_class=PageRoute)
@@ -33,16 +31,16 @@ def experiment_page(id: ExperimentId, visit: VisitDep) -> Response:
     """The page."""
     experiment = queries.get_experiment(visit.store, id, owner=visit.person.sees)
     mark = queries.latest_event(visit.store, experiment_id=experiment.id)
-    drawn = live.kept(visit.store, _key(visit, experiment.id, "figures"), mark)
-    if drawn is None and experiment.n_runs <= MOST_DRAWN_AT_ONCE:
-        drawn = figures_part(visit, experiment.id)
+    shown = live.kept(visit.store, _key(visit, experiment.id, "figures"), mark)
+    if shown is None and experiment.n_runs <= MOST_DRAWN_AT_ONCE:
+        shown = figures_part(visit, experiment.id)
     return visit.page(
         "experiment.html",
         experiment=experiment,
         state=state_part(visit, experiment.id),
-        figures=drawn,
+        figures=shown,
         mlflow=MlflowPages(visit.settings.public_mlflow_url),
-        live=not experiment.is_settled or drawn is None,
+        live=not experiment.is_settled or shown is None,
     )
 
 
@@ -79,22 +77,17 @@ def state_part(visit: Visit, id: str) -> str:
         design=document,
         answers=str(document["answer"]).split("; ") if document else [],
         marks=marks,
-        counts=state_counts(experiment, marks),
+        counts=queries.state_counts(visit.store, [id]).get(id, {}),
         left_out=experiment.n_runs - len(marks),
     )
 
 
 def figures_part(visit: Visit, id: str) -> str:
-    """The figures of the report, as the runs stand now."""
+    """The figures of the report, as the runs stand now; above them what they show, where nothing was asked."""
     experiment = queries.get_experiment(visit.store, id)
-    return visit.render("figures.html", figures=drawn_figures(visit, experiment))
-
-
-def drawn_figures(visit: Visit, experiment: Experiment) -> Sequence[Figure]:
-    """The figures of an experiment that have something to show."""
     runs = queries.all_runs(visit.store, experiment.id)
     if not any(run.metrics for run in runs):
-        return ()
+        return visit.render("figures.html", figures=())
     comparison = compare_runs(experiment, runs)
-    curves = queries.metric_values(visit.store, comparison.used, curve_keys(comparison))
-    return [figure for figure in figures(comparison, curves) if figure.svg]
+    seen = None if comparison.design else comparison.answer
+    return visit.render("figures.html", figures=drawn(visit.store, comparison), answer=seen)

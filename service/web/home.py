@@ -19,6 +19,8 @@ from service.web.view import PageRoute, VisitDep
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 ON_A_PAGE = 50
+ORDERS = ("-created", "created", "name", "-name")
+"""`queries.Sort`, in the order of the menu."""
 MOST_DOTS = 200
 """Dots of one experiment on the list; its own page has all."""
 
@@ -29,14 +31,12 @@ class Entry:
 
     experiment: Experiment
     marks: Sequence[RunMark]
+    counts: Mapping[str, int]
+    """State of a dot -> number of runs, those without a dot included."""
 
     @property
     def answer(self) -> str:
         return str((live_document(self.experiment) or {}).get("answer", ""))
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        return state_counts(self.experiment, self.marks)
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class Wish:
     tag: str = ""
     dataset: str = ""
     status: str = ""
+    sort: queries.Sort = "-created"
 
     def filters(self) -> dict[str, list[str]]:
         """As `queries.list_experiments` takes them. A tag without `=` is looked for as a word."""
@@ -70,16 +71,18 @@ def home(
     tag: str = "",
     dataset: str = "",
     status: str = "",
+    sort: str = "-created",
     cursor: str | None = None,
 ) -> Response:
     """The page."""
     who = visit.person
-    wish = Wish(q.strip()[:200], owner.strip()[:200], tag.strip()[:200], dataset[:200], status[:20])
+    order: queries.Sort = sort if sort in ORDERS else "-created"  # type: ignore[assignment]
+    wish = Wish(q.strip()[:200], owner.strip()[:200], tag.strip()[:200], dataset[:200], status[:20], order)
     experiments: list[Experiment] = []
     following, problems = None, []
     try:
         experiments, following = queries.list_experiments(
-            visit.store, filters=wish.filters(), cursor=cursor, limit=ON_A_PAGE, owner=who.sees
+            visit.store, filters=wish.filters(), cursor=cursor, limit=ON_A_PAGE, owner=who.sees, sort=order
         )
     except GradusError as error:
         problems = visit.problems(error)
@@ -93,6 +96,7 @@ def home(
         problems=problems,
         more=f"{more.path}?{more.query}" if more else None,
         datasets=sorted(DATASETS),
+        orders=ORDERS,
         statuses=[status.value for status in RunStatus],
         mlflow=MlflowPages(visit.settings.public_mlflow_url),
         firsts=[(name, visit.words(f"first.{name.replace('-', '_')}")) for name in FIRST_EXAMPLES],
@@ -105,15 +109,9 @@ FIRST_EXAMPLES = ("perceptron-and", "xor-mlp", "linear-regression")
 
 def entries(store: Store, experiments: Sequence[Experiment]) -> list[Entry]:
     """Experiments with the dots of their runs."""
-    marks = queries.run_marks(store, [experiment.id for experiment in experiments], most=MOST_DOTS)
-    return [Entry(experiment, marks.get(experiment.id, ())) for experiment in experiments]
-
-
-def state_counts(experiment: Experiment, marks: Sequence[RunMark]) -> dict[str, int]:
-    """State of a dot -> number of runs. Where not every run has a dot, the statuses of all."""
-    if len(marks) < experiment.n_runs:
-        return {status.lower(): number for status, number in experiment.counts.items()}
-    counts: dict[str, int] = {}
-    for mark in marks:
-        counts[mark.state] = counts.get(mark.state, 0) + 1
-    return counts
+    ids = [experiment.id for experiment in experiments]
+    marks, counts = queries.run_marks(store, ids, most=MOST_DOTS), queries.state_counts(store, ids)
+    return [
+        Entry(experiment, marks.get(experiment.id, ()), counts.get(experiment.id, {}))
+        for experiment in experiments
+    ]

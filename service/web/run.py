@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-import json
+import base64
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Annotated, Any
 
-import httpx
+import numpy as np
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from starlette.exceptions import HTTPException
 
+from experiments import film
 from experiments.gradient_check.certificates import GradientReport, certificate_key
+from experiments.recording import MOST_SMALL_WEIGHTS
 from experiments.spec.written import as_yaml
 from service import operations
 from service.analysis.result import CERTIFICATE, DIAGNOSIS
 from service.entities import Request, Run, shown_state
-from service.errors import NotFound
+from service.errors import NoPicture, NotFound
 from service.http.bodies import json_of
 from service.http.dependencies import RunId
 from service.http.requests import Inputs, ask_pictures, ask_prediction, settled
+from service.lifecycle import RunStatus
 from service.reasons import explain
-from service.settings import Settings
 from service.store import queries
+from service.tracking.pictures import artifact, picture_content, picture_names
 from service.tracking.urls import MlflowPages
 from service.web import live
 from service.web.run_figures import run_figures
 from service.web.view import PageRoute, Visit, VisitDep
+from service.web.weights import drawing, learned_weights, tables
 
 router = APIRouter(prefix="/runs/{id}", include_in_schema=False, route_class=PageRoute)
 streams = APIRouter(prefix="/runs/{id}", include_in_schema=False)
 MOST_SLIDERS = 12
-PATIENCE = 3.0
-"""Seconds that a page waits for MLflow; without an answer it has no pictures."""
 
 
 def readable(visit: Visit, id: str) -> Run:
@@ -51,6 +52,9 @@ def run_page(id: RunId, visit: VisitDep, request: str = "") -> Response:
     spec = run.run_spec()
     shape = spec.data_shape
     pages = MlflowPages(visit.settings.public_mlflow_url)
+    names = picture_names(visit.settings, run.mlflow_run_id) if run.is_terminal else []
+    small = run.status == RunStatus.FINISHED and spec.forecast.parameters <= MOST_SMALL_WEIGHTS
+    tensors = learned_weights(visit.settings, run) if small and names else {}
     return visit.page(
         "run.html",
         run=run,
@@ -58,7 +62,10 @@ def run_page(id: RunId, visit: VisitDep, request: str = "") -> Response:
         state=state_part(visit, run.id),
         curves=curves_part(visit, run.id),
         live=not run.is_terminal,
-        pictures=pictures(visit.settings, run) if run.is_terminal else [],
+        pictures=names,
+        filmed=spec.diagnostics.film,
+        tables=tables(tensors),
+        network=drawing(tensors),
         drawing=_drawing(visit, run, request),
         certificate=certificate(visit, run),
         spec=as_yaml(run.spec),
@@ -133,38 +140,45 @@ def certificate(visit: Visit, run: Run) -> dict[str, Any] | None:
     return {**shown, "worst": worst, "report": report}
 
 
-def pictures(settings: Settings, run: Run) -> list[str]:
-    """The names of a run's pictures in MLflow; none where MLflow does not answer."""
-    if run.mlflow_run_id is None:
-        return []
-    address = f"{settings.mlflow_url.rstrip('/')}/api/2.0/mlflow/artifacts/list"
-    try:
-        answer = httpx.get(
-            address, params={"run_id": run.mlflow_run_id, "path": "plots"}, timeout=PATIENCE, trust_env=False
-        )
-        files = answer.json().get("files", []) if answer.status_code == 200 else []
-    except (httpx.HTTPError, json.JSONDecodeError):
-        return []
-    names = (str(file["path"]).removeprefix("plots/") for file in files)
-    return sorted(name for name in names if name.endswith(".png") and "/" not in name)
-
-
 @router.get("/pictures/{name}")
 def picture(id: RunId, name: str, visit: VisitDep) -> Response:
     """One picture of a run, as MLflow has it."""
     run = readable(visit, id)
-    if run.mlflow_run_id is None or not name.endswith(".png") or "/" in name:
-        raise HTTPException(404, f"there is no picture {name!r}")
-    address = f"{visit.settings.mlflow_url.rstrip('/')}/get-artifact"
-    parameters = {"run_uuid": run.mlflow_run_id, "path": f"plots/{name}"}
+    content = picture_content(visit.settings, run.mlflow_run_id, name)
+    return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
+
+
+@router.get("/film")
+def film_frames(id: RunId, visit: VisitDep) -> Response:
+    """The film of a run as far as it has been recorded, for the player of the page; 204 where nothing is yet."""
+    run = readable(visit, id)
     try:
-        answer = httpx.get(address, params=parameters, timeout=10 * PATIENCE, trust_env=False)
-    except httpx.HTTPError as error:
-        raise HTTPException(502, f"MLflow does not answer ({type(error).__name__})") from error
-    if answer.status_code != 200:
-        raise HTTPException(404, f"MLflow has no picture {name!r} of this run")
-    return Response(
-        answer.content, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"}
+        content = artifact(visit.settings, run.mlflow_run_id, film.FILM)
+    except NoPicture:
+        return Response(status_code=204)
+    stored = film.load(content)
+    scene, outputs = stored.scene, np.stack([outputs for _, outputs, _ in stored.frames])
+    low, high = float(outputs.min()), float(outputs.max())
+    values = np.round(255 * (outputs - low) / ((high - low) or 1.0)).astype(np.uint8)
+    return JSONResponse(
+        {
+            "unit": scene.unit,
+            "axes": scene.axes,
+            "size": scene.size,
+            "bound": scene.bound,
+            "classes": scene.classes,
+            "low": low,
+            "high": high,
+            "names": scene.names,
+            "positions": [position for position, _, _ in stored.frames],
+            "outputs": base64.b64encode(values.tobytes()).decode(),
+            "weights": [[round(float(w), 5) for w in weights] for _, _, weights in stored.frames]
+            if len(scene.names) <= MOST_SMALL_WEIGHTS
+            else [],
+            "points": scene.points.tolist(),
+            "targets": scene.targets.tolist(),
+        },
+        headers={"Cache-Control": "no-store"},
     )
 
 

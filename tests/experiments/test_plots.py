@@ -18,7 +18,7 @@ PICTURES = {
         {"train/loss": {1: 0.5, 2: float("nan")}, "val/accuracy": {0: 0.1, 1: 0.8}}
     ),
     "no loss": lambda: plots.loss_curves({}),
-    "fit": lambda: plots.regression_fit(X, X**2, np.sort(X), np.sort(X), np.sort(X) ** 2),
+    "fit": lambda: plots.regression_fit({"train": (X, X**2)}, np.sort(X), np.sort(X), np.sort(X) ** 2),
     "scatter": lambda: plots.scatter(X, X + 0.1),
     "confusion": lambda: plots.confusion_matrix(np.array([[5, 1], [0, 0]]), ["0", "1"]),
     "weights": lambda: layer_plots.first_layer_weights(draw.normal(size=(70, 5, 5))),

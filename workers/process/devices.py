@@ -16,7 +16,7 @@ from typing import IO, Literal
 
 from experiments.errors import GradusError
 from experiments.sections import DEFAULT_BACKEND
-from service.routes import QUEUE_OF, REQUESTS, routes
+from service.routes import ANSWERS, QUEUE_OF, REQUESTS, routes
 
 QUERY = ["nvidia-smi", "--query-gpu=index,uuid,name,memory.total", "--format=csv,noheader,nounits"]
 
@@ -45,6 +45,8 @@ class Device:
     gpu: Gpu | None = None
     lock: IO[str] | None = None
     backend: str = DEFAULT_BACKEND
+    only_requests: bool = False
+    """Nothing is trained here: a process that stays free for people who wait."""
 
     def environment(self) -> dict[str, str]:
         """The variables that Keras and its backend read when the child imports them. Threads: of one operation."""
@@ -61,7 +63,9 @@ class Device:
         }
 
     def queues(self) -> list[str]:
-        """The Celery queues whose tiles this device can train."""
+        """The Celery queues whose messages this worker takes."""
+        if self.only_requests:
+            return [ANSWERS, REQUESTS]
         return [*dict.fromkeys(QUEUE_OF[route] for route in routes(self.kind, self.backend)), REQUESTS]
 
 

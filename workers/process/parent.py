@@ -124,6 +124,7 @@ class Parent:
         state = "draining" if self._draining.is_set() else "busy" if busy else "idle"
         return Worker(
             name=self._settings.worker,
+            kind="requests" if self._device.only_requests else "train",
             host=socket.gethostname(),
             pid=os.getpid(),
             device=self._device.kind,

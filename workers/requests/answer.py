@@ -17,6 +17,7 @@ from service.store import queries
 from service.threads import vital_thread
 from workers.process.child import WorkerContext, worker_context
 from workers.requests.draw import plot
+from workers.requests.gradient import check_gradient
 from workers.requests.model import store_model
 from workers.requests.predict import predict
 
@@ -25,6 +26,7 @@ Json = dict[str, Any]
 KINDS: dict[str, Callable[[WorkerContext, Run, Mapping[str, Any]], Json]] = {
     "predict": predict,
     "plot": plot,
+    "gradient": check_gradient,
     "picture": plot,
     "model": store_model,
 }

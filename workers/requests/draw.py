@@ -17,7 +17,7 @@ from experiments import diagnostics, layer_plots, plots
 from experiments.activations import ACTIVATIONS
 from experiments.datasets import Data, Source
 from experiments.engine import activity, backend, models
-from experiments.engine.evaluation import measures_accuracy, named
+from experiments.engine.evaluation import height, measures_accuracy, named
 from experiments.layers import Dense
 from experiments.runs import RunSpec
 from service.analysis.final_artifacts import PLOTS_UP_TO
@@ -120,7 +120,14 @@ def _regression(spec: RunSpec, model: keras.Model, data: Data) -> Pictures:
         curve = getattr(spec.dataset, "curve", None)
         truth = curve(grid.astype(np.float64)) if curve else None
         fitted = outputs(model, grid[:, None]).ravel()
-        drawn["plots/fit.png"] = plots.regression_fit(x.ravel(), y, grid, fitted, truth)
+        parts = {"train": (data.x_train, data.y_train), "val": (data.x_validation, data.y_validation)}
+        parts["test"] = data.x_test, data.y_test
+        points = {
+            name: (inputs.ravel(), targets.ravel().astype(np.float32))
+            for name, (inputs, targets) in parts.items()
+            if len(inputs)
+        }
+        drawn["plots/fit.png"] = plots.regression_fit(points, grid, fitted, truth)
     return drawn
 
 
@@ -151,10 +158,9 @@ def _decision_plane(spec: RunSpec, model: keras.Model, data: Data) -> bytes:
     low, high = x.min(axis=0) - 0.5, x.max(axis=0) + 0.5
     across, up = np.linspace(low[0], high[0], 101), np.linspace(low[1], high[1], 101)
     y = outputs(model, np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2).astype(np.float32))
-    # class 1 is named where the height exceeds the bound, as in `named`
-    height, bound = (y[:, 0], spec.loss.threshold) if spec.encoding == "value" else (y[:, 1] - y[:, 0], 0.0)
-    height = height.reshape(len(up), len(across))
-    return plots.decision(x, t, across, up, height, bound, "What the network answers")
+    bound = spec.loss.threshold if spec.encoding == "value" else 0.0
+    heights = np.asarray(height(spec, y)).reshape(len(up), len(across))
+    return plots.decision(x, t, across, up, heights, bound, "What the network answers")
 
 
 def _line(spec: RunSpec, model: keras.Model) -> tuple[NDArray[np.floating], float] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ from workers.process.child import WorkerContext
 
 Array = npt.NDArray[np.float32]
 BATCH = 1024
+MOST_PARAMETERS_KEPT = 5_000_000
+"""Of the networks that answered last, all together; beyond, the oldest go before another comes."""
+_networks: OrderedDict[tuple[str, int], keras.Model] = OrderedDict()
 
 
 class Unanswerable(GradusError):
@@ -60,6 +64,23 @@ def outputs(model: keras.Model, x: Array) -> Array:
     """The network's outputs at inference for inputs (n, *input): (n, *output), float32."""
     parts = [model(x[start : start + BATCH], training=False) for start in range(0, len(x), BATCH)]
     return np.concatenate([np.asarray(keras.ops.convert_to_numpy(part)) for part in parts])
+
+
+def network_of(context: WorkerContext, run: Run) -> keras.Model:
+    """The run's network, kept for its next question: building it and reading its weights takes longer than an answer.
+
+    Raises:
+        Unanswerable: the run is not in MLflow yet.
+        TrackingError: MLflow does not answer, or has no such file.
+    """
+    key = run.id, run.attempt
+    if (network := _networks.get(key)) is None:
+        network = trained(run.run_spec(), stored_weights(context, run))
+        while _networks and sum(kept.count_params() for kept in _networks.values()) > MOST_PARAMETERS_KEPT:
+            _networks.popitem(last=False)
+        _networks[key] = network
+    _networks.move_to_end(key)
+    return network
 
 
 def stored_weights(context: WorkerContext, run: Run) -> bytes:

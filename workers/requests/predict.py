@@ -14,7 +14,7 @@ from experiments.runs import RunSpec
 from experiments.samples import samples
 from service.entities import Run
 from workers.process.child import WorkerContext
-from workers.requests.model import outputs, stored_weights, trained
+from workers.requests.model import network_of, outputs
 
 Json = dict[str, Any]
 
@@ -38,7 +38,7 @@ def predict(context: WorkerContext, run: Run, payload: Mapping[str, Any]) -> Jso
     x = samples(payload["inputs"], shape)
     if len(shape) == 3 and spec.model.data_format == "channels_first":
         x = np.moveaxis(x, -1, 1)
-    y = outputs(trained(spec, stored_weights(context, run)), x)
+    y = outputs(network_of(context, run), x)
     result: Json = {"outputs": y.astype(float).tolist()}
     if measures_accuracy(spec):
         result["classes"] = backend.array(named(spec, y)).tolist()

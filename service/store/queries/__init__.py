@@ -4,6 +4,7 @@ the store."""
 from service.store.queries.audit import audit
 from service.store.queries.certificates import get_certificate
 from service.store.queries.experiments import (
+    Sort,
     get_experiment,
     list_experiments,
     read_counts,
@@ -20,7 +21,7 @@ from service.store.queries.histories import (
     run_durations,
     status_events_after,
 )
-from service.store.queries.marks import latest_event, run_marks
+from service.store.queries.marks import latest_event, run_marks, state_counts
 from service.store.queries.pending import (
     SHIP_ORDER,
     experiments_due_final_artifacts,
@@ -50,6 +51,7 @@ __all__ = [
     "ALIVE_SECONDS",
     "SHIP_ORDER",
     "Filters",
+    "Sort",
     "all_runs",
     "audit",
     "events_after",
@@ -83,6 +85,7 @@ __all__ = [
     "run_marks",
     "shippable",
     "staged_experiments",
+    "state_counts",
     "status_events_after",
     "to_ship",
     "unshipped",

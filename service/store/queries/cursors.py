@@ -17,6 +17,14 @@ def float_and_id(cursor: str) -> tuple[float, str]:
     return at, second
 
 
+def text_and_id(cursor: str) -> tuple[str, str]:
+    """Of a list of experiments by name: `<name>_<id>`. A name may hold `_`, an id may not."""
+    name, found, id = cursor.rpartition("_")
+    if not found or not id:
+        raise BadCursor(cursor)
+    return name, id
+
+
 def whole_number(cursor: str) -> int:
     """Of a list of runs: an index."""
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 9):

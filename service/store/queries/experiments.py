@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Select, Text, and_, cast, exists, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    cast,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
 
 from service.entities import SHIPPING, Experiment
 from service.errors import AmbiguousId, NotFound
@@ -13,9 +25,18 @@ from service.lifecycle import RunStatus
 from service.store import mapper
 from service.store.engine import Store
 from service.store.ids import ID_LENGTH
-from service.store.queries.cursors import float_and_id
+from service.store.queries.cursors import float_and_id, text_and_id
 from service.store.queries.filters import EXPERIMENTS_OWN, SEARCH, TAG, Filters, matching
 from service.store.tables import experiments, runs
+
+Sort = Literal["-created", "created", "name", "-name"]
+SORTS: dict[Sort, tuple[ColumnElement[Any], bool]] = {
+    "-created": (experiments.c.created_at, True),
+    "created": (experiments.c.created_at, False),
+    "name": (experiments.c.name, False),
+    "-name": (experiments.c.name, True),
+}
+"""Order of a list -> the column, and whether the largest comes first. Equal values are ordered by id."""
 
 
 def read_experiment(connection: Connection, id: str, *, replayed: bool = False) -> Experiment:
@@ -76,8 +97,9 @@ def list_experiments(
     cursor: str | None = None,
     limit: int = 100,
     owner: str | None = None,
+    sort: Sort = "-created",
 ) -> tuple[list[Experiment], str | None]:
-    """A page of experiments, newest first.
+    """A page of experiments.
 
     Args:
         filters: name -> values, any of which will do. `name`, `owner`, `stage` and `id` are the experiment's own;
@@ -86,6 +108,7 @@ def list_experiments(
         cursor: of the page, as the page before gave it; None: the first.
         limit: most experiments on the page.
         owner: only this owner's; None: everybody's.
+        sort: the order; the cursor belongs to it.
 
     Returns:
         The experiments, and the cursor of the next page (None: there is none).
@@ -112,19 +135,20 @@ def list_experiments(
             statement = statement.where(exists().where(runs.c.experiment_id == experiments.c.id, *inner))
         if owner is not None:
             statement = statement.where(experiments.c.owner == owner)
+        column, falling = SORTS[sort]
+        order = [key.desc() if falling else key.asc() for key in (column, experiments.c.id)]
         if cursor is not None:
-            at, id = float_and_id(cursor)
-            older = or_(
-                experiments.c.created_at < at, and_(experiments.c.created_at == at, experiments.c.id < id)
-            )
-            statement = statement.where(older)
-        order = (experiments.c.created_at.desc(), experiments.c.id.desc())
+            at, id = (float_and_id if column is experiments.c.created_at else text_and_id)(cursor)
+            key, last = tuple_(column, experiments.c.id), tuple_(literal(at), literal(id))
+            statement = statement.where(key < last if falling else key > last)
         rows = connection.execute(statement.order_by(*order).limit(limit + 1)).all()
         shown = rows[:limit]
         numbers = read_counts(connection, [row.id for row in shown])
         page = [mapper.to_experiment(row, numbers.get(row.id, {})) for row in shown]
-        more = f"{shown[-1].created_at!r}_{shown[-1].id}" if len(rows) > limit else None
-        return page, more
+        if len(rows) <= limit:
+            return page, None
+        value = getattr(shown[-1], str(column.key))
+        return page, f"{value!r}_{shown[-1].id}" if isinstance(value, float) else f"{value}_{shown[-1].id}"
 
     return store.read(work)
 

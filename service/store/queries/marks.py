@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from service.entities import RunMark
 from service.store.engine import Store
@@ -30,6 +30,29 @@ def run_marks(store: Store, experiment_ids: Collection[str], *, most: int) -> di
             mark = RunMark(**values, committed=committed, certificate=certificate)
             marks.setdefault(experiment_id, []).append(mark)
         return marks
+
+    return store.read(work)
+
+
+def state_counts(store: Store, experiment_ids: Collection[str]) -> dict[str, dict[str, int]]:
+    """Experiment id -> state of a dot (`RunMark.state`) -> number of its runs."""
+    committed = runs.c.committed_at.is_not(None)
+    diverged = runs.c.reason == "diverged"
+    columns = (runs.c.experiment_id, runs.c.status, committed.label("committed"), diverged.label("diverged"))
+    statement = (
+        select(*columns, func.count().label("number"))
+        .where(runs.c.experiment_id.in_(list(experiment_ids)))
+        .group_by(*columns)
+    )
+
+    def work(connection: Connection) -> dict[str, dict[str, int]]:
+        counts: dict[str, dict[str, int]] = {}
+        for row in connection.execute(statement):
+            reason = "diverged" if row.diverged else ""
+            mark = RunMark("", 0, "", row.status, reason, bool(row.committed), {})
+            own = counts.setdefault(row.experiment_id, {})
+            own[mark.state] = own.get(mark.state, 0) + row.number
+        return counts
 
     return store.read(work)
 

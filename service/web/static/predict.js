@@ -13,7 +13,7 @@ for (const box of document.querySelectorAll("[data-predict]")) {
       });
       if (mine !== newest) return;
       const result = await answer.json().catch(() => ({}));
-      if (answer.ok && result.outputs) show(result);
+      if (answer.ok && result.outputs) { if (inputs.flat(3).some(Boolean) || box.dataset.kind === "numbers") show(result); }
       else answers.textContent = box.dataset.failed + " " + (answer.statusText || answer.status);
     } catch (error) {
       answers.textContent = box.dataset.failed + " " + error.message;
@@ -89,5 +89,6 @@ for (const box of document.querySelectorAll("[data-predict]")) {
   canvas.addEventListener("pointerdown", (event) => { drawing = true; pen.beginPath(); pen.moveTo(...at(event)); canvas.setPointerCapture(event.pointerId); });
   canvas.addEventListener("pointermove", (event) => { if (drawing) { pen.lineTo(...at(event)); pen.stroke(); } });
   canvas.addEventListener("pointerup", () => { drawing = false; later(pixels); });
+  ask(pixels()); // a worker loads the network while the person draws
   box.querySelector("[data-clear]").addEventListener("click", () => { clear(); answers.replaceChildren(); });
 }

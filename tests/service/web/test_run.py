@@ -16,7 +16,8 @@ from service import operations
 from service.entities import Shipped
 from service.settings import load_settings
 from service.store import queries
-from service.web.run import pictures, tried_by
+from service.tracking.pictures import picture_names
+from service.web.run import tried_by
 from service.web.run_figures import History, run_figures
 from tests.service.scored_runs import World
 
@@ -59,7 +60,7 @@ def test_one_colour_for_each_part_in_every_figure() -> None:
     }
     loss, accuracy = run_figures(history)
     keys = {name: key for figure in (loss, accuracy) for name, key in figure.legend}
-    assert dict(accuracy.legend) == {"val": keys["val"]}
+    assert dict(accuracy.legend) == {"validation": keys["validation"]}
     assert len(set(keys.values())) == 2
     assert "1 values are not numbers" in loss.text
     assert "10" in loss.svg, "a first epoch far off is drawn on a logarithmic axis"
@@ -158,4 +159,4 @@ def test_pictures_come_from_mlflow(world: World, serve: Any, mlflow: str) -> Non
 
 def test_without_mlflow_the_page_has_no_pictures(world: World) -> None:
     run = replace(runs_of(world)[0], mlflow_run_id="abc")
-    assert pictures(load_settings(mlflow_url="http://127.0.0.1:9"), run) == []
+    assert picture_names(load_settings(mlflow_url="http://127.0.0.1:9"), run.mlflow_run_id) == []
