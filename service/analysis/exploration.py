@@ -181,10 +181,8 @@ def _seen(levels: Sequence[Level], factor: str, metric: str) -> list[str]:
     if best is worst:
         return [f"{metric} is {figure(first)}{over}"]
     ends = ("lowest", "highest") if lower else ("highest", "lowest")
-    return [
-        f"{factor} {best.level} has the {ends[0]} {metric}, {figure(first)}{over}; "
-        f"{worst.level} the {ends[1]}, {figure(last)}"
-    ]
+    leader = f"{factor} {best.level} has the {ends[0]} {metric}, {figure(first)}{over}"
+    return [leader, f"{worst.level} the {ends[1]}, {figure(last)}"]
 
 
 def _instead_of_an_answer(factor: str, axes: Sequence[TuneAxis], tuning: Tuning | None) -> str:
