@@ -7,6 +7,7 @@ decides when a run ends.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,8 @@ ADDRESSES = (
     "/new",
     "/new?example=mnist-cnn",
     "/workers",
+    "/gradient-check",
+    "/gradient-check?run={run}",
     "/login",
     "/experiments/{id}",
     "/experiments/{id}/report",
@@ -230,6 +233,31 @@ def test_text_can_be_read_and_fields_have_names(
     browser.get(pages.url + path.format(id=pages.answered.id, run=run))
     assert browser.execute_script(CONTRAST) == []
     assert browser.execute_script(NAMELESS) == []
+
+
+AXE = (files("axe_core_python") / "axe.min.js").read_text("utf-8")
+SERIOUS = ("serious", "critical")
+
+
+@pytest.mark.parametrize("path", ADDRESSES)
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
+def test_axe_finds_nothing_serious(
+    pages: Pages, browser: WebDriver, path: str, width: int, scheme: str
+) -> None:
+    run = queries.all_runs(pages.world.store, pages.answered.id)[0].id
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    browser.set_window_size(width, 900)
+    browser.get(pages.url + path.format(id=pages.answered.id, run=run))
+    browser.execute_script(AXE)
+    found = browser.execute_async_script(
+        "axe.run(document).then(arguments[0], (error) => arguments[0]({violations: [{impact: 'critical', id: `${error}`, nodes: []}]}))"
+    )
+    assert [
+        (rule["id"], rule["impact"], [node["html"][:150] for node in rule["nodes"][:3]])
+        for rule in found["violations"]
+        if rule["impact"] in SERIOUS
+    ] == []
 
 
 CONTRAST = """
