@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from experiments.errors import SpecError
 from experiments.film import MOST_FRAMES, Film, FilmError, Scene, dump, load
-from experiments.spec import ExperimentSpec, SpecError
+from experiments.spec import ExperimentSpec
 
 SCENE = Scene(
     unit="epoch",

@@ -36,7 +36,7 @@ def test_a_finished_run_shows_curves_and_can_be_tried(world: World, client: http
     run = runs_of(world)[0]
     page = client.get(f"/runs/{run.id[:12]}").text
     assert "loss while it trained" in page
-    assert "train ends at" in page
+    assert "training ends at" in page
     assert 'data-kind="image" data-shape="8,8,1"' in page
     assert "certified" in page
     assert "data-live" not in page
