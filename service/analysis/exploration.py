@@ -192,7 +192,7 @@ def _instead_of_an_answer(factor: str, axes: Sequence[TuneAxis], tuning: Tuning 
         names = " and ".join(axis.name for axis in axes)
         return f"exploratory: the mean over every {names}; tuning needs a full grid with two seeds or more"
     if tuning is None:
-        return "exploratory: no question was fixed before the results, so this is no verdict"
+        return "exploratory: no question was fixed before the results"
     names = " and ".join(tuning.fields)
     if tuning.how == "fresh seeds":
         return f"exploratory: no question was fixed for this; {names} as tuned for the question"

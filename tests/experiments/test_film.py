@@ -69,7 +69,9 @@ def test_other_bytes_are_no_film() -> None:
 
 
 def test_what_is_too_large_for_a_film_is_refused_at_its_field() -> None:
-    document = {"name": "x", "dataset": {"name": "digits"}, "diagnostics": {"film": True}}
+    document = {
+        "name": "x", "dataset": {"name": "digits"}, "model": {"hidden": [8]}, "diagnostics": {"film": True},
+    }  # fmt: skip
     with pytest.raises(SpecError) as refused:
         ExperimentSpec.parse(document).expand()
     assert {problem.path for problem in refused.value.problems} == {"diagnostics.film"}

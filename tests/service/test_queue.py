@@ -16,7 +16,7 @@ from kombu import Queue
 from service.embedded.ports import free_port
 from service.errors import BrokerUnavailable
 from service.queue import VISIBILITY_TIMEOUT, Sender, TileMessage, celery_app, configuration
-from service.routes import ANY, QUEUES, REQUESTS
+from service.routes import ANSWERS, ANY, QUEUES, REQUESTS
 from service.settings import load_settings
 
 
@@ -66,7 +66,7 @@ def test_the_settings_that_survive_faults() -> None:
     assert found["broker_connection_max_retries"] is None
     assert found["worker_pool_start_method"] == "spawn"
     assert (found["worker_max_tasks_per_child"], found["worker_max_memory_per_child"]) == (None, None)
-    assert {queue.name for queue in found["task_queues"]} == {*QUEUES, REQUESTS}
+    assert {queue.name for queue in found["task_queues"]} == {*QUEUES, REQUESTS, ANSWERS}
 
 
 def test_a_sender_outlives_its_broker(broker: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, func, select
 
-from service.entities import RunMark
+from service.entities import RunMark, shown_state
 from service.store.engine import Store
 from service.store.tables import events, runs
 
@@ -36,22 +36,30 @@ def run_marks(store: Store, experiment_ids: Collection[str], *, most: int) -> di
 
 def state_counts(store: Store, experiment_ids: Collection[str]) -> dict[str, dict[str, int]]:
     """Experiment id -> state of a dot (`RunMark.state`) -> number of its runs."""
-    committed = runs.c.committed_at.is_not(None)
-    diverged = runs.c.reason == "diverged"
-    columns = (runs.c.experiment_id, runs.c.status, committed.label("committed"), diverged.label("diverged"))
+    columns = (
+        runs.c.experiment_id,
+        runs.c.status,
+        runs.c.committed_at.is_not(None).label("committed"),
+        (runs.c.reason == "diverged").label("diverged"),
+        (runs.c.tags["gradus.certificate"].as_string() == "failed").label("wrong"),
+    )
     statement = (
         select(*columns, func.count().label("number"))
         .where(runs.c.experiment_id.in_(list(experiment_ids)))
-        .group_by(*columns)
+        .group_by(*(column.name for column in columns))
     )
 
     def work(connection: Connection) -> dict[str, dict[str, int]]:
         counts: dict[str, dict[str, int]] = {}
         for row in connection.execute(statement):
-            reason = "diverged" if row.diverged else ""
-            mark = RunMark("", 0, "", row.status, reason, bool(row.committed), {})
+            state = shown_state(
+                row.status,
+                "diverged" if row.diverged else "",
+                committed=bool(row.committed),
+                certificate="failed" if row.wrong else "",
+            )
             own = counts.setdefault(row.experiment_id, {})
-            own[mark.state] = own.get(mark.state, 0) + row.number
+            own[state] = own.get(state, 0) + row.number
         return counts
 
     return store.read(work)
