@@ -1,6 +1,16 @@
 """The pages for people."""
 
-from service.web import builder, experiment, experiment_actions, fleet, gradient, home, run, sessions
+from service.web import (
+    builder,
+    experiment,
+    experiment_actions,
+    fleet,
+    gradient,
+    home,
+    run,
+    sessions,
+    vocabulary,
+)
 
 ROUTERS = (
     home.router,
@@ -12,6 +22,7 @@ ROUTERS = (
     run.streams,
     gradient.router,
     fleet.router,
+    vocabulary.router,
     sessions.router,
 )
 """The routers that make the pages."""

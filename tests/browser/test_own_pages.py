@@ -202,6 +202,7 @@ ADDRESSES = (
     "/new",
     "/new?example=mnist-cnn",
     "/workers",
+    "/vocabulary",
     "/gradient-check",
     "/gradient-check?run={run}",
     "/login",

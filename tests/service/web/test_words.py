@@ -60,3 +60,14 @@ def test_the_language_is_the_address_then_the_choice_then_the_wish(client: httpx
     assert language(wish="zh") == "en", "the switch was used"
     assert language("/?lang=zh") == "zh"
     assert "新建实验" in client.get("/new").text
+
+
+def test_every_link_to_a_word_has_its_line(client: httpx.Client) -> None:
+    page = client.get("/vocabulary").text
+    linked = {
+        word
+        for path in FOLDER.glob("templates/*.html")
+        for word in re.findall(r"/vocabulary#(\w+)", path.read_text("utf-8"))
+    }
+    assert len(linked) >= 4
+    assert all(f'id="{word}"' in page for word in linked)
