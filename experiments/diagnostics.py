@@ -221,7 +221,8 @@ def _step_size(spec: RunSpec, history: History) -> Finding | None:
     medians = [
         statistics.median(known)
         for step in steps
-        if (known := [series[step] for series in ratios if math.isfinite(series.get(step, math.nan))])
+        # A layer that gets no gradient at all is dead, identical or cut off, which no rate mends.
+        if (known := [series[step] for series in ratios if 0 < series.get(step, math.nan) < math.inf])
     ]
     if not medians:
         return None

@@ -252,6 +252,7 @@ def test_rules_at_their_bounds() -> None:
     assert found({"layers/1-dense/dead": {0: 0.6, 1: 0.5}}) == set()
     assert found({"layers/1-dense/update_ratio": {0: 0.2, 1: 0.05}}) == set()
     assert found({"layers/1-dense/update_ratio": {0: 0.2, 1: 0.11}}) == {"step_size"}
+    assert found({"layers/1-dense/update_ratio": {0: 0.0, 1: 0.0}}) == set(), "no gradient: not for its rate"
     assert found({PROBE_LOSS: {0: math.log(10) + 0.49}}) == set()
     assert found({PROBE_LOSS: {0: math.log(10) + 0.51}}) == {"initial_loss"}
     two = run_of(dataset="xor", model={"layers": [{"type": "dense", "units": 1}]}, loss="binary_crossentropy")
