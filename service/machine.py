@@ -10,7 +10,7 @@ import psutil
 
 CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 LEAST_BYTES = 2 * 1024**3
-"""What a training worker needs: TensorFlow with some compiled programs holds 0.5 to 1.2 GB."""
+"""What a training worker needs: TensorFlow with compiled programs holds 0.5 to 1.5 GB before a process is replaced."""
 FOR_WORKERS = 0.75
 """Share of the memory that training workers may hold together; the rest is for everything else."""
 
