@@ -64,6 +64,33 @@ class KerasCodeOut(Wire):
     errors: list[ProblemItem] = Field(description="what keeps the spec from being run; empty where it can")
 
 
+class LessonCheck(Wire):
+    """One thing that a claim says, and what was measured."""
+
+    says: str
+    expected: str = Field(description="`= 4`, `≥ 0.9`")
+    measured: float | None = Field(description="null where no run has it")
+    holds: bool
+
+
+class LessonOut(Wire):
+    """A claim of the course, and how it stands for the asker."""
+
+    name: str
+    title: str
+    claim: str
+    formula: str
+    trains: bool = Field(description="false where it is computed on paper, at once")
+    state: str = Field(description="`not yet`, `running` or `done`")
+    states: str = Field(description="what the lesson comes to in this version: `confirmed` or `refuted`")
+    verdict: str | None = Field(description="what the asker's own test came to; null until it is done")
+    sentence: str | None
+    checks: list[LessonCheck] = Field(description="empty until it is done")
+    experiment_id: str | None
+    spec: dict[str, Any] | None = Field(description="what is trained; null on paper")
+    links: Links
+
+
 class Page(Wire, Generic[T]):
     """One page of a list."""
 

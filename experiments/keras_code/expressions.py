@@ -32,7 +32,7 @@ COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le,
     ast.Gt: operator.gt, ast.GtE: operator.ge,
 }  # fmt: skip
-PLAIN: dict[str, Callable[[Any], Any]] = {
+PLAIN: dict[str, Any] = {
     "int": int,
     "float": float,
     "tuple": tuple,

@@ -14,6 +14,7 @@ from gradus.cli import (
     comparison,
     keras_code,
     keys,
+    lessons,
     listings,
     local,
     requests,
@@ -38,7 +39,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (local, catalog, keras_code, submit, watch, listings, requests, comparison, change, audit):
+for part in (
+    local,
+    catalog,
+    keras_code,
+    lessons,
+    submit,
+    watch,
+    listings,
+    requests,
+    comparison,
+    change,
+    audit,
+):
     part.register(app)
 app.add_typer(keys.app, name="keys")
 

@@ -7,6 +7,7 @@ from service.web import (
     fleet,
     gradient,
     home,
+    lessons,
     run,
     sessions,
     vocabulary,
@@ -14,6 +15,7 @@ from service.web import (
 
 ROUTERS = (
     home.router,
+    lessons.router,
     builder.router,
     experiment.router,
     experiment.streams,

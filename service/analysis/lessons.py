@@ -1,0 +1,59 @@
+"""How far a person is in the course: each lesson not yet tested, running, or done with its outcome."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from experiments.course import Lesson, LessonRun, Outcome, judge, lessons
+from service.analysis.observations import state_of
+from service.entities import Run
+from service.store import Store, queries
+
+State = Literal["not yet", "running", "done"]
+TAG = "tag.lesson"
+MOST_RUNS = 1000
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A lesson as a person has it.
+
+    Attributes:
+        experiment_id: of the person's latest test; None where nothing was trained.
+        outcome: what it came to; None until it is done.
+    """
+
+    lesson: Lesson
+    state: State
+    experiment_id: str | None = None
+    outcome: Outcome | None = None
+
+
+def standings(store: Store, owner: str) -> list[Standing]:
+    """Every lesson in the order of the course, as this owner has it."""
+    return [standing(store, lesson, owner) for lesson in lessons().values()]
+
+
+def standing(store: Store, lesson: Lesson, owner: str) -> Standing:
+    """One lesson. What is computed on paper is done at once; else the owner's latest experiment with its tag counts."""
+    if not lesson.trains:
+        return Standing(lesson, "done", None, judge(lesson))
+    filters = {TAG: [lesson.name], "owner": [owner]}
+    found, _ = queries.list_experiments(store, filters=filters, limit=1)
+    if not found:
+        return Standing(lesson, "not yet")
+    runs, _ = queries.list_runs(store, found[0].id, limit=MOST_RUNS)
+    if any(state_of(run) == "waiting" for run in runs):
+        return Standing(lesson, "running", found[0].id)
+    return Standing(
+        lesson,
+        "done",
+        found[0].id,
+        judge(lesson, [_seen(run) for run in runs if state_of(run) == "finished"]),
+    )
+
+
+def _seen(run: Run) -> LessonRun:
+    metrics = {name: float("nan") if value is None else value for name, value in run.metrics.items()}
+    return LessonRun(run.levels, metrics, run.reason or str((run.outcome or {}).get("reason", "")))

@@ -1,0 +1,33 @@
+"""`/lessons`: the course in its own order; each claim is tested at the press of a button."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from fastapi.responses import RedirectResponse, Response
+
+from experiments.course import lessons
+from service.analysis.lessons import standings
+from service.errors import NotFound
+from service.http.submission import prepare, submit_spec
+from service.web.view import PageRoute, VisitDep
+
+router = APIRouter(prefix="/lessons", include_in_schema=False, route_class=PageRoute)
+
+
+@router.get("")
+def course(visit: VisitDep) -> Response:
+    """The page."""
+    rows = standings(visit.store, visit.person.owner)
+    return visit.page("lessons.html", rows=rows, done=sum(row.state == "done" for row in rows))
+
+
+@router.post("/{name}")
+def start_lesson(name: str, visit: VisitDep) -> Response:
+    """Train what a lesson needs."""
+    lesson = lessons().get(name)
+    if lesson is None:
+        raise NotFound("lesson", name)
+    who = visit.writer
+    if lesson.trains:
+        submit_spec(visit.store, who, prepare(lesson.document(), visit.settings))
+    return RedirectResponse(f"/lessons#{name}", 303)
