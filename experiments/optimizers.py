@@ -100,6 +100,25 @@ class SGD(Optimizer):
     learning_rate: LearningRate = 0.01
     momentum: UnitInterval = 0.0
     nesterov: Flag = False
+    ascend: Flag = Field(default=False, exclude_if=lambda ascend: not ascend)
+    """Climb the loss instead of descending it: θ := θ + η g, the rule that a wrong sign makes."""
+
+    @model_validator(mode="after")
+    def _climbs_at_one_rate(self) -> Self:
+        if self.ascend and isinstance(self.learning_rate, Schedule):
+            raise PydanticCustomError(
+                "misfit", "ascend with a schedule", {"allowed": "a number as learning_rate, or no ascend"}
+            )
+        return self
+
+    @property
+    def rate(self) -> float:
+        return -super().rate if self.ascend else super().rate
+
+    def arguments(self) -> dict[str, object]:
+        arguments = super().arguments()
+        arguments.pop("ascend", None)
+        return arguments | ({"learning_rate": self.rate} if self.ascend else {})
 
 
 class RMSprop(Optimizer):

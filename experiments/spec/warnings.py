@@ -229,6 +229,12 @@ def _schedule_misses_training(run: RunSpec) -> str | None:
     return None
 
 
+def _climbs(run: RunSpec) -> str | None:
+    if not getattr(run.optimizer, "ascend", False):
+        return None
+    return "optimizer.ascend: every update climbs the loss; leave it out to descend it"
+
+
 def _far_too_large(run: RunSpec) -> str | None:
     trainable, samples = run.forecast.trainable, run.data_shape.n_train
     if trainable <= MANY_PARAMETERS * samples:
@@ -260,6 +266,7 @@ RULES = (
     Rule(("dataset",), _class_without_sample),
     Rule(("dataset",), _nothing_to_test),
     Rule(("dataset", "optimizer", "training"), _schedule_misses_training),
+    Rule(("optimizer",), _climbs),
     Rule(("dataset", "model"), _far_too_large),
     Rule(("dataset", "training"), _one_update_an_epoch),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from gradus.cli.local import require
 from gradus.cli.output import print_json, print_table, say
 from gradus.cli.session import AsJson, connect, settings
+from gradus.errors import UsageError
 from gradus.text import ago
 
 app = typer.Typer(help="API keys (needs the scope admin where keys are asked for).", rich_markup_mode=None)
@@ -33,26 +35,42 @@ Local = Annotated[
 
 @app.command()
 def create(
-    owner: Annotated[str, typer.Option("--owner", help="Whose key it is; experiments carry it.")],
+    owner: Annotated[
+        str | None, typer.Option("--owner", help="Whose key it is; experiments carry it.")
+    ] = None,
+    class_name: Annotated[
+        str | None, typer.Option("--class", help="Keys for a class in place of --owner: NAME-01, NAME-02, …")
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, max=500, help="How many students the class has.")] = 30,
     scope: Annotated[
         list[Scope] | None,
         typer.Option(help="May be given again; admin includes write, write read. [read, write]"),
     ] = None,
-    quota: Annotated[int | None, typer.Option(help="Runs the owner may have waiting.")] = None,
+    quota: Annotated[int | None, typer.Option(help="Runs each owner may have waiting.")] = None,
     local: Local = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key. It is shown once, here."""
-    body = {
-        "owner": owner,
-        "scopes": [str(name) for name in scope or (Scope.read, Scope.write)],
-        "quota": quota,
-    }
-    made = _create_locally(body) if local else connect().http.json("POST", "/v1/keys", json=body)
+    """Make a key, or one for every student of a class. A key is shown once, here. The start page's filter and
+    `GET /v1/experiments?owner=NAME-07` list what a student did."""
+    if (owner is None) == (class_name is None):
+        raise UsageError(
+            "--owner NAME makes one key, --class NAME one for each of --count students; give one of the two"
+        )
+    owners = (
+        [owner]
+        if owner is not None
+        else [f"{class_name}-{n:0{len(str(count))}}" for n in range(1, count + 1)]
+    )
+    scopes = [str(name) for name in scope or (Scope.read, Scope.write)]
+    bodies = [{"owner": name, "scopes": scopes, "quota": quota} for name in owners]
+    made = _created_locally(bodies) if local else _created(bodies)
     if as_json:
-        print_json(made)
+        print_json(made if class_name is not None else made[0])
+    elif class_name is not None:
+        for key in made:
+            say(f"{key['owner']}\t{key['key']}")
     else:
-        say(made["key"])
+        say(made[0]["key"])
 
 
 @app.command("list")
@@ -92,7 +110,14 @@ def revoke(
     say(f"revoked {id}")
 
 
-def _create_locally(body: dict[str, Any]) -> dict[str, Any]:
+def _created(bodies: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Keys made by the service."""
+    http = connect().http
+    return [http.json("POST", "/v1/keys", json=body) for body in bodies]
+
+
+def _created_locally(bodies: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Keys made on the database."""
     require(("sqlalchemy",))
     from service import operations
     from service.actor import Actor, acting
@@ -101,7 +126,10 @@ def _create_locally(body: dict[str, Any]) -> dict[str, Any]:
     store = Store(settings().sql_url)
     try:
         with acting(Actor(address="command")):
-            key, secret = operations.create_key(store, **body)
+            made = [operations.create_key(store, **body) for body in bodies]
     finally:
         store.close()
-    return {"id": key.id, "owner": key.owner, "scopes": list(key.scopes), "quota": key.quota, "key": secret}
+    return [
+        {"id": key.id, "owner": key.owner, "scopes": list(key.scopes), "quota": key.quota, "key": secret}
+        for key, secret in made
+    ]

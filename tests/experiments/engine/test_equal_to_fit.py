@@ -104,7 +104,13 @@ def slow(*values: Any) -> list[Any]:
     "setting",
     [
         {"momentum": 0.9, "nesterov": True, "clipnorm": 0.1, "weight_decay": 0.01},
-        *slow({"momentum": 0.9}, {"weight_decay": 0.01}, {"global_clipnorm": 0.1}, {"clipvalue": 0.01}),
+        *slow(
+            {"momentum": 0.9},
+            {"ascend": True},
+            {"weight_decay": 0.01},
+            {"global_clipnorm": 0.1},
+            {"clipvalue": 0.01},
+        ),
     ],
 )
 def test_optimizer_settings(setting: dict[str, Any], specs: Any, same_as_fit: Any) -> None:

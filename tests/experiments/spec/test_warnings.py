@@ -53,6 +53,11 @@ CASES: dict[str, tuple[dict[str, Any], list[str], dict[str, Any]]] = {
         ["from -1.7 to 2.6", "tanh only from -1 to 1"],
         {"model": {"hidden": [4]}},
     ),
+    "climbing": (
+        {"dataset": LINE, "model": {"hidden": []}, "optimizer": {"name": "sgd", "ascend": True}},
+        ["optimizer.ascend", "climbs the loss"],
+        {"optimizer": {"name": "sgd"}},
+    ),
     "targets to 1000": (
         {"dataset": {"name": "linear", "slope": 1000.0, "intercept": 0.0}, "model": {"hidden": []}},
         ["targets are not scaled", "from -1000 to 1000"],

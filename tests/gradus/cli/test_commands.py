@@ -234,6 +234,12 @@ def test_keys_on_the_database_and_over_the_api(
     assert made["scopes"] == ["read", "write"]
     assert {key["owner"] for key in gradus("keys", "list", "--json").json()} == {"root", "ann"}
     assert gradus("keys", "revoke", made["id"]).status == 0
+    of_class = [line.split("\t") for line in gradus("keys", "create", "--class", "nn", "--count", 12).lines]
+    assert [owner for owner, _ in of_class] == [f"nn-{n:02d}" for n in range(1, 13)]
+    assert len({key for _, key in of_class}) == 12
+    on_database = gradus("keys", "create", "--local", "--class", "b", "--count", 2, "--json").json()
+    assert [key["owner"] for key in on_database] == ["b-1", "b-2"]
+    assert gradus("keys", "create", "--class", "nn", "--owner", "ann").status == 2
     monkeypatch.setenv("GRADUS_API_KEY", made["key"])
     assert gradus("status").status == 2
 
