@@ -88,6 +88,8 @@ class Lesson(Strict):
     title: Words
     claim: Words
     formula: str = ""
+    curve: Literal["sigmoid", "tanh", "relu"] | None = None
+    """The activation whose values and slopes are drawn."""
     example: str | None = None
     """The spec, as the name of an example."""
     spec: dict[str, Any] | None = None

@@ -30,6 +30,18 @@ SLOPES: dict[str, Callable[[Array], Array]] = {
     "relu": lambda z: (z > 0).astype(float),
 }
 """Activation -> its derivative."""
+VALUES: dict[str, Callable[[Array], Array]] = {
+    "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
+    "tanh": np.tanh,
+    "relu": lambda z: np.maximum(z, 0),
+}
+"""Activation -> its values."""
+
+
+def curves(activation: str) -> list[tuple[float, float, float]]:
+    """(z, value, slope) of an activation from z = −4 to 4."""
+    z = np.linspace(-4, 4, 161)
+    return list(zip(z.tolist(), VALUES[activation](z).tolist(), SLOPES[activation](z).tolist(), strict=True))
 
 
 def slope(activation: str, take: str) -> float:

@@ -95,7 +95,7 @@ def test_a_check_without_runs_is_refuted() -> None:
 
 
 def test_a_check_picks_its_runs() -> None:
-    lesson = LESSONS["32-deep-relu-learns"]
+    lesson = LESSONS["33-deep-relu-learns"]
 
     def run(activation: str, accuracy: float) -> LessonRun:
         return LessonRun({"activation": activation}, {"test/accuracy": accuracy}, "epochs")

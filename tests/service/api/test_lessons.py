@@ -16,10 +16,10 @@ def test_the_course_is_listed_in_its_order(client: Any) -> None:
 
 
 def test_what_is_on_paper_is_answered_at_once_in_both_languages(client: Any) -> None:
-    answer = client.post("/v1/lessons/22-output-size-as-printed")
+    answer = client.post("/v1/lessons/23-output-size-as-printed")
     assert answer.status_code == 200
     assert (answer.json()["verdict"], answer.json()["checks"][0]["measured"]) == ("refuted", 4)
-    chinese = client.get("/v1/lessons/22-output-size-as-printed?lang=zh").json()
+    chinese = client.get("/v1/lessons/23-output-size-as-printed?lang=zh").json()
     assert chinese["sentence"].startswith("应为 4")
 
 
