@@ -63,8 +63,8 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.add_middleware(HeadAsGet)
     app.add_middleware(Guard, hosts=hosts_allowed(settings), max_body_bytes=settings.max_body_bytes)
     for resource in (
-        *(experiments, runs, figures, events, answers, requests, catalog, keras_code, lessons, workers, keys, audit),
-        *(health, metrics, docs),
+        *(experiments, runs, figures, events, answers, requests, catalog, keras_code, lessons),
+        *(workers, keys, audit, health, metrics, docs),
     ):
         app.include_router(resource.router)
     for router in ROUTERS:
