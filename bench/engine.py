@@ -157,7 +157,8 @@ def main() -> None:
             players["engine x2"] = [Player.of(name, request, 1) for name in ("engine-a", "engine-b")]
         if options.jax:
             players["engine-jax"] = [Player.of("engine-jax", request, cores)]
-            players["jax"] = [Player.jax(request, cores, folder)]
+            if options.task == "mlp":  # the one network that the script knows
+                players["jax"] = [Player.jax(request, cores, folder)]
         if options.ray:
             players["ray"] = [Player.of("ray", request, 1, options.ray)]
         try:

@@ -1,16 +1,22 @@
-"""How many runs a second one device trains as one JAX program, beside keras.fit on the same device.
+"""How many runs a second one device trains as one JAX program, beside keras.fit and bare JAX on the same device.
 
     KERAS_BACKEND=jax python bench/gpu.py DATA_DIR                       # the whole table, on a GPU
     KERAS_BACKEND=jax python bench/gpu.py DATA_DIR --device cpu --quick  # every step with tiny sizes
 
-It needs Keras, JAX, pydantic, ruamel.yaml, mpmath and h5py, and mnist.npz in DATA_DIR. First a lane must equal
-keras.fit on this device; where it does not, no figure is printed. Lanes share one data order, as a sweep over learning
-rates does. `update us` is the time of one update of all lanes, `MB/lane` the growth of the device's peak memory.
+It needs Keras, JAX, pydantic, ruamel.yaml, mpmath and h5py, and mnist.npz in DATA_DIR; the worker's row also what a
+worker has (requirements/worker-jax-gpu.txt), and says so where that is missing. First a lane must equal keras.fit on this
+device; where it does not, no figure is printed. Lanes share one data order, as a sweep over learning rates does.
+`update us` is the time of one update of all lanes, `MB/lane` the growth of the device's peak memory. The CNN is timed twice:
+with XLA's convolutions, which under a map over lanes become grouped ones, and with products of patches (im2col); its
+rows of width 1 are the price of one network after another.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import os
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -23,6 +29,7 @@ from experiments.datasets import Source
 from experiments.engine import backend, models
 from experiments.engine.layouts import Layout
 from experiments.engine.program import Program
+from experiments.keras_ext import convolution
 from experiments.randomness import data_order
 from experiments.runs import RunSpec
 from experiments.spec import ExperimentSpec
@@ -41,6 +48,7 @@ TASKS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 WIDTHS = {"mlp": (1, 32, 256, 1024, 4096), "cnn": (1, 8, 32), "regression": (1, 1024, 10_000)}
 QUICK = {"mlp": (1, 4), "cnn": (1, 2), "regression": (1, 16)}
+WORKER_WIDTHS = (4, 32, 256, 1024)
 CHECK_UPDATES = 20
 SOURCE: list[Source] = []
 """Where the data lie: set once, from the command line."""
@@ -108,6 +116,60 @@ def fitted(spec: RunSpec) -> tuple[list[np.ndarray], float]:
     return weights, seconds
 
 
+def bare(spec: RunSpec, width: int) -> float:
+    """Seconds of the MLP's sweep as a bare script in JAX, warm: the floor (bench/contestants/in_jax.py)."""
+    from contestants.in_jax import Floor
+
+    x, y = models.arrays(spec, spec.dataset.load(SOURCE[0], spec.model.data_format))["train"]
+    orders = [data_order(spec.seed, epoch, len(x))[None] for epoch in range(spec.training.epochs)]
+    start = [np.asarray(v.value) for v in models.build(spec).trainable_variables]
+    with tempfile.TemporaryDirectory() as folder:
+        np.savez(
+            Path(folder) / "work.npz", batch=np.asarray(spec.training.batch_size), x=x, y=y, orders=np.stack(orders),
+            rates=np.linspace(2e-4, 2e-3, width, dtype="float32"),
+            **{f"w{i}": np.repeat(w[None], width, axis=0) for i, w in enumerate(start)},
+        )  # fmt: skip
+        floor = Floor(Path(folder))
+    for _ in range(2):
+        began = time.perf_counter()
+        floor.train("", slice(None))
+        seconds = time.perf_counter() - began
+    return seconds
+
+
+def worker(runs: int, device: str, spec: RunSpec) -> tuple[float, str]:
+    """Seconds of a worker's whole way for a sweep of learning rates, on SQLite: claim, certificate, training, files,
+    commit. No broker and no MLflow. (seconds, statuses and certificates of the runs)"""
+    with tempfile.TemporaryDirectory() as home:
+        os.environ.update(
+            GRADUS_HOME=home, GRADUS_BACKEND="jax", GRADUS_DATA_DIR=str(SOURCE[0].data_dir),
+            CUDA_VISIBLE_DEVICES=os.environ.get("CUDA_VISIBLE_DEVICES", "0" if device == "gpu" else "-1"),
+        )  # fmt: skip
+        from service import operations
+        from service.store import Store, queries
+        from service.store.migrate import upgrade
+        from workers.process.child import worker_context
+        from workers.training.execute import execute
+
+        context = worker_context()
+        upgrade(context.settings.sql_url)
+        document = spec.model_dump(mode="json", exclude_none=True) | {
+            "name": "worker", "device": device, "gradient_check": {"mode": "sampled"}, "diagnostics": {"every": "epoch"},
+            "sweep": {"learning_rate": {"log": [1e-4, 1e-2], "points": runs}},
+        }  # fmt: skip
+        wanted = ExperimentSpec.parse(document)
+        store = Store(context.settings.sql_url)
+        experiment = operations.submit(store, wanted, wanted.expand(), owner="")
+        ids = [run.id for run in queries.all_runs(store, experiment.id)]
+        began = time.perf_counter()
+        execute(ids, next(width for width in WORKER_WIDTHS if width >= runs))
+        seconds = time.perf_counter() - began
+        trained = [queries.get_run(store, id) for id in ids]
+        statuses = sorted({str((run.outcome or {}).get("status")) for run in trained})
+        certificates = sorted({run.tags.get("gradus.certificate", "none") for run in trained})
+        return seconds, ", ".join([*statuses, *certificates])
+
+
 def memory(device: Any) -> int:
     """Peak bytes in use on the device; 0 where it does not say."""
     return int((device.memory_stats() or {}).get("peak_bytes_in_use", 0))
@@ -120,6 +182,7 @@ def main() -> None:
     parser.add_argument("data_dir", type=Path, help="the folder of mnist.npz")
     parser.add_argument("--device", choices=("cpu", "gpu"), default="gpu")
     parser.add_argument("--tasks", nargs="*", choices=tuple(TASKS), default=tuple(TASKS))
+    parser.add_argument("--no-worker", action="store_true", help="leave the worker's row out")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: is every step in order?")
     options = parser.parse_args()
     SOURCE.append(Source(data_dir=options.data_dir))
@@ -130,34 +193,57 @@ def main() -> None:
         f"{'':12} {'lanes':>6} {'compile s':>10} {'warm s':>8} {'update us':>10} {'runs/s':>9} {'x fit':>8} {'MB/lane':>8}"
     )
     for task in options.tasks:
-        updates = 2 if options.quick and task == "cnn" else CHECK_UPDATES
-        samples = updates * TASKS[task]["training"]["batch_size"]
-        short = spec_of(task, samples, 1)
-        right, _ = fitted(short)
-        ours = Lanes(short, 2, options.device).train()
-        gap = max(float(np.abs(a - b).max()) for a, b in zip(ours, right, strict=True))
-        if not gap <= EQUAL:
-            raise SystemExit(f"{task}: a lane differs from keras.fit by {gap:.2g} on this device: no figures")
-        spec = spec_of(task, samples, 1) if options.quick else spec_of(task)
-        _, fit_seconds = fitted(spec)
+        methods = {"": None} if task != "cnn" else {" grouped": False, " im2col": True}
+        for label, patches in methods.items():
+            if patches is not None:
+                convolution.by_patches = lambda chosen=patches: chosen  # type: ignore[assignment,misc]
+            time_task(task, label, options, device)
+    if "mlp" in options.tasks and not options.no_worker:
+        missing = [
+            name for name in ("sqlalchemy", "structlog", "celery") if not importlib.util.find_spec(name)
+        ]
+        if missing:
+            print(f"worker: not timed, {', '.join(missing)} is not installed")
+            return
+        runs = 3 if options.quick else 1024
+        spec = spec_of("mlp", 640, 1) if options.quick else spec_of("mlp")
+        seconds, outcomes = worker(runs, options.device, spec)
         print(
-            f"{task:12} {'fit':>6} {'':>10} {fit_seconds:8.2f} {'':>10} {1 / fit_seconds:9.2f} {1.0:8.1f}   |Δw| {gap:.1g}"
+            f"{'worker':12} {runs:6d} runs in {seconds:.1f} s, {runs / seconds:.1f} runs/s, cold: {outcomes}"
         )
-        for width in (QUICK if options.quick else WIDTHS)[task]:
-            before = memory(device)
-            began = time.perf_counter()
-            lanes = Lanes(spec, width, options.device)
-            lanes.train()
-            cold = time.perf_counter() - began
-            began = time.perf_counter()
-            lanes.train()
-            warm = time.perf_counter() - began
-            print(
-                f"{task:12} {width:6d} {cold - warm:10.2f} {warm:8.3f} {1e6 * warm / lanes.updates:10.1f} "
-                f"{width / warm:9.1f} {fit_seconds * width / warm:8.1f} {(memory(device) - before) / width / 1e6:8.2f}",
-                flush=True,
-            )
-            del lanes
+
+
+def time_task(task: str, label: str, options: argparse.Namespace, device: Any) -> None:
+    """Print the rows of a task. Ends the bench where a lane does not equal keras.fit."""
+    updates = 2 if options.quick and task == "cnn" else CHECK_UPDATES
+    samples = updates * TASKS[task]["training"]["batch_size"]
+    short, name = spec_of(task, samples, 1), task + label
+    right, _ = fitted(short)
+    ours = Lanes(short, 2, options.device).train()
+    gap = max(float(np.abs(a - b).max()) for a, b in zip(ours, right, strict=True))
+    if not gap <= EQUAL:
+        raise SystemExit(f"{name}: a lane differs from keras.fit by {gap:.2g} on this device: no figures")
+    spec = spec_of(task, samples, 1) if options.quick else spec_of(task)
+    _, fit_seconds = fitted(spec)
+    print(
+        f"{name:12} {'fit':>6} {'':>10} {fit_seconds:8.2f} {'':>10} {1 / fit_seconds:9.2f} {1.0:8.1f}   |Δw| {gap:.1g}"
+    )
+    for width in (QUICK if options.quick else WIDTHS)[task]:
+        before = memory(device)
+        began = time.perf_counter()
+        lanes = Lanes(spec, width, options.device)
+        lanes.train()
+        cold = time.perf_counter() - began
+        began = time.perf_counter()
+        lanes.train()
+        warm = time.perf_counter() - began
+        floor = f"   bare {width / bare(spec, width):.1f} runs/s" if task == "mlp" else ""
+        print(
+            f"{name:12} {width:6d} {cold - warm:10.2f} {warm:8.3f} {1e6 * warm / lanes.updates:10.1f} "
+            f"{width / warm:9.1f} {fit_seconds * width / warm:8.1f} {(memory(device) - before) / width / 1e6:8.2f}{floor}",
+            flush=True,
+        )
+        del lanes
 
 
 if __name__ == "__main__":

@@ -40,12 +40,11 @@ class ModelSpec(Strict):
         return hidden.pop() if len(hidden) == 1 else "mixed"
 
     @cached_property
-    def max_width(self) -> int:
-        """The most lanes that may train as one program: 1 where the vectorised map cannot take a layer."""
-        vectorizable = all(layer.lanes for layer in self.layers) and all(
+    def vectorizable(self) -> bool:
+        """Whether the vectorised map over lanes takes every layer."""
+        return all(layer.lanes for layer in self.layers) and all(
             ACTIVATIONS[name].vectorizable for name in self.activations
         )
-        return 32 if vectorizable else 1
 
     def architecture(self, shape: Shape) -> str:
         """One line: `784-32-10`, `28x28x1-conv32(5x5)-maxpool-…-1024-10`."""

@@ -27,6 +27,12 @@ from experiments.sections import (
 )
 from experiments.theory import NetworkForecast, forecast_network
 
+USUAL_WIDTH = 32
+"""Lanes of the widest tile on a CPU, where wider ones are no faster (bench/README.md), and wherever a run may land on one."""
+WIDEST = {("gpu", "jax"): 4096}
+"""(device, backend) -> lanes of the widest tile, where that is not the usual width. Not measured yet: bench/gpu.py does it."""
+LANES_BYTES = 8 * 2**30
+"""Memory that the lanes of one tile may take on a GPU, by the forecast of one."""
 NUMERICS = 2
 """Raised when the same spec trains to other numbers, or a field changes its meaning. It is in every fingerprint and program
 key, so that no run of an earlier version is taken for one of this version, nor trained in one tile with it.
@@ -76,8 +82,16 @@ class RunSpec(Strict):
         return [] if self.backend == DEFAULT_BACKEND else [f"backend={self.backend}"]
 
     def max_width(self) -> int:
-        """The most lanes that may train as one program; 1 where a layer cannot be vectorised."""
-        return self.model.max_width if self.loss.lanes else 1
+        """The most lanes that may train as one program; 1 where a layer cannot be vectorised.
+
+        By device and backend (WIDEST), and no more than fit into LANES_BYTES.
+        """
+        if not (self.model.vectorizable and self.loss.lanes):
+            return 1
+        widest = WIDEST.get((self.device, self.backend), USUAL_WIDTH)
+        if widest <= USUAL_WIDTH:
+            return widest
+        return max(USUAL_WIDTH, min(widest, LANES_BYTES // self.forecast.memory_bytes))
 
     @cached_property
     def data_shape(self) -> DataShape:

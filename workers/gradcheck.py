@@ -1,6 +1,7 @@
 """`python -m workers.gradcheck SPEC… [--inject FAULT] [--json]`: the gradient check of specs, for a person.
 
-All specs are checked by one process, and a program that several of them have is checked once.
+A network is checked on the backend that its spec names. All specs of a backend are checked by one process, and a program
+that several of them have is checked once.
 
 Exit status: 0 certified; 1 failed, refused or not assessed, with the reason; 2 wrong use.
 """
@@ -9,10 +10,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import os
+import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -31,6 +34,7 @@ from experiments.spec.documents import parse_yaml
 WIDTH = 100
 """Columns of the tables where the output is no terminal."""
 EPSILON = 2.0**-52
+EXTRAS = {"tensorflow": "train", "jax": "train-jax"}
 COLOURS = {"certified": "green", "failed": "red", "refused": "yellow", "not assessed": "yellow"}
 
 
@@ -48,27 +52,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     errors, console = Console(stderr=True), Console()
     if not console.is_terminal:
         console = Console(width=WIDTH)
-    verdicts: dict[str, str] = {}
-    differing = False
+    programs: dict[str, list[RunSpec]] = {}
     for spec in options.specs:
         try:
-            runs = _programs(Path(spec), options)
+            programs[spec] = _programs(Path(spec), options)
         except (OSError, SpecError) as error:
             errors.print(f"[red]{spec}[/red]: {error}", highlight=False)
             return 2
+    backends = sorted({_backend(run) for runs in programs.values() for run in runs}, reverse=True)
+    if options.backends:
+        return _compare(programs, options, errors, console)
+    if len(backends) > 1:
+        return _each_in_its_process(backends, sys.argv[1:] if arguments is None else arguments, options.json)
+    (backend,) = backends
+    if importlib.util.find_spec(backend) is None:
+        remedy = f"pip install 'gradus[{EXTRAS[backend]}]'"
+        errors.print(f"the spec's backend, {backend}, is not installed: {remedy}", markup=False)
+        return 2
+    os.environ["KERAS_BACKEND"] = backend  # Keras reads it once, when it is imported
+    verdicts: dict[str, str] = {}
+    for spec, runs in programs.items():
         if len(options.specs) > 1 and not options.json:
             console.rule(f"[bold]{spec}[/bold]", align="left")
         if len(runs) > 1 and not options.json:
             errors.print(f"{len(runs)} programs in this spec; --first checks only the first", highlight=False)
         for run in runs[:1] if options.first else runs:
-            if options.backends:
-                try:
-                    differing |= not _compare_backends(run, console, as_json=options.json)
-                except GradusError as error:
-                    errors.print(f"[red]{error}[/red]", highlight=False, markup=True)
-                    return 2
-                continue
-            key = certificate_key(run, "cpu")
+            key = certificate_key(run, "cpu", backend)
             if key in verdicts:
                 errors.print(f"{run.architecture}: as above, {verdicts[key]}", highlight=False)
                 continue
@@ -84,7 +93,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.picture:
                 _picture(run, Path(options.picture))
             verdicts[key] = report.verdict
-    return 0 if all(verdict == "certified" for verdict in verdicts.values()) and not differing else 1
+    return 0 if all(verdict == "certified" for verdict in verdicts.values()) else 1
+
+
+def _backend(run: RunSpec) -> str:
+    """The backend that checks a run. `auto` is TensorFlow, as on a worker with a CPU, where it is installed."""
+    if run.backend != "auto":
+        return run.backend
+    return "tensorflow" if importlib.util.find_spec("tensorflow") is not None else "jax"
+
+
+def _each_in_its_process(backends: Sequence[str], arguments: Sequence[str], as_json: bool) -> int:
+    """Check the programs of every backend in a process of its own, since Keras has one backend in each; the worst
+    exit status."""
+    statuses = []
+    for backend in backends:
+        if not as_json:
+            print(f"on {backend}:", flush=True)
+        command = [sys.executable, "-m", "workers.gradcheck", *arguments, "--only-backend", backend]
+        statuses.append(subprocess.run(command, check=False).returncode)
+    return max(statuses)
+
+
+def _compare(
+    programs: Mapping[str, Sequence[RunSpec]], options: argparse.Namespace, errors: Console, console: Console
+) -> int:
+    """Compare the backends on every program, whatever backend its spec names; the exit status."""
+    equal = True
+    for spec, runs in programs.items():
+        if len(programs) > 1 and not options.json:
+            console.rule(f"[bold]{spec}[/bold]", align="left")
+        networks: dict[str, RunSpec] = {}
+        for run in runs:
+            networks.setdefault(_key(run), run)
+        for run in list(networks.values())[: 1 if options.first else None]:
+            try:
+                equal &= _compare_backends(run, console, as_json=options.json)
+            except GradusError as error:
+                errors.print(f"[red]{error}[/red]", highlight=False, markup=True)
+                return 2
+    return 0 if equal else 1
 
 
 @contextlib.contextmanager
@@ -121,6 +169,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="compare TensorFlow, JAX and NumPy by hand in place of the check",
     )
+    parser.add_argument("--only-backend", help=argparse.SUPPRESS)
     parser.add_argument("--first", action="store_true", help="of each sweep, only the first program")
     parser.add_argument("--json", action="store_true", help="the report as JSON")
     parser.add_argument("--picture", metavar="FILE.png", help="draw the error over h in both precisions")
@@ -128,16 +177,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _programs(path: Path, options: argparse.Namespace) -> list[RunSpec]:
-    """One run per distinct network, loss and data set of the spec. Raises OSError, SpecError."""
+    """One run per distinct network, loss, data set and backend of the spec. Raises OSError, SpecError."""
     document = parse_yaml(path.read_text(encoding="utf-8"))
     if isinstance(document, dict) and (options.mode or options.step):
         given = document.get("gradient_check") or {}
         given = {"mode": given} if isinstance(given, str) else dict(given)
         given |= {k: v for k, v in (("mode", options.mode), ("step", options.step)) if v is not None}
         document = {**document, "gradient_check": given}
-    programs: dict[str, RunSpec] = {}
+    programs: dict[tuple[str, str], RunSpec] = {}
     for point in ExperimentSpec.parse(document).expand():
-        programs.setdefault(_key(point.spec), point.spec)
+        if options.only_backend in (None, _backend(point.spec)):
+            programs.setdefault((_backend(point.spec), _key(point.spec)), point.spec)
     return list(programs.values())
 
 

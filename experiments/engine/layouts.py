@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from experiments.errors import GradusError
 
-WIDTHS = (1, 4, 8, 16, 32)
-"""The ladder: a tile is as wide as one of these, unused lanes masked."""
+WIDTHS = (1, 4, 8, 16, 32, 256, 1024, 4096)
+"""The ladder: a tile is as wide as one of these, unused lanes masked. Those above 32 are for GPUs (RunSpec.max_width)."""
 
 
 class WidthError(GradusError):
@@ -41,12 +41,13 @@ LAYOUTS: dict[int, tuple[Layout, ...]] = {
     8: (Layout(2, 4), Layout(4, 2), Layout(8, 1)),
     16: (Layout(2, 8), Layout(4, 4), Layout(16, 1)),
     32: (Layout(4, 8), Layout(8, 4), Layout(32, 1)),
+    **{width: (Layout(width // 32, 32), Layout(width // 8, 8), Layout(width, 1)) for width in WIDTHS[5:]},
 }
 """By width, the fastest first (bench/README.md): a batched product of 8 lanes a group keeps both cores
-busy."""
+busy. Above 32, on GPUs, nothing is measured yet."""
 
 
-def width_for(runs: int, limit: int = WIDTHS[-1]) -> int:
+def width_for(runs: int, limit: int) -> int:
     """The narrowest width of the ladder that holds `runs`.
 
     Raises:

@@ -1,6 +1,7 @@
 """A run's network made of Keras' own layers and operations alone, so that it loads where this project is not.
 
-It computes what the run's network computes at inference, bit for bit: the same operations in the same order. Our dropout
+It computes what the run's network computes at inference, bit for bit: the same operations in the same order (but for
+convolutions on JAX with a CPU, which differ in the last bits: keras_ext/convolution.py). Our dropout
 becomes Keras', which is the identity at inference. A convolution over channels-first images turns the image, works on
 channels last and turns the result back, as ours does. Stochastic pooling, and activations that Keras lacks, become the
 operations of which they consist. Only within a recurrent layer such an activation cannot be taken apart: there its source

@@ -148,8 +148,12 @@ class GradientReport(_Frozen):
         return {f"gradcheck/{name}": value for name, value in values.items() if value is not None}
 
     def tags(self) -> dict[str, str]:
-        """The run's tags: the verdict and its reason."""
-        return {"gradus.certificate": self.verdict, "gradus.certificate.reason": self.reason[:500]}
+        """The run's tags: the verdict, its reason, and the key under which the whole report is found."""
+        return {
+            "gradus.certificate": self.verdict,
+            "gradus.certificate.reason": self.reason[:500],
+            "gradus.certificate.key": self.key,
+        }
 
 
 def certificate_key(spec: RunSpec, device: str, backend: str = DEFAULT_BACKEND) -> str:

@@ -5,14 +5,69 @@ axis from a size: where the width of the output equals the number of filters, th
 another network is trained. And TensorFlow's CPU kernels read channels-last images only. So these layers turn the image,
 let Keras work on channels last, and turn the result back: the same sums in the same order.
 tests/experiments/keras_ext/test_convolution.py tells when Keras has mended the first.
+
+On JAX with a CPU a convolution is a product of the image's patches with the filters (im2col; Chellapilla et al. 2006), because
+XLA's own is three to five times slower there (bench/README.md). It adds up in another order, so the last bits differ.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops
+
+
+@functools.cache
+def by_patches() -> bool:
+    """Whether this process computes convolutions as products of patches: on JAX where there is no accelerator."""
+    return bool(keras.backend.backend() == "jax" and keras.distribution.list_devices()[0].startswith("cpu"))
+
+
+def convolved(
+    images: Any, kernel: Any, strides: Sequence[int], padding: str, dilation: Sequence[int], groups: int = 1
+) -> Any:
+    """A convolution as one product of the image's patches with the filters.
+
+    Args:
+        images: (batch, height, width, channels).
+        kernel: (rows, columns, channels / groups, filters).
+        strides, dilation: of height and width.
+        padding: `valid` or `same`, as Keras has them.
+
+    Returns:
+        (batch, height', width', filters).
+    """
+    rows, columns, channels, filters = kernel.shape
+    spans = [(n - 1) * d + 1 for n, d in zip((rows, columns), dilation, strict=True)]
+    if padding == "same":
+        margins = []
+        for length, span, stride in zip(images.shape[1:3], spans, strides, strict=True):
+            missing = max(0, (-(-length // stride) - 1) * stride + span - length)
+            margins.append((missing // 2, missing - missing // 2))
+        images = ops.pad(images, [(0, 0), *margins, (0, 0)])
+    height, width = (
+        (length - span) // stride + 1
+        for length, span, stride in zip(images.shape[1:3], spans, strides, strict=True)
+    )
+    shifted = [
+        images[
+            :,
+            row * dilation[0] : row * dilation[0] + (height - 1) * strides[0] + 1 : strides[0],
+            column * dilation[1] : column * dilation[1] + (width - 1) * strides[1] + 1 : strides[1],
+        ]
+        for row in range(rows)
+        for column in range(columns)
+    ]
+    outputs = []
+    for group in range(groups):
+        own = [part[..., group * channels : (group + 1) * channels] for part in shifted]
+        each = filters // groups
+        matrix = ops.reshape(kernel[..., group * each : (group + 1) * each], (-1, each))
+        outputs.append(ops.matmul(ops.concatenate(own, axis=-1), matrix))
+    return outputs[0] if groups == 1 else ops.concatenate(outputs, axis=-1)
 
 
 def to_channels_last(images: Any) -> Any:
@@ -36,15 +91,21 @@ class Conv2D(keras.layers.Conv2D):  # type: ignore[misc]
         Args:
             inputs: (batch, channels, height, width) or (batch, height, width, channels), by the data format.
         """
-        if self.data_format == "channels_last":
+        first = self.data_format == "channels_first"
+        if not (first or by_patches()):
             return super().call(inputs)
-        outputs = ops.conv(
-            to_channels_last(inputs), self.kernel, list(self.strides), self.padding, "channels_last",
-            self.dilation_rate,
-        )  # fmt: skip
+        images = to_channels_last(inputs) if first else inputs
+        if by_patches():
+            outputs = convolved(
+                images, self.kernel, self.strides, self.padding, self.dilation_rate, self.groups
+            )
+        else:
+            outputs = ops.conv(
+                images, self.kernel, list(self.strides), self.padding, "channels_last", self.dilation_rate
+            )
         if self.use_bias:
             outputs = ops.add(
                 outputs, self.bias
             )  # (filters,) along the last axis, which no size makes doubtful
-        outputs = to_channels_first(outputs)
+        outputs = to_channels_first(outputs) if first else outputs
         return outputs if self.activation is None else self.activation(outputs)

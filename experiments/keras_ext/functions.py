@@ -27,7 +27,7 @@ def sparsemax(z: Any) -> Any:
     """
     falling = ops.flip(ops.sort(z, axis=-1), axis=-1)
     rank = ops.arange(1, z.shape[-1] + 1, dtype=z.dtype)
-    support = ops.cast(1 + rank * falling > ops.cumsum(falling, axis=-1), z.dtype)
+    support = ops.cast(1 + ops.multiply(rank, falling) > ops.cumsum(falling, axis=-1), z.dtype)
     k = ops.sum(support, axis=-1, keepdims=True)
     tau = (ops.sum(support * falling, axis=-1, keepdims=True) - 1) / k
     return ops.maximum(z - tau, 0.0)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from experiments.activations import ACTIVATIONS
-from experiments.layers import BatchNormalization, Flatten, LayerNormalization, Reshape
+from experiments.layers import BatchNormalization, Conv2D, Flatten, LayerNormalization, Reshape
 from experiments.messages import short
 from experiments.runs import Point, RunSpec
 from experiments.schedules import Schedule
@@ -21,6 +21,8 @@ LARGE_TARGET = 100.0
 """Targets beyond this are called not scaled."""
 MANY_PARAMETERS = 100
 """Trainable parameters per training sample beyond which a network is called far too large."""
+CONVOLUTIONS_ON_JAX = 7
+"""Measured on two cores with the network of `mnist-cnn` (bench/README.md)."""
 RESHAPING = (Flatten, Reshape)
 NORMALIZING = (BatchNormalization, LayerNormalization)
 
@@ -255,6 +257,17 @@ def _one_update_an_epoch(run: RunSpec) -> str | None:
     )
 
 
+def _convolutions_on_jax(run: RunSpec) -> str | None:
+    if run.backend != "jax" or run.device == "gpu":
+        return None
+    if not any(isinstance(layer, Conv2D) for layer in run.model.layers):
+        return None
+    return (
+        f"backend: on a CPU, JAX takes about {CONVOLUTIONS_ON_JAX:g} times as long for convolutions as TensorFlow."
+        " backend: auto trains on TensorFlow where a worker has a CPU; device: gpu waits for a GPU"
+    )
+
+
 RULES = (
     Rule(("dataset", "model"), _inputs_not_scaled),
     Rule(("dataset", "model"), _targets_out_of_reach),
@@ -269,4 +282,5 @@ RULES = (
     Rule(("optimizer",), _climbs),
     Rule(("dataset", "model"), _far_too_large),
     Rule(("dataset", "training"), _one_update_an_epoch),
+    Rule(("model", "backend", "device"), _convolutions_on_jax),
 )

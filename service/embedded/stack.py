@@ -175,7 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = load_settings(home=options.home.expanduser().absolute())
     stack = EmbeddedStack(
         settings,
-        backends=options.backend or [settings.backend] * options.workers,
+        backends=[settings.backend] * options.workers if options.backend is None else options.backend,
         api_port=options.port,
         mlflow_port=options.mlflow_port,
     )

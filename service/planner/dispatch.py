@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
+from experiments.runs import USUAL_WIDTH
 from service.errors import LockTaken
 from service.planner.tiles import LADDER, Candidate, plan
 from service.queue import TileMessage
@@ -90,7 +91,9 @@ def _mark(connection: Connection, lengths: Mapping[str, int], patience: float) -
     ]
     # Enough runs to fill every slot from one experiment, also where a sweep varies the program before the seed, without
     # reading a queue of ten thousand to its end.
-    most = max(total, PROGRAMS) * LADDER[-1]
+    most = max(total, PROGRAMS) * USUAL_WIDTH
+    if any(device == "gpu" for device, _ in routes):
+        most = max(most, LADDER[-1])
     for candidate in candidates[: total * 4]:
         candidate.runs = dispatch_rows.waiting_runs(connection, candidate.id, routes, most)
     waiting: Counter[str] = Counter()

@@ -17,9 +17,8 @@ from service.routes import QUEUE_OF, QUEUES
 from service.store.dispatch_rows import Waiting
 from service.store.ids import new_id
 
-LADDER = (1, 4, 8, 16, 32)
-
-
+LADDER = (1, 4, 8, 16, 32, 256, 1024, 4096)
+"""The engine's widths. How far up a run may go is said by its `max_width`: on a CPU to 32."""
 FULL_ENOUGH = 0.6  # least share of live lanes of a width; below it, the next narrower width costs less
 
 

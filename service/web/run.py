@@ -16,6 +16,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from experiments import film
 from experiments.gradient_check.certificates import GradientReport, certificate_key
 from experiments.recording import MOST_SMALL_WEIGHTS
+from experiments.sections import DEFAULT_BACKEND
 from experiments.spec.written import as_yaml
 from service import operations
 from service.analysis.result import CERTIFICATE, DIAGNOSIS
@@ -130,7 +131,8 @@ def certificate(visit: Visit, run: Run) -> dict[str, Any] | None:
     shown: dict[str, Any] = {
         "verdict": verdict, "reason": run.tags.get(f"{CERTIFICATE}.reason", ""), "worst": None, "report": None,
     }  # fmt: skip
-    key = certificate_key(run.run_spec(), run.tags.get("gradus.device", "cpu"))
+    device, backend = run.tags.get("gradus.device", "cpu"), run.tags.get("gradus.backend", DEFAULT_BACKEND)
+    key = run.tags.get("gradus.certificate.key") or certificate_key(run.run_spec(), device, backend)
     stored = queries.get_certificate(visit.store, key)
     if stored is None:
         return shown

@@ -59,8 +59,9 @@ class Embedded:
 
     key: str | None = None
 
-    def __init__(self, home: Path, **environment: str) -> None:
+    def __init__(self, home: Path, workers: Sequence[str] = ("--workers", "2"), **environment: str) -> None:
         self.environment = {**os.environ, **QUICK_SETTINGS, **environment}
+        self.workers = workers
         self.port, self.mlflow_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.mlflow_url = f"http://127.0.0.1:{self.mlflow_port}"
@@ -69,7 +70,7 @@ class Embedded:
     def begin(self, home: Path) -> None:
         """`gradus up --home HOME`, at the same addresses every time."""
         self.home = home
-        command = [sys.executable, "-m", "service.embedded.stack", "--home", str(home), "--workers", "2"]
+        command = [sys.executable, "-m", "service.embedded.stack", "--home", str(home), *self.workers]
         command += ["--port", str(self.port), "--mlflow-port", str(self.mlflow_port)]
         with (home / "up.log").open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=self.environment, cwd=home)
@@ -312,10 +313,10 @@ def start_embedded(
         pytest.skip("speaks to no compose stack; `make test` runs it")
     started: list[Embedded] = []
 
-    def start(**environment: str) -> Embedded:
+    def start(*workers: str, **environment: str) -> Embedded:
         home = tmp_path / f"home-{len(started)}"
         prepare_mlflow(home / "mlflow")
-        started.append(Embedded(home, **environment))
+        started.append(Embedded(home, workers or ("--workers", "2"), **environment))
         return started[-1]
 
     yield start

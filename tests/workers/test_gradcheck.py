@@ -1,8 +1,11 @@
 """`python -m workers.gradcheck`: tables, JSON and exit status."""
 
+import importlib.util
 import json
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,3 +114,42 @@ def test_loading_is_quiet_stderr_unless_it_fails(capfd: pytest.CaptureFixture[st
         broken()
     os.write(2, b", and on")
     assert capfd.readouterr().err == "why it does not load, and on"
+
+
+ON_JAX = "name: jax\ndataset: linear\nmodel: {hidden: []}\nbackend: jax\n"
+ON_BOTH = GOOD + "sweep: {backend: [tensorflow, jax]}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "backends"),
+    [pytest.param(ON_JAX, ["jax"], marks=pytest.mark.slow), (ON_BOTH, ["tensorflow", "jax"])],
+    ids=["jax", "both"],
+)
+def test_a_network_is_checked_on_the_backend_of_its_spec(
+    write: Callable[[str], str], text: str, backends: list[str]
+) -> None:
+    """In processes of their own, as the command does it: this one has its backend already."""
+    pytest.importorskip("jax", reason="the extra train-jax is not installed")
+    command = [sys.executable, "-m", "workers.gradcheck", write(text), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    decoder, rest, reports = json.JSONDecoder(), done.stdout.strip(), []
+    while rest:
+        report, end = decoder.raw_decode(rest)
+        reports.append(report)
+        rest = rest[end:].strip()
+    assert [report["verdict"] for report in reports] == ["certified"] * len(backends)
+    for backend, report in zip(backends, reports, strict=True):
+        assert any(package.startswith(backend) for package in report["versions"])
+    assert len({report["key"] for report in reports}) == len(backends)
+
+
+def test_a_backend_that_is_not_installed_is_2(
+    write: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "jax" else real(name, *rest)
+    )
+    assert main([write(ON_JAX)]) == 2
+    assert "pip install 'gradus[train-jax]'" in capsys.readouterr().err

@@ -14,6 +14,7 @@ import numpy as np
 from jax import lax
 from jax._src.xla_bridge import backends_are_initialized
 from keras.src.backend.common import dtypes
+from keras.src.utils import module_utils
 
 from experiments.engine.backend.tensors import Tensor, Tree
 
@@ -22,6 +23,9 @@ from experiments.engine.backend.tensors import Tensor, Tree
 # gradient check would certify nothing. A float32 network computes in float32 as before.
 jax.config.update("jax_enable_x64", True)
 dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
+# Where TensorFlow is installed too, Keras would load it to ask whether an object is one of its shapes, when it writes a
+# network down: five seconds and 300 MB for nothing.
+module_utils.tensorflow._available = False
 _threads = 0
 
 

@@ -193,7 +193,7 @@ def test_the_perceptron_converges_on_and_and_or_and_never_on_xor(gate: str, spec
 @pytest.mark.slow
 def test_every_width_trains_alike(specs: Any, engine: Any) -> None:
     tile = specs(optimizer=ADAM)
-    losses = [engine(tile, width=width).losses(0) for width in WIDTHS]
+    losses = [engine(tile, width=width).losses(0) for width in WIDTHS if width <= 256]
     for other in losses[1:]:
         np.testing.assert_allclose(other, losses[0], rtol=1e-4)
 
@@ -208,9 +208,10 @@ def test_seeds_decide_weights_and_order_alone(specs: Any, engine: Any) -> None:
 
 
 def test_widths_and_places() -> None:
-    assert [width_for(runs) for runs in (1, 2, 4, 5, 9, 17, 32)] == [1, 4, 4, 8, 16, 32, 32]
+    assert [width_for(runs, 32) for runs in (1, 2, 4, 5, 9, 17, 32)] == [1, 4, 4, 8, 16, 32, 32]
     with pytest.raises(WidthError):
-        width_for(33)
+        width_for(33, 32)
+    assert [width_for(runs, 4096) for runs in (33, 257, 4096)] == [256, 1024, 4096]
     with pytest.raises(WidthError):
         width_for(2, limit=1)
     layout, places = arrange(32, [0] * 20 + [1] * 5)

@@ -22,6 +22,17 @@ FEW = [
 ]
 """Of every kind one. All of them are in `make test-slow`."""
 
+ALL = [
+    "engine/test_initial_weights.py",
+    "engine/test_noise.py",
+    "engine/test_lanes.py",
+    "engine/test_equal_to_fit.py",
+    "gradient_check/test_backprop.py",
+    "gradient_check/test_gradient_check.py",
+    "keras_ext",
+]
+"""What knows its backend only through `engine/backend`."""
+
 
 def run(*arguments: str) -> None:
     done = subprocess.run(
@@ -41,6 +52,6 @@ def test_a_test_of_every_kind_on_jax() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("name", ["test_initial_weights", "test_noise", "test_lanes", "test_equal_to_fit"])
+@pytest.mark.parametrize("name", ALL)
 def test_all_of_them_on_jax(name: str) -> None:
-    run(str(HERE / f"{name}.py"), "-m", "slow or not slow")
+    run(str(HERE.parent / name), "-m", "slow or not slow")

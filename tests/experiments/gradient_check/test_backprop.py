@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
+from experiments.engine import backend
 from experiments.gradient_check.backprop import LOSSES, Layer, backprop, covers, delta_rule, forward
 from experiments.gradient_check.slopes import SLOPES
 from tests.present import present
@@ -129,8 +131,7 @@ def test_gradient_is_the_errors_difference_quotient(loss: Any, last: Any) -> Non
 
 
 def keras_gradients(layers: Any, x: Any, t: Any, loss: Any) -> Any:
-    keras = pytest.importorskip("keras")
-    tf = pytest.importorskip("tensorflow")
+    """The loss and its gradient by the autodiff of this process' backend."""
     stack = [
         keras.layers.Dense(
             layer.kernel.shape[1],
@@ -141,15 +142,17 @@ def keras_gradients(layers: Any, x: Any, t: Any, loss: Any) -> Any:
         for layer in layers
     ]
     model = keras.Sequential([keras.Input((x.shape[1],), dtype="float64"), *stack])
-    for dense, layer in zip(stack, layers, strict=True):
-        dense.set_weights([layer.kernel] if layer.bias is None else [layer.kernel, layer.bias])
-    function = {"half_squared_error": lambda t, y: 0.5 * tf.reduce_sum((t - y) ** 2, axis=-1)}.get(
+    weights = [w for layer in layers for w in (layer.kernel, layer.bias) if w is not None]
+    function = {"half_squared_error": lambda t, y: 0.5 * keras.ops.sum(keras.ops.square(t - y), axis=-1)}.get(
         loss
     ) or keras.losses.get(loss)
-    with tf.GradientTape() as tape:
-        error = tf.reduce_mean(function(tf.constant(t), model(tf.constant(x), training=True)))
-    gradients = tape.gradient(error, model.trainable_variables)
-    return float(error), [np.asarray(g) for g in gradients]
+
+    def objective(at: list[Any]) -> tuple[Any, None]:
+        outputs, _ = model.stateless_call(at, [], backend.tensor(x), training=True)
+        return keras.ops.mean(function(backend.tensor(t), outputs)), None
+
+    (error, _), gradients = backend.value_and_gradients(objective, [backend.tensor(w) for w in weights])
+    return float(error), [backend.array(g) for g in gradients]
 
 
 def assert_equal_to_autodiff(layers: Any, x: Any, t: Any, loss: Any) -> None:

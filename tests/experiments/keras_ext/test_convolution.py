@@ -9,7 +9,7 @@ import pytest
 from experiments.datasets import Source
 from experiments.engine.training import train
 from experiments.gradient_check.check import check
-from experiments.keras_ext.convolution import Conv2D
+from experiments.keras_ext.convolution import Conv2D, convolved
 from experiments.recording import MemoryRecorder
 from experiments.spec import ExperimentSpec
 
@@ -56,3 +56,28 @@ def test_channels_first_bias(pool: str) -> None:
         losses.append(list(recorder.history[0]["train/loss"].values()))
         assert check(point.spec).verdict == "certified"
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("size", "strides", "padding", "dilation", "groups"),
+    [
+        ((3, 2), (1, 1), "valid", (1, 1), 1),
+        ((5, 5), (1, 1), "same", (1, 1), 1),
+        ((2, 3), (2, 3), "same", (1, 1), 2),
+        ((3, 3), (2, 1), "valid", (1, 1), 1),
+        ((2, 2), (1, 1), "same", (2, 3), 2),
+    ],
+)
+def test_a_product_of_patches_is_the_convolution(
+    size: tuple[int, int],
+    strides: tuple[int, int],
+    padding: str,
+    dilation: tuple[int, int],
+    groups: int,
+) -> None:
+    random = np.random.default_rng(0)
+    images = random.standard_normal((2, 9, 8, 4))
+    kernel = random.standard_normal((*size, 4 // groups, 6))
+    right = keras.ops.conv(images, kernel, list(strides), padding, "channels_last", list(dilation))
+    ours = convolved(images, kernel, strides, padding, dilation, groups)
+    np.testing.assert_allclose(np.asarray(ours), np.asarray(right), atol=1e-12)

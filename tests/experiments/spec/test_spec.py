@@ -79,6 +79,18 @@ def test_every_activation_can_be_chosen(name: str) -> None:
     assert spec.max_width() == (32 if ACTIVATIONS[name].vectorizable else 1)
 
 
+def test_the_widest_tile_is_of_the_device_the_backend_and_the_memory() -> None:
+    """Above the usual 32 only where the run is for a GPU and JAX alone, and by what 8 GiB hold."""
+    small = run(model={"hidden": [4]}, device="gpu", backend="jax")
+    assert small.max_width() == 4096
+    for other in ({"device": "gpu"}, {"backend": "jax"}, {"device": "cpu", "backend": "jax"}):
+        assert run(model={"hidden": [4]}, **other).max_width() == 32
+    large = run(model={"hidden": [2000, 2000]}, device="gpu", backend="jax")
+    assert large.max_width() == 8 * 2**30 // large.forecast.memory_bytes
+    assert 32 < large.max_width() < 4096
+    assert run(model={"hidden": [6000, 6000]}, device="gpu", backend="jax").max_width() == 32
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_can_be_chosen(name: str) -> None:
     spec = run(optimizer=name)

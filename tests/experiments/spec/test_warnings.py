@@ -68,6 +68,12 @@ CASES: dict[str, tuple[dict[str, Any], list[str], dict[str, Any]]] = {
         ["poisson wants targets from 0 on", "-1.5"],
         {"loss": "mean_squared_error"},
     ),
+    "convolutions on JAX with a CPU": (
+        {"model": {"layers": [{"type": "conv2d", "filters": 2, "kernel_size": 3}, {"type": "flatten"},
+                              {"type": "dense", "units": 10}]}, "backend": "jax"},
+        ["JAX takes about 7 times as long for convolutions", "backend: auto"],
+        {"device": "gpu"},
+    ),
     "a percentage of zero": (
         {"dataset": numbers([0.0, *COUNTING[1:]]), "model": {"hidden": []}, "loss": "mape"},
         ["dataset.y[0]", "divides by the target"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import sys
@@ -45,6 +46,38 @@ def test_up_becomes_the_stack(monkeypatch: pytest.MonkeyPatch, became: Any) -> N
     call(monkeypatch, "up", "--workers", 2, "--port", 0, "--mlflow-port", 0, "--home", "/tmp/x")
     wanted = ["--workers", "2", "--port", "0", "--mlflow-port", "0", "--home", "/tmp/x"]
     assert became == ["-m", "service.embedded.stack", *wanted]
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Make packages look as if they were not installed."""
+    real = importlib.util.find_spec
+
+    def hide(*names: str) -> None:
+        monkeypatch.setattr(
+            importlib.util, "find_spec", lambda name, *rest: None if name in names else real(name, *rest)
+        )
+
+    return hide
+
+
+def test_up_needs_the_backends_of_its_workers_alone(
+    monkeypatch: pytest.MonkeyPatch, gradus: Any, became: Any, without: Any
+) -> None:
+    without("tensorflow")
+    call(monkeypatch, "up", "--backend", "jax=1")
+    assert became == ["-m", "service.embedded.stack", "--backend", "jax=1"]
+    became.clear()
+    for options in ([], ["--backend", "jax=1,tensorflow=1"]):
+        refused = gradus("up", *options)
+        assert refused.status == 1
+        text = " ".join(refused.err.split())
+        assert "workers on tensorflow need tensorflow, which is not installed" in text
+        assert "gradus up --backend jax=1" in text
+    monkeypatch.setenv("GRADUS_BACKEND", "jax")
+    call(monkeypatch, "up")
+    without("jax")
+    assert "pip install 'gradus[local-jax]'" in " ".join(gradus("up").err.split())
 
 
 def test_gradcheck_passes_options_on(monkeypatch: pytest.MonkeyPatch, became: Any, spec_file: Path) -> None:

@@ -101,7 +101,7 @@ def tiles(runs: Any, slots: int = 100, workers: int = 1, wait: Any = None) -> An
 @pytest.mark.parametrize(
     ("number", "most", "expected"),
     [(100, 32, (32, 32)), (12, 32, (12, 16)), (9, 32, (8, 8)), (3, 32, (3, 4)), (2, 32, (1, 1)), (20, 32, (20, 32)),
-     (5, 4, (4, 4)), (7, 1, (1, 1)), (1, 32, (1, 1))],
+     (5, 4, (4, 4)), (7, 1, (1, 1)), (1, 32, (1, 1)), (1000, 4096, (1000, 1024)), (300, 500, (256, 256))],
 )  # fmt: skip
 def test_shape(number: int, most: Any, expected: Any) -> None:
     assert shape(number, most) == expected
