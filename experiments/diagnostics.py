@@ -146,11 +146,12 @@ def _exploding(spec: RunSpec, history: History) -> Finding | None:
     is not finite, where it grew tenfold, or where the network learns nothing by it. Of a run that was trained, the
     measurement before training does not count: a steep start is tamed by the first epoch.
     """
+    learns = _learned(history) or _unfinished(spec, history) is not None
     for name, series in layers(history, "grad_norm").items():
         trained = {step: g for step, g in series.items() if step > 0} or series
         start = series.get(0, math.nan)
         for step, g in sorted(trained.items()):
-            tame = math.isfinite(g) and _learned(history) and not g > EXPLODED_GROWTH * start
+            tame = math.isfinite(g) and learns and not g > EXPLODED_GROWTH * start
             if not g <= EXPLODED_NORM and not tame:
                 cause = causes.too_large(spec, history) or causes.targets(spec, history)
                 advice = "A smaller learning rate or gradient clipping (clipnorm) usually helps."
@@ -372,7 +373,8 @@ RULES: tuple[Rule, ...] = (
     Rule("vanishing_gradient", "first layer's gradient norm below 1e-4 and below 1e-3 of the last layer's",
          "AUTOTRAINER, ICSE 2021", _vanishing),
     Rule("exploding_gradient", "after some epoch a layer's gradient norm is not finite, or above 70 and ten times that "
-         "before training, or above 70 while the loss does not fall below 90 % of its start", "the same", _exploding),
+         "before training, or above 70 while the loss neither falls below 90 % of its start nor falls as fast as at first",
+         "the same", _exploding),
     Rule("dead_relu", "more than half of a layer's units are 0 for every point",
          f"{DEBUGGER}, judged on activations", _dead),
     Rule("identical_units", "all units of a hidden layer have the same weights", "Goodfellow et al. 2016, section 8.4",
