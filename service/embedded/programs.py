@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from experiments.sections import DEFAULT_BACKEND
 from service.embedded.home import sqlite_url
 from service.embedded.ports import LOOPBACK, http_answers, valkey_answers
 from service.embedded.supervisor import Program
@@ -117,6 +118,7 @@ def programs(
                 **environment,
                 "GRADUS_WORKER_NAME": "answers",
                 "GRADUS_ONLY_REQUESTS": "true",
+                "GRADUS_BACKEND": DEFAULT_BACKEND if DEFAULT_BACKEND in backends else backends[0],
                 "GRADUS_THREADS": "1",
                 "GRADUS_MAX_WORKER_MEMORY_BYTES": str(memory),
             },
