@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,18 +77,18 @@ KINDS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
+QUICK = ("dense", "line")
+
 
 def run_of(kind: str) -> RunSpec:
     return ExperimentSpec.parse({"name": kind, "seed": 3, **OFF, **KINDS[kind]}).expand()[0].spec
 
 
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The weights that the programs write, run one after the other in a process without this project's packages."""
-    folder = tmp_path_factory.mktemp("programs")
-    for kind in KINDS:
+def run_programs(kinds: Sequence[str], folder: Path) -> Path:
+    """Run exported programs one after the other in a process without this project's packages; where they wrote to."""
+    for kind in kinds:
         (folder / f"{kind}.py").write_text(export_keras(run_of(kind), kind))
-    code = f"import runpy\nfor kind in {list(KINDS)}:\n    runpy.run_path(kind + '.py')\n"
+    code = f"import runpy\nfor kind in {list(kinds)}:\n    runpy.run_path(kind + '.py')\n"
     code += "import sys\nassert not {'experiments', 'gradus'} & set(sys.modules)\n"
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
     done = subprocess.run(
@@ -95,6 +96,16 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run_programs(QUICK, tmp_path_factory.mktemp("programs"))
+
+
+@pytest.fixture(scope="module")
+def further(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run_programs([kind for kind in KINDS if kind not in QUICK], tmp_path_factory.mktemp("further"))
 
 
 def weights_of(file: Any) -> dict[str, np.ndarray]:
@@ -107,17 +118,27 @@ def weights_of(file: Any) -> dict[str, np.ndarray]:
     return {name: array for name, array in arrays.items() if "seed_generator" not in name}
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_exported_program_ends_at_the_weights_of_the_run(
-    kind: str, exported: Path, tmp_path: Path
-) -> None:
+def ends_at_the_same_weights(kind: str, exported: Path, folder: Path) -> None:
     recorder = MemoryRecorder()
     train([run_of(kind)], recorder, lambda lane: None, source=Source())
-    (tmp_path / "ours.h5").write_bytes(recorder.artifacts[0]["weights/model.weights.h5"])
-    ours, theirs = weights_of(tmp_path / "ours.h5"), weights_of(exported / f"{kind}.weights.h5")
+    (folder / "ours.h5").write_bytes(recorder.artifacts[0]["weights/model.weights.h5"])
+    ours, theirs = weights_of(folder / "ours.h5"), weights_of(exported / f"{kind}.weights.h5")
     assert len(ours) == len(theirs) > 0
     for name, array in theirs.items():
         np.testing.assert_allclose(ours[name], array, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", QUICK)
+def test_an_exported_program_ends_at_the_weights_of_the_run(
+    kind: str, exported: Path, tmp_path: Path
+) -> None:
+    ends_at_the_same_weights(kind, exported, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in QUICK])
+def test_further_kinds_of_networks(kind: str, further: Path, tmp_path: Path) -> None:
+    ends_at_the_same_weights(kind, further, tmp_path)
 
 
 def test_what_keras_lacks_is_refused_with_its_place() -> None:
