@@ -44,8 +44,11 @@ def trained(lesson: Lesson) -> list[LessonRun]:
         programs.setdefault(point.spec.program_key(), []).append(point)
     runs = []
     for tile in programs.values():
-        outcomes = train([point.spec for point in tile], MemoryRecorder(), lambda lane: None, source=SOURCE)
-        runs += [LessonRun(p.levels, o.metrics, o.reason) for p, o in zip(tile, outcomes, strict=True)]
+        recorder = MemoryRecorder()
+        outcomes = train([point.spec for point in tile], recorder, lambda lane: None, source=SOURCE)
+        for lane, (point, outcome) in enumerate(zip(tile, outcomes, strict=True)):
+            last = {name: series[max(series)] for name, series in recorder.history[lane].items()}
+            runs.append(LessonRun(point.levels, last, outcome.reason))
     return runs
 
 
