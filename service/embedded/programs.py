@@ -60,6 +60,23 @@ def programs(
     celery = [python, "-m", "celery", "-A", "workers.app", "worker", "-P", "prefork", "-c", "1"]
     celery += ["--without-mingle", "--without-gossip"]  # a second at each start, for neighbours it never asks
 
+    answers = Program(
+        "answers",
+        [*celery, "--hostname", "answers@gradus", "--loglevel", "INFO"],
+        {
+            **environment,
+            "GRADUS_WORKER_NAME": "answers",
+            "GRADUS_ONLY_REQUESTS": "true",
+            "GRADUS_BACKEND": DEFAULT_BACKEND if DEFAULT_BACKEND in backends else next(iter(backends), ""),
+            "GRADUS_THREADS": "1",
+            "GRADUS_MAX_WORKER_MEMORY_BYTES": str(memory),
+        },
+        stage=2,
+        ready=functools.partial(seen, "requests", "answers"),
+        silent_seconds=SILENT_SECONDS,
+        grace=5.0,
+    )
+
     return [
         Program(
             "broker",
@@ -111,22 +128,7 @@ def programs(
             )
             for number, backend in enumerate(backends, 1)
         ),
-        Program(
-            "answers",
-            [*celery, "--hostname", "answers@gradus", "--loglevel", "INFO"],
-            {
-                **environment,
-                "GRADUS_WORKER_NAME": "answers",
-                "GRADUS_ONLY_REQUESTS": "true",
-                "GRADUS_BACKEND": DEFAULT_BACKEND if DEFAULT_BACKEND in backends else backends[0],
-                "GRADUS_THREADS": "1",
-                "GRADUS_MAX_WORKER_MEMORY_BYTES": str(memory),
-            },
-            stage=2,
-            ready=functools.partial(seen, "requests", "answers"),
-            silent_seconds=SILENT_SECONDS,
-            grace=5.0,
-        ),
+        *([answers] if backends else []),
     ]
 
 
