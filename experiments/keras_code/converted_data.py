@@ -31,12 +31,8 @@ def dataset_of(
         return _of_curve(x, y, notes)
     if isinstance(x, Rows) and isinstance(y, Rows) and len(x.numbers) == len(y.numbers):
         return _of_rows(x, y, output, notes)
-    how = ", ".join(name for name in DATASETS if name != "inline")
-    notes.add(
-        line,
-        "left out",
-        f"the data that it trains on are not known before the program runs; write dataset: {how}, or inline",
-    )
+    text = "the data that it trains on are not known before the program runs; write dataset: one of gradus catalog datasets, or inline"
+    notes.add(line, "left out", text)
     return None
 
 

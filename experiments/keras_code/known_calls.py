@@ -76,12 +76,8 @@ def _keras_data(name: str, line: int, notes: Notes) -> Any:
 
 
 def _not_here(what: str, line: int, notes: Notes) -> Any:
-    allowed = ", ".join(name for name in DATASETS if name != "inline")
-    notes.add(
-        line,
-        "left out",
-        f"{what}: these data are not here; write dataset: one of {allowed}, or your own rows as inline",
-    )
+    text = f"{what}: these data are not here; write dataset: one of gradus catalog datasets, or your own rows as inline"
+    notes.add(line, "left out", text)
     return UNKNOWN
 
 
