@@ -5,6 +5,8 @@ READY := $(VENV)/.ready
 PYTEST_ARGS ?=
 # Processes of `make test`: a file of tests stays within one, and so do the servers it shares.
 TEST_PROCESSES ?= 2
+# XLA compiles for speed of compiling: the suite trains little. `make test-slow` and workers compile for speed of training.
+TEST_XLA_FLAGS ?= --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check format test test-slow test-browser demo up bench compose-test dist sbom lock clean
@@ -39,7 +41,7 @@ format: setup ## let ruff format and repair what it can
 	$(BIN)/ruff check --fix .
 
 test: setup ## the whole suite that needs neither Docker nor a browser
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m "not slow and not browser and not compose" $(PYTEST_ARGS)
+	XLA_FLAGS="$(TEST_XLA_FLAGS)" $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m "not slow and not browser and not compose" $(PYTEST_ARGS)
 
 test-slow: setup ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)

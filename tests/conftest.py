@@ -8,10 +8,42 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from service.embedded import mlflow_server
+
+TOGETHER = ("tests/e2e",)
+"""Folders whose files run in one process, because they share a whole stack."""
+FIRST = (
+    "tests/e2e", "tests/experiments/engine/test_equal_to_fit.py", "tests/faults", "tests/experiments/engine",
+    "tests/experiments/test_examples.py", "tests/workers", "tests/experiments/gradient_check",
+    "tests/experiments/test_diagnostics.py", "tests/service/tracking", "tests/test_wheel.py", "tests/service/embedded",
+)  # fmt: skip
+"""What takes longest, so that it does not begin last, when the other process is idle. A wrong order costs time only."""
+
+
+class LongestFirst(LoadFileScheduling):  # type: ignore[misc]
+    """A file of tests stays within one process, and so do the files of a folder in TOGETHER."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        folder = next((folder for folder in TOGETHER if nodeid.startswith(f"{folder}/")), None)
+        return folder or str(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LongestFirst:
+    config.option.loadscopereorder = False  # by the number of tests, which says nothing about the time
+    return LongestFirst(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def rank(item: pytest.Item) -> int:
+        return next((i for i, path in enumerate(FIRST) if item.nodeid.startswith(path)), len(FIRST))
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +55,24 @@ def _absl_closes_no_stream_of_pytests() -> None:
     handler = absl.get_absl_handler() if absl is not None else None
     if handler is not None:
         handler.python_handler.stream = sys.__stderr__
+
+
+@pytest.fixture
+def without_xla(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train with plain graphs: for tests of what is measured, drawn or said of a training. XLA takes most of the time
+    that a new program takes; that it computes the same is tested in tests/experiments/engine."""
+    from experiments.engine import backend, cache
+
+    compiled = backend.compiled
+    monkeypatch.setattr(backend, "compiled", lambda function, *, fused: compiled(function, fused=False))
+    monkeypatch.setattr(cache, "_programs", cache.Cache(cache.PROGRAMS))
+
+
+@pytest.fixture(scope="session")
+def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Variables for a stack: its workers find on disk what a worker before them has compiled, also of another stack."""
+    folder = tmp_path_factory.getbasetemp() / "compiled"
+    return {"TF_XLA_FLAGS": f"--tf_xla_persistent_cache_directory={folder}"}
 
 
 @pytest.fixture(scope="session")

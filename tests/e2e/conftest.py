@@ -30,7 +30,12 @@ ELSEWHERE = (
     "gradus-e2e-elsewhere"  # the compose project of the workers that are not in the stack's own network
 )
 OVER = ("FINISHED", "FAILED", "KILLED")
-QUICK_SETTINGS = {"GRADUS_LEASE_SECONDS": "6", "GRADUS_REAP_SECONDS": "1", "GRADUS_CHECKPOINT_SECONDS": "2"}
+QUICK_SETTINGS = {
+    "GRADUS_LEASE_SECONDS": "6",
+    "GRADUS_REAP_SECONDS": "1",
+    "GRADUS_CHECKPOINT_SECONDS": "2",
+    "XLA_FLAGS": "",  # `make test` has others, with which long trainings are slow
+}
 Json = dict[str, Any]
 
 
@@ -281,23 +286,25 @@ def lasting_spec(*, runs: int = 2, epochs: int = 20, **changes: Any) -> Json:
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(
-    tmp_path_factory: pytest.TempPathFactory, prepare_mlflow: Callable[[Path], None]
+    tmp_path_factory: pytest.TempPathFactory,
+    prepare_mlflow: Callable[[Path], None],
+    compiled_once: dict[str, str],
 ) -> Iterator[Stack]:
     if "GRADUS_E2E_COMPOSE" in os.environ:
         yield Compose()
         return
     home = tmp_path_factory.mktemp("home")
     prepare_mlflow(home / "mlflow")
-    embedded = Embedded(home)
+    embedded = Embedded(home, **compiled_once)
     try:
         yield cast(Stack, embedded)  # its addresses are there once it is up
     finally:
         embedded.end()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def service(stack: Stack) -> Service:
     made = Service(stack)
     made.ready()
@@ -306,7 +313,7 @@ def service(stack: Stack) -> Service:
 
 @pytest.fixture
 def start_embedded(
-    tmp_path: Path, prepare_mlflow: Callable[[Path], None]
+    tmp_path: Path, prepare_mlflow: Callable[[Path], None], compiled_once: dict[str, str]
 ) -> Iterator[Callable[..., Embedded]]:
     """To start a stack of one's own, with variables of its own."""
     if "GRADUS_E2E_COMPOSE" in os.environ:
@@ -316,6 +323,7 @@ def start_embedded(
     def start(*workers: str, **environment: str) -> Embedded:
         home = tmp_path / f"home-{len(started)}"
         prepare_mlflow(home / "mlflow")
+        environment = {**compiled_once, **environment}
         started.append(Embedded(home, workers or ("--workers", "2"), **environment))
         return started[-1]
 

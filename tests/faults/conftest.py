@@ -35,6 +35,7 @@ SETTINGS = {
     "GRADUS_REDISPATCH_SECONDS": "2",
     "GRADUS_DRAIN_SECONDS": "8",
     "GRADUS_WARM": "true",
+    "XLA_FLAGS": "",  # `make test` has others, with which long trainings are slow
 }
 
 
@@ -251,11 +252,13 @@ class Stack:
                 assert {(m.key, m.step): 1 for m in mine} == {(key, step): n for key, step, n in rows}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running_stack(
-    tmp_path_factory: pytest.TempPathFactory, prepare_mlflow: Callable[[Path], None]
+    tmp_path_factory: pytest.TempPathFactory,
+    prepare_mlflow: Callable[[Path], None],
+    compiled_once: dict[str, str],
 ) -> Iterator[Stack]:
-    stack = Stack(tmp_path_factory.mktemp("stack"))
+    stack = Stack(tmp_path_factory.mktemp("stack"), **compiled_once)
     prepare_mlflow(stack.home / "mlflow")
     stack.up()
     # Every child has TensorFlow before the first fault.
