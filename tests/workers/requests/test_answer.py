@@ -13,6 +13,7 @@ from tests.workers.conftest import Bench
 from workers.requests import draw
 from workers.requests.predict import predict
 
+pytestmark = pytest.mark.usefixtures("without_xla")
 CORNERS = [[0, 0], [0, 1], [1, 0], [1, 1]]
 
 

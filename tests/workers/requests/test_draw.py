@@ -18,6 +18,7 @@ from experiments.recording import WEIGHTS, MemoryRecorder
 from experiments.spec import ExperimentSpec
 from workers.requests import draw
 
+pytestmark = pytest.mark.usefixtures("without_xla")
 NETWORKS = {
     "dense": {"hidden": [12, 12], "activation": "sigmoid"},
     "image": {

@@ -15,6 +15,7 @@ from service.report import page as report
 from service.store import queries
 from tests.workers.conftest import Bench
 
+pytestmark = pytest.mark.usefixtures("without_xla")
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "vanishing-gradient.yaml"
 DATA_DIR = os.environ.get("GRADUS_DATA_DIR")
 HAS_MNIST = DATA_DIR is not None and (Path(DATA_DIR) / "mnist.npz").is_file()
