@@ -186,20 +186,21 @@ def agreement(layers: list[dict[str, Any]], size: tuple[int, int, int], data_for
 
 
 @pytest.mark.timeout(1200)
-def test_random_architectures() -> None:
-    """700 of them; at least 500 must be networks, not refusals, and both data formats among them."""
+@pytest.mark.parametrize("count", [150, pytest.param(700, marks=pytest.mark.slow)])
+def test_random_architectures(count: int) -> None:
+    """Two of three must be networks, not refusals, and both data formats among them."""
     seen: Counter[str] = Counter()
 
     @given(architectures())
-    @settings(max_examples=700, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=count, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     def compare(architecture: Architecture) -> None:
         seen[agreement(*architecture)] += 1
         seen[architecture[2]] += 1
 
     compare()
-    assert seen["agreed"] >= 500, seen
-    assert seen["refused"] >= 10, seen
-    assert min(seen["channels_first"], seen["channels_last"]) >= 150, seen
+    assert seen["agreed"] >= count * 2 // 3, seen
+    assert seen["refused"] >= count // 70, seen
+    assert min(seen["channels_first"], seen["channels_last"]) >= count // 5, seen
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,12 @@ FEW_UPDATES = {
     "training": {"epochs": 2, "batch_size": 16},
 }
 """8 updates in one shape of batch: what is compiled once is enough to tell a wrong update. 210 are in `make test-slow`."""
+TWO_EPOCHS = {
+    "dataset": {"name": "digits", "train_samples": 69},
+    "training": {"epochs": 2, "batch_size": 16},
+}
+"""10 updates; the last batch of an epoch has 5 samples."""
+SIZES = [pytest.param(TWO_EPOCHS, id="few"), pytest.param({}, id="210", marks=pytest.mark.slow)]
 RATE = {"sgd": 0.1, "adadelta": 1.0, "ftrl": 0.1, "adagrad": 0.05}
 OTHER = {  # another value for a numeric setting, where a tenth less will not do
     "beta_2_decay": -0.7, "learning_rate_power": -0.4, "momentum": 0.8, "warmup_steps": 30,
@@ -100,6 +106,7 @@ def slow(*values: Any) -> list[Any]:
     return [pytest.param(value, marks=pytest.mark.slow) for value in values]
 
 
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
     "setting",
     [
@@ -113,21 +120,27 @@ def slow(*values: Any) -> list[Any]:
         ),
     ],
 )
-def test_optimizer_settings(setting: dict[str, Any], specs: Any, same_as_fit: Any) -> None:
+def test_optimizer_settings(
+    setting: dict[str, Any], size: dict[str, Any], specs: Any, same_as_fit: Any
+) -> None:
     other = {name: value if value is True else value * 0.7 for name, value in setting.items()}
     tile = [
-        *specs(optimizer={"name": "sgd", "learning_rate": 0.1, **setting}),
-        *specs(optimizer={"name": "sgd", "learning_rate": 0.05, **other}, first=1),
+        *specs(optimizer={"name": "sgd", "learning_rate": 0.1, **setting}, **size),
+        *specs(optimizer={"name": "sgd", "learning_rate": 0.05, **other}, first=1, **size),
     ]
     assert len({spec.program_key() for spec in tile}) == 1
     same_as_fit(tile, WITHIN)
 
 
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
     "setting", [{"name": "rmsprop", "centered": True, "momentum": 0.5}, *slow({"amsgrad": True})]
 )
-def test_structural_settings(setting: dict[str, Any], specs: Any, same_as_fit: Any) -> None:
-    same_as_fit(specs(optimizer={"name": "adam", "learning_rate": 0.01, **setting}, seeds=2), WITHIN)
+def test_structural_settings(
+    setting: dict[str, Any], size: dict[str, Any], specs: Any, same_as_fit: Any
+) -> None:
+    optimizer = {"name": "adam", "learning_rate": 0.01, **setting}
+    same_as_fit(specs(optimizer=optimizer, seeds=2, **size), WITHIN)
 
 
 NUMBERS = {
@@ -165,10 +178,11 @@ KINDS: dict[str, dict[str, Any]] = {
 QUICK = ("kinked mlp", "batch normalisation", "recurrent", "regression", "perceptron")
 
 
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("kind", [*QUICK, *slow(*(kind for kind in KINDS if kind not in QUICK))])
-def test_kinds_of_networks(kind: str, specs: Any, same_as_fit: Any) -> None:
-    slowly = {"optimizer": {"name": "sgd", "learning_rate": 0.03}}  # rounding grows along a steep path
-    same_as_fit(specs(**slowly, **KINDS[kind], seeds=2), WITHIN)
+def test_kinds_of_networks(kind: str, size: dict[str, Any], specs: Any, same_as_fit: Any) -> None:
+    slowly = {"name": "sgd", "learning_rate": 0.03}  # rounding grows along a steep path
+    same_as_fit(specs(**{"optimizer": slowly, **size, **KINDS[kind]}, seeds=2), WITHIN)
 
 
 CONVOLUTIONS: dict[str, list[dict[str, Any]]] = {
@@ -179,12 +193,12 @@ CONVOLUTIONS: dict[str, list[dict[str, Any]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("kind", ["same", *slow("valid")])
-def test_convolutions_at_width_one(kind: str, specs: Any, same_as_fit: Any) -> None:
+def test_convolutions_at_width_one(kind: str, size: dict[str, Any], specs: Any, same_as_fit: Any) -> None:
     layers = [*CONVOLUTIONS[kind], {"type": "flatten"}, {"type": "dense", "units": 10}]
-    tile = specs(
-        model={"activation": "relu", "layers": layers}, optimizer={"name": "adam", "learning_rate": 0.01}
-    )
+    optimizer = {"name": "adam", "learning_rate": 0.01}
+    tile = specs(model={"activation": "relu", "layers": layers}, optimizer=optimizer, **size)
     assert tile[0].max_width() == 1
     same_as_fit(tile, WITHIN)
 
@@ -227,7 +241,7 @@ def test_one_update_in_float32(specs: Any, fit: Any, engine: Any, tmp_path: Any)
 
     keras.config.set_floatx("float32")
     tile = specs(
-        seeds=4, dataset={"name": "digits", "train_samples": 16}, training={"epochs": 1, "batch_size": 16},
+        seeds=2, dataset={"name": "digits", "train_samples": 16}, training={"epochs": 1, "batch_size": 16},
         optimizer={"name": "adam", "learning_rate": 0.01},
     )  # fmt: skip
     trained = engine(tile)

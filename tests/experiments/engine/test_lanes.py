@@ -42,7 +42,7 @@ def test_a_lane_is_the_single_run(specs: Any, engine: Any, float64: Any, tmp_pat
             np.testing.assert_allclose(ours, theirs, atol=1e-9, rtol=0)
 
 
-@pytest.mark.parametrize("width", [8, pytest.param(32, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("width", [4, *(pytest.param(width, marks=pytest.mark.slow) for width in (8, 32))])
 def test_neighbours_change_no_bit(width: int, specs: Any, engine: Any) -> None:
     """Replaced by others, by ones with enormous weights, by none; in another place."""
     ours = specs(model=DROPOUT, optimizer=ADAM, seeds=2)
@@ -108,7 +108,7 @@ def test_one_lane_resumed_alone_and_lanes_at_different_places(specs: Any, engine
 
 
 def test_cancelling_one_lane_leaves_the_others(specs: Any, engine: Any) -> None:
-    tile = specs(optimizer=ADAM, seeds=3)
+    tile = specs(model=DROPOUT, optimizer=ADAM, seeds=3)
     whole = engine(tile)
     cut = engine(tile, should_stop=StopAfter("cancelled", 6, {1}))
     assert [outcome.status for outcome in cut.outcomes] == ["FINISHED", "KILLED", "FINISHED"]

@@ -28,7 +28,7 @@ CURVED = (19, 34, 82)
 FEW = (
     "losses: mean_absolute_error",
     "activations: gelu",
-    "layers: gru",
+    "layers: simple_rnn",
     "pairs of layers: conv2d + max_pool2d",
 )
 

@@ -37,7 +37,7 @@ def test_canary_keras_still_adds_it_along_the_width() -> None:
     np.testing.assert_array_equal(result, PER_COLUMN)
 
 
-@pytest.mark.parametrize("pool", ["max_pool2d", "average_pool2d"])
+@pytest.mark.parametrize("pool", ["max_pool2d", pytest.param("average_pool2d", marks=pytest.mark.slow)])
 def test_channels_first_bias(pool: str) -> None:
     """8 filters over an output 8 wide: per seed both layouts learn the same, and the certificate is given."""
     document = {
