@@ -45,7 +45,8 @@ def test_one_worker_takes_the_gpu_and_runs_go_where_they_asked(
         ["gradus.gpu", "gradus.any", "gradus.either.gpu", "gradus.either.any", "gradus.requests"],
         ["gradus.cpu", "gradus.any", "gradus.either.any", "gradus.requests"],
     )
-    sent = {device: mixed.submit(small(name=device, device=device)) for device in fleet}
+    quick = {"runs": 1, "gradient_check": "off", "diagnostics": "off"}
+    sent = {device: mixed.submit(small(name=device, device=device, **quick)) for device in fleet}
     for device, experiment in sent.items():
         runs = mixed.wait_over(experiment)
         assert {run["status"] for run in runs} == {"FINISHED"}

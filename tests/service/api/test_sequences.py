@@ -60,7 +60,7 @@ def test_a_dry_run_refuses_what_submitting_refuses(tmp_path: Path, document: Any
 CALLS = ("cancel", "retry", "extend", "finish", "patch")
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(calls=st.lists(st.sampled_from(CALLS), min_size=1, max_size=7))
 def test_any_sequence_of_calls_agrees_with_itself(api: Served, calls: list[str]) -> None:
     """No call fails in a way that its documentation does not name, and the counts always add up."""

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -65,9 +66,11 @@ def test_killed_while_it_makes_its_tables_it_starts_again(tmp_path: Path) -> Non
     assert not list(tmp_path.glob("mlflow.new*"))
 
 
-def test_a_database_of_another_version_is_upgraded_as_a_copy_and_keeps_its_rows(tmp_path: Path) -> None:
+def test_a_database_of_another_version_is_upgraded_as_a_copy_and_keeps_its_rows(
+    tmp_path: Path, prepare_mlflow: Callable[[Path], None]
+) -> None:
     database = tmp_path / "mlflow.db"
-    mlflow_server.prepare(database)
+    prepare_mlflow(tmp_path)
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("UPDATE experiments SET name = 'mine'")
     before = tables(database)
