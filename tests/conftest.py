@@ -69,7 +69,7 @@ def without_xla(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Variables for a stack: its workers find on disk what a worker before them has compiled, also of another stack."""
     folder = tmp_path_factory.getbasetemp() / "compiled"
     return {"TF_XLA_FLAGS": f"--tf_xla_persistent_cache_directory={folder}"}

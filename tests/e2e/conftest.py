@@ -290,7 +290,7 @@ def lasting_spec(*, runs: int = 2, epochs: int = 20, **changes: Any) -> Json:
 def stack(
     tmp_path_factory: pytest.TempPathFactory,
     prepare_mlflow: Callable[[Path], None],
-    compiled_once: dict[str, str],
+    compiled_once: dict[str, Any],
 ) -> Iterator[Stack]:
     if "GRADUS_E2E_COMPOSE" in os.environ:
         yield Compose()
@@ -313,7 +313,7 @@ def service(stack: Stack) -> Service:
 
 @pytest.fixture
 def start_embedded(
-    tmp_path: Path, prepare_mlflow: Callable[[Path], None], compiled_once: dict[str, str]
+    tmp_path: Path, prepare_mlflow: Callable[[Path], None], compiled_once: dict[str, Any]
 ) -> Iterator[Callable[..., Embedded]]:
     """To start a stack of one's own, with variables of its own."""
     if "GRADUS_E2E_COMPOSE" in os.environ:

@@ -256,7 +256,7 @@ class Stack:
 def running_stack(
     tmp_path_factory: pytest.TempPathFactory,
     prepare_mlflow: Callable[[Path], None],
-    compiled_once: dict[str, str],
+    compiled_once: dict[str, Any],
 ) -> Iterator[Stack]:
     stack = Stack(tmp_path_factory.mktemp("stack"), **compiled_once)
     prepare_mlflow(stack.home / "mlflow")
