@@ -67,7 +67,7 @@ LOGGED = (
     "activation-step",
 )
 """Networks that are also stored as MLflow's logged model, which takes a second each."""
-DROPOUT_MODEL = [
+DROPOUT_MODEL: list[dict[str, Any]] = [
     {"type": "conv2d", "filters": 8, "kernel_size": 3, "activation": "relu"},
     {"type": "batch_normalization"},
     {"type": "flatten"},
