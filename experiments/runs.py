@@ -128,7 +128,7 @@ class RunSpec(Strict):
             "batch_size": self.training.batch_size,
             "epochs": self.training.epochs,
             "seed": self.seed,
-            "dataset": self.dataset.name,
+            "dataset": self.dataset.title,
             "architecture": self.architecture,
             "n_params": self.forecast.parameters,
             "loss": self.loss.name,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from experiments.errors import GradusError, SpecError
     from gradus.client import Client
     from gradus.comparison import Comparison
+    from gradus.dataset import Dataset
     from gradus.errors import (
         ClientError,
         Conflict,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "gradus.client": ("Client",),
     "gradus.comparison": ("Comparison",),
+    "gradus.dataset": ("Dataset",),
     "gradus.errors": (
         *("ClientError", "Conflict", "Invalid", "NotAllowed", "NotFound"),
         *("Refused", "Unreachable", "UsageError"),
@@ -46,6 +48,7 @@ __all__ = [
     "ClientError",
     "Comparison",
     "Conflict",
+    "Dataset",
     "Event",
     "Experiment",
     "GradusError",

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
+from urllib.parse import quote
 
 import httpx
 
+from gradus.dataset import Dataset, content_type
 from gradus.errors import NotFound, Unreachable, UsageError
 from gradus.experiment import Experiment
 from gradus.runs import Run
@@ -20,6 +22,7 @@ Json = dict[str, Any]
 Spec = str | Path | Mapping[str, Any]
 TRIES = 3
 PAGE = 100  # experiments on a page
+UPLOAD_TIMEOUT = httpx.Timeout(600.0, connect=3.0)  # the service reads the file before it answers
 
 
 class Client:
@@ -192,6 +195,49 @@ class Client:
             ambiguous = [text for text in refusals if "more than one" in text]
             raise UsageError((ambiguous or [f"no experiment or run has the id {id!r}"])[0])
         return owners[0]
+
+    def upload(
+        self,
+        file: str | Path,
+        *,
+        name: str | None = None,
+        target: str | None = None,
+        kind: Literal["classification", "binary", "regression"] | None = None,
+    ) -> Dataset:
+        """Upload a file of your own: CSV, NPZ or Parquet. The same bytes again are kept once.
+
+        Args:
+            name: what specs call it; default: the file's name without its ending.
+            target: the column to predict; a spec may name another.
+            kind: what the target is; default: texts and few whole numbers are classes, other numbers a regression.
+
+        Raises:
+            UsageError: there is no such file.
+            Invalid: the file cannot be used; `errors` says where, by row and column.
+            Conflict: another file has the name.
+            Unreachable: the service does not answer.
+        """
+        path = Path(file)
+        given = {"name": name or path.stem, "target": target, "kind": kind}
+        params = {key: value for key, value in given.items() if value is not None}
+        try:
+            content = path.open("rb")
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
+        with content:
+            answer = self.http.json(
+                "POST", "/v1/datasets", params=params, content=content, timeout=UPLOAD_TIMEOUT,
+                headers={"Content-Type": content_type(path)},
+            )  # fmt: skip
+        return Dataset.of(self, answer)
+
+    def datasets(self) -> list[Dataset]:
+        """The uploaded files, the newest first."""
+        return [Dataset.of(self, document) for document in self.http.items("/v1/datasets")]
+
+    def dataset(self, name: str) -> Dataset:
+        """An uploaded file by its name or digest. Raises NotFound."""
+        return Dataset.of(self, self.http.json("GET", f"/v1/datasets/{quote(name, safe='')}"))
 
     def workers(self) -> list[WorkerOut]:
         """The worker processes: who is alive, on what device, doing what."""

@@ -19,14 +19,16 @@ class Prediction:
     """What a trained network answers.
 
     Attributes:
-        outputs: one row per input, shape (inputs, units…), on the scale of the training targets.
+        outputs: one row per input, shape (inputs, units…), on the scale of the data set's targets.
         classes: the index of the largest output per input, for a classification; else None.
+        labels: the classes' own names, for a file of one's own.
         warnings: what the service says of the inputs, for example that they lie outside the training data.
     """
 
     outputs: npt.NDArray[np.float64]
     classes: npt.NDArray[np.int64] | None
     warnings: tuple[str, ...]
+    labels: tuple[str, ...] | None = None
 
 
 class History(Sequence[MetricOut]):

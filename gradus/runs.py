@@ -108,7 +108,8 @@ class Run(RunFields):
         """The trained network's outputs, computed by a worker from the stored weights.
 
         Args:
-            inputs: samples scaled as in training, as an array of shape (samples, …) or nested lists.
+            inputs: samples scaled as in training, as an array of shape (samples, …) or nested lists. For an uploaded
+                file rows of its columns in its own units: a DataFrame, mappings, or lists in the order of the inputs.
 
         Raises:
             Conflict: it has not finished.
@@ -117,19 +118,24 @@ class Run(RunFields):
         """
         import numpy as np
 
+        if hasattr(inputs, "to_dict"):  # a DataFrame
+            inputs = inputs.to_dict("records")
         samples = inputs.tolist() if hasattr(inputs, "tolist") else list(inputs)
         outputs: list[Any] = []
         classes: list[int] = []
         warnings: list[str] = []
+        labels: list[str] = []
         for batch in _batches(samples):
             result = self._asked("predict", {"inputs": batch})
             outputs += result["outputs"]
             classes += result.get("classes") or []
             warnings += result.get("warnings") or []
+            labels += result.get("labels") or []
         return Prediction(
             np.asarray(outputs, np.float64),
             np.asarray(classes, np.int64) if classes else None,
             tuple(dict.fromkeys(warnings)),
+            tuple(labels) if labels else None,
         )
 
     def plot(self) -> dict[str, bytes]:

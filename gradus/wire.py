@@ -261,6 +261,41 @@ class WorkOut(Wire):
     links: Links
 
 
+class ColumnOut(Open):
+    """A column of a person's own file."""
+
+    name: str
+    text: bool = Field(description="whether it holds texts")
+    shape: list[int] | None = Field(description="how an array of an NPZ file arranges a row's numbers")
+    usable: bool = Field(description="false: it is an input only where a spec names it, or cannot be one")
+    low: float
+    high: float
+    mean: float | None = None
+    std: float | None = None
+    bins: list[int] | None = Field(None, description="rows in each of 20 equal steps from `low` to `high`")
+    n_values: int | None = Field(description="number of different values, where there are few")
+    values: list[str | float] | None = Field(description="the first 50 of them")
+    counts: list[int] | None = Field(description="rows with each of these")
+
+
+class DatasetOut(Open):
+    """A person's own file. A spec names it: `dataset: {name: upload, id: NAME}`."""
+
+    id: str = Field(description="SHA-256 of the file as it was sent")
+    name: str
+    owner: str
+    rows: int
+    size_bytes: int
+    target: str | None
+    kind: str | None = Field(description="of the target: classification, binary or regression")
+    columns: list[ColumnOut]
+    preview: list[list[str]] = Field(description="the first rows")
+    warnings: list[str]
+    matrix_sha256: str = Field(description="SHA-256 of `links.content`")
+    created_at: datetime
+    links: Links
+
+
 class AuditOut(Open):
     """Somebody's change."""
 

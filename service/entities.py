@@ -310,6 +310,29 @@ class Request:
 
 
 @dataclass(frozen=True)
+class StoredDataset:
+    """A person's own file. `id` is the SHA-256 of what they sent.
+
+    Attributes:
+        target, kind: what it is for, where they said so.
+        table: the columns, and the digest of the matrix that holds their numbers.
+        profiles: column -> mean, std and bins.
+    """
+
+    id: str
+    owner: str
+    name: str
+    target: str | None
+    kind: str | None
+    size_bytes: int
+    table: Json
+    profiles: Json
+    preview: list[list[str]]
+    warnings: list[str]
+    created_at: datetime
+
+
+@dataclass(frozen=True)
 class AuditEntry:
     """Somebody's change: `owner` with the key `key_id`, from `address`, did `action` to the `kind` with `target_id`."""
 

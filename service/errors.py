@@ -13,6 +13,7 @@ GradusError
     ├── KeyReused            the same idempotency key with another body
     ├── QuotaExceeded
     ├── TooManyOpenRequests
+    ├── DatasetQuotaExceeded
     ├── BadCursor
     ├── WeakKey              a chosen API key that could be guessed
     ├── StoreUnavailable     the database can't be reached now
@@ -131,6 +132,17 @@ class TooManyOpenRequests(ServiceError):
             " (GRADUS_QUOTA_OPEN_REQUESTS); wait for some to be answered"
         )
         self.owner, self.waiting, self.allowed = owner, waiting, allowed
+
+
+class DatasetQuotaExceeded(ServiceError):
+    """An owner would have more bytes of files than allowed."""
+
+    def __init__(self, owner: str, held: int, asked: int, allowed: int) -> None:
+        super().__init__(
+            f"{owner or 'you'} would have {held + asked:,} bytes of files, {allowed:,} are allowed"
+            " (GRADUS_QUOTA_DATASET_BYTES); remove some: gradus data rm NAME"
+        )
+        self.owner, self.held, self.asked, self.allowed = owner, held, asked, allowed
 
 
 class BadCursor(ServiceError):

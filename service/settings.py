@@ -60,6 +60,11 @@ class Settings(ClientSettings):
         None, description="folder of files on their way to MLflow; unset: home/spool"
     )
 
+    datasets_dir: Path | None = Field(
+        None,
+        description="folder of people's own files on this host, a cache of MLflow's store; unset: home/datasets",
+    )
+
     # Keeping a run: reliability.
     lease_seconds: float = Field(60.0, gt=0, description="how long a worker holds a run without renewing")
     reap_seconds: float | None = Field(
@@ -111,6 +116,10 @@ class Settings(ClientSettings):
     max_memory_bytes: int = Field(4 * 1024**3, ge=1, description="estimated memory of one training")
     max_flops: float = Field(1e17, gt=0, description="estimated floating point operations of one training")
     max_epochs: int = Field(10_000, ge=1, description="epochs of one training")
+    max_dataset_bytes: int = Field(500_000_000, ge=1024, description="largest file that may be uploaded")
+    quota_dataset_bytes: int = Field(
+        5_000_000_000, ge=1024, description="bytes of files that an owner may have"
+    )
     quota_queued_runs: int = Field(
         50_000, ge=1, description="runs an owner may have waiting, unless the key says otherwise"
     )
@@ -142,7 +151,7 @@ class Settings(ClientSettings):
             else value
         )
 
-    @field_validator("data_dir", "spool_dir")
+    @field_validator("data_dir", "spool_dir", "datasets_dir")
     @classmethod
     def _expand(cls, value: Path | None) -> Path | None:
         return value.expanduser() if value is not None else None
@@ -157,6 +166,10 @@ class Settings(ClientSettings):
     @property
     def spool(self) -> Path:
         return self.spool_dir or self.home / "spool"
+
+    @property
+    def datasets(self) -> Path:
+        return self.datasets_dir or self.home / "datasets"
 
     @property
     def reap_interval(self) -> float:

@@ -15,11 +15,12 @@ from experiments.datasets.inline import Inline
 from experiments.datasets.mnist import Mnist
 from experiments.datasets.planes import Blobs, Checkerboard, Circles, Moons, Spiral
 from experiments.datasets.stripes import Stripes
+from experiments.datasets.upload import Upload
 from experiments.fields import named
 
 DatasetSpec = Annotated[
     Mnist | Digits | Linear | Sine | Polynomial | Diabetes | And | Or | Xor | Moons | Circles | Spiral | Blobs
-    | Checkerboard | Stripes | Inline,
+    | Checkerboard | Stripes | Inline | Upload,
     Field(discriminator="name"),
     BeforeValidator(named),
 ]  # fmt: skip
@@ -28,7 +29,7 @@ DATASETS: dict[str, type[Dataset]] = {
     str(entry.model_fields["name"].default): entry
     for entry in (
         Mnist, Digits, Linear, Sine, Polynomial, Diabetes, And, Or, Xor, Moons, Circles, Spiral, Blobs,
-        Checkerboard, Stripes, Inline,
+        Checkerboard, Stripes, Inline, Upload,
     )
 }  # fmt: skip
 

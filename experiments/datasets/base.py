@@ -7,7 +7,7 @@ parts is fixed per data set and does not depend on a run's seed. Scaling uses fi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
@@ -25,6 +25,7 @@ DataFormat = Literal["channels_last", "channels_first"]
 Array = npt.NDArray[np.float32]
 Inputs = npt.NDArray[Any]
 Labels = npt.NDArray[np.int32]
+Rows = npt.NDArray[np.float64]
 Split = Annotated[float, Field(strict=True, ge=0, le=0.9)]
 
 
@@ -161,6 +162,22 @@ class Dataset(Strict):
     def load(self, source: Source, data_format: DataFormat = "channels_last") -> Data:
         """The arrays. Raises DataError where they cannot be had, with the places that were tried."""
         raise NotImplementedError
+
+    @property
+    def title(self) -> str:
+        """What people call it: its name, and for their own file the name that they gave it."""
+        return self.name
+
+    def read_rows(self, inputs: Sequence[object]) -> Rows | None:
+        """Samples as rows of the columns of a person's own file; None where samples are given as a network takes them.
+
+        Returns:
+            (samples, numbers) float64, before scaling.
+
+        Raises:
+            SpecError: a row has other columns or values, by path: `inputs[3]`.
+        """
+        return None
 
     def parts(self, available: int) -> tuple[int, int]:
         """(training, validation) sizes out of `available`. Raises SpecError."""

@@ -33,10 +33,12 @@ class Source:
 
     data_dir: the folder that GRADUS_DATA_DIR names
     download: fetches a file and gives its path; None where nothing can be downloaded
+    matrix: fetches the numbers of a person's own file by their SHA-256; None where there is no service
     """
 
     data_dir: Path | None = None
     download: Callable[[RemoteFile], Path] | None = None
+    matrix: Callable[[str], Path] | None = None
 
 
 def locate(file: RemoteFile, source: Source) -> Path:

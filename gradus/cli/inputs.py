@@ -15,13 +15,16 @@ UNREADABLE = (OSError, ValueError, EOFError, RecursionError, csv.Error, zipfile.
 """What the readers raise for a file that is not of the kind that its name says, or a broken one."""
 
 
-def read_inputs(file: Path) -> list[Any]:
+def read_inputs(file: Path, *, named: bool = False) -> list[Any]:
     """The samples in a file, one per entry.
+
+    Args:
+        named: a CSV's rows are mappings of column to number or text, as a run on an uploaded file takes them.
 
     Raises:
         UsageError: the file cannot be read, is of another kind, or holds no samples.
     """
-    readers = {".json": _json, ".csv": _csv, ".npy": _numpy, ".npz": _numpy}
+    readers = {".json": _json, ".csv": _named if named else _csv, ".npy": _numpy, ".npz": _numpy}
     reader = readers.get(file.suffix.lower())
     if reader is None:
         raise UsageError(f"{file} is of a kind that is not read here; allowed: {', '.join(readers)}")
@@ -49,6 +52,24 @@ def _csv(file: Path) -> list[list[float]]:
     if rows and not _is_number(rows[0][0]):
         rows = rows[1:]  # names of columns
     return [[float(cell) for cell in row] for row in rows]
+
+
+def _named(file: Path) -> list[dict[str, float | str]]:
+    """Rows by the names of the first one. Separator and decimal comma as in an upload."""
+    with file.open(newline="", encoding="utf-8-sig") as lines:
+        first = lines.readline()
+        separator = max(",;\t|", key=first.count)
+        lines.seek(0)
+        rows = [row for row in csv.DictReader(lines, delimiter=separator) if any(row.values())]
+    return [
+        {str(name).strip(): _value(str(cell).strip(), comma=separator != ",") for name, cell in row.items()}
+        for row in rows
+    ]
+
+
+def _value(cell: str, *, comma: bool) -> float | str:
+    pointed = cell.replace(",", ".") if comma else cell
+    return float(pointed) if _is_number(pointed) else cell
 
 
 def _is_number(text: str) -> bool:

@@ -12,6 +12,7 @@ from gradus.cli import (
     catalog,
     change,
     comparison,
+    data,
     keras_code,
     keys,
     lessons,
@@ -53,6 +54,7 @@ for part in (
     audit,
 ):
     part.register(app)
+app.add_typer(data.app, name="data")
 app.add_typer(keys.app, name="keys")
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from experiments.datasets.table import UPLOAD
 from gradus.cli.output import complain, print_json, say
 from gradus.cli.session import AsJson, RunId, connect
 from gradus.errors import UsageError
@@ -64,18 +65,25 @@ def predict(
     """The outputs of a run's trained network for the inputs of a file, computed by a worker.
 
     Inputs are scaled as in training, and outputs are on the scale of the training targets: MNIST's pixels are byte /
-    255, the diabetes data standardised on either side. `gradus catalog` has each data set's formula.
+    255, the diabetes data standardised on either side. `gradus catalog` has each data set's formula. For a file of your
+    own, a CSV has its columns by name, and both sides are in its own units and labels.
     """
     from gradus.cli.inputs import read_inputs
 
-    prediction = connect().run(run).predict(read_inputs(file))
+    asked = connect().run(run)
+    named = asked.spec["dataset"]["name"] == UPLOAD
+    prediction = asked.predict(read_inputs(file, named=named))
     for warning in prediction.warnings:
         complain(f"warning: {warning}")
     outputs = prediction.outputs.tolist()
     classes = None if prediction.classes is None else prediction.classes.tolist()
     if as_json:
-        print_json({"outputs": outputs, "classes": classes})
+        labels = {} if prediction.labels is None else {"labels": list(prediction.labels)}
+        print_json({"outputs": outputs, "classes": classes, **labels})
         return
     for index, values in enumerate(outputs):
         shown = "  ".join(number(value) for value in (values if isinstance(values, list) else [values]))
-        say(f"{index}: " + (f"class {classes[index]}   {shown}" if classes else shown))
+        label = (
+            prediction.labels[index] if prediction.labels else f"class {classes[index]}" if classes else ""
+        )
+        say(f"{index}: " + (f"{label}   {shown}" if label else shown))

@@ -13,6 +13,7 @@ from service.api import (
     answers,
     audit,
     catalog,
+    datasets,
     events,
     experiments,
     figures,
@@ -61,9 +62,15 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.state.rates = Rates(settings.rate_per_second, settings.rate_burst)
     problems.install(app)
     app.add_middleware(HeadAsGet)
-    app.add_middleware(Guard, hosts=hosts_allowed(settings), max_body_bytes=settings.max_body_bytes)
+    files = (settings.max_dataset_bytes, "GRADUS_MAX_DATASET_BYTES")
+    app.add_middleware(
+        Guard,
+        hosts=hosts_allowed(settings),
+        max_body_bytes=settings.max_body_bytes,
+        larger={"/v1/datasets": files, "/data": files},
+    )
     for resource in (
-        *(experiments, runs, figures, events, answers, requests, catalog, keras_code, lessons),
+        *(experiments, runs, figures, events, answers, requests, catalog, keras_code, lessons, datasets),
         *(workers, keys, audit, health, metrics, docs),
     ):
         app.include_router(resource.router)

@@ -66,7 +66,7 @@ def submit(
     ] = False,
 ) -> Any:
     """Submit a spec. What is accepted is in the database, whether or not broker and MLflow are up."""
-    prepared = prepare(document, settings)
+    prepared = prepare(document, settings, store, who)
     if dry_run:
         return JSONResponse(dry_run_of(store, who, prepared))
     experiment = submit_spec(store, who, prepared, idempotency_key=idempotency_key, body=body)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import ipaddress
 import time
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 import anyio
@@ -33,7 +34,9 @@ from service.http.problems import (
 from service.settings import LOOPBACK, Settings
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-DRAINED = 16  # times the limit: what is read and thrown away, so that a client gets to read its 413
+DRAINED = (
+    16 * 1024**2
+)  # bytes over the limit that are read and thrown away, so that a client gets to read its 413
 QUIET = frozenset({"/livez", "/readyz", "/metrics"})
 ANSWER_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -77,8 +80,20 @@ def same_site(origin: str, host: str) -> bool:
 class Guard:
     """ASGI middleware. Answers are problem details, also here."""
 
-    def __init__(self, app: ASGIApp, *, hosts: Collection[str], max_body_bytes: int) -> None:
-        self.app, self.hosts, self.limit = app, hosts, max_body_bytes
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        hosts: Collection[str],
+        max_body_bytes: int,
+        larger: Mapping[str, tuple[int, str]] = MappingProxyType({}),
+    ) -> None:
+        """Args:
+        hosts: names that are answered; empty: any.
+        larger: addresses that take larger bodies, with their limit and its setting.
+        """
+        self.app, self.hosts = app, hosts
+        self.limit, self.larger = (max_body_bytes, "GRADUS_MAX_BODY_BYTES"), larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -87,7 +102,7 @@ class Guard:
         answered = _Answer(scope, send)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request=answered.request_id)
-        counted = _Counted(receive, self.limit)
+        counted = _Counted(receive, self.limit_of(scope)[0])
         client = scope.get("client")
         with acting(Actor(address=client[0] if client else "", request_id=answered.request_id)) as actor:
             answered.actor = actor
@@ -104,6 +119,10 @@ class Guard:
             await self.app(scope, counted.receive, answered.send)
         finally:
             answered.log()
+
+    def limit_of(self, scope: Scope) -> tuple[int, str]:
+        """The largest body that an address takes, and the setting that says so."""
+        return self.larger.get(scope["path"], self.limit)
 
     def check(self, scope: Scope) -> None:
         """What a request line and its headers say already.
@@ -141,10 +160,9 @@ class Guard:
             raise BadRequest(
                 f"{length!r} is not a number", path="header.content-length", allowed="a number of bytes"
             )
-        if int(length) > self.limit:
-            raise TooLarge(
-                f"the body has {length} bytes (GRADUS_MAX_BODY_BYTES)", allowed=f"at most {self.limit}"
-            )
+        limit, setting = self.limit_of(scope)
+        if int(length) > limit:
+            raise TooLarge(f"the body has {length} bytes ({setting})", allowed=f"at most {limit}")
 
 
 class _Counted:
@@ -165,7 +183,7 @@ class _Counted:
     async def drain(self) -> None:
         """Throw the rest away. Closing at once would reset the connection before the client reads the answer."""
         more = True
-        while more and self.total <= DRAINED * self.limit:
+        while more and self.total <= self.limit + DRAINED:
             message = await self._receive()
             self.total += len(message.get("body", b""))
             more = message["type"] == "http.request" and message.get("more_body", False)

@@ -85,6 +85,10 @@ class TooLarge(Refusal):
     """A body over the limit."""
 
 
+class FilesAway(Refusal):
+    """MLflow's store, where people's own files are kept, does not answer."""
+
+
 class RequestFailed(Refusal):
     """A worker tried what was asked (a prediction, a picture) and could not."""
 
@@ -101,6 +105,7 @@ STATUS: dict[type[GradusError], HTTPStatus] = {
     errors.KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.QuotaExceeded: HTTPStatus.TOO_MANY_REQUESTS,
     errors.TooManyOpenRequests: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.DatasetQuotaExceeded: HTTPStatus.TOO_MANY_REQUESTS,
     errors.BadCursor: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.BrokerUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -117,6 +122,7 @@ STATUS: dict[type[GradusError], HTTPStatus] = {
     NotAcceptedType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     RequestFailed: HTTPStatus.BAD_GATEWAY,
+    FilesAway: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 HEADERS: dict[HTTPStatus, dict[str, str]] = {
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": 'Bearer realm="gradus"'},

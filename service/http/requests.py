@@ -28,7 +28,11 @@ POLL_SECONDS = (0.04, 1.0)  # between two looks, at first and at most
 class Inputs(Strict):
     """Samples in the shape of the data set's: `inputs[0]` is one sample."""
 
-    inputs: list[Any] = Field(min_length=1, description="numbers, nested as the data set's samples are")
+    inputs: list[Any] = Field(
+        min_length=1,
+        description="numbers, nested as the data set's samples are; for a person's own file rows of its columns, as lists"
+        " or as mappings of column to value",
+    )
 
 
 def ask_prediction(store: Store, settings: Settings, who: Principal, run_id: str, body: Inputs) -> Work:
@@ -98,7 +102,9 @@ def over(run: Run) -> Run:
 def check_inputs(run: Run, body: Inputs) -> None:
     """Raises SpecError where an input is none of the run's data set: no worker is asked what it cannot answer."""
     with found_in("body"):
-        samples(body.inputs, run.run_spec().data_shape.input)
+        spec = run.run_spec()
+        if spec.dataset.read_rows(body.inputs) is None:
+            samples(body.inputs, spec.data_shape.input)
 
 
 async def settled(store: Store, work: Work, wait: float) -> Work:

@@ -7,10 +7,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from experiments.datasets.table import Table
+from experiments.datasets.upload import Upload
 from experiments.recording import WEIGHTS
 from gradus.wire import (
     AcceptedExperiment,
     AuditOut,
+    ColumnOut,
+    DatasetOut,
     ExperimentDetail,
     ExperimentOut,
     KeyOut,
@@ -22,11 +26,14 @@ from gradus.wire import (
     WorkerOut,
 )
 from service.analysis.design_document import live_document
-from service.entities import ApiKey, AuditEntry, Experiment, Run, StoredMetric, Worker
+from service.entities import ApiKey, AuditEntry, Experiment, Run, StoredDataset, StoredMetric, Worker
 from service.lifecycle import RunStatus
 from service.reasons import explain
 from service.settings import Settings
 from service.tracking.urls import MlflowPages
+
+LISTED_VALUES = 50
+"""Values of a column that an answer lists."""
 
 
 class Strict(BaseModel):
@@ -116,6 +123,31 @@ def _run_fields(run: Run, urls: Urls) -> dict[str, Any]:
 
 def metric_out(point: StoredMetric) -> MetricOut:
     return MetricOut.model_validate(point, from_attributes=True)
+
+
+def dataset_out(dataset: StoredDataset, urls: Urls) -> DatasetOut:
+    table = Table.model_validate(dataset.table)
+    asked = Upload(id=dataset.id, target=dataset.target, kind=dataset.kind, table=table)
+    columns = [
+        ColumnOut(
+            **column.model_dump(include={"name", "shape", "text", "low", "high", "usable"}),
+            values=list(column.values[:LISTED_VALUES]) if column.values else None,
+            counts=list(column.counts[:LISTED_VALUES]) if column.counts else None,
+            n_values=len(column.values) if column.values else None,
+            **dataset.profiles.get(column.name, {}),
+        )
+        for column in table.columns
+    ]
+    same = ("id", "name", "owner", "target", "size_bytes", "preview", "warnings", "created_at")
+    path = f"/v1/datasets/{dataset.id}"
+    return DatasetOut(
+        **{name: getattr(dataset, name) for name in same},
+        kind=asked.task if dataset.target is not None else None,
+        rows=table.rows,
+        columns=columns,
+        matrix_sha256=table.sha256,
+        links=urls.links(path, ("content",), MlflowPlace(experiment_id=None, url=None)),
+    )
 
 
 def audit_out(entry: AuditEntry) -> AuditOut:

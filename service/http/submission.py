@@ -12,6 +12,7 @@ from service import operations
 from service.analysis import design
 from service.entities import Experiment, Json
 from service.http.auth import Principal
+from service.http.datasets import with_tables
 from service.operations.quota import check_quota
 from service.settings import Settings
 from service.store import Store
@@ -31,16 +32,17 @@ class Prepared:
     plan: Json | None
 
 
-def prepare(document: object, settings: Settings) -> Prepared:
+def prepare(document: object, settings: Settings, store: Store, who: Principal) -> Prepared:
     """Check and expand a spec. A submission, its dry run and the page's preview all ask this.
 
     Args:
-        document: the spec as text or as plain data.
+        document: the spec as plain data.
+        who: whose files the spec may name.
 
     Raises:
         SpecError: the spec cannot be run, or a limit is exceeded.
     """
-    spec = ExperimentSpec.parse(document, settings.limits())
+    spec = ExperimentSpec.parse(with_tables(document, store, who), settings.limits())
     return Prepared(spec, *design.initial_points(spec))
 
 

@@ -9,6 +9,13 @@ from service.operations.certificates import put_certificate
 from service.operations.change import change_experiment
 from service.operations.claim import claim, renew, stop_requests
 from service.operations.commit import commit
+from service.operations.datasets import (
+    delete_dataset,
+    get_dataset,
+    list_datasets,
+    owned_bytes,
+    put_dataset,
+)
 from service.operations.extend import add_runs, extended_before, set_design
 from service.operations.keys import SCOPES, adopt_key, authenticate, create_key, list_keys, revoke_key
 from service.operations.reap import ExpiredLease, reap
@@ -57,17 +64,22 @@ __all__ = [
     "commit",
     "create_key",
     "create_request",
+    "delete_dataset",
     "delete_experiment",
     "extended_before",
     "final_artifacts_requested",
     "finish",
     "finish_request",
+    "get_dataset",
     "give_back_shipping",
+    "list_datasets",
     "list_keys",
     "note_shipped",
     "open_session",
+    "owned_bytes",
     "purge_experiment",
     "put_certificate",
+    "put_dataset",
     "reap",
     "record",
     "record_checkpoint",

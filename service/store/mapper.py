@@ -17,6 +17,7 @@ from service.entities import (
     Experiment,
     Request,
     Run,
+    StoredDataset,
     StoredMetric,
     Worker,
 )
@@ -92,6 +93,11 @@ def to_worker(row: Row[Any], *, now: float, alive_seconds: float) -> Worker:
     for name in ("queues", "run_ids"):
         fields[name] = tuple(fields[name])
     return Worker(**fields, age=age, alive=age < alive_seconds)
+
+
+def to_dataset(row: Row[Any]) -> StoredDataset:
+    fields = dict(row._mapping)
+    return StoredDataset(**fields.pop("found"), **{**fields, "created_at": as_datetime(row.created_at)})
 
 
 def to_audit_entry(row: Row[Any]) -> AuditEntry:

@@ -227,6 +227,20 @@ workers = Table(
     Column("last_seen", Double, nullable=False),
 )
 
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("id", String(64), primary_key=True),  # SHA-256 of the file as it was sent
+    Column("owner", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("target", Text),
+    Column("kind", Text),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("found", _json(), nullable=False),  # columns, profiles, preview, warnings
+    Column("created_at", Double, nullable=False),
+    UniqueConstraint("owner", "name"),
+)
+
 certificates = Table(
     "certificates",
     metadata,

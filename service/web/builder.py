@@ -122,7 +122,7 @@ async def submit(request: Request, visit: VisitDep) -> Response:
     if checked.faults:
         return show(visit, checked, status=422)
     try:
-        prepared = prepare(checked.text, visit.settings)
+        prepared = prepare(spec_text.read(checked.text), visit.settings, visit.store, who)
         experiment = submit_spec(visit.store, who, prepared, idempotency_key=key, body=body)
     except GradusError as error:
         return show(visit, check(checked.text, visit, error), status=422)
@@ -156,7 +156,7 @@ def check(text: str, visit: Visit, fault: GradusError | None = None) -> Checked:
     try:
         document = spec_text.read(text)
         form = forms.form_of(document)
-        prepared = prepare(document, visit.settings)
+        prepared = prepare(document, visit.settings, visit.store, visit.person)
         found, runs, stage = preview(prepared.spec), len(prepared.points), prepared.stage
         found["networks"] = list(
             {(n["architecture"], n["parameters"]): n for n in found["networks"]}.values()

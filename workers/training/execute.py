@@ -207,9 +207,9 @@ class ClaimedTile:
         }
         if outcome.status == "FINISHED":
             details["dataset"] = {
-                "name": spec.dataset.name,
+                "name": spec.dataset.title,
                 "digest": digest(spec.dataset, self.source),
-                "spec": spec.dataset.model_dump(mode="json", exclude={"x", "y"}),
+                "spec": spec.dataset.model_dump(mode="json", exclude={"x", "y", "table"}),
             }
         return Committed(run.attempt, outcome.status, outcome.reason, details)
 

@@ -9,11 +9,13 @@ import keras
 
 from experiments.datasets import Dataset, RemoteFile, Source
 from service.settings import Settings
+from service.tracking.datasets import matrices
 
 
 def source(settings: Settings) -> Source:
     """The places in which a worker with these settings looks for files."""
-    return Source(data_dir=settings.data_dir, download=download)
+    own_files = matrices(settings.datasets, settings.mlflow_url)
+    return Source(data_dir=settings.data_dir, download=download, matrix=own_files)
 
 
 def download(file: RemoteFile) -> Path:

@@ -234,6 +234,30 @@ class Tracking:
             raise TrackingRefused(f"MLflow has no artifact {path!r} of run {run.id}", GONE)
         return Path(call(repository.download_artifacts, path, str(folder)))
 
+    # -- files of no run -------------------------------------------------------------------------------
+
+    def put_file(self, local: Path, folder: str) -> None:
+        """Store a file in a folder of MLflow's artifact store, outside of every run. The same name again replaces it."""
+        call(self._folder(folder).log_artifact, str(local))
+
+    def get_file(self, folder: str, name: str, into: Path) -> Path:
+        """Fetch a file that `put_file` stored; the local file.
+
+        Raises:
+            TrackingRefused: there is no such file (RESOURCE_DOES_NOT_EXIST), among others.
+        """
+        repository = self._folder(folder)
+        if name not in {file.path for file in call(repository.list_artifacts)}:
+            raise TrackingRefused(f"MLflow's artifact store has no {folder}/{name}", GONE)
+        return Path(call(repository.download_artifacts, name, str(into)))
+
+    def remove_file(self, folder: str, name: str) -> None:
+        """Remove a file that `put_file` stored. Idempotent."""
+        remove(self._folder(folder).delete_artifacts, name)
+
+    def _folder(self, folder: str) -> ArtifactRepository:
+        return get_artifact_repository(f"mlflow-artifacts:/{folder}", tracking_uri=self.url)
+
     def expire_artifacts(self, experiment_id: str, note: str) -> int:
         """Remove the artifacts of all runs of an experiment, once for this note. Numbers and tags stay.
 
