@@ -11,15 +11,17 @@ from experiments.datasets.bundled import Diabetes, Digits
 from experiments.datasets.curves import Linear, Polynomial, Sine
 from experiments.datasets.files import RemoteFile, Source
 from experiments.datasets.gates import And, Or, Xor
+from experiments.datasets.housing import CaliforniaHousing
 from experiments.datasets.inline import Inline
 from experiments.datasets.mnist import Mnist
+from experiments.datasets.pictures import Cifar10, FashionMnist
 from experiments.datasets.planes import Blobs, Checkerboard, Circles, Moons, Spiral
 from experiments.datasets.stripes import Stripes
 from experiments.datasets.upload import Upload
 from experiments.fields import named
 
 DatasetSpec = Annotated[
-    Mnist | Digits | Linear | Sine | Polynomial | Diabetes | And | Or | Xor | Moons | Circles | Spiral | Blobs
+    Mnist | FashionMnist | Cifar10 | Digits | Linear | Sine | Polynomial | Diabetes | CaliforniaHousing | And | Or | Xor | Moons | Circles | Spiral | Blobs
     | Checkerboard | Stripes | Inline | Upload,
     Field(discriminator="name"),
     BeforeValidator(named),
@@ -28,7 +30,7 @@ DatasetSpec = Annotated[
 DATASETS: dict[str, type[Dataset]] = {
     str(entry.model_fields["name"].default): entry
     for entry in (
-        Mnist, Digits, Linear, Sine, Polynomial, Diabetes, And, Or, Xor, Moons, Circles, Spiral, Blobs,
+        Mnist, FashionMnist, Cifar10, Digits, Linear, Sine, Polynomial, Diabetes, CaliforniaHousing, And, Or, Xor, Moons, Circles, Spiral, Blobs,
         Checkerboard, Stripes, Inline, Upload,
     )
 }  # fmt: skip

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from experiments.errors import DataError
@@ -14,17 +16,19 @@ class RemoteFile:
     """A file that Keras downloads into its cache.
 
     url: where it comes from
-    sha256: of its content (hex)
+    digest: of its content in hex: SHA-256, or MD5 where its authors publish only that
+    folder: within the data folder and Keras' cache
     """
 
     name: str
     url: str
-    sha256: str
+    digest: str
+    folder: str = ""
 
     @property
     def cached(self) -> Path:
         """Where Keras keeps it once it was downloaded."""
-        return Path.home() / ".keras" / "datasets" / self.name
+        return Path.home() / ".keras" / "datasets" / self.folder / self.name
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ def locate(file: RemoteFile, source: Source) -> Path:
     """
     tried = []
     if source.data_dir is not None:
-        path = source.data_dir / file.name
+        path = source.data_dir / file.folder / file.name
         if path.is_file():
             return path
         tried.append(f"{path} (GRADUS_DATA_DIR)")
@@ -69,3 +73,16 @@ def locate(file: RemoteFile, source: Source) -> Path:
         f"{file.name} cannot be had: tried {'; '.join(tried)}. Put the file into the folder that "
         "GRADUS_DATA_DIR names, or use the data set `digits`, which needs no download"
     )
+
+
+def verified(file: RemoteFile, path: Path) -> Path:
+    """The path, once its content was held against the digest. Raises DataError: it is another file."""
+    kind = "sha256" if len(file.digest) == 64 else "md5"
+    with path.open("rb") as content:
+        digest = hashlib.file_digest(content, partial(hashlib.new, kind, usedforsecurity=False)).hexdigest()
+    if digest != file.digest:
+        raise DataError(
+            f"{path} is not the published {file.name}: its {kind.upper()} is {digest}, not {file.digest}; remove it, or put"
+            " the real one there"
+        )
+    return path

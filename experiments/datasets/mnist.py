@@ -18,7 +18,7 @@ from experiments.errors import DataError
 FILE = RemoteFile(
     name="mnist.npz",
     url="https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz",
-    sha256="731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1",
+    digest="731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1",
 )
 MD5 = {
     "x_train": "6bbc9ace898e44ae57da46a324031adb",

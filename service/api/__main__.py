@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 
 import uvicorn
 
@@ -39,6 +40,8 @@ def main() -> int:
     configure(settings, process="api")
     store = Store(settings.sql_url)
     require_schema(store)
+    settings.datasets.mkdir(parents=True, exist_ok=True)
+    tempfile.tempdir = str(settings.datasets)  # files in forms are large, and /tmp is memory in a container
     reason = refusal(settings, store)
     if reason is not None:
         print(f"gradus api: {reason}", file=sys.stderr)

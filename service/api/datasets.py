@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import PurePath
 from typing import Annotated, Any
 
@@ -16,7 +15,7 @@ from gradus.wire import DatasetOut, Page
 from service import operations
 from service.http.auth import Reader, Writer
 from service.http.bodies import content_type, not_accepted
-from service.http.datasets import Received, keep, matrix_of, receive, remove
+from service.http.datasets import Received, as_kind, chunks_of, keep, matrix_of, receive, remove, text
 from service.http.dependencies import SettingsDep, StoreDep, UrlsDep
 from service.http.problems import documented
 from service.http.schemas import dataset_out
@@ -37,7 +36,6 @@ FILE_TYPES = (
 )
 """Types that are read. Which of CSV, NPZ and Parquet a file is, its own beginning says."""
 Key = Annotated[str, Path(alias="id", description="name or digest of a file; a digest may be shortened")]
-CHUNK = 1024 * 1024
 BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -146,27 +144,3 @@ def delete(id: Key, who: Writer, store: StoreDep, settings: SettingsDep) -> None
     dataset = operations.get_dataset(store, id, owner=who.sees, prefer=who.owner)
     who.check_owns(dataset.owner)
     remove(store, settings, dataset)
-
-
-async def chunks_of(file: UploadFile) -> AsyncIterator[bytes]:
-    while chunk := await file.read(CHUNK):
-        yield chunk
-
-
-def text(value: object) -> str | None:
-    """A form's entry as text; None where it is empty or a file."""
-    return value.strip() or None if isinstance(value, str) else None
-
-
-def as_kind(value: str | None) -> Kind | None:
-    """Raises SpecError where it is none of the three."""
-    from pydantic import TypeAdapter, ValidationError
-
-    from experiments.errors import SpecError
-
-    try:
-        return TypeAdapter(Kind | None).validate_python(value)
-    except ValidationError:
-        raise SpecError.one(
-            "kind", f"there is no kind {value!r}", ["classification", "binary", "regression"]
-        ) from None

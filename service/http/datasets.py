@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+from starlette.datastructures import UploadFile
+
 from experiments.datasets.base import Kind
 from experiments.datasets.table import Table, uploads_in
 from experiments.datasets.upload import Upload
@@ -28,6 +31,8 @@ from service.store import Store
 _reading = threading.Semaphore(2)
 """Files that are read at once: each takes a core."""
 READING_SECONDS = 600
+CHUNK = 1024 * 1024
+_KIND: TypeAdapter[Kind | None] = TypeAdapter(Kind | None)
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,27 @@ async def receive(chunks: AsyncIterator[bytes], settings: Settings) -> Received:
         path.unlink(missing_ok=True)
         raise
     return Received(path, digest.hexdigest(), size)
+
+
+async def chunks_of(file: UploadFile) -> AsyncIterator[bytes]:
+    """A file of a form, a mebibyte at a time."""
+    while chunk := await file.read(CHUNK):
+        yield chunk
+
+
+def text(value: object) -> str | None:
+    """A form's entry as text; None where it is empty or a file."""
+    return value.strip() or None if isinstance(value, str) else None
+
+
+def as_kind(value: str | None) -> Kind | None:
+    """Raises SpecError where it is none of the three."""
+    try:
+        return _KIND.validate_python(value)
+    except ValidationError:
+        raise SpecError.one(
+            "kind", f"there is no kind {value!r}", ["classification", "binary", "regression"]
+        ) from None
 
 
 def keep(

@@ -240,6 +240,21 @@ def key(index: int) -> str:
     )
 
 
+def distribution(counts: Sequence[int], *, title: str) -> str:
+    """A small picture of how often values occur: a bar each, as high as its count; empty without counts."""
+    if not counts:
+        return ""
+    most, width = max(counts) or 1, 120 / len(counts)
+    bars = "".join(
+        f'<rect x="{index * width:.1f}" y="{30 - 28 * count / most:.1f}" width="{max(width - 1, 0.5):.1f}"'
+        f' height="{28 * count / most:.1f}" fill="{COLOURS[0]}"/>'
+        for index, count in enumerate(counts[:120])
+    )
+    rule = f'<line x1="0" y1="30.5" x2="120" y2="30.5" stroke="{FAINT}"/>'
+    text = f"{title}: {', '.join(map(str, counts[:20]))}"
+    return f'<svg viewBox="0 0 120 31" width="120" height="31" role="img"><title>{escape(text)}</title>{rule}{bars}</svg>'
+
+
 def _rule(x1: float, y1: float, x2: float, y2: float, colour: str, width: float) -> str:
     ends = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
     return f'<line {ends} stroke="{colour}" stroke-width="{width}"/>'

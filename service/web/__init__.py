@@ -2,6 +2,7 @@
 
 from service.web import (
     builder,
+    data,
     experiment,
     experiment_actions,
     fleet,
@@ -23,6 +24,7 @@ ROUTERS = (
     run.router,
     run.streams,
     gradient.router,
+    data.router,
     fleet.router,
     vocabulary.router,
     sessions.router,

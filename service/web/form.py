@@ -160,7 +160,7 @@ def form_of(document: Mapping[str, Any]) -> Form:
         ),
         dataset=(
             _entry(("dataset", "name"), dataset, choices=tuple(table("datasets"))),
-            *_properties(("dataset",), dataset, known, skip=("name", "x", "y", "x_test", "y_test")),
+            *_properties(("dataset",), dataset, known, skip=("name", "x", "y", "x_test", "y_test", "table")),
         ),
         dataset_about=str(known.get("description", "")),
         model=tuple(plain_model),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import json
+import re
 import zlib
 from collections.abc import Iterator, MutableMapping, MutableSequence
 from typing import Any
@@ -106,6 +108,12 @@ def line_of(path: str, positions: dict[str, int]) -> int | None:
             return positions[path]
         path = path[: max(path.rfind("."), path.rfind("["), 0)]
     return None
+
+
+def scalar(value: str) -> str:
+    """A text as one value of YAML, in quotes where it would be something else without."""
+    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", value) and value.lower() not in ("null", "true", "false")
+    return value if plain else json.dumps(value, ensure_ascii=False)
 
 
 def to_address(text: str) -> str | None:

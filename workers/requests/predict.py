@@ -59,7 +59,7 @@ def _predict_rows(context: WorkerContext, run: Run, spec: RunSpec, dataset: Uplo
     x = inputs.applied(rows).astype(np.float32).reshape(len(rows), *spec.data_shape.input)
     if len(spec.data_shape.input) == 3 and spec.model.data_format == "channels_first":
         x = np.moveaxis(x, -1, 1)
-    y = outputs(trained(spec, stored_weights(context, run)), x).astype(float)
+    y = outputs(network_of(context, run), x).astype(float)
     result: Json = {"outputs": (targets.undone(y) if spec.data_shape.kind == "regression" else y).tolist()}
     if measures_accuracy(spec):
         result["classes"] = backend.array(named(spec, y.astype(np.float32))).tolist()

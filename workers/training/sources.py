@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import keras
 
@@ -24,7 +24,14 @@ def download(file: RemoteFile) -> Path:
     Raises:
         Exception: the download failed, or the file has another digest (Keras raises no narrower kind).
     """
-    return Path(keras.utils.get_file(file.name, origin=file.url, file_hash=file.sha256))
+    return Path(
+        keras.utils.get_file(
+            file.name,
+            origin=file.url,
+            file_hash=file.digest,
+            cache_subdir=str(PurePosixPath("datasets", file.folder)),
+        )
+    )
 
 
 @functools.lru_cache(maxsize=8)

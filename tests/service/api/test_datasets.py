@@ -135,7 +135,7 @@ def test_a_form_is_read_as_well(files: Served) -> None:
 
 
 def test_names_sizes_and_quotas_have_limits(tmp_path: Path, mlflow_server: MlflowServer) -> None:
-    limits = {"max_dataset_bytes": 2000, "quota_dataset_bytes": 1024}
+    limits: dict[str, Any] = {"max_dataset_bytes": 2000, "quota_dataset_bytes": 1024}
     with serve(tmp_path, mlflow_url=mlflow_server.url, **limits) as served, served.client() as client:
         assert send(client).status_code == 201
         taken = send(client, CSV + b"40,5;cat\n")

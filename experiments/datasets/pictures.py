@@ -1,0 +1,110 @@
+"""Fashion-MNIST and CIFAR-10: image sets of MNIST's size and of small colour photographs."""
+
+from __future__ import annotations
+
+import gzip
+import tarfile
+import zlib
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments.datasets.base import Data, DataFormat, Dataset, DataShape
+from experiments.datasets.files import RemoteFile, Source, locate, verified
+from experiments.datasets.mnist import scaled
+from experiments.errors import DataError
+
+Bytes = npt.NDArray[np.uint8]
+_FASHION = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
+FASHION_FILES = {
+    name: RemoteFile(f"{file}-ubyte.gz", f"{_FASHION}{file}-ubyte.gz", md5, folder="fashion-mnist")
+    for name, file, md5 in (
+        ("x_train", "train-images-idx3", "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+        ("y_train", "train-labels-idx1", "25c81989df183df01b3e8a0aad5dffbe"),
+        ("x_test", "t10k-images-idx3", "bef4ecab320f06d8554ea6380940ec79"),
+        ("y_test", "t10k-labels-idx1", "bb300cfdad3c16e7a12a480ee83cd310"),
+    )
+}
+"""The files that Keras loads, with the MD5 that their authors publish."""
+CIFAR_FILE = RemoteFile(
+    "cifar-10-binary.tar.gz",
+    "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+    "c32a1d4ab5d03f1284b67883e8d87530",
+)
+"""The binary form, with the MD5 that its authors publish; Keras loads the same images as Python pickles."""
+RECORD = 1 + 3 * 32 * 32
+"""Bytes of an image: its class, then red, green and blue, row by row."""
+
+
+class FashionMnist(Dataset):
+    """x: (28, 28, 1), brightness in [0, 1] (byte / 255); y: 0 T-shirt, 1 trouser, 2 pullover, 3 dress, 4 coat, 5 sandal,
+    6 shirt, 7 sneaker, 8 bag, 9 ankle boot. 60,000 images for training, 10,000 for testing.
+    """
+
+    formula: ClassVar[str] = "x = byte / 255"
+    licence: ClassVar[str] = "MIT"
+    reference: ClassVar[str] = "Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747"
+    name: Literal["fashion_mnist"] = "fashion_mnist"
+
+    def shape(self) -> DataShape:
+        training, validation = self.parts(60_000)
+        return DataShape((28, 28, 1), (), "classification", 10, training, validation, 10_000, 0.0, 1.0)
+
+    def load(self, source: Source, data_format: DataFormat = "channels_last") -> Data:
+        paths = {name: verified(file, locate(file, source)) for name, file in FASHION_FILES.items()}
+        x, x_test = (idx(paths[name])[..., None] for name in ("x_train", "x_test"))
+        y, y_test = (idx(paths[name]).astype(np.int32) for name in ("y_train", "y_test"))
+        train, y_train, validation, y_validation = self.split(x, y)
+        data = Data(scaled(train), y_train, scaled(validation), y_validation, scaled(x_test), y_test)
+        return data.formatted(data_format)
+
+
+class Cifar10(Dataset):
+    """x: (32, 32, 3), red, green and blue in [0, 1] (byte / 255); y: 0 airplane, 1 automobile, 2 bird, 3 cat, 4 deer,
+    5 dog, 6 frog, 7 horse, 8 ship, 9 truck. 50,000 images for training, 10,000 for testing.
+    """
+
+    formula: ClassVar[str] = "x = byte / 255"
+    licence: ClassVar[str] = "not stated"
+    reference: ClassVar[str] = "Krizhevsky 2009, Learning multiple layers of features from tiny images"
+    name: Literal["cifar10"] = "cifar10"
+
+    def shape(self) -> DataShape:
+        training, validation = self.parts(50_000)
+        return DataShape((32, 32, 3), (), "classification", 10, training, validation, 10_000, 0.0, 1.0)
+
+    def load(self, source: Source, data_format: DataFormat = "channels_last") -> Data:
+        path = verified(CIFAR_FILE, locate(CIFAR_FILE, source))
+        try:
+            with tarfile.open(path) as archive:
+                x, y = records(archive, [f"data_batch_{number}.bin" for number in range(1, 6)])
+                x_test, y_test = records(archive, ["test_batch.bin"])
+        except (OSError, EOFError, KeyError, ValueError, tarfile.TarError, zlib.error) as error:
+            raise DataError(f"{path} is no readable {CIFAR_FILE.name} ({error})") from error
+        train, y_train, validation, y_validation = self.split(x, y)
+        data = Data(scaled(train), y_train, scaled(validation), y_validation, scaled(x_test), y_test)
+        return data.formatted(data_format)
+
+
+def idx(path: Path) -> Bytes:
+    """The array in a compressed IDX file: four bytes, the last of them the number of sizes; the sizes; the bytes."""
+    try:
+        content = gzip.decompress(path.read_bytes())
+        dimensions = content[3]
+        sizes = np.frombuffer(content, ">i4", dimensions, offset=4)
+        return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(sizes)
+    except (OSError, EOFError, IndexError, ValueError, zlib.error) as error:
+        raise DataError(f"{path} is no IDX file ({error})") from error
+
+
+def records(archive: tarfile.TarFile, names: list[str]) -> tuple[Bytes, npt.NDArray[np.int32]]:
+    """Images (n, 32, 32, 3) and classes of some files of CIFAR-10's archive."""
+    parts = []
+    for name in names:
+        file = archive.extractfile(f"cifar-10-batches-bin/{name}")
+        assert file is not None, f"{name} is a folder"
+        parts.append(np.frombuffer(file.read(), np.uint8).reshape(-1, RECORD))
+    rows = np.concatenate(parts)
+    return np.moveaxis(rows[:, 1:].reshape(-1, 3, 32, 32), 1, -1), rows[:, 0].astype(np.int32)
