@@ -84,7 +84,7 @@ def put_dataset(
             row = {**values, "id": id, "owner": owner, "size_bytes": size_bytes, "found": found}
             dataset_rows.insert_dataset(connection, row)
         else:
-            dataset_rows.change_dataset(connection, id, owner, values)
+            dataset_rows.change_dataset(connection, id, owner, {**values, "found": found})
         audit_rows.record_audit(connection, "uploaded", "dataset", id, name=name, bytes=size_bytes)
         rows = dataset_rows.dataset_rows(connection, owner)
         return next(mapper.to_dataset(row) for row in rows if row.id == id), new

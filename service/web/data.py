@@ -80,7 +80,7 @@ def show(
         files=[described(file) for file in files],
         opened=opened or (files[0].id[:12] if len(files) == 1 else ""),
         problems=visit.problems(error) if error else [],
-        written=written or {},
+        written=written or {"name": "", "target": "", "kind": ""},
         most_mb=visit.settings.max_dataset_bytes // 1_000_000,
     )
 

@@ -35,7 +35,9 @@ def files(tmp_path: Path, mlflow_server: MlflowServer) -> Iterator[Served]:
 
 def send(client: Any, content: bytes = CSV, kind: str = "text/csv", **params: str) -> Any:
     query = {"name": "pets", "target": "kind", **params}
-    return client.post("/v1/datasets", params=query, content=content, headers={"Content-Type": kind})
+    return client.post(
+        "/v1/datasets", params=query, content=content, headers={"Content-Type": kind}, timeout=300
+    )
 
 
 def test_a_file_is_kept_once_listed_read_and_removed(files: Served) -> None:
