@@ -6,8 +6,10 @@ import functools
 from typing import Any
 
 from fastapi import APIRouter
+from fastapi.responses import JSONResponse
 
 from experiments.catalog import catalog
+from gradus.wire_preview import CatalogOut
 from service.http.auth import Reader
 from service.http.problems import documented
 
@@ -20,7 +22,7 @@ def tables() -> dict[str, Any]:
     return catalog()
 
 
-@router.get("", responses=documented())
-def read(who: Reader) -> dict[str, Any]:
+@router.get("", response_model=CatalogOut, responses=documented())
+def read(who: Reader) -> JSONResponse:
     """Activations, optimizers, layers, losses and data sets: JSON schema, formula, reference."""
-    return tables()
+    return JSONResponse(tables())

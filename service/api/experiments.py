@@ -11,6 +11,7 @@ from pydantic import Field
 
 from experiments.fields import LongText, ShortText
 from gradus.wire import AcceptedExperiment, ExperimentDetail, ExperimentOut, Page, RunOut
+from gradus.wire_preview import PreviewOut
 from service import operations
 from service.http.auth import Reader, Writer
 from service.http.bodies import OPENAPI_BODY, RawBody, SpecDocument, json_body, json_of
@@ -47,7 +48,7 @@ class Change(Strict):
     status_code=201,
     response_model=AcceptedExperiment,
     responses={
-        200: {"description": "with `dry_run=true`: what would be done", "content": {"application/json": {}}},
+        200: {"model": PreviewOut, "description": "with `dry_run=true`: what would be done"},
         **documented(409, 415, 429),
     },
     openapi_extra=OPENAPI_BODY,

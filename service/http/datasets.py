@@ -20,6 +20,7 @@ from experiments.datasets.base import Kind
 from experiments.datasets.table import Table, uploads_in
 from experiments.datasets.upload import Upload
 from experiments.errors import Problem, SpecError
+from experiments.fields import ShortText
 from service import operations
 from service.entities import Json, StoredDataset
 from service.errors import DatasetQuotaExceeded, NotFound
@@ -32,6 +33,7 @@ _reading = threading.Semaphore(2)
 """Files that are read at once: each takes a core."""
 READING_SECONDS = 600
 CHUNK = 1024 * 1024
+_NAME: TypeAdapter[str] = TypeAdapter(ShortText)
 _KIND: TypeAdapter[Kind | None] = TypeAdapter(Kind | None)
 
 
@@ -106,8 +108,8 @@ def keep(
         Conflict, DatasetQuotaExceeded: as `operations.put_dataset`.
         FilesAway: MLflow's store does not answer.
     """
-    title = name.strip() or file.sha256[:12]
     try:
+        title = named(name) or file.sha256[:12]
         known = [data for data in operations.list_datasets(store, who.owner) if data.id == file.sha256]
         if known:
             found = {name: getattr(known[0], name) for name in ("table", "profiles", "preview", "warnings")}
@@ -128,6 +130,18 @@ def keep(
         )  # fmt: skip
     finally:
         file.path.unlink(missing_ok=True)
+
+
+def named(name: str) -> str:
+    """A file's name as it is kept; empty where there is none. Raises SpecError: too long, or with hidden characters."""
+    if not name.strip():
+        return ""
+    try:
+        return _NAME.validate_python(name)
+    except ValidationError as error:
+        raise SpecError.one(
+            "name", error.errors()[0]["msg"], "a line of at most 200 shown characters"
+        ) from None
 
 
 def check(table: Json, target: str | None, kind: Kind | None) -> None:

@@ -96,7 +96,7 @@ def delete_dataset(store: Store, dataset: StoredDataset) -> bool:
     """Forget a file.
 
     Returns:
-        Whether nobody else has sent the same bytes, so that its matrix can go as well.
+        Whether no other file has the same matrix, so that it can go as well.
 
     Raises:
         Conflict: experiments use it.
@@ -109,6 +109,6 @@ def delete_dataset(store: Store, dataset: StoredDataset) -> bool:
             raise Conflict(f"experiments use this file ({listed}); delete them first")
         dataset_rows.delete_dataset(connection, dataset.id, dataset.owner)
         audit_rows.record_audit(connection, "deleted", "dataset", dataset.id, name=dataset.name)
-        return dataset_rows.copies(connection, dataset.id) == 0
+        return not dataset_rows.matrix_needed(connection, dataset.table["sha256"])
 
     return store.write(work)

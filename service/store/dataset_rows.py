@@ -52,9 +52,10 @@ def bytes_of(connection: Connection, owner: str) -> int:
     return int(connection.scalar(total) or 0)
 
 
-def copies(connection: Connection, id: str) -> int:
-    """How many owners have sent these bytes."""
-    return int(connection.scalar(select(func.count()).where(datasets.c.id == id)) or 0)
+def matrix_needed(connection: Connection, sha256: str) -> bool:
+    """Whether a file has this matrix: of another owner, or with the same numbers written in another way."""
+    named = cast(datasets.c.found, Text).contains(sha256)
+    return connection.scalar(select(datasets.c.id).where(named).limit(1)) is not None
 
 
 def experiments_with(connection: Connection, id: str, most: int = 3) -> list[str]:

@@ -88,7 +88,7 @@ def show(
 def described(file: StoredDataset) -> dict[str, Any]:
     """A file as the page shows it: its columns with pictures, and the spec that trains on it."""
     table = Table.model_validate(file.table)
-    asked = Upload(id=file.id, target=file.target, kind=file.kind, table=table)  # type: ignore[arg-type]
+    asked = Upload(id=file.id, target=file.target, kind=file.kind, table=table)
     parts, odd = None, ""
     if file.target is not None:
         try:
