@@ -13,9 +13,10 @@ class LayerOut(Open):
     """A layer, before anything is built."""
 
     name: str
+    type: str
     output_shape: list[int]
     parameters: int
-    trainable: int
+    frozen: int = Field(description="of the parameters: those that training does not change")
     flops: int = Field(description="of one forward pass of one sample")
     memory_bytes: int
     formula: str = Field(description="of the number of parameters")
