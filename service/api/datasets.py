@@ -39,9 +39,9 @@ Key = Annotated[str, Path(alias="id", description="name or digest of a file; a d
 BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "the file: CSV, NPZ or Parquet",
+        "description": f"the file: CSV, NPZ or Parquet, as any of {', '.join(FILE_TYPES)}",
         "content": {
-            **{kind: {"schema": {"type": "string", "format": "binary"}} for kind in FILE_TYPES},
+            FILE_TYPES[-1]: {"schema": {"type": "string", "format": "binary"}},
             FORM: {
                 "schema": {
                     "type": "object",
