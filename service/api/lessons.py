@@ -55,7 +55,7 @@ def start_lesson(
     """Test a lesson: its runs are queued. Again trains again."""
     lesson = _lesson(name)
     if lesson.trains:
-        submit_spec(store, who, prepare(lesson.document(), settings))
+        submit_spec(store, who, prepare(lesson.document(), settings, store, who))
     else:
         response.status_code = 200
     return _out(standing(store, lesson, who.owner), language, urls)

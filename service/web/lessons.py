@@ -44,5 +44,5 @@ def start_lesson(name: str, visit: VisitDep) -> Response:
         raise NotFound("lesson", name)
     who = visit.writer
     if lesson.trains:
-        submit_spec(visit.store, who, prepare(lesson.document(), visit.settings))
+        submit_spec(visit.store, who, prepare(lesson.document(), visit.settings, visit.store, who))
     return RedirectResponse(f"/lessons#{name}", 303)
