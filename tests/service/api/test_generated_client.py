@@ -17,8 +17,9 @@ from service.store import queries
 from tests.empty_environments import ROOT, make, uv, variables
 from tests.service.api.conftest import SPEC, Served
 
-# The generator knows no YAML: that form of the body is a file to it.
-CONFIG = "content_type_overrides: {application/yaml: application/octet-stream}\n"
+# The generator knows neither YAML nor programs as bodies, nor pictures as answers: they are files to it.
+FILES = ("application/yaml", "text/plain", "text/x-python", "image/svg+xml")
+CONFIG = f"content_type_overrides: {{{', '.join(f'{kind}: application/octet-stream' for kind in FILES)}}}\n"
 PROGRAM = """
 import json, sys
 from made import Client
