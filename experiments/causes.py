@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from experiments.activations import ACTIVATIONS
+from experiments.activations import activation
 from experiments.layers import BatchNormalization, LayerNormalization
 from experiments.runs import RunSpec
 
@@ -116,4 +116,4 @@ def too_large(spec: RunSpec, history: History) -> Cause | None:
 def suited(spec: RunSpec) -> str:
     """The initialisers that the literature pairs with the hidden activations."""
     hidden = dict.fromkeys(spec.model.activations[:-1] or spec.model.activations)
-    return ", ".join(f"{ACTIVATIONS[name].initializer} for {name}" for name in hidden)
+    return ", ".join(f"{activation(choice).initializer} for {choice}" for choice in hidden)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from experiments import causes, theory
-from experiments.activations import ACTIVATIONS
+from experiments.activations import activation
 from experiments.causes import History
 from experiments.layers import BatchNormalization
 from experiments.runs import RunSpec
@@ -135,7 +135,7 @@ def _carries(spec: RunSpec) -> str:
     sigmoid's is; else initial weights of the size that suits the function (Glorot & Bengio 2010, He et al. 2015).
     """
     hidden = dict.fromkeys(spec.model.activations[:-1] or spec.model.activations)
-    flat = [name for name in hidden if ACTIVATIONS[name].derivative_bound < 1]
+    flat = [str(choice) for choice in hidden if activation(choice).derivative_bound < 1]
     if flat:
         return f"ReLU or tanh in place of {' and '.join(flat)}"
     return f"Initial weights of the right size ({causes.suited(spec)})"
@@ -330,7 +330,7 @@ def _unreachable(spec: RunSpec, history: History) -> Finding | None:
     ]
     if not outputs or math.isnan(low):
         return None
-    entry = ACTIVATIONS[outputs[-1]]
+    entry = activation(outputs[-1])
     beyond = max(high - entry.high, entry.low - low)
     if not beyond > 1e-6 * max(1.0, high - low):
         return None

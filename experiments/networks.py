@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from experiments.activations import ACTIVATIONS, ActivationName
+from experiments.activations import ActivationChoice, activation
 from experiments.fields import Flag, Fraction, LongText, Strict
 from experiments.initializers import InitializerSpec
 from experiments.layers import DataFormat, Flatten, LayerSpec, Shape
@@ -25,25 +25,27 @@ class ModelSpec(Strict):
     data_format: DataFormat = "channels_last"
 
     @cached_property
-    def activations(self) -> tuple[str, ...]:
+    def activations(self) -> tuple[ActivationChoice, ...]:
         """The activations in order, the output's last; `linear` where a separate activation layer follows."""
-        return tuple(str(layer.activation) for layer in self.layers if hasattr(layer, "activation"))
+        return tuple(
+            layer.activation for layer in self.layers if getattr(layer, "activation", None) is not None
+        )
 
     @cached_property
     def activation(self) -> str:
         """That of the hidden layers: its name, `mixed`, or the output's where there is no hidden layer."""
-        hidden = {name for name in self.activations[:-1] if not ACTIVATIONS[name].identity} or set(
-            self.activations[:-1]
-        )
+        names = [activation(choice).name for choice in self.activations]
+        hidden = {n for n, a in zip(names, self.activations, strict=True) if not activation(a).identity}
+        hidden = {name for name in names[:-1] if name in hidden} or set(names[:-1])
         if not hidden:
-            return self.activations[-1] if self.activations else "linear"
+            return names[-1] if names else "linear"
         return hidden.pop() if len(hidden) == 1 else "mixed"
 
     @cached_property
     def vectorizable(self) -> bool:
         """Whether the vectorised map over lanes takes every layer."""
         return all(layer.lanes for layer in self.layers) and all(
-            ACTIVATIONS[name].vectorizable for name in self.activations
+            activation(choice).vectorizable for choice in self.activations
         )
 
     def architecture(self, shape: Shape) -> str:
@@ -99,7 +101,7 @@ def _tuple(value: object) -> object:
 class ModelChoice(Strict):
     """One of `layers`, `hidden` and `pattern`, and defaults for every layer that does not name its own."""
 
-    activation: ActivationName | None = None
+    activation: ActivationChoice | None = None
     """Activation of every hidden layer that names none. Default: relu; recurrent layers tanh."""
     kernel_initializer: InitializerSpec | None = None
     """Default: Keras' (glorot_uniform). `auto`: the one that suits each layer's activation."""

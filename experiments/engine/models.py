@@ -9,10 +9,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from experiments.activations import ACTIVATIONS
+from experiments.activations import ActivationChoice
+from experiments.activations import activation as known
 from experiments.datasets import Data
 from experiments.engine.initial_weights import Draw, in_order_of, initial_weights, noting_draws
-from experiments.keras_ext import convolution, functions, noise, pooling
+from experiments.keras_ext import convolution, formulas, functions, noise, pooling
 from experiments.layers import Layer, Recurrent
 from experiments.losses import Loss
 from experiments.runs import RunSpec
@@ -72,7 +73,7 @@ def layer(entry: Layer, name: str, data_format: Any, dtype: str | None = None) -
     values = entry.arguments(data_format)
     for field in ("activation", "recurrent_activation"):
         if field in values:
-            values[field] = activation(str(values[field]))
+            values[field] = activation(getattr(entry, field))
     if isinstance(entry, Recurrent):
         values["unroll"] = (
             True  # the list of outputs that a loop over the steps fills cannot be mapped over lanes
@@ -82,10 +83,12 @@ def layer(entry: Layer, name: str, data_format: Any, dtype: str | None = None) -
     return cls(**values, name=name, dtype=dtype)
 
 
-def activation(name: str) -> Callable[[Any], Any]:
-    """The function of an entry of the activation table."""
-    keras_name = ACTIVATIONS[name].keras_name
-    return FUNCTIONS[name] if keras_name is None else keras.activations.get(keras_name)
+def activation(choice: ActivationChoice) -> Callable[[Any], Any]:
+    """The function of an entry of the activation table, or of a formula."""
+    entry = known(choice)
+    if entry.study is not None:
+        return formulas.function(entry.formula)
+    return FUNCTIONS[entry.name] if entry.keras_name is None else keras.activations.get(entry.keras_name)
 
 
 def loss(entry: Loss, dtype: str | None = None) -> keras.losses.Loss:

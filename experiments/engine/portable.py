@@ -17,7 +17,7 @@ import keras
 
 from experiments.engine import models
 from experiments.engine.models import FUNCTIONS, OURS
-from experiments.keras_ext import functions, noise
+from experiments.keras_ext import formulas, functions, noise
 from experiments.keras_ext.convolution import Conv2D
 from experiments.keras_ext.pooling import StochasticPool2D
 from experiments.runs import RunSpec
@@ -73,7 +73,7 @@ def _parts(layer: keras.layers.Layer, name: str) -> list[Any]:
     if isinstance(layer, StochasticPool2D):
         return [layer.still]
     activation = getattr(layer, "activation", None)
-    ours = activation in FUNCTIONS.values()
+    ours = formulas.operations(activation) or (activation if activation in FUNCTIONS.values() else None)
     channels_first = isinstance(layer, Conv2D) and layer.data_format == "channels_first"
     if not (ours or channels_first) or isinstance(layer, keras.layers.RNN):
         return [_as_keras_own(layer)]
@@ -88,7 +88,7 @@ def _parts(layer: keras.layers.Layer, name: str) -> list[Any]:
             keras.layers.Permute((3, 1, 2), name=f"{name}-channels-first"),
         ]
     if ours:
-        return [*parts, activation]
+        return [*parts, ours]
     if activation is not keras.activations.linear:
         parts.append(keras.layers.Activation(activation, name=f"{name}-activation"))
     return parts

@@ -14,7 +14,7 @@ import numpy as np
 from keras import ops
 
 from experiments import causes
-from experiments.activations import ACTIVATIONS
+from experiments.activations import activation
 from experiments.diagnostics import PROBE_LOSS
 from experiments.engine import activity, backend
 from experiments.engine.backend import Tensor
@@ -86,13 +86,13 @@ class Probe:
     def _activations(self, index: int, z: Tensor, a: Tensor) -> dict[str, Tensor]:
         """Mean, standard deviation, share of zeros, of saturated values and of units that are always 0."""
         entry = self.program.spec.model.layers[index]
-        name = str(getattr(entry, "activation"))  # noqa: B009
+        known = activation(getattr(entry, "activation"))  # noqa: B009
         zero = ops.cast(ops.equal(a, 0.0), a.dtype)
         measured = {"mean": ops.mean(a), "std": ops.std(a), "zeros": ops.mean(zero)}
-        if name in SATURATED:
-            low, high = SATURATED[name]
+        if known.name in SATURATED:
+            low, high = SATURATED[known.name]
             measured["saturated"] = ops.mean(ops.cast(ops.logical_or(z < low, z > high), a.dtype))
-        if ACTIVATIONS[name].low == 0 and ACTIVATIONS[name].smoothness == "C0":
+        if known.low == 0 and known.smoothness == "C0":
             image = len(a.shape) == 4 and self.program.spec.model.data_format == "channels_first"
             unit = 1 if image else len(a.shape) - 1
             rest = [axis for axis in range(len(a.shape)) if axis != unit]

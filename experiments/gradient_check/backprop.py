@@ -27,7 +27,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.gradient_check.slopes import SLOPES, Array
+from experiments.activations import ActivationChoice
+from experiments.gradient_check.slopes import SLOPES, Array, covered, slope_of
 from experiments.layers import ActivationLayer, Dense, Flatten
 from experiments.runs import RunSpec
 
@@ -36,11 +37,11 @@ TINY = 1e-7  # Keras clips probabilities to [1e-7, 1 − 1e-7] before it takes t
 
 @dataclass(frozen=True)
 class Layer:
-    """One dense layer: kernel (inputs, units), bias (units,) or None, and the name of its activation."""
+    """One dense layer: kernel (inputs, units), bias (units,) or None, and its activation."""
 
     kernel: Array
     bias: Array | None
-    activation: str
+    activation: ActivationChoice
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ TOGETHER: dict[tuple[str, str], tuple[Callable[[Array, Array], Array], Callable[
 }
 
 
-def covers(activations: Sequence[str], loss: str) -> bool:
+def covers(activations: Sequence[ActivationChoice], loss: str) -> bool:
     """Whether this module has a formula for each of these activations and for the loss.
 
     It has none for softmax with binary cross-entropy, nor for sigmoid with categorical cross-entropy: Keras then
@@ -134,7 +135,7 @@ def covers(activations: Sequence[str], loss: str) -> bool:
         ("softmax", "binary_crossentropy"),
         ("sigmoid", "categorical_crossentropy"),
     }
-    return loss in LOSSES and all(name in SLOPES for name in activations) and not crossed
+    return loss in LOSSES and all(covered(choice) for choice in activations) and not crossed
 
 
 def network_gradient(
@@ -193,7 +194,7 @@ def forward(layers: Sequence[Layer], x: Array) -> tuple[list[Array], list[Array]
     for layer in layers:
         weighted = a[-1] @ layer.kernel
         z.append(weighted if layer.bias is None else weighted + layer.bias)  # (n, units)
-        a.append(SLOPES[layer.activation].value(z[-1]))
+        a.append(slope_of(layer.activation).value(z[-1]))
     return z, a
 
 
@@ -223,7 +224,7 @@ def backprop(
         errors, delta = error(z[-1], t), slope(z[-1], t) / n
     else:
         errors = LOSSES[loss].value(t, a[-1])
-        delta = SLOPES[last].pull(z[-1], a[-1], LOSSES[loss].slope(t, a[-1]) / n)
+        delta = slope_of(last).pull(z[-1], a[-1], LOSSES[loss].slope(t, a[-1]) / n)
     gradients: list[LayerGradient] = []
     for index in range(len(layers) - 1, -1, -1):
         layer = layers[index]
@@ -231,7 +232,7 @@ def backprop(
         gradients.append(LayerGradient(a[index].T @ delta, bias))  # (inputs, units)
         if index > 0:
             below = layers[index - 1].activation
-            delta = SLOPES[below].pull(z[index - 1], a[index], delta @ layer.kernel.T)  # (n, units below)
+            delta = slope_of(below).pull(z[index - 1], a[index], delta @ layer.kernel.T)  # (n, units below)
     return float(np.mean(errors)), gradients[::-1]
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.activations import ACTIVATIONS
+from experiments.activations import activation
 from experiments.datasets import Data, Source
 from experiments.gradient_check import verdicts
 from experiments.gradient_check.backprop import network_gradient
@@ -90,13 +90,13 @@ def check(
 
 def jumps(spec: RunSpec) -> list[str]:
     """The activations of a run that jump, so that its program is refused."""
-    names = {
+    chosen = {
         getattr(layer, name)
         for layer in spec.model.layers
         for name in ("activation", "recurrent_activation")
         if getattr(layer, name, None) is not None
     }
-    return sorted(name for name in names if ACTIVATIONS[name].smoothness == "jump")
+    return sorted(str(choice) for choice in chosen if activation(choice).smoothness == "jump")
 
 
 @dataclass(frozen=True)

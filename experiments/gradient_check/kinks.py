@@ -15,17 +15,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from experiments.activations import ACTIVATIONS
+from experiments.activations import ActivationChoice, activation
 from experiments.engine import backend
 from experiments.keras_ext.pooling import StochasticPool2D
 from experiments.layers.base import pair
 from experiments.losses import Loss
 from experiments.runs import RunSpec
-
-BENDS: dict[str, tuple[float, ...]] = {
-    "elu": (0.0,), "celu": (0.0,), "softsign": (0.0,), "sparse_plus": (-1.0, 1.0)
-}  # fmt: skip
-"""Where the second derivative of a C¹ activation jumps: there the quotient's error falls with h, not with h²."""
 
 Notes = list[Any]
 
@@ -184,8 +179,8 @@ class Watch:
         if self._notes is not None:
             self._notes.extend(notes)
 
-    def _activation(self, layer: Any, attribute: str, name: str) -> None:
-        entry = ACTIVATIONS[name]
+    def _activation(self, layer: Any, attribute: str, choice: ActivationChoice) -> None:
+        entry = activation(choice)
         if entry.smoothness == "Cinf":
             return
         self.kinked = True
@@ -193,7 +188,7 @@ class Watch:
         if holder is not layer:
             layer.unroll = True  # a note made inside a loop could not leave it
         function = getattr(holder, attribute)
-        points = entry.kinks or BENDS.get(name, ())
+        points = entry.kinks or entry.bends
 
         def noting(z: Any) -> Any:
             a = function(z)

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfc, expit
 
+from experiments.activations import ActivationChoice, activation
+
 Array = NDArray[np.floating]
 
 # Keras hands TensorFlow these two constants in single precision, whatever the precision of the rest.
@@ -120,3 +122,16 @@ SLOPES: dict[str, Slope] = {
     "softmax": Slope(_softmax, lambda z, a, g: a * (g - np.sum(g * a, axis=-1, keepdims=True))),
     "log_softmax": Slope(_log_softmax, lambda z, a, g: g - np.exp(a) * np.sum(g, axis=-1, keepdims=True)),
 }
+
+
+def covered(choice: ActivationChoice) -> bool:
+    """Whether the slope of an activation is written out here, or follows from its formula."""
+    return not isinstance(choice, str) or choice in SLOPES
+
+
+def slope_of(choice: ActivationChoice) -> Slope:
+    """An entry of `SLOPES`; of a formula its symbolic derivative."""
+    known = activation(choice).study
+    if known is None:
+        return SLOPES[choice]
+    return _each(known.value, lambda z, a: known.slope_at(z))

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from experiments.activations import ActivationName
+from experiments.activations import ActivationChoice
 from experiments.errors import SpecError
 from experiments.fields import Flag, Strict
 from experiments.initializers import Initializer, InitializerSpec
@@ -95,7 +95,7 @@ class Weighted(Layer):
     """A layer with a kernel, a bias and an activation."""
 
     default_activation: ClassVar[str | None] = "relu"
-    activation: ActivationName | None = None
+    activation: ActivationChoice | None = None
     use_bias: Flag = True
     kernel_initializer: InitializerSpec | None = None
     bias_initializer: InitializerSpec | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from experiments.activations import ActivationName
+from experiments.activations import ActivationChoice
 from experiments.layers.base import DataFormat, Forecast, Layer, Shape, Units, Weighted, size
 
 
@@ -38,7 +38,7 @@ class ActivationLayer(Layer):
     formula: ClassVar[str] = "a = f(z)"
     default_activation: ClassVar[str | None] = "relu"
     type: Literal["activation"] = "activation"
-    activation: ActivationName | None = None
+    activation: ActivationChoice | None = None
 
     def forecast(self, shape: Shape, data_format: DataFormat) -> Forecast:
         return Forecast(output_shape=shape, flops=size(shape))

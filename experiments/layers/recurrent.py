@@ -17,6 +17,7 @@ class Recurrent(Weighted):
     default_activation: ClassVar[str | None] = "tanh"
     wants: ClassVar[Literal["any", "vector", "sequence", "image"]] = "sequence"
     gates: ClassVar[int]
+    activation: ActivationName | None = None
     units: Units
     recurrent_initializer: InitializerSpec | None = None
     recurrent_regularizer: RegularizerSpec | None = None

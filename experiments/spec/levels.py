@@ -84,6 +84,8 @@ def _text(value: object) -> str:
         return json.dumps(value)
     if isinstance(value, float):
         return f"{value:.12g}"
+    if isinstance(value, dict) and value.keys() == {"formula"}:
+        return str(value["formula"])
     if isinstance(value, dict) and "name" in value:
         rest = ",".join(f"{key}={_text(inner)}" for key, inner in value.items() if key != "name")
         return f"{value['name']}({rest})" if rest else str(value["name"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experiments.activations import ACTIVATIONS
+from experiments.activations import ACTIVATIONS, ActivationChoice, activation
 from experiments.datasets import DataShape
 from experiments.errors import Problem, SpecError
 from experiments.layers import Shape
@@ -18,12 +18,12 @@ def output_units(loss: Loss, shape: DataShape) -> int:
     return shape.outputs
 
 
-def check_output(loss: Loss, shape: DataShape, output: Shape, activation: str, path: str) -> None:
+def check_output(loss: Loss, shape: DataShape, output: Shape, chosen: ActivationChoice, path: str) -> None:
     """Refuse an output for which the loss cannot be computed, or can only be wrong.
 
     Args:
         output: shape of the last layer's output, without the batch
-        activation: of the last layer
+        chosen: activation of the last layer
         path: of the last layer in the spec
 
     Raises:
@@ -35,7 +35,7 @@ def check_output(loss: Loss, shape: DataShape, output: Shape, activation: str, p
         problems.append(Problem("loss", f"{loss.name} wants classes, the data are for {shape.kind}", fitting))
     problems += _size(loss, shape, output, path)
     if len(output) == 1:
-        problems += _range(loss, output, activation, path)
+        problems += _range(loss, output, chosen, path)
     if problems:
         raise SpecError(problems)
 
@@ -88,14 +88,14 @@ def _empty(shape: DataShape) -> str:
     return f", numbered from 0; class{'es' * many} {named} never occur{'s' * (not many)}"
 
 
-def _range(loss: Loss, output: Shape, activation: str, path: str) -> list[Problem]:
-    entry = ACTIVATIONS[activation]
+def _range(loss: Loss, output: Shape, chosen: ActivationChoice, path: str) -> list[Problem]:
+    entry = activation(chosen)
     where = f"{path}.activation" if path.startswith("model.layers") else path
     if entry.joint and output[0] == 1:
         return [
             Problem(
                 where,
-                f"{activation} over one unit is a constant whatever the weights are: nothing can be "
+                f"{chosen} over one unit is a constant whatever the weights are: nothing can be "
                 f"learned (loss {loss.name})",
                 "sigmoid or linear for one unit; two units or more",
             )
@@ -106,17 +106,17 @@ def _range(loss: Loss, output: Shape, activation: str, path: str) -> list[Proble
             return [
                 Problem(
                     where,
-                    f"{loss.name} with from_logits takes weighted sums, {activation} gives probabilities",
+                    f"{loss.name} with from_logits takes weighted sums, {chosen} gives probabilities",
                     "linear, or from_logits: false",
                 )
             ]
         return []
     undone = {other.reads_sums_of for other in LOSSES.values()} - {None, loss.reads_sums_of}
-    if loss.reads_sums_of and activation in undone:
+    if loss.reads_sums_of and chosen in undone:
         return [
             Problem(
                 where,
-                f"{loss.name} after {activation}: Keras takes the weighted sums from before the {activation} and "
+                f"{loss.name} after {chosen}: Keras takes the weighted sums from before the {chosen} and "
                 f"computes the loss of a {loss.reads_sums_of}, so that what is trained is not what the network says",
                 f"{loss.reads_sums_of}, or a loss for {activation}",
             )
@@ -128,7 +128,7 @@ def _range(loss: Loss, output: Shape, activation: str, path: str) -> list[Proble
         return [
             Problem(
                 where,
-                f"{loss.name} wants outputs in [0, 1], {activation} gives [{entry.low:g}, {entry.high:g}]",
+                f"{loss.name} wants outputs in [0, 1], {chosen} gives [{entry.low:g}, {entry.high:g}]",
                 names,
             )
         ]
@@ -137,7 +137,7 @@ def _range(loss: Loss, output: Shape, activation: str, path: str) -> list[Proble
         return [
             Problem(
                 where,
-                f"{loss.name} wants outputs that are not negative, {activation} starts at {entry.low:g}",
+                f"{loss.name} wants outputs that are not negative, {chosen} starts at {entry.low:g}",
                 names,
             )
         ]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from experiments.activations import ACTIVATIONS
+from experiments.activations import ActivationChoice, activation
 from experiments.datasets import DataShape
 from experiments.errors import Problem, SpecError
 from experiments.initializers import INITIALIZERS, Auto, Initializer
@@ -19,6 +19,7 @@ from experiments.layers import (
     Flatten,
     Layer,
     LayerNormalization,
+    Recurrent,
     Reshape,
     Shape,
 )
@@ -124,10 +125,17 @@ def _named(origin: Placed, later: Sequence[Placed], choice: ModelChoice, output:
     layer = origin.layer
     update: dict[str, object] = {}
     fields = type(layer).model_fields
-    activation: str | None = getattr(layer, "activation", None)
-    if "activation" in fields and activation is None:
-        activation = output or _hidden_activation(layer, later, choice)
-        update["activation"] = activation
+    chosen: ActivationChoice | None = getattr(layer, "activation", None)
+    if "activation" in fields and chosen is None:
+        chosen = output or _hidden_activation(layer, later, choice)
+        update["activation"] = chosen
+    if isinstance(layer, Recurrent) and not isinstance(chosen, str):
+        raise SpecError.one(
+            origin.path,
+            f"{layer.type} takes an activation by its name, not {chosen}: a stored recurrent layer could not be loaded "
+            "elsewhere",
+            "activation: tanh in this layer",
+        )
     for name in DEFAULTS:
         default = getattr(choice, name)
         if name in fields and getattr(layer, name) is None and default is not None:
@@ -135,7 +143,7 @@ def _named(origin: Placed, later: Sequence[Placed], choice: ModelChoice, output:
     for name in fields:
         value = update.get(name, getattr(layer, name, None))
         if isinstance(value, Auto):
-            wanted = ACTIVATIONS[activation].initializer if activation else "glorot_uniform"
+            wanted = activation(chosen).initializer if chosen else "glorot_uniform"
             update[name] = initializer(wanted)
     return Placed(origin.path, layer.model_copy(update=update) if update else layer)
 
@@ -145,7 +153,7 @@ def initializer(name: str) -> Initializer:
     return INITIALIZERS[name].model_validate({"name": name})
 
 
-def _hidden_activation(layer: Layer, later: Sequence[Placed], choice: ModelChoice) -> str:
+def _hidden_activation(layer: Layer, later: Sequence[Placed], choice: ModelChoice) -> ActivationChoice:
     """The activation of a hidden layer that names none: linear where an activation layer follows, else the model's,
     else the layer type's.
     """
@@ -194,9 +202,9 @@ def _fitted(placed: list[Placed], shape: DataShape, data_format: DataFormat) -> 
 
 def lowest(layer: Layer, low: float) -> float:
     """A lower bound of a layer's outputs, given one of its inputs."""
-    activation = getattr(layer, "activation", None)
-    if activation is not None:
-        return ACTIVATIONS[activation].low
+    chosen = getattr(layer, "activation", None)
+    if chosen is not None:
+        return activation(chosen).low
     return low if layer.keeps_sign else -math.inf
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from experiments.activations import ACTIVATIONS
+from experiments.activations import activation
 from experiments.layers import BatchNormalization, Conv2D, Flatten, LayerNormalization, Reshape
 from experiments.messages import short
 from experiments.runs import Point, RunSpec
@@ -90,14 +90,14 @@ def _inputs_not_scaled(run: RunSpec) -> str | None:
 
 def _targets_out_of_reach(run: RunSpec) -> str | None:
     targets = run.dataset.facts.targets
-    activation = getattr(run.model.layers[-1], "activation", None)
-    if targets is None or activation is None:
+    choice = getattr(run.model.layers[-1], "activation", None)
+    if targets is None or choice is None:
         return None
-    entry, (low, high) = ACTIVATIONS[activation], targets
+    entry, (low, high) = activation(choice), targets
     if entry.low <= low and high <= entry.high:
         return None
     return (
-        f"model: the targets reach from {low:.4g} to {high:.4g}, the output's {activation} only from {entry.low:g} to"
+        f"model: the targets reach from {low:.4g} to {high:.4g}, the output's {choice} only from {entry.low:g} to"
         f" {entry.high:g}; what lies beyond is never reached. Take activation: linear for the output, or scale the"
         " targets"
     )

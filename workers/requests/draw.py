@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments import diagnostics, layer_plots, plots
-from experiments.activations import ACTIVATIONS
+from experiments.activations import activation
 from experiments.datasets import Data, Source
 from experiments.engine import activity, backend, models
 from experiments.engine.evaluation import height, measures_accuracy, named
@@ -189,7 +189,7 @@ def _gradients(spec: RunSpec, history: History) -> Pictures:
         diagnostics.when(step): [series.get(step, float("nan")) for series in layers.values()]
         for step in dict.fromkeys((steps[0], steps[-1]))
     }
-    hidden = {ACTIVATIONS[name].derivative_bound for name in spec.model.activations[:-1]}
+    hidden = {activation(choice).derivative_bound for choice in spec.model.activations[:-1]}
     bound = max(hidden, default=None)
     return {"plots/gradient_by_layer.png": layer_plots.gradient_by_layer(norms, list(layers), bound)}
 

@@ -13,7 +13,7 @@ from experiments.datasets import Source
 from experiments.gradient_check.certificates import GradientReport, band, certificate_key
 from experiments.gradient_check.check import check
 from experiments.gradient_check.injected_faults import FAULTS, FaultError, applicable
-from experiments.gradient_check.kinks import BENDS, LOSS_NOTES
+from experiments.gradient_check.kinks import LOSS_NOTES
 from experiments.gradient_check.objective import Objective
 from experiments.gradient_check.tensor_check import relative_error
 from experiments.losses import LOSSES
@@ -171,5 +171,5 @@ def test_every_function_with_kinks_or_bends_says_where() -> None:
     for name, entry in ACTIVATIONS.items():
         if entry.smoothness == "C0":
             assert entry.kinks or entry.joint, name
-        assert (entry.smoothness == "C1") == (name in BENDS), name
+        assert (entry.smoothness == "C1") == bool(entry.bends), name
     assert {name for name, entry in LOSSES.items() if entry.smoothness != "Cinf"} == set(LOSS_NOTES)
