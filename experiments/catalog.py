@@ -11,6 +11,7 @@ from experiments.datasets import DATASETS
 from experiments.initializers import INITIALIZERS
 from experiments.layers import LAYERS
 from experiments.losses import LOSSES
+from experiments.metrics import METRICS, Metric
 from experiments.numbers import finite
 from experiments.optimizers import OPTIMIZERS
 from experiments.regularizers import REGULARIZERS
@@ -29,6 +30,7 @@ def catalog() -> dict[str, list[Entry]]:
             _entry(name, model) | {"output_activation": model.output, "data": sorted(model.kinds)}
             for name, model in LOSSES.items()
         ],
+        "metrics": [_metric(row) for row in METRICS.values()],
         "datasets": [
             _entry(name, model) | {"licence": model.licence, "description": _text(model)}
             for name, model in DATASETS.items()
@@ -60,6 +62,17 @@ def _activation(row: Activation) -> Entry:
         "derivative_bound": finite(row.derivative_bound),
         "range": [finite(row.low), finite(row.high)],
         "initializer": row.initializer,
+        "schema": {"type": "string", "const": row.name},
+    }
+
+
+def _metric(row: Metric) -> Entry:
+    return {
+        "name": row.name,
+        "keras_name": None,
+        "formula": row.formula,
+        "reference": row.reference,
+        "of": row.of,
         "schema": {"type": "string", "const": row.name},
     }
 

@@ -27,9 +27,8 @@ class ModelSpec(Strict):
     @cached_property
     def activations(self) -> tuple[ActivationChoice, ...]:
         """The activations in order, the output's last; `linear` where a separate activation layer follows."""
-        return tuple(
-            layer.activation for layer in self.layers if getattr(layer, "activation", None) is not None
-        )
+        chosen = (getattr(layer, "activation", None) for layer in self.layers)
+        return tuple(choice for choice in chosen if choice is not None)
 
     @cached_property
     def activation(self) -> str:

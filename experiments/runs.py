@@ -11,6 +11,7 @@ from functools import cached_property, lru_cache
 from experiments.datasets import DatasetSpec, DataShape
 from experiments.fields import Seed, Strict
 from experiments.losses import Encoding, LossSpec
+from experiments.metrics import METRICS, MetricNames
 from experiments.networks import ModelSpec
 from experiments.optimizers import OptimizerSpec
 from experiments.schedules import Schedule
@@ -48,6 +49,7 @@ class RunSpec(Strict):
     model: ModelSpec
     loss: LossSpec
     optimizer: OptimizerSpec
+    metrics: MetricNames = ()
     training: TrainingSpec = TrainingSpec()
     seed: Seed = 0
     gradient_check: GradientCheckField = GradientCheckSpec()
@@ -59,7 +61,7 @@ class RunSpec(Strict):
     def fingerprint(self) -> str:
         """sha256 (hex) of all that decides the result: not of artifacts, diagnostics, gradient_check or device."""
         parts = (self.dataset, self.model, self.loss, self.optimizer, self.training)
-        return _hash([*(part.canonical for part in parts), str(self.seed), *self._other_backend])
+        return _hash([*(part.canonical for part in parts), str(self.seed), *self._asked_for])
 
     def program_key(self) -> str:
         """sha256 (hex) of what decides the compiled program.
@@ -74,12 +76,23 @@ class RunSpec(Strict):
         optimizer = json.dumps(self.optimizer.structure(), sort_keys=True)
         rest = [str(self.training.batch_size), self.diagnostics.every]
         parts = (self.dataset, self.model, self.loss)
-        return _hash([*(part.canonical for part in parts), optimizer, *rest, *self._other_backend])
+        return _hash([*(part.canonical for part in parts), optimizer, *rest, *self._asked_for])
 
     @property
-    def _other_backend(self) -> list[str]:
-        """The backend where it is not the default one, which earlier versions did not name in their hashes."""
-        return [] if self.backend == DEFAULT_BACKEND else [f"backend={self.backend}"]
+    def _asked_for(self) -> list[str]:
+        """Backend and metrics where they are not the default ones, which earlier versions did not name in their hashes."""
+        backend = [] if self.backend == DEFAULT_BACKEND else [f"backend={self.backend}"]
+        return [*backend, *([f"metrics={','.join(self.metrics)}"] if self.metrics else [])]
+
+    @property
+    def counts_classes(self) -> bool:
+        """Whether a metric needs the confusion matrix."""
+        return any(METRICS[name].of == "classes" for name in self.metrics)
+
+    @property
+    def counts_errors(self) -> bool:
+        """Whether a metric needs sums of errors."""
+        return any(METRICS[name].of == "numbers" for name in self.metrics)
 
     def max_width(self) -> int:
         """The most lanes that may train as one program; 1 where a layer cannot be vectorised.

@@ -1,4 +1,8 @@
-"""Loss and accuracy of every lane on data it does not train on, in chunks, inside one program."""
+"""Loss, accuracy and what other metrics need, of every lane on data it does not train on, inside one program.
+
+The samples go through in chunks. A chunk gives a tuple of measurements per lane: its mean loss, its hits and, only where
+the spec has metrics, a confusion matrix or sums of errors. The tuple is what the loops carry.
+"""
 
 from __future__ import annotations
 
@@ -46,6 +50,33 @@ def height(spec: RunSpec, outputs: Tensor) -> Tensor:
     return outputs[:, 1] - outputs[:, 0] if classes == 2 and spec.encoding != "value" else outputs[:, 0]
 
 
+def true_classes(spec: RunSpec, y: Tensor) -> Tensor:
+    """The class that each sample has. y: targets as the loss takes them -> (batch,) int32"""
+    if spec.encoding == "one_hot":
+        return backend.largest(y)
+    return keras.ops.cast(y if spec.encoding == "integer" else y[:, 0], "int32")
+
+
+def counted(spec: RunSpec, y: Tensor, outputs: Tensor) -> tuple[Tensor, ...]:
+    """What the spec's metrics are computed of: nothing, or a confusion matrix (classes, classes) int32 with a row per
+    true class, or Σ|y − t| and Σ(y − t)² per output, float64.
+    """
+    ops = keras.ops
+    counts: tuple[Tensor, ...] = ()
+    if spec.counts_classes:
+        each = ops.arange(spec.data_shape.classes, dtype="int32")
+        truth, answer = (
+            ops.cast(ops.equal(classes[:, None], each), "float32")
+            for classes in (true_classes(spec, y), named(spec, outputs))
+        )
+        # Exact in single precision: a chunk has fewer than 2²⁴ samples.
+        counts += (ops.cast(ops.matmul(ops.transpose(truth), answer), "int32"),)
+    if spec.counts_errors:
+        error = ops.cast(outputs, "float64") - ops.cast(y, "float64")
+        counts += (ops.sum(ops.abs(error), axis=0), ops.sum(ops.square(error), axis=0))
+    return counts
+
+
 def right(spec: RunSpec, y: Tensor, outputs: Tensor, share: Tensor | None = None) -> Tensor:
     """How many of the samples that count are classified rightly; 0 where nothing is classified. int32
 
@@ -54,11 +85,7 @@ def right(spec: RunSpec, y: Tensor, outputs: Tensor, share: Tensor | None = None
     ops = keras.ops
     if not measures_accuracy(spec):
         return ops.zeros((), "int32")
-    if spec.encoding == "one_hot":
-        truth = backend.largest(y)
-    else:
-        truth = ops.cast(y if spec.encoding == "integer" else y[:, 0], "int32")
-    hits = ops.equal(named(spec, outputs), truth)
+    hits = ops.equal(named(spec, outputs), true_classes(spec, y))
     return ops.sum(ops.cast(hits if share is None else ops.logical_and(hits, share > 0), "int32"))
 
 
@@ -73,8 +100,8 @@ class Evaluation:
 
     def run(
         self, weights: list[Tensor], frozen: list[Tensor], data: Mapping[str, tuple[Tensor, Tensor]]
-    ) -> dict[str, tuple[Tensor, Tensor]]:
-        """Per part of the data: (mean loss, samples classified rightly), each (width,), in inference mode.
+    ) -> dict[str, tuple[Tensor, ...]]:
+        """Per part of the data: mean loss, samples classified rightly and `counted`, each (width, ...), in inference mode.
 
         weights, frozen: carried
         """
@@ -87,7 +114,7 @@ class Evaluation:
 
     def _joined(
         self, lanes: Any, data: Mapping[str, tuple[Tensor, Tensor]], size: int
-    ) -> dict[str, tuple[Tensor, Tensor]]:
+    ) -> dict[str, tuple[Tensor, ...]]:
         """All parts in one loop over chunks of one size: half the program to compile."""
         ops = keras.ops
         parts = [
@@ -99,58 +126,66 @@ class Evaluation:
         ]
         counts = [x.shape[0] // size for x, _ in data.values()]
         part_of = backend.tensor(np.repeat(np.arange(len(counts), dtype=np.int32), counts))
-        shape = (len(counts), *self._lanes)
 
         def body(i: Tensor, carry: Any) -> Any:
-            loss, hits = self._measured(lanes, *(backend.take(v, i) for v in parts))
+            measured = self._measured(lanes, *(backend.take(v, i) for v in parts))
             here = ops.equal(ops.arange(len(counts), dtype="int32"), backend.take(part_of, i))
-            here = ops.reshape(here, (-1, *(1,) * (len(shape) - 1)))
             return tuple(
-                old + backend.where(here, new, ops.zeros_like(new))
-                for old, new in zip(carry, (loss, hits), strict=True)
+                old + backend.where(ops.reshape(here, (-1, *(1,) * len(new.shape))), new, ops.zeros_like(new))
+                for old, new in zip(carry, measured, strict=True)
             )
 
-        start = (ops.zeros(shape, keras.config.floatx()), ops.zeros(shape, "int32"))
-        loss, hits = backend.loop(
-            backend.tensor(0, "int32"), backend.tensor(sum(counts), "int32"), body, start
-        )
+        chunks = backend.tensor(sum(counts), "int32")
+        sums = backend.loop(backend.tensor(0, "int32"), chunks, body, self._zeros(len(counts)))
         return {
-            name: (ops.reshape(loss[i] / counts[i], (-1,)), ops.reshape(hits[i], (-1,)))
+            name: self._by_lane(sums[0][i] / counts[i], *(total[i] for total in sums[1:]))
             for i, name in enumerate(data)
         }
 
-    def _part(self, lanes: Any, x: Tensor, y: Tensor) -> Any:
+    def _part(self, lanes: Any, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
         samples = x.shape[0]
         size = self._chunk(samples)
         whole = samples // size
         split = [keras.ops.reshape(v[: whole * size], (whole, size, *v.shape[1:])) for v in (x, y)]
-        sums = (keras.ops.zeros(self._lanes, keras.config.floatx()), keras.ops.zeros(self._lanes, "int32"))
 
         def add(carry: Any, x: Tensor, y: Tensor) -> Any:
-            loss, hits = self._measured(lanes, x, y)
-            return carry[0] + loss * x.shape[0], carry[1] + hits
+            loss, *counts = self._measured(lanes, x, y)
+            new = (loss * x.shape[0], *counts)
+            return tuple(old + more for old, more in zip(carry, new, strict=True))
 
         body = lambda i, carry: add(carry, *(backend.take(v, i) for v in split))  # noqa: E731
-        sums = backend.loop(backend.tensor(0, "int32"), backend.tensor(whole, "int32"), body, sums)
+        chunks = backend.tensor(whole, "int32")
+        sums = backend.loop(backend.tensor(0, "int32"), chunks, body, self._zeros())
         if samples % size:
             sums = add(sums, x[whole * size :], y[whole * size :])
-        return keras.ops.reshape(sums[0] / samples, (-1,)), keras.ops.reshape(sums[1], (-1,))
+        return self._by_lane(sums[0] / samples, *sums[1:])
 
-    @property
-    def _lanes(self) -> tuple[int, ...]:
-        return () if self.axis.absent else (self.axis.layout.width,)
+    def _zeros(self, *parts: int) -> tuple[Tensor, ...]:
+        """The sums of no chunk: (parts, width, ...) each."""
+        spec, lanes = self.spec, () if self.axis.absent else (self.axis.layout.width,)
+        kinds: list[tuple[str, tuple[int, ...]]] = [(keras.config.floatx(), ()), ("int32", ())]
+        if spec.counts_classes:
+            kinds.append(("int32", (spec.data_shape.classes,) * 2))
+        if spec.counts_errors:
+            kinds += [("float64", spec.forecast.output_shape)] * 2
+        return tuple(keras.ops.zeros((*parts, *lanes, *shape), dtype) for dtype, shape in kinds)
 
-    def _measured(self, lanes: Any, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """(mean loss, samples classified rightly) of every lane on the same samples."""
+    def _by_lane(self, *sums: Tensor) -> tuple[Tensor, ...]:
+        """The sums of one part, (width, ...) each."""
+        lanes = 0 if self.axis.absent else 1
+        return tuple(keras.ops.reshape(value, (-1, *value.shape[lanes:])) for value in sums)
 
-        def measure_lane(weights: list[Tensor], frozen: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def _measured(self, lanes: Any, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+        """(mean loss, samples classified rightly, counts) of every lane on the same samples."""
+
+        def measure_lane(weights: list[Tensor], frozen: list[Tensor]) -> tuple[Tensor, ...]:
             outputs, _, penalties = self.model.stateless_call(
                 weights, frozen, x, training=False, return_losses=True
             )
-            return sum(penalties, self.loss(y, outputs)), right(self.spec, y, outputs)
+            loss = sum(penalties, self.loss(y, outputs))
+            return loss, right(self.spec, y, outputs), *counted(self.spec, y, outputs)
 
-        loss, hits = self.axis.over(measure_lane, *lanes)
-        return loss, hits
+        return tuple(self.axis.over(measure_lane, *lanes))
 
     def _chunk(self, samples: int) -> int:
         """Samples at a time: the largest divisor near CHUNK; a batch where the loss couples its samples."""

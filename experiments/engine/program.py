@@ -154,7 +154,7 @@ class Program:
 
     def evaluate(
         self, state: State, data: Mapping[str, tuple[Tensor, Tensor]]
-    ) -> dict[str, tuple[Array, Array]]:
+    ) -> dict[str, tuple[Array, ...]]:
         """Measure all lanes in inference mode.
 
         Args:
@@ -162,14 +162,13 @@ class Program:
             data: name of a part -> (inputs, targets), on the device.
 
         Returns:
-            Name of the part -> (mean loss, samples classified rightly), each (width,).
+            Name of the part -> (mean loss, samples classified rightly), each (width,), and what the spec's metrics are
+            computed of, (width, ...) each (`evaluation.counted`).
         """
 
-        def run() -> dict[str, tuple[Array, Array]]:
+        def run() -> dict[str, tuple[Array, ...]]:
             results = self._evaluate(state.weights, state.frozen, dict(data))
-            return {
-                name: (backend.array(loss), backend.array(hits)) for name, (loss, hits) in results.items()
-            }
+            return {name: tuple(backend.array(value) for value in part) for name, part in results.items()}
 
         key, results = ("evaluate", *sorted(data)), {}
         with backend.on(self.device):

@@ -11,6 +11,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,7 @@ from experiments.engine.portable import FUNCTIONS_FILE, travelling_source
 from experiments.engine.progress import START, STATUS_OF, Outcome, Progress, StopAsked
 from experiments.engine.states import Batches
 from experiments.engine.tile import Conditions, Tile, save, save_if_due, start
+from experiments.metrics import Errors, measured, spread
 from experiments.randomness import data_order
 from experiments.recording import MOST_SMALL_WEIGHTS, SMALL_WEIGHTS, WEIGHTS, Recorder
 from experiments.runs import RunSpec
@@ -247,17 +249,33 @@ def _finish_epoch(tile: Tile) -> None:
 
 
 def _evaluate(tile: Tile) -> list[dict[str, float]]:
-    """Loss and accuracy on validation and test data, per lane of the tile."""
+    """Loss, accuracy and the spec's metrics on validation and test data, per lane of the tile."""
     parts = {name: part for name, part in tile.data.items() if name != "train"}
     results = tile.program.evaluate(tile.state, parts) if parts else {}
     values: list[dict[str, float]] = [{} for _ in tile.lanes]
-    for name, (loss, hits) in results.items():
-        samples = int(parts[name][0].shape[0])
+    for name, (loss, hits, *counts) in results.items():
+        x, y = parts[name]
+        samples = int(x.shape[0])
         for lane in tile.lanes:
             values[lane.lane][f"{name}/loss"] = float(loss[lane.lane_position])
             if measures_accuracy(lane.spec):
                 values[lane.lane][f"{name}/accuracy"] = float(hits[lane.lane_position]) / samples
+            if lane.spec.metrics:
+                own = [count[lane.lane_position] for count in counts]
+                values[lane.lane] |= _metrics(lane.spec, name, own, samples, y)
     return values
+
+
+def _metrics(
+    spec: RunSpec, part: str, counts: Sequence[npt.NDArray[Any]], samples: int, y: backend.Tensor
+) -> dict[str, float]:
+    """The spec's metrics on one part of the data. counts: of one lane (`evaluation.counted`)"""
+    if spec.counts_classes:
+        values = measured(spec.metrics, counts[0])
+    else:
+        absolute, squared = counts
+        values = measured(spec.metrics, Errors(samples, absolute, squared, spread(backend.array(y))))
+    return {f"{part}/{name}": value for name, value in values.items()}
 
 
 def _probe(tile: Tile) -> list[dict[str, float]]:

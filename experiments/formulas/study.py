@@ -18,7 +18,7 @@ import numpy.typing as npt
 from experiments.formulas.grammar import FormulaError, parse
 from experiments.formulas.nodes import COMPARISONS, Library, Node, depends, derivative, values
 
-Array = npt.NDArray[np.float64]
+Array = npt.NDArray[np.floating]
 Smoothness = Literal["Cinf", "C1", "C0", "jump"]
 REACH, SPACING = 100.0, 0.005
 USUAL = 8.0

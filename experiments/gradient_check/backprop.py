@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.activations import ActivationChoice
+from experiments.activations import ActivationChoice, activation
 from experiments.gradient_check.slopes import SLOPES, Array, covered, slope_of
 from experiments.layers import ActivationLayer, Dense, Flatten
 from experiments.runs import RunSpec
@@ -218,13 +218,13 @@ def backprop(
     t = np.asarray(t, dtype=np.float64)
     z, a = forward(layers, np.asarray(x, dtype=np.float64))
     n = t.shape[0]
-    last = layers[-1].activation
+    last = activation(layers[-1].activation).name
     if (last, loss) in TOGETHER:
         error, slope = TOGETHER[last, loss]
         errors, delta = error(z[-1], t), slope(z[-1], t) / n
     else:
         errors = LOSSES[loss].value(t, a[-1])
-        delta = slope_of(last).pull(z[-1], a[-1], LOSSES[loss].slope(t, a[-1]) / n)
+        delta = slope_of(layers[-1].activation).pull(z[-1], a[-1], LOSSES[loss].slope(t, a[-1]) / n)
     gradients: list[LayerGradient] = []
     for index in range(len(layers) - 1, -1, -1):
         layer = layers[index]

@@ -131,7 +131,8 @@ def covered(choice: ActivationChoice) -> bool:
 
 def slope_of(choice: ActivationChoice) -> Slope:
     """An entry of `SLOPES`; of a formula its symbolic derivative."""
-    known = activation(choice).study
+    entry = activation(choice)
+    known = entry.study
     if known is None:
-        return SLOPES[choice]
+        return SLOPES[entry.name]
     return _each(known.value, lambda z, a: known.slope_at(z))

@@ -19,7 +19,9 @@ ACCURACY_DELTA = 0.002
 """The smallest difference in accuracy that counts, where the question names none."""
 
 MEASURES = ("accuracy", "loss")
-"""What is measured of a part of the data; accuracy only where the outputs name a class."""
+"""What is measured of every part of the data; accuracy only where the outputs name a class."""
+IN_UNITS_OF_THE_TARGETS = ("/loss", "/mae", "/rmse")
+"""Measures without a usual size."""
 
 
 def any_looks() -> tuple[int, ...]:
@@ -65,7 +67,7 @@ class Compare(Strict):
 
     factor: ShortText
     """The axis (or `case`) whose levels are compared."""
-    metric: Annotated[str, Field(pattern=r"^(train|val|test)/[a-z_]{1,40}$")] = "test/accuracy"
+    metric: Annotated[str, Field(pattern=r"^(train|val|test)/[a-z0-9_]{1,40}$")] = "test/accuracy"
     delta: Positive = ACCURACY_DELTA
     """The smallest difference that counts, in the metric's unit."""
     alpha: Annotated[float, Field(strict=True, gt=0, lt=0.5)] = 0.05
@@ -111,7 +113,7 @@ class Compare(Strict):
                 "the looks {looks} do not rise",
                 {"looks": list(looks), "allowed": "rising seed counts"},
             )
-        if "delta" not in self.model_fields_set and self.metric.endswith("/loss"):
+        if "delta" not in self.model_fields_set and self.metric.endswith(IN_UNITS_OF_THE_TARGETS):
             raise PydanticCustomError(
                 "misfit",
                 "delta is missing: for {metric} only you know which difference counts",

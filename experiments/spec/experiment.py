@@ -18,6 +18,7 @@ from experiments.fields import LongText, Seed, ShortText, Strict
 from experiments.limits import Limits
 from experiments.losses import LossSpec
 from experiments.messages import short, unknown
+from experiments.metrics import MetricNames
 from experiments.networks import ModelChoice
 from experiments.optimizers import OptimizerSpec, RMSprop
 from experiments.runs import Point, RunSpec
@@ -38,6 +39,7 @@ from experiments.spec.documents import parse_json, parse_yaml, plain, slip
 from experiments.spec.expansion import Expansion, check_equal_parameters
 from experiments.spec.factors import CASE, Factor, conflicts, factors_of, sweep_factors
 from experiments.spec.levels import Level, column_texts, level_label
+from experiments.spec.measured import metric_problems
 from experiments.spec.problems import explain
 from experiments.spec.question_checks import SPLIT_SEED, question_problems, tuned_level_problems
 from experiments.spec.run_builder import Builder
@@ -86,6 +88,7 @@ class ExperimentSpec(Strict):
     model: ModelChoice
     loss: LossSpec | None = None
     optimizer: OptimizerSpec = RMSprop()
+    metrics: MetricNames = ()
     training: TrainingSpec = TrainingSpec()
     seed: Seed = 0
     gradient_check: GradientCheckField = GradientCheckSpec()
@@ -281,7 +284,8 @@ class ExperimentSpec(Strict):
         base.setdefault("optimizer", {"name": self.optimizer.name})
         parsed = {name: getattr(self, name) for name in SECTIONS}
         shared = {
-            name: getattr(self, name) for name in ("gradient_check", "diagnostics", "artifacts", "device")
+            name: getattr(self, name)
+            for name in ("gradient_check", "diagnostics", "artifacts", "device", "metrics")
         }
         return Builder(base, parsed, shared, self._limits)
 
@@ -294,6 +298,8 @@ class ExperimentSpec(Strict):
         draws = sweep.runs if sweep.draws else None
         seeds_swept = sweep.seeds is not None
         points = Expansion(self._builder, factors, self.seeds(), seeds_swept, draws, self.seed).points()
+        if problems := metric_problems(self.metrics, points):
+            raise SpecError(problems)
         if sweep.require is not None and sweep.require.equal_parameters is not None:
             check_equal_parameters(points, sweep.require.equal_parameters)
         return points

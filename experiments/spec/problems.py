@@ -166,6 +166,11 @@ def _unknown_activation(item: Any, location: Location, path: str, annotation: ob
     return Problem(path, unknown("activation", item["input"], names), names)
 
 
+def _unknown_metric(item: Any, location: Location, path: str, annotation: object) -> Problem:
+    names = list(item["ctx"]["names"])
+    return Problem(path, unknown("metric", item["input"], names), names)
+
+
 def _no_axis(item: Any, location: Location, path: str, annotation: object) -> Problem:
     value = item["input"]
     if isinstance(value, dict) and {"log", "linear"} <= value.keys():
@@ -181,6 +186,7 @@ SPECIAL: dict[str, Callable[[Any, Location, str, object], Problem]] = {
     "union_tag_invalid": _unknown_entry,
     "union_tag_not_found": _no_entry,
     "unknown_name": _unknown_activation,
+    "unknown_metric": _unknown_metric,
     "unknown_axis": _no_axis,
 }
 """Kind of pydantic's error -> the problem, where a value alone does not say it."""

@@ -9,6 +9,7 @@ from experiments.errors import Problem, SpecError
 from experiments.field_paths import Path
 from experiments.limits import Limits
 from experiments.messages import short, unknown
+from experiments.metrics import METRICS, measures
 from experiments.runs import Point
 from experiments.spec.compare import MEASURES, Compare
 from experiments.spec.expansion import Expansion
@@ -101,8 +102,13 @@ def _split_problems(question: Compare, sweep: Sweep, points: Sequence[Point]) ->
 def _metric_problems(metric: str, shape: DataShape, points: Sequence[Point]) -> list[Problem]:
     """A metric that does not exist, or that some run of the sweep does not measure."""
     part, measure = metric.split("/")
-    if measure not in MEASURES:
-        names = [f"{part}/{name}" for name in MEASURES]
+    known = [*MEASURES, *(measures(points[0].spec.metrics) if part != "train" else ())]
+    if measure not in known:
+        names = [f"{part}/{name}" for name in known]
+        if measure in measures(list(METRICS)):
+            where = "is not measured" if part != "train" else "is measured on validation and test data alone"
+            remedy = f"metrics: [{measure}] in the spec, and val/{measure} or test/{measure} here"
+            return [Problem("compare.metric", f"{metric} {where}", remedy)]
         return [Problem("compare.metric", unknown("metric", metric, names), names)]
     if part == "val" and shape.n_validation == 0:
         return [Problem("compare.metric", f"{metric}: nothing is set aside", "dataset.validation_split")]

@@ -30,7 +30,7 @@ NOT_SWEPT = {
     "compare": "the question is one for the whole experiment", "priority": "it does not change the result",
     "device": "it does not decide the result", "artifacts": "they do not change the result",
     "diagnostics": "they do not change the result", "gradient_check": "it does not change the result",
-    "seed": "seeds are swept by `seeds`",
+    "seed": "seeds are swept by `seeds`", "metrics": "they do not change the result",
 }  # fmt: skip
 """Fields of a spec that cannot be an axis, and why."""
 

@@ -10,7 +10,7 @@ from gradus.cli.output import print_json, print_table, say
 from gradus.cli.session import AsJson
 from gradus.errors import UsageError
 
-Kind = Literal["activations", "optimizers", "layers", "losses", "datasets"]
+Kind = Literal["activations", "optimizers", "layers", "losses", "metrics", "datasets"]
 
 
 def register(app: typer.Typer) -> None:
@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 def catalog(
     kind: Annotated[Kind | None, typer.Argument(help="Only this kind.")] = None, as_json: AsJson = False
 ) -> None:
-    """What a spec can choose from: activations, optimizers, layers, losses, data sets."""
+    """What a spec can choose from: activations, optimizers, layers, losses, metrics, data sets."""
     from experiments.catalog import catalog as whole_catalog
 
     tables = whole_catalog()

@@ -18,6 +18,7 @@ from experiments.engine.models import FUNCTIONS
 from experiments.initializers import INITIALIZERS
 from experiments.layers import LAYERS
 from experiments.losses import LOSSES
+from experiments.metrics import METRICS
 from experiments.optimizers import OPTIMIZERS, REFUSED_FIELDS, OptimizerSpec
 from experiments.regularizers import REGULARIZERS
 from experiments.schedules import SCHEDULES
@@ -235,7 +236,7 @@ def test_catalog_is_plain_and_complete() -> None:
     found = catalog()
     assert {kind: len(entries) for kind, entries in found.items()} == {
         "activations": len(ACTIVATIONS), "optimizers": len(OPTIMIZERS), "layers": len(LAYERS),
-        "losses": len(LOSSES), "datasets": 16, "initializers": len(INITIALIZERS),
+        "losses": len(LOSSES), "metrics": len(METRICS), "datasets": 16, "initializers": len(INITIALIZERS),
         "regularizers": len(REGULARIZERS), "schedules": len(SCHEDULES),
     }  # fmt: skip
     for entries in found.values():

@@ -1,0 +1,42 @@
+"""Whether the runs of an experiment can measure the metrics that a spec asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from experiments.errors import Problem
+from experiments.metrics import METRICS
+from experiments.runs import Point
+
+
+def metric_problems(names: Sequence[str], points: Sequence[Point]) -> list[Problem]:
+    """The metrics that some run has no classes or no numbers for, and those that there is no data to measure on."""
+    if not names:
+        return []
+    shape = points[0].spec.data_shape
+    if not shape.n_validation and not shape.n_test:
+        return [
+            Problem(
+                "metrics", "there are neither validation nor test data to measure them on", "validation_split"
+            )
+        ]
+    unnamed = next((run.spec for run in points if not run.spec.measures_accuracy), None)
+    classes = next((run.spec for run in points if run.spec.data_shape.kind != "regression"), None)
+    problems = []
+    for index, name in enumerate(names):
+        of = METRICS[name].of
+        wrong = unnamed if of == "classes" else classes
+        if wrong is not None:
+            if of == "numbers":
+                what = "its targets are classes"
+            elif wrong.data_shape.kind == "regression":
+                what = "its targets are numbers"
+            else:
+                what = f"the loss {wrong.loss.name} names no class"
+            fitting = [other for other, row in METRICS.items() if row.of != of]
+            problems.append(
+                Problem(
+                    f"metrics[{index}]", f"{name} is a metric of {of}; {wrong.dataset.name}: {what}", fitting
+                )
+            )
+    return problems

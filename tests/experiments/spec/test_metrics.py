@@ -1,0 +1,53 @@
+"""What a spec may measure, and what it may compare by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from experiments.errors import SpecError
+from experiments.spec import ExperimentSpec
+
+
+def parsed(**fields: Any) -> ExperimentSpec:
+    document = {"name": "n", "dataset": {"name": "digits"}, "model": {"hidden": [4]}, "metrics": ["f1"]}
+    return ExperimentSpec.parse(document | fields)
+
+
+def refusal(**fields: Any) -> str:
+    with pytest.raises(SpecError) as error:
+        parsed(**fields)
+    return str(error.value)
+
+
+def test_hashes_change_only_where_metrics_are_asked_for() -> None:
+    plain, asked = (parsed(metrics=names).expand()[0].spec for names in ([], ["f1"]))
+    assert plain.fingerprint() == parsed(metrics=[]).expand()[0].spec.fingerprint() != asked.fingerprint()
+    document = plain.model_dump(mode="json")
+    del document["metrics"]
+    assert type(plain).model_validate(document).fingerprint() == plain.fingerprint()
+    assert type(asked).model_validate(asked.model_dump(mode="json")) == asked
+
+
+def test_what_the_data_cannot_give_is_refused() -> None:
+    assert refusal(metrics=["r2"]).startswith(
+        "metrics[0]: r2 is a metric of numbers; digits: its targets are classes"
+    )
+    regression = refusal(dataset={"name": "diabetes"})
+    assert regression.startswith("metrics[0]: f1 is a metric of classes; diabetes: its targets are numbers")
+    assert 'did you mean "rmse"' in refusal(metrics=["rmsd"])
+    assert "a list" in refusal(metrics="f1")
+    assert "validation" in refusal(dataset={"name": "and"}) or "test" in refusal(dataset={"name": "and"})
+
+
+def test_a_question_takes_a_measured_metric() -> None:
+    asked = {"sweep": {"activation": ["relu", "tanh"]}}
+    spec = parsed(**asked, compare={"factor": "activation", "metric": "test/f1"})
+    assert spec.compare is not None
+    assert spec.compare.metric == "test/f1"
+    assert "metrics: [mcc]" in refusal(**asked, compare={"factor": "activation", "metric": "test/mcc"})
+    assert "validation and test" in refusal(**asked, compare={"factor": "activation", "metric": "train/f1"})
+    assert "is not measured" in refusal(**asked, compare={"factor": "activation", "metric": "test/r2"})
+    linear = {"dataset": {"name": "linear"}, "metrics": ["mae"], "sweep": {"learning_rate": [0.1, 0.2]}}
+    assert "delta is missing" in refusal(**linear, compare={"factor": "learning_rate", "metric": "test/mae"})
