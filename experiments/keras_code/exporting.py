@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.activations import ACTIVATIONS
+from experiments.activations import ACTIVATIONS, Adjusted, Formula
 from experiments.errors import SpecError
+from experiments.formulas import parse
+from experiments.formulas.rendering import keras_code
 from experiments.initializers import Initializer
 from experiments.keras_code.exported_data import data_lines
 from experiments.keras_code.exported_weights import weight_lines
@@ -129,6 +131,8 @@ def _layer(layer: Layer, name: str, data_format: Any) -> str:
 
 
 def _argument(key: str, value: Any, own: Any) -> str:
+    if isinstance(own, Formula | Adjusted):
+        return f"lambda x: {keras_code(parse(own.formula))}"
     if key.endswith("activation") and isinstance(value, str):
         return value if value in OWN_FUNCTIONS else repr(ACTIVATIONS[value].keras_name)
     if isinstance(own, Initializer):

@@ -12,6 +12,7 @@ from experiments.errors import SpecError
 from experiments.formulas import FormulaError, parse, study
 from experiments.formulas.grammar import LONGEST
 from experiments.formulas.nodes import values
+from experiments.formulas.rendering import keras_code
 from experiments.formulas.study import NUMPY
 from experiments.spec import ExperimentSpec
 
@@ -162,3 +163,19 @@ def test_a_setting_of_an_activation_is_swept() -> None:
     assert [str(run.model.activations[0]) for run in runs] == [
         f"leaky_relu(negative_slope={slope})" for slope in ("0", "0.1", "0.2")
     ]
+
+
+class Ops:
+    """`keras.ops` by NumPy, as far as a formula needs it."""
+
+    def __getattr__(self, name: str) -> object:
+        return NUMPY[{"arctan": "atan"}.get(name, name)]
+
+
+@pytest.mark.parametrize(
+    "formula", [*BUILT_IN.values(), "-x ** 2", "2 ** -x", "1 - (2 - x)", "x / (2 * x ** 2 + 1)", "atan(x)"]
+)
+def test_as_python_code_it_computes_the_same(formula: str) -> None:
+    x = np.linspace(-3, 3, 41)
+    values_of_code = eval(keras_code(parse(formula)), {"ops": Ops(), "x": x})  # code that we wrote
+    np.testing.assert_allclose(values_of_code, study(formula).value(x), rtol=1e-12, atol=1e-15)
