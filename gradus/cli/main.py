@@ -13,6 +13,7 @@ from gradus.cli import (
     change,
     comparison,
     data,
+    hopfield,
     keras_code,
     keys,
     lessons,
@@ -43,6 +44,7 @@ app = typer.Typer(
 for part in (
     local,
     catalog,
+    hopfield,
     keras_code,
     lessons,
     submit,
