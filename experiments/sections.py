@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
 from experiments.fields import Count, CountOrZero, Positive, Strict
 
@@ -18,6 +18,16 @@ class StopSpec(Strict):
     """Stop once at most so many training samples are classified wrongly (regression: never)."""
     patience: Count | None = None
     """Stop after so many epochs without a better validation loss; training loss where there is no validation part."""
+    monitor: Annotated[str, Field(pattern=r"^(train|val)/[a-z0-9_]{1,40}$")] | None = None
+    """What `patience` watches in place of the loss: `val/f1`, where `metrics` has it."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a monitor it is written as by versions that knew none, so that fingerprints stay."""
+        fields: dict[str, Any] = write(self)
+        if self.monitor is None:
+            fields.pop("monitor", None)
+        return fields
 
 
 class TrainingSpec(Strict):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from experiments.comparing.effects import lower_is_better
 from experiments.engine.checkpoints import Position
 from experiments.film import Film
 from experiments.runs import RunSpec
@@ -75,6 +76,9 @@ class Progress:
         if not all(math.isfinite(value) for value in losses):
             return "diverged"
         watched = metrics.get("val/loss", metrics["train/loss"])
+        if stop.monitor is not None:  # the smaller the better, as a loss
+            value = metrics[stop.monitor]
+            watched = value if lower_is_better(stop.monitor) else -value
         self.waited = 0 if watched < self.best else self.waited + 1
         self.best = min(self.best, watched)
         if stop.error is not None and metrics["train/loss"] <= stop.error:

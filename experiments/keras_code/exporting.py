@@ -194,6 +194,8 @@ def _stopping(stop: StopSpec, watched: str) -> list[str]:
             f"    if round((1 - accuracy) * len(x_train)) <= {stop.train_errors}:",
             "        break",
         ]
+    if stop.monitor is not None:
+        lines.append(f"    # the run watched {stop.monitor}; this program watches the loss")
     if stop.patience is not None:
         lines += [
             f'    waited = 0 if history["{watched}"][0] < best else waited + 1',

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from experiments.errors import Problem
-from experiments.metrics import METRICS
+from experiments.metrics import METRICS, measures
 from experiments.runs import Point
 
 
 def metric_problems(names: Sequence[str], points: Sequence[Point]) -> list[Problem]:
-    """The metrics that some run has no classes or no numbers for, and those that there is no data to measure on."""
+    """The metrics that some run has no classes or no numbers for, those that there is no data to measure on, and a metric
+    to stop by that is not measured.
+    """
     if not names:
-        return []
+        return _monitor_problems(points)
     shape = points[0].spec.data_shape
     if not shape.n_validation and not shape.n_test:
         return [
@@ -39,4 +41,25 @@ def metric_problems(names: Sequence[str], points: Sequence[Point]) -> list[Probl
                     f"metrics[{index}]", f"{name} is a metric of {of}; {wrong.dataset.name}: {what}", fitting
                 )
             )
-    return problems
+    return problems or _monitor_problems(points)
+
+
+def _monitor_problems(points: Sequence[Point]) -> list[Problem]:
+    for run in (point.spec for point in points):
+        stop, shape = run.training.stop, run.data_shape
+        if stop.monitor is None:
+            continue
+        usual = ["loss", *(["accuracy"] if run.measures_accuracy else [])]
+        known = [f"train/{name}" for name in usual]
+        if shape.n_validation:
+            known += [f"val/{name}" for name in (*usual, *measures(run.metrics))]
+        if stop.monitor not in known:
+            message = f"{stop.monitor} is not measured"
+            return [Problem("training.stop.monitor", message, known)]
+        if stop.patience is None:
+            return [
+                Problem(
+                    "training.stop.monitor", "without patience nothing watches it", "patience: 3 beside it"
+                )
+            ]
+    return []

@@ -51,3 +51,34 @@ def test_a_question_takes_a_measured_metric() -> None:
     assert "is not measured" in refusal(**asked, compare={"factor": "activation", "metric": "test/r2"})
     linear = {"dataset": {"name": "linear"}, "metrics": ["mae"], "sweep": {"learning_rate": [0.1, 0.2]}}
     assert "delta is missing" in refusal(**linear, compare={"factor": "learning_rate", "metric": "test/mae"})
+
+
+def test_a_metric_to_stop_by() -> None:
+    def stop(**fields: Any) -> dict[str, Any]:
+        return {"training": {"epochs": 3, "stop": fields}}
+
+    spec = parsed(**stop(patience=2, monitor="val/f1")).expand()[0].spec
+    assert spec.training.stop.monitor == "val/f1"
+    assert type(spec).model_validate(spec.model_dump(mode="json")) == spec
+    assert "val/mcc is not measured" in refusal(**stop(patience=2, monitor="val/mcc"))
+    assert "training.stop.monitor" in refusal(**stop(patience=2, monitor="test/f1"))
+    assert "without patience" in refusal(**stop(monitor="val/f1"))
+    assert parsed(metrics=[], **stop(patience=2, monitor="val/accuracy")).expand()
+
+
+def test_a_stop_without_a_monitor_is_written_as_before() -> None:
+    spec = parsed(metrics=[], training={"epochs": 3, "stop": {"patience": 2}}).expand()[0].spec
+    assert spec.training.stop.model_dump(mode="json") == {"error": None, "train_errors": None, "patience": 2}
+
+
+def test_a_run_stops_by_its_metric() -> None:
+    """F1 of 0.5, 0.6, 0.6, 0.55 with a patience of 2: no better for two epochs after the second."""
+    from experiments.engine.progress import Progress
+
+    (point,) = parsed(training={"epochs": 9, "stop": {"patience": 2, "monitor": "val/f1"}}).expand()
+    lane = Progress(lane=0, spec=point.spec, lane_position=0)
+    ended = [
+        lane.ended({"train/loss": 1.0, "val/loss": 1.0 / epoch, "val/f1": f1}, None, epoch)
+        for epoch, f1 in enumerate((0.5, 0.6, 0.6, 0.55), start=1)
+    ]
+    assert ended == [None, None, None, "patience"]
