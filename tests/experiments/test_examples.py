@@ -107,7 +107,7 @@ def train() -> Iterator[Train]:
     cache.forget()
 
 
-HEAVY = {"mnist-cnn", "mnist-cnn-pattern", "nielsen-784-30-10", "large-image-conv"}
+HEAVY = {"lenet-5", "mnist-cnn", "mnist-cnn-pattern", "nielsen-784-30-10", "large-image-conv"}
 """Minutes on two cores; `make test-slow` and the benchmarks train them."""
 
 

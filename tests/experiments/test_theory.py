@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from experiments.errors import SpecError
 from experiments.layers.windows import slide
 from experiments.runs import RunSpec
 from experiments.spec import ExperimentSpec
+from experiments.spec.documents import parse_yaml
 from experiments.theory import expected_initial_loss
 
 
@@ -129,3 +131,11 @@ def test_expected_initial_loss() -> None:
     assert expected_initial_loss(mnist.loss, mnist.data_shape) == pytest.approx(2.302585)
     assert expected_initial_loss(xor.loss, xor.data_shape) == pytest.approx(math.log(2))
     assert expected_initial_loss(line.loss, line.data_shape) is None
+
+
+def test_lenet_5_has_its_published_count() -> None:
+    """LeCun et al. 1998, with every map of the third layer connected to all before: 156 + 2,416 + 48,120 + 10,164 + 850."""
+    document = parse_yaml((Path(__file__).parents[2] / "examples" / "lenet-5.yaml").read_text())
+    rows = ExperimentSpec.parse(document).expand()[0].spec.forecast
+    assert [row.parameters for row in rows.layers if row.parameters] == [156, 2416, 48120, 10164, 850]
+    assert rows.parameters == 61706
