@@ -103,9 +103,9 @@ def specs() -> dict[str, RunSpec]:
     found = {"dropout-model": spec_of(DROPOUT_MODEL)}
     relu = {"type": "conv2d", "filters": 6, "kernel_size": 3, "activation": "relu"}
     for name in LAYERS:
-        layer = {"type": name, **EXTRA.get(name, {})}
+        layer: dict[str, Any] = {"type": name, **EXTRA.get(name, {})}
         flat = [{"type": "dense", "units": 64}] if name == "reshape" else []
-        before = [relu] if LAYERS[name].non_negative else flat
+        before: list[dict[str, Any]] = [relu] if LAYERS[name].non_negative else flat
         found[f"layer-{name}"] = spec_of([*before, layer, OUTPUT])
     for name in ("conv2d", "max_pool2d", "stochastic_pool2d"):
         layers = [relu, {"type": name, **EXTRA.get(name, {})}, {"type": "dropout", "rate": 0.3}, OUTPUT]
