@@ -14,6 +14,7 @@ from experiments.metrics import METRICS, Errors, measured, spread
 from workers.requests.model import trained as stored_network
 
 WITHIN = 1e-12
+pytestmark = pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
 CLASSES = [
     "balanced_accuracy",
     "precision",
