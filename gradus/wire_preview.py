@@ -96,6 +96,7 @@ class CatalogOut(Open):
     optimizers: list[EntryOut]
     layers: list[EntryOut]
     losses: list[EntryOut]
+    metrics: list[EntryOut]
     datasets: list[EntryOut]
     initializers: list[EntryOut]
     regularizers: list[EntryOut]
