@@ -51,11 +51,7 @@ def known_call(path: str, given: Arguments, line: int, notes: Notes) -> Any:
     if last in SAME and given.arguments and isinstance(given.arguments[0], Part | Curve | Rows):
         return _same(last, given, line, notes)
     if last in ("read_csv", "loadtxt", "genfromtxt", "read_excel", "read_parquet"):
-        how = (
-            "dataset: {name: upload, …} after uploading the file"
-            if "upload" in DATASETS
-            else "dataset: {name: inline, …}"
-        )
+        how = "dataset: {name: upload, …} after uploading the file"
         notes.add(line, "left out", f"{last}: a file of one's own is no part of a program; write {how}")
         return UNKNOWN
     if root in ("numpy", "np") and ".random" in path:
