@@ -236,7 +236,7 @@ def test_catalog_is_plain_and_complete() -> None:
     found = catalog()
     assert {kind: len(entries) for kind, entries in found.items()} == {
         "activations": len(ACTIVATIONS), "optimizers": len(OPTIMIZERS), "layers": len(LAYERS),
-        "losses": len(LOSSES), "metrics": len(METRICS), "datasets": 16, "initializers": len(INITIALIZERS),
+        "losses": len(LOSSES), "metrics": len(METRICS), "datasets": 20, "initializers": len(INITIALIZERS),
         "regularizers": len(REGULARIZERS), "schedules": len(SCHEDULES),
     }  # fmt: skip
     for entries in found.values():
