@@ -155,11 +155,13 @@ class Point:
     levels: factor name -> label of its level, with `seed` among them where it is swept
     columns: factor name -> the level as tables and charts of runs show it, of one kind over the axis; by default the
         label
+    until: epochs after which it ends at first, where it may go on later; None: as its spec says
     """
 
     spec: RunSpec
     levels: dict[str, str]
     columns: Mapping[str, str] = field(default_factory=dict)
+    until: int | None = None
 
     def params(self) -> dict[str, str | int | float]:
         """The run's parameters and, under their own names, the swept fields as `columns` show them. A swept parameter

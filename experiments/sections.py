@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import json
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
-from experiments.fields import Count, CountOrZero, Positive, Strict
+from experiments.fields import Count, CountOrZero, NonNegative, Positive, Strict
 
 
 class StopSpec(Strict):
@@ -34,6 +36,22 @@ class TrainingSpec(Strict):
     epochs: Count = 1
     batch_size: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 32
     stop: StopSpec = StopSpec()
+    restore: Literal["last", "best"] = "last"
+    """Whose weights and metrics a finished run has: of its last epoch, or of the one with the lowest validation loss."""
+    min_delta: NonNegative = 0.0
+    """An epoch is better only where its loss is lower by more than this: for `stop.patience` and `restore: best`."""
+
+    LATER: ClassVar = ("restore", "min_delta")
+    """Fields that earlier versions did not know, left out of hashes where they have their defaults."""
+
+    @cached_property
+    def canonical(self) -> str:
+        """As `Strict.canonical`, and as earlier versions wrote it where nothing new is asked for."""
+        document = json.loads(super().canonical)
+        for name in self.LATER:
+            if document[name] == type(self).model_fields[name].default:
+                del document[name]
+        return json.dumps(document, sort_keys=True, separators=(",", ":"))
 
     def updates_per_epoch(self, samples: int) -> int:
         """Updates of the weights in one pass over `samples` training samples; the last batch may be smaller."""

@@ -141,6 +141,7 @@ class Experiment(ExperimentOut):
         *,
         looks: Sequence[int] = (),
         levels: Sequence[object] | Mapping[str, object] = (),
+        epochs: int | None = None,
     ) -> Experiment:
         """Queue the next planned look, further looks or levels, or more seeds. Equal runs are used again.
 
@@ -148,6 +149,8 @@ class Experiment(ExperimentOut):
             seeds: further seeds, 1 to 10,000; only where no question is fixed.
             looks: seeds per level at further looks, once the planned ones are done.
             levels: new levels of the compared factor; for cases a mapping of label to fields.
+            epochs: further epochs for every run that came to its last one, from its checkpoint; alone, and only where
+                no question is fixed.
 
         Raises:
             Conflict: there is nothing to extend now.
@@ -157,6 +160,8 @@ class Experiment(ExperimentOut):
             body["looks"] = list(looks)
         if levels:
             body["levels"] = dict(levels) if isinstance(levels, Mapping) else list(levels)
+        if epochs is not None:
+            body["epochs"] = epochs
         return self._become(self._client.http.json("POST", f"{self._path}/extend", json=body))
 
     def cancel(self) -> Experiment:

@@ -139,6 +139,26 @@ class Plan(Open):
     answer: str
 
 
+class FoundSetting(Open):
+    """The best setting that a search has found."""
+
+    levels: dict[str, str]
+    value: float = Field(description="the mean of the metric over the seeds")
+    epochs: int = Field(description="after so many epochs")
+
+
+class Search(Open):
+    """How far a search is, and the best setting so far."""
+
+    strategy: str = Field(description="`tpe` or `halving`")
+    metric: str = Field(description="what it chooses by")
+    stages: list[Stage]
+    wait: str = Field(description="`running`, or `over`")
+    standing: str = Field(description="the same as a sentence")
+    best: FoundSetting | None
+    answer: str
+
+
 class ExperimentOut(Open):
     """A group of comparable runs."""
 
@@ -155,6 +175,7 @@ class ExperimentOut(Open):
         "queued, why: `decided`, `last look reached`, `budget spent`, `nothing to decide`"
     )
     plan: Plan | None = Field(description="the question's plan and present answer, where one is fixed")
+    search: Search | None = Field(None, description="the progress of strategy tpe or halving")
     priority: int
     version: int
     created_at: datetime

@@ -35,6 +35,8 @@ class Run:
     program: str
     max_width: int
     stage: str
+    epochs: int
+    """After which it ends for now: fewer than its spec's where it may go on later."""
     priority: int
     device: str
     backend: str
@@ -152,6 +154,8 @@ class Experiment:
     change: int = 0
     shipping: int = 0
     replayed: bool = False
+    search: Json | None = None
+    """The search as people see it; None where the sweep has no strategy that searches."""
 
     @cached_property
     def experiment_spec(self) -> ExperimentSpec:
@@ -178,7 +182,9 @@ class Experiment:
         if not self.is_over:
             return False
         continues = (
-            self.design is not None and self.stage not in ENDED_STAGES and not self.cancel_requested_at
+            (self.design or self.search) is not None
+            and self.stage not in ENDED_STAGES
+            and not self.cancel_requested_at
         )
         unfinished = any(self.counts.get(s, 0) for s in (RunStatus.FAILED, RunStatus.KILLED))
         return not continues or (unfinished and (self.design or {}).get("wait") == "incomplete")
@@ -204,6 +210,14 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class BestEpoch:
+    """The epoch whose weights a run has, where `training.restore: best` chose it, and what was measured at its end."""
+
+    epoch: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Committed:
     """The outcome of one attempt of a run: FINISHED, FAILED or KILLED, the reason, and further facts."""
 
@@ -211,6 +225,7 @@ class Committed:
     status: str
     reason: str
     outcome: Json = field(default_factory=dict)
+    best: BestEpoch | None = None
 
 
 @dataclass(frozen=True)
@@ -247,6 +262,12 @@ class Event:
     kind: str
     data: Json
     at: datetime
+
+
+def documents(column: Json | None) -> tuple[Json | None, Json | None]:
+    """(design, search) of an experiment, from the column that holds whichever there is."""
+    searches = column is not None and "strategy" in column
+    return (None, column) if searches else (column, None)
 
 
 RETIRED = "retired"

@@ -1,7 +1,8 @@
 """The state machine of a run: pure, without a database.
 
 The status is one of MLflow's five. A RUNNING run is either in training (it has a lease), or its outcome is committed
-and waits to be carried to MLflow (`committed_at`). A committed outcome is never claimed again.
+and waits to be carried to MLflow (`committed_at`). A committed outcome is never claimed again; a FINISHED run may be
+given more epochs.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Edge(enum.StrEnum):
     FAILED = "failed"
     KILLED = "killed"
     RETRIED = "retried"
+    CONTINUED = "continued"  # it ended, and goes on from its checkpoint for more epochs
 
 
 _S = RunStatus
@@ -54,6 +56,7 @@ TRANSITIONS: frozenset[tuple[RunStatus, Edge, RunStatus]] = frozenset(
         (_S.RUNNING, Edge.KILLED, _S.KILLED),
         (_S.FAILED, Edge.RETRIED, _S.SCHEDULED),
         (_S.KILLED, Edge.RETRIED, _S.SCHEDULED),
+        (_S.FINISHED, Edge.CONTINUED, _S.SCHEDULED),
     }
 )
 _TARGETS = {(source, edge): target for source, edge, target in TRANSITIONS}
@@ -61,7 +64,7 @@ ENDING = {_S.FINISHED: Edge.FINISHED, _S.FAILED: Edge.FAILED, _S.KILLED: Edge.KI
 
 
 def is_terminal(status: str) -> bool:
-    """Whether a run with this status is over (FAILED and KILLED can be retried)."""
+    """Whether a run with this status is over (FAILED and KILLED can be retried, FINISHED can go on)."""
     return status in TERMINAL
 
 

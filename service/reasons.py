@@ -9,6 +9,7 @@ from service.lifecycle import RunStatus
 
 _SENTENCES = {
     "epochs": "All epochs were trained.",
+    "halved": "Successive halving ended it before its last epoch: others had a better validation metric by then.",
     "train_errors": "The training data had no more errors than stop.train_errors allows.",
     "patience": "The loss did not improve for stop.patience epochs.",
     "diverged": "The loss became infinite or not a number. A smaller learning rate may help.",

@@ -72,6 +72,9 @@ class Settings(ClientSettings):
     )
     poll_seconds: float = Field(2.0, gt=0, description="how often a training asks whether it is to stop")
     checkpoint_seconds: float = Field(30.0, gt=0, description="how often a training run is checkpointed")
+    checkpoint_days: float = Field(
+        3.0, ge=0, description="how long a finished run can go on from its checkpoint; later from its start"
+    )
     redispatch_seconds: float = Field(
         5.0, gt=0, description="after how long an unclaimed message counts as lost"
     )

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 
 from experiments.engine import backend
 from experiments.engine.layouts import Layout
-from experiments.engine.states import LaneState
+from experiments.engine.states import Array, LaneState
 from experiments.errors import GradusError
 
 FORMAT = 1
@@ -39,6 +41,21 @@ class Position:
 
 
 @dataclass(frozen=True)
+class BestEpoch:
+    """The epoch with the lowest watched loss so far, for `training.restore: best`.
+
+    Attributes:
+        epoch: epochs completed at it.
+        metrics: measured at its end.
+        state: weights of the lane at its end; without the optimizer's.
+    """
+
+    epoch: int
+    metrics: dict[str, float]
+    state: LaneState
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """A lane's state and what decides when it ends.
 
@@ -49,6 +66,9 @@ class Checkpoint:
         train_s: seconds trained so far, over all attempts.
         history: what diagnoses are made of, metric -> epochs completed -> value, since the run's first attempt.
         film: the file of its film so far; empty where it has none.
+        metrics: measured at the end of the last whole epoch.
+        best_epoch: what `restore: best` would restore; None where that is not asked.
+        widths: epochs completed -> width of the tile from then on.
     """
 
     program: str
@@ -60,6 +80,9 @@ class Checkpoint:
     state: LaneState
     history: dict[str, dict[int, float]] = field(default_factory=dict)
     film: bytes = b""
+    metrics: dict[str, float] = field(default_factory=dict)
+    best_epoch: BestEpoch | None = None
+    widths: dict[int, int] = field(default_factory=dict)
 
 
 def dump(checkpoint: Checkpoint) -> bytes:
@@ -76,12 +99,13 @@ def dump(checkpoint: Checkpoint) -> bytes:
         "history": checkpoint.history,
         "loss": checkpoint.state.loss,
         "hits": checkpoint.state.hits,
+        "metrics": checkpoint.metrics,
+        "widths": checkpoint.widths,
     }
-    arrays = {
-        f"{part}-{index}": value
-        for part in ("weights", "frozen", "optimizer")
-        for index, value in enumerate(getattr(checkpoint.state, part))
-    }
+    arrays = _arrays(checkpoint.state)
+    if (best := checkpoint.best_epoch) is not None:
+        header["best_epoch"] = {"epoch": best.epoch, "metrics": best.metrics}
+        arrays |= _arrays(best.state, "best-")
     arrays["film"] = np.frombuffer(checkpoint.film, np.uint8)
     file = io.BytesIO()
     np.savez(file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
@@ -102,19 +126,14 @@ def load(content: bytes, program: str) -> Checkpoint:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             header = json.loads(file["header"].tobytes())
             film = file["film"].tobytes() if "film" in file else b""  # older checkpoints have none
-            parts = {
-                part: [
-                    file[f"{part}-{index}"]
-                    for index in range(len([n for n in file if n.startswith(f"{part}-")]))
-                ]
-                for part in ("weights", "frozen", "optimizer")
-            }
+            parts, best_parts = _parts(file), _parts(file, "best-")
         if header["format"] != FORMAT or header["program"] != program:
             raise CheckpointError("the checkpoint belongs to another program or version; start the run again")
         if (written_by := header.get("backend", "tensorflow")) != backend.name:
             raise CheckpointError(
                 f"the checkpoint was written by {written_by}, this is {backend.name}; start again"
             )
+        best = header.get("best_epoch")
         return Checkpoint(
             program=program,
             layout=Layout(**header["layout"]),
@@ -128,6 +147,30 @@ def load(content: bytes, program: str) -> Checkpoint:
                 for name, series in header.get("history", {}).items()  # older checkpoints have none
             },
             film=film,
+            metrics=header.get("metrics", {}),
+            best_epoch=BestEpoch(**best, state=LaneState(**best_parts, loss=0.0, hits=0)) if best else None,
+            widths={int(epoch): int(width) for epoch, width in header.get("widths", {}).items()},
         )
     except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise CheckpointError(f"no readable checkpoint ({error}); start the run again") from error
+
+
+PARTS = ("weights", "frozen", "optimizer")
+
+
+def _arrays(state: LaneState, prefix: str = "") -> dict[str, Any]:
+    """A lane's tensors by the names they have in the archive."""
+    return {
+        f"{prefix}{part}-{index}": value for part in PARTS for index, value in enumerate(getattr(state, part))
+    }
+
+
+def _parts(file: Mapping[str, Array], prefix: str = "") -> dict[str, list[Array]]:
+    """The lists of tensors that `_arrays` wrote."""
+    return {
+        part: [
+            file[f"{prefix}{part}-{index}"]
+            for index in range(len([name for name in file if name.startswith(f"{prefix}{part}-")]))
+        ]
+        for part in PARTS
+    }

@@ -12,7 +12,7 @@ from experiments.datasets import Source
 from experiments.engine import cache
 from experiments.engine.backend import Tensor
 from experiments.engine.checkpoints import Checkpoint, Position, dump, load
-from experiments.engine.layouts import WidthError, arrange, width_for
+from experiments.engine.layouts import Layout, WidthError, arrange, width_for
 from experiments.engine.program import Program
 from experiments.engine.progress import Progress, StopAsked
 from experiments.engine.states import LaneState, State
@@ -31,6 +31,7 @@ class Conditions:
             its tile's seconds over all attempts, so neither a wide tile nor a drained one changes what a run may take.
         device: `cpu` or `gpu`.
         clock: seconds, never falling.
+        keep_final: write a checkpoint of every lane that comes to its last epoch, so that it may go on.
     """
 
     should_stop: Callable[[int], StopAsked | None]
@@ -38,6 +39,7 @@ class Conditions:
     max_seconds: float = math.inf
     device: str = "cpu"
     clock: Callable[[], float] = time.monotonic
+    keep_final: bool = False
 
 
 @dataclass
@@ -89,6 +91,7 @@ def start(
     width: int | None,
     source: Source,
     resume: Sequence[bytes | None],
+    until: Sequence[int],
 ) -> Tile:
     """Program, data and state of a tile; with checkpoints, at the position of the one that is least far.
 
@@ -96,35 +99,30 @@ def start(
         specs: runs that share a program, one lane each.
         width: of the program; default: the narrowest that holds the runs.
         resume: per run a checkpoint or None; empty: none has one.
+        until: epochs after which each run ends; empty: as its spec says.
 
     Raises:
-        WidthError: the runs do not fit into the width, or their checkpoints come from different layouts.
+        WidthError: the runs do not fit into the width, or checkpoints within an epoch come from different layouts.
         CheckpointError: a checkpoint is unreadable or belongs to another program.
         DataError: the data set cannot be loaded.
     """
     first = specs[0]
     key = first.program_key()
     checkpoints = [load(content, key) if content else None for content in resume] or [None] * len(specs)
-    layouts = {checkpoint.layout for checkpoint in checkpoints if checkpoint}
-    if len(layouts) > 1:
-        raise WidthError("the checkpoints come from tiles of different layouts")
-    earlier = layouts.pop() if layouts else None
-    if width is None:
-        width = width_for(len(specs), first.max_width())
-    layout, lane_positions = arrange(
-        earlier.width if earlier else width, [spec.seed for spec in specs], earlier
-    )
+    layout, lane_positions = _arranged(specs, width, [checkpoint for checkpoint in checkpoints if checkpoint])
     program = cache.program(first, layout, conditions.device)
     lanes: list[Progress] = []
     states: dict[int, LaneState] = {}
-    for index, (spec, lane_position, fresh, checkpoint) in enumerate(
-        zip(specs, lane_positions, program.initial(specs), checkpoints, strict=True)
+    ends = until or [spec.training.epochs for spec in specs]
+    for index, (spec, lane_position, fresh, checkpoint, end) in enumerate(
+        zip(specs, lane_positions, program.initial(specs), checkpoints, ends, strict=True)
     ):
-        lane = Progress(index, spec, lane_position)
+        lane = Progress(index, spec, lane_position, end)
         if checkpoint:
             lane.starts, lane.best = checkpoint.position, checkpoint.best
             lane.waited, lane.train_s = checkpoint.waited, checkpoint.train_s
-            lane.history = checkpoint.history
+            lane.history, lane.metrics = checkpoint.history, checkpoint.metrics
+            lane.best_epoch, lane.widths = checkpoint.best_epoch, checkpoint.widths
             lane.film = film.load(checkpoint.film) if checkpoint.film else None
         lanes.append(lane)
         states[lane_position] = checkpoint.state if checkpoint else fresh
@@ -141,6 +139,28 @@ def start(
     )
 
 
+def _arranged(
+    specs: Sequence[RunSpec], width: int | None, checkpoints: Sequence[Checkpoint]
+) -> tuple[Layout, list[int]]:
+    """(layout, lane position of each run). Within an epoch a checkpoint only goes on in its own layout.
+
+    Between two epochs lanes may be packed anew: the state of a lane does not depend on its tile.
+    """
+    seeds = [spec.seed for spec in specs]
+    layouts = {checkpoint.layout for checkpoint in checkpoints}
+    between_epochs = all(checkpoint.position.update == 0 for checkpoint in checkpoints)
+    if len(layouts) > 1 and not between_epochs:
+        raise WidthError("the checkpoints come from tiles of different layouts")
+    earlier = layouts.pop() if len(layouts) == 1 else None
+    if earlier is not None and (width in (None, earlier.width) or not between_epochs):
+        try:
+            return arrange(earlier.width, seeds, earlier)
+        except WidthError:
+            if not between_epochs:
+                raise
+    return arrange(width or width_for(len(specs), specs[0].max_width()), seeds)
+
+
 def save(tile: Tile, lanes: Sequence[Progress]) -> None:
     """Write checkpoints of lanes that are at the tile's position."""
     states = tile.program.lanes(tile.state, [lane.lane_position for lane in lanes]) if lanes else []
@@ -155,6 +175,9 @@ def save(tile: Tile, lanes: Sequence[Progress]) -> None:
             state=state,
             history=lane.history,
             film=film.dump(lane.film) if lane.film and lane.film.frames else b"",
+            metrics=lane.metrics,
+            best_epoch=lane.best_epoch,
+            widths=lane.widths,
         )
         tile.recorder.checkpoint(lane.lane, tile.position.epoch, dump(checkpoint))
 

@@ -11,6 +11,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ import numpy.typing as npt
 from experiments import diagnostics
 from experiments.datasets import Source
 from experiments.engine import backend, filming, models, probe
-from experiments.engine.checkpoints import Position
+from experiments.engine.checkpoints import BestEpoch, Position
 from experiments.engine.evaluation import measures_accuracy
 from experiments.engine.layouts import WidthError
 from experiments.engine.portable import FUNCTIONS_FILE, travelling_source
@@ -38,6 +39,8 @@ SEGMENT_SECONDS = 1.0
 """Of training between two calls of `should_stop`."""
 FIRST_SEGMENT = 8
 """Updates before the first measurement of their speed."""
+CONTINUABLE = ("epochs", "halved")
+"""Reasons of runs that would have gone on if they had been given more epochs."""
 
 
 def train(
@@ -48,6 +51,8 @@ def train(
     width: int | None = None,
     source: Source,
     resume: Sequence[bytes | None] = (),
+    until: Sequence[int] = (),
+    keep_final: bool = False,
     checkpoint_seconds: float = 30.0,
     max_seconds: float = math.inf,
     device: str = "cpu",
@@ -61,8 +66,11 @@ def train(
         should_stop: asked per lane about once a second; its answer ends that lane alone.
         width: of the program, one of layouts.WIDTHS; default: the narrowest that holds the runs.
         source: where data sets come from.
-        resume: per run a checkpoint that an earlier call recorded, or None. All come from tiles of one layout, which
-            this tile takes over with its width.
+        resume: per run a checkpoint that an earlier call recorded, or None. Those from within an epoch come from
+            tiles of one layout, which this tile takes over with its width.
+        until: per run the epochs after which it ends; default: as its spec says. A run that ends before its last
+            epoch does so with the reason `halved`, and goes on from its checkpoint in a later call.
+        keep_final: record a checkpoint of every run that comes to its last epoch, for such a call.
         checkpoint_seconds: between two checkpoints.
         max_seconds: of training, after which a lane is stopped (tile.Conditions).
         device: `cpu` or `gpu`.
@@ -78,10 +86,11 @@ def train(
     """
     if len({spec.program_key() for spec in specs}) != 1:
         raise WidthError("the runs of a tile must share one program (RunSpec.program_key)")
-    conditions = Conditions(should_stop, checkpoint_seconds, max_seconds, device, clock)
-    tile = start(specs, recorder, conditions, width=width, source=source, resume=resume)
+    conditions = Conditions(should_stop, checkpoint_seconds, max_seconds, device, clock, keep_final)
+    tile = start(specs, recorder, conditions, width=width, source=source, resume=resume, until=until)
     compiled_before = tile.program.compile_seconds
     _introduce(tile)
+    _end_complete(tile)
     while tile.running():
         _train_epoch(tile)
     compile_share = (tile.program.compile_seconds - compiled_before) / len(specs)
@@ -108,8 +117,12 @@ def _introduce(tile: Tile) -> None:
         "gradus.n_params_actual": str(models.count_parameters(tile.program.model)),
         **{f"gradus.{name}": version for name, version in backend.versions().items()},
     }
+    width = tile.program.layout.width
     for lane in tile.lanes:
-        tile.recorder.tags(lane.lane, tags)
+        if list(lane.widths.values())[-1:] != [width]:
+            lane.widths = {**lane.widths, lane.starts.epoch: width}
+        packed = ", ".join(f"{width} from epoch {epoch}" for epoch, width in lane.widths.items())
+        tile.recorder.tags(lane.lane, tags | ({"gradus.tile_widths": packed} if len(lane.widths) > 1 else {}))
     if tile.position == START:
         # A resumed lane was measured before its first attempt.
         fresh = {lane.lane for lane in tile.active()}
@@ -122,6 +135,16 @@ def _introduce(tile: Tile) -> None:
             if recorded := {**probe.recorded(probed[lane.lane]), **evaluated[lane.lane]}:
                 tile.recorder.metrics(lane.lane, 0, recorded)
     filming.begin(tile)
+
+
+def _end_complete(tile: Tile) -> None:
+    """End the lanes whose checkpoint is already of their last epoch: the worker that wrote it committed no outcome."""
+    complete = [lane for lane in tile.lanes if lane.starts >= Position(lane.until, 0)]
+    for lane in complete:
+        lane.restore()
+        _end(tile, lane, lane.end)
+    filming.record(tile, complete)
+    _export(tile, complete)
 
 
 def _train_epoch(tile: Tile) -> None:
@@ -210,6 +233,7 @@ def _end(tile: Tile, lane: Progress, reason: str) -> None:
         epochs=at.epoch,
         updates=at.epoch * tile.updates_per_epoch + at.update,
         metrics={**lane.metrics, "time/train_s": lane.train_s},
+        best_epoch=lane.best_epoch.epoch if lane.best_epoch else None,
     )
 
 
@@ -221,6 +245,7 @@ def _finish_epoch(tile: Tile) -> None:
     evaluated, probed = _evaluate(tile), _probe(tile)
     seconds = tile.clock() - began - (tile.program.compile_seconds - compiled_before)
     sums = tile.state.sums()
+    reasons: dict[int, str | None] = {}
     for lane in active:
         lane.train_s += seconds / len(active)
         loss, hits = sums[lane.lane_position]
@@ -236,16 +261,33 @@ def _finish_epoch(tile: Tile) -> None:
         recorded = {**probe.recorded(probed[lane.lane]), **metrics}
         tile.recorder.metrics(lane.lane, tile.position.epoch, recorded)
         lane.metrics = metrics
-        reason = lane.ended(metrics, errors, tile.position.epoch)
+        reasons[lane.lane] = lane.ended(metrics, errors, tile.position.epoch)
+    _keep_best(tile, [lane for lane in active if lane.improved])
+    for lane in active:
+        reason = reasons[lane.lane]
         if reason is not None:
+            if reason == "diverged":  # the run has no epoch to be proud of, whatever came before
+                lane.best_epoch = None
+            lane.restore()
+            if lane.best_epoch is not None:
+                tile.recorder.tags(lane.lane, {"gradus.best_epoch": str(lane.best_epoch.epoch)})
             _end(tile, lane, reason)
             for diagnosis in diagnostics.diagnose(lane.spec, lane.history):
                 tile.recorder.tags(lane.lane, diagnosis.tag())
     filming.shoot(tile, active)
     tile.state = tile.state.restarted()
+    if tile.conditions.keep_final:
+        save(tile, [lane for lane in active if reasons[lane.lane] in CONTINUABLE])
     _export(tile, [lane for lane in active if lane.outcome is not None])
     if tile.running():
         save_if_due(tile)
+
+
+def _keep_best(tile: Tile, lanes: Sequence[Progress]) -> None:
+    """Keep weights and metrics of lanes that have just ended their best epoch so far."""
+    states = tile.program.lanes(tile.state, [lane.lane_position for lane in lanes]) if lanes else []
+    for lane, state in zip(lanes, states, strict=True):
+        lane.best_epoch = BestEpoch(tile.position.epoch, lane.metrics, replace(state, optimizer=[]))
 
 
 def _evaluate(tile: Tile) -> list[dict[str, float]]:
@@ -295,7 +337,8 @@ def _export(tile: Tile, lanes: Sequence[Progress]) -> None:
     architecture = program.architecture()
     names = [f"{layer.name}/{v.name}" for layer in program.model.layers for v in layer.trainable_variables]
     states = program.lanes(tile.state, [lane.lane_position for lane in lanes])
-    for lane, state in zip(lanes, states, strict=True):
+    for lane, last in zip(lanes, states, strict=True):
+        state = lane.best_epoch.state if lane.best_epoch else last
         tile.recorder.artifact(lane.lane, WEIGHTS, program.weights_file(state))
         tile.recorder.artifact(lane.lane, "weights/architecture.json", architecture)
         if program.model.count_params() <= MOST_SMALL_WEIGHTS:

@@ -22,6 +22,7 @@ class Expansion:
 
     draws: number of points to draw; None for every combination
     seed: seed of the draw
+    repeats: whether every drawn combination is a point with every seed
     """
 
     builder: Builder
@@ -30,6 +31,7 @@ class Expansion:
     seeds_swept: bool
     draws: int | None
     seed: int
+    repeats: bool = False
 
     def points(self) -> tuple[Point, ...]:
         """Every point.
@@ -56,6 +58,12 @@ class Expansion:
         return tuple(points)
 
     def _choices(self, levels: Sequence[Sequence[Level]]) -> Iterator[Choice]:
+        if self.draws is not None and self.repeats:
+            settings = self.draws // len(self.seeds)
+            for choice, _ in drawn(self.factors, levels, self.seeds[:1], settings, self.seed):
+                for seed in self.seeds:
+                    yield choice, seed
+            return
         if self.draws is not None:
             yield from drawn(self.factors, levels, self.seeds, self.draws, self.seed)
             return

@@ -43,8 +43,8 @@ from experiments.spec.measured import metric_problems
 from experiments.spec.problems import explain
 from experiments.spec.question_checks import SPLIT_SEED, question_problems, tuned_level_problems
 from experiments.spec.run_builder import Builder
-from experiments.spec.sweep_checks import sweep_problems
-from experiments.spec.sweeps import Sweep
+from experiments.spec.sweep_checks import search_problems, sweep_problems
+from experiments.spec.sweeps import STRATEGIES, Sweep
 from experiments.spec.swept_fields import SECTIONS, factor_name, field_path
 from experiments.spec.warnings import MAX_WARNINGS, warnings_of
 from experiments.spec.writes import Write
@@ -156,6 +156,11 @@ class ExperimentSpec(Strict):
                 drawn = dict.fromkeys(point.levels[factor.name] for point in self.expand())
                 levels[factor.name] = tuple(Level(label, number(label)) for label in drawn)
         return levels
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        """What varies between the runs; seeds are no factor."""
+        return tuple(self._factors)
 
     def tuned(self) -> dict[str, tuple[Level, ...]]:
         """The same for the fields that `compare.tune` names."""
@@ -297,8 +302,11 @@ class ExperimentSpec(Strict):
             raise SpecError(problems)
         draws = sweep.runs if sweep.draws else None
         seeds_swept = sweep.seeds is not None
-        points = Expansion(self._builder, factors, self.seeds(), seeds_swept, draws, self.seed).points()
-        if problems := metric_problems(self.metrics, points):
+        repeats = STRATEGIES[sweep.strategy].repeats
+        points = Expansion(
+            self._builder, factors, self.seeds(), seeds_swept, draws, self.seed, repeats
+        ).points()
+        if problems := [*metric_problems(self.metrics, points), *search_problems(sweep, factors, points)]:
             raise SpecError(problems)
         if sweep.require is not None and sweep.require.equal_parameters is not None:
             check_equal_parameters(points, sweep.require.equal_parameters)

@@ -59,10 +59,9 @@ def question_problems(
         )
     problems += _seed_problems(question, sweep)
     problems += _split_problems(question, sweep, points)
-    if sweep.draws:
-        problems.append(
-            Problem("compare", "a random draw does not give every level the same runs", "strategy: grid")
-        )
+    if sweep.strategy != "grid":
+        message = f"strategy {sweep.strategy} does not give every level the same runs"
+        problems.append(Problem("compare", message, "strategy: grid"))
     shape = points[0].spec.data_shape
     problems += _metric_problems(question.metric, shape, points)
     problems += _tune_problems(question, factors, shape, limits)

@@ -103,7 +103,7 @@ class Builder:
         network = _or_raise(self._networks, shaped_by, lambda: self._network(parts["model"], shape, loss))
         training: TrainingSpec = parts["training"]
         optimizer = parts["optimizer"]
-        fit = (*shaped_by, training.batch_size, training.epochs, optimizer.slots)
+        fit = (*shaped_by, keys["training"], optimizer.slots)
         forecast = _or_raise(self._fits, fit, lambda: self._fit(network, shape, training, optimizer))
         run = RunSpec.model_construct(
             dataset=dataset,
@@ -169,10 +169,22 @@ class Builder:
 
 
 def stop_problems(training: TrainingSpec, shape: DataShape) -> list[Problem]:
-    """Stopping rules that can never act."""
+    """Rules about the end of the training that can never act."""
+    problems = []
     if training.stop.train_errors is not None and shape.kind == "regression":
-        return [Problem("training.stop.train_errors", "regression classifies nothing", "error or patience")]
-    return []
+        problems.append(
+            Problem("training.stop.train_errors", "regression classifies nothing", "error or patience")
+        )
+    if training.restore == "best" and not shape.n_validation:
+        message = "no rows are set aside for validation, by which an epoch would be the best"
+        problems.append(
+            Problem("training.restore", message, "restore: last, or dataset.validation_split above 0")
+        )
+    if training.min_delta and training.restore == "last" and training.stop.patience is None:
+        problems.append(
+            Problem("training.min_delta", "no rule reads it", "with stop.patience or restore: best, or 0")
+        )
+    return problems
 
 
 def film_problems(diagnostics: DiagnosticsSpec, shape: DataShape, forecast: NetworkForecast) -> list[Problem]:

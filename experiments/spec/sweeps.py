@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Discriminator, Field, JsonValue, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
-from experiments.fields import Count, NonNegative, Real, Seed, Strict
+from experiments.fields import Count, NonNegative, Real, Seed, ShortText, Strict
 
 Points = Annotated[int, Field(strict=True, ge=2, le=1_000_000)]
 Levels = Annotated[list[JsonValue], Field(min_length=1, max_length=100_000)]
@@ -119,13 +119,22 @@ class Require(Strict):
 class Strategy:
     """How a sweep chooses its runs.
 
-    draws: whether it draws `runs` of the combinations; ranges may then be continuous
+    draws: whether it tries `runs` of the combinations; ranges may then be continuous
+    searches: whether results decide what is trained next
+    repeats: whether every setting is run with every seed; else a draw chooses a seed too
     """
 
     draws: bool
+    searches: bool = False
+    repeats: bool = True
 
 
-STRATEGIES = {"grid": Strategy(draws=False), "random": Strategy(draws=True)}
+STRATEGIES = {
+    "grid": Strategy(draws=False),
+    "random": Strategy(draws=True, repeats=False),
+    "tpe": Strategy(draws=True, searches=True),
+    "halving": Strategy(draws=False, searches=True),
+}
 
 
 class Sweep(Strict):
@@ -140,9 +149,17 @@ class Sweep(Strict):
     seeds: SeedCount | SeedList | None = None
     """A count from the experiment's seed on, or a list."""
     require: Require | None = None
-    strategy: Literal["grid", "random"] = "grid"
+    strategy: Literal["grid", "random", "tpe", "halving"] = "grid"
     runs: Count | None = None
-    """How many points strategy random draws."""
+    """How many runs strategy random draws, or tpe makes: settings times seeds."""
+    metric: Annotated[str, Field(pattern=r"^(train|val)/[a-z_]{1,40}$")] | None = None
+    """What tpe and halving choose by; null: val/accuracy where it is measured, else val/loss."""
+    eta: Annotated[int, Field(strict=True, ge=2, le=100)] | None = None
+    """η of strategy halving: the best 1/η of the settings go on to the next rung; null: 3."""
+    rungs: Annotated[tuple[Count, ...], Field(min_length=2, max_length=20)] | None = None
+    """Epochs of each rung of strategy halving, the last as training.epochs; null: epochs / η², epochs / η, epochs."""
+    within: ShortText | None = None
+    """The factor within whose levels strategy halving chooses, so that none starves another; null: among all."""
 
     @property
     def axes(self) -> dict[str, Any]:
@@ -150,8 +167,13 @@ class Sweep(Strict):
 
     @property
     def draws(self) -> bool:
-        """Whether the runs are drawn; else every combination is run."""
+        """Whether `runs` of the combinations are tried; else every combination."""
         return STRATEGIES[self.strategy].draws
+
+    @property
+    def searches(self) -> bool:
+        """Whether results decide what is trained next."""
+        return STRATEGIES[self.strategy].searches
 
     def seed_list(self, first: int) -> tuple[int, ...]:
         """The seeds in the order given; a count starts at `first`. Without seeds: `first` alone."""

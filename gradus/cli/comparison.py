@@ -46,15 +46,24 @@ def extend(
     levels: Annotated[
         str | None, typer.Option(help="New levels of the compared factor, separated by commas.")
     ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Further epochs: every run goes on from its checkpoint."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Queue the next planned look, further looks or levels, or further seeds. Equal runs are used again."""
+    """Queue the next planned look, further looks or levels, or further seeds or epochs. Equal runs are used again."""
     from gradus.cli.question import levels_of
 
     experiment = (
         connect()
         .experiment(id)
-        .extend(seeds, looks=_whole_numbers(looks) or (), levels=levels_of(levels) if levels else ())
+        .extend(
+            seeds,
+            looks=_whole_numbers(looks) or (),
+            levels=levels_of(levels) if levels else (),
+            epochs=epochs,
+        )
     )
     if as_json:
         print_json(experiment.to_json())

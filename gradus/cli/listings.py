@@ -55,7 +55,7 @@ def _list(experiments: list[Experiment], as_json: bool) -> None:
             experiment.name,
             counts(experiment.status, experiment.shipping),
             experiment.stage,
-            experiment.plan.answer if experiment.plan else None,
+            answering.answer if (answering := experiment.plan or experiment.search) else None,
             ago(experiment.created_at),
         )
         for experiment in experiments
@@ -75,6 +75,11 @@ def show(experiment: Experiment) -> None:
         for stage in plan.stages:
             say(f"    {stage.name:<14}{stage.ended} of {stage.runs} runs, {stage.state}")
         say(f"    {plan.standing}")
+    if search := experiment.search:
+        say(f"  search    {search.strategy} by {search.metric}: {search.answer}")
+        for stage in search.stages:
+            say(f"    {stage.name:<14}{stage.ended} of {stage.runs} runs, {stage.state}")
+        say(f"    {search.standing}")
     for name, address in experiment.links.items():
         if name in ("self", "report", "mlflow", "compare"):
             say(f"  {name:<10}{address}")

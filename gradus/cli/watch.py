@@ -40,6 +40,8 @@ def follow_experiment(experiment: Experiment, *, as_json: bool = False) -> int:
     follow(experiment, progress=not as_json, seen=_print if as_json else None)
     if experiment.plan and not as_json:
         say(f"{experiment.plan.factor} by {experiment.plan.metric}: {experiment.plan.answer}")
+    if experiment.search and not as_json:
+        say(experiment.search.answer)
     unfinished = experiment.unfinished
     if unfinished:
         filters = "".join(f" --filter status={name}" for name in unfinished)

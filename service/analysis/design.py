@@ -15,6 +15,7 @@ from experiments.spec import ExperimentSpec
 from service import operations
 from service.analysis.design_document import design_document
 from service.analysis.observations import observations
+from service.analysis.search import advance_search, first_points
 from service.entities import QUESTION_OVER, Experiment, Json
 from service.errors import StaleStage, StoreUnavailable
 from service.store import Store, queries
@@ -31,8 +32,10 @@ def initial_points(spec: ExperimentSpec) -> tuple[tuple[Point, ...], str, Json |
         spec: The experiment's spec.
 
     Returns:
-        (the runs, the name of their stage, the design document or None without a design).
+        (the runs, the name of their stage, the document of the design or of the search, None without either).
     """
+    if spec.sweep is not None and spec.sweep.searches:
+        return first_points(spec)
     design = design_of(spec)
     if design is None:
         return spec.expand(), "grid", None
@@ -76,6 +79,8 @@ def advance(store: Store) -> int:
 
 
 def _advance(store: Store, experiment: Experiment) -> bool:
+    if experiment.search is not None:
+        return advance_search(store, experiment)
     spec = experiment.experiment_spec
     design = design_of(spec)
     if design is None:

@@ -29,6 +29,7 @@ from service.analysis.candidates import Candidate, Selection, select
 from service.analysis.levels import SEED, level_of, levels_of, scope_of, warnings_of
 from service.analysis.observations import latest_of_each_point, observations, seed_of
 from service.analysis.result import Comparison, Effect, Level, Tuning
+from service.analysis.search_document import live_search
 from service.entities import Experiment, Run
 
 METRICS = ("test/accuracy", "test/loss", "val/accuracy", "val/loss", "train/accuracy", "train/loss")
@@ -61,7 +62,8 @@ def explore(
     if metric is not None and metric not in (known := _metrics(runs)):
         raise SpecError.one("metric", unknown("metric", metric, known), known)
     factor = factor or (design.factor if design else next(iter(spec.axes()), SEED))
-    compared, settled, axes = _compared_runs(design, spec, runs, factor)
+    whole = [run for run in runs if run.reason != "halved"] or runs
+    compared, settled, axes = _compared_runs(design, spec, whole, factor)
     metric = metric or (design.metric if design else _default_metric(compared))
     if runs and not any(level_of(run, factor) is not None for run in compared):
         names = sorted({name for run in runs for name in run.levels})
@@ -69,7 +71,17 @@ def explore(
     chosen = select(spec, compared, factor, metric, settled, axes)
     if settled and design is not None:
         chosen = replace(chosen, tuning=Tuning("fresh seeds", settled, design.validation_metric))
-    return _comparison(experiment, spec, runs, factor, metric, chosen, axes)
+    comparison = _comparison(experiment, spec, runs, factor, metric, chosen, axes)
+    search = live_search(experiment)
+    if search is None:
+        return comparison
+    warnings = list(comparison.warnings)
+    if len(whole) < len(runs):
+        warnings.append(
+            f"{len(runs) - len(whole)} runs that halving ended before their last epoch are left out"
+        )
+    answer = f"{search['answer']}; {comparison.answer}"
+    return replace(comparison, answer=answer, warnings=tuple(warnings))
 
 
 def _compared_runs(

@@ -11,7 +11,7 @@ from experiments.comparing.from_spec import design_of
 from experiments.comparing.progress import forced_look, progress
 from experiments.comparing.stages import Stage
 from experiments.errors import SpecError
-from experiments.limits import UNLIMITED
+from experiments.limits import UNLIMITED, Limits
 from experiments.runs import Point
 from experiments.spec import ExperimentSpec
 from experiments.spec.factors import CASE
@@ -19,6 +19,7 @@ from experiments.spec.swept_fields import canonical_factor_name
 from service import operations
 from service.analysis.design import points_of
 from service.analysis.design_document import design_document, more_seeds
+from service.analysis.longer import lengthen
 from service.analysis.observations import observations, seed_of
 from service.entities import Experiment, Json, Run
 from service.errors import Conflict
@@ -32,6 +33,8 @@ def extend(
     seeds: int | None = None,
     looks: Sequence[int] = (),
     levels: Sequence[object] | Mapping[str, object] = (),
+    epochs: int | None = None,
+    limits: Limits = UNLIMITED,
     quota: int | None = None,
     max_runs: int | None = None,
     idempotency: operations.IdempotencyKey | None = None,
@@ -46,6 +49,9 @@ def extend(
         seeds: How many seeds more, at least 1; only for an experiment without a design.
         looks: Seeds per level of further looks, beyond the planned ones, whose error is added to theirs.
         levels: New levels of the compared factor or, without a design, of the only one; for cases label -> fields.
+        epochs: So many epochs more for every run that came to its last one, from its checkpoint; alone, and only
+            without a design or a search.
+        limits: How large a run with more epochs may be.
         quota: How many open runs the owner may have; None: no limit.
         max_runs: How many runs an experiment may have; None: no limit.
         idempotency: The client's name for this request; with it, nothing is queued twice.
@@ -65,6 +71,12 @@ def extend(
         return experiment
     spec = experiment.experiment_spec
     runs = queries.all_runs(store, experiment.id)
+    if epochs is not None:
+        if seeds is not None or looks or levels:
+            raise Conflict("epochs are added alone: first the epochs, then further seeds, looks or levels")
+        return lengthen(store, experiment, runs, epochs, limits=limits, quota=quota, idempotency=idempotency)
+    if experiment.search is not None:
+        raise Conflict("a search chooses its runs by itself; submit a spec with more runs or other rungs")
     revised = revise(spec, looks=looks, levels=levels) if looks or levels else None
     spec = revised or spec
     design = design_of(spec)

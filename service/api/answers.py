@@ -43,6 +43,12 @@ class Extension(Strict):
     levels: list[JsonValue] | dict[str, dict[str, JsonValue]] = Field(
         [], description="new levels of the compared factor; for cases a mapping of label to fields"
     )
+    epochs: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="further epochs: every run that came to its last one goes on from its checkpoint",
+    )
 
 
 @router.get("/comparison", response_model=ComparisonOut, responses=documented(404))
@@ -90,7 +96,7 @@ def extend(
     body: Annotated[Extension, Depends(json_of(Extension))],
     idempotency_key: IdempotencyHeader = None,
 ) -> ExperimentOut:
-    """Queue the next planned look, further looks or levels, or `seeds` more where no question is fixed.
+    """Queue the next planned look, further looks or levels, or `seeds` or `epochs` more where no question is fixed.
 
     Equal runs are reused, not repeated.
     """
@@ -102,6 +108,12 @@ def extend(
         asked = f"extend {experiment.id} {json.dumps(wanted, sort_keys=True)}"
         key = operations.IdempotencyKey(idempotency_key, hashlib.sha256(asked.encode()).hexdigest())
     extended = extension.extend(
-        store, experiment.id, **wanted, quota=who.quota, max_runs=settings.max_runs, idempotency=key
+        store,
+        experiment.id,
+        **wanted,
+        limits=settings.limits(),
+        quota=who.quota,
+        max_runs=settings.max_runs,
+        idempotency=key,
     )
     return experiment_out(extended, urls)

@@ -26,6 +26,7 @@ from gradus.wire import (
     WorkerOut,
 )
 from service.analysis.design_document import live_document
+from service.analysis.search_document import live_search
 from service.entities import ApiKey, AuditEntry, Experiment, Run, StoredDataset, StoredMetric, Worker
 from service.lifecycle import RunStatus
 from service.reasons import explain
@@ -86,10 +87,11 @@ def _experiment_fields(experiment: Experiment, urls: Urls) -> dict[str, Any]:
     links = urls.links(f"/v1/experiments/{experiment.id}", parts, mlflow)
     if experiment.mlflow_experiment_id is not None:
         links["compare"] = urls.mlflow.compare(experiment.mlflow_experiment_id)
-    same = ExperimentOut.model_fields.keys() - {"plan", "status", "mlflow", "links"}
+    same = ExperimentOut.model_fields.keys() - {"plan", "search", "status", "mlflow", "links"}
     return {
         **{name: getattr(experiment, name) for name in same},
         "plan": live_document(experiment),
+        "search": live_search(experiment),
         "status": experiment.counts,
         "mlflow": mlflow,
         "links": links,

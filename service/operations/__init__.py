@@ -16,7 +16,7 @@ from service.operations.datasets import (
     owned_bytes,
     put_dataset,
 )
-from service.operations.extend import add_runs, extended_before, set_design
+from service.operations.extend import add_runs, continue_runs, extended_before, set_design
 from service.operations.keys import SCOPES, adopt_key, authenticate, create_key, list_keys, revoke_key
 from service.operations.reap import ExpiredLease, reap
 from service.operations.record import record, record_checkpoint
@@ -62,6 +62,7 @@ __all__ = [
     "claim_shipping",
     "close_session",
     "commit",
+    "continue_runs",
     "create_key",
     "create_request",
     "delete_dataset",

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from service.entities import Json, Run
 from service.errors import Conflict, KeyReused, NotFound, StaleStage
+from service.lifecycle import Edge, RunStatus
+from service.operations.columns import AFRESH
 from service.operations.quota import check_quota
 from service.operations.submit import IdempotencyKey, run_row
-from service.store import Connection, audit_rows, event_rows, experiment_rows, idempotency_rows, queries
+from service.store import (
+    Connection,
+    Row,
+    audit_rows,
+    event_rows,
+    experiment_rows,
+    idempotency_rows,
+    queries,
+    run_rows,
+)
 from service.store.engine import Store
 
 if TYPE_CHECKING:
@@ -54,13 +65,7 @@ def add_runs(
     fingerprints = [row["fingerprint"] for row in new]
 
     def work(connection: Connection) -> list[Run]:
-        row = experiment_rows.lock_experiment(connection, experiment_id)
-        if row is None:
-            raise NotFound("experiment", experiment_id)
-        if row.stage != expected_stage:
-            raise StaleStage(experiment_id, row.stage, expected_stage)
-        if row.cancel_requested_at is not None and points:
-            raise Conflict(f"experiment {experiment_id} was cancelled; retry it before adding runs")
+        row = _locked(connection, experiment_id, expected_stage, adds=bool(points))
         known = experiment_rows.by_fingerprint(connection, experiment_id, fingerprints)
         rows: list[dict[str, Any]] = []
         for new_run in new:
@@ -70,23 +75,88 @@ def add_runs(
                 known[new_run["fingerprint"]] = new_run["id"]
         check_quota(connection, row.owner, len(rows), quota)
         experiment_rows.insert_runs(connection, rows)
-        values: dict[str, Any] = {"stage": stage, "n_runs": row.n_runs + len(rows)}
-        if design is not None:
-            values["design"] = design
-        if spec is not None:
-            values["spec"] = spec
-        experiment_rows.change_experiment(connection, experiment_id, values, version=spec is not None)
-        if idempotency is not None:
-            key, body = idempotency.key, idempotency.body_hash
-            idempotency_rows.insert_key(connection, row.owner, key, body, experiment_id)
-        event_rows.record_experiment_event(connection, experiment_id, "stage", stage=stage, runs=len(rows))
-        audit_rows.record_audit(
-            connection, "extended", "experiment", experiment_id, stage=stage, runs=len(rows)
-        )
+        changed = {"design": design, "spec": spec, "n_runs": row.n_runs + len(rows)}
+        _note(connection, row, stage, len(rows), changed, idempotency)
         runs = {run.id: run for run in queries.read_runs(connection, set(known.values()))}
         return [runs[known[fingerprint]] for fingerprint in fingerprints]
 
     return store.write(work)
+
+
+def continue_runs(
+    store: Store,
+    experiment_id: str,
+    columns: Mapping[str, Mapping[str, Any]],
+    *,
+    going_on: Collection[str],
+    packed_anew: bool,
+    stage: str,
+    expected_stage: str,
+    design: Json | None = None,
+    spec: Json | None = None,
+    quota: int | None = None,
+    idempotency: IdempotencyKey | None = None,
+) -> int:
+    """Move an experiment to a stage and give runs that have ended more epochs, from their checkpoints.
+
+    Args:
+        columns: run id -> columns to change, the same for all; `epochs` is after how many epochs the run ends.
+        going_on: those of the runs that train on; the others keep their status.
+        packed_anew: whether the lanes are packed into new tiles; else those of one tile go on in one of its width.
+        stage, expected_stage, design, spec, quota, idempotency: as for `add_runs`.
+
+    Returns:
+        How many runs were queued again: those that are FINISHED.
+
+    Raises:
+        NotFound, StaleStage, Conflict, QuotaExceeded: as `add_runs`.
+    """
+
+    def work(connection: Connection) -> int:
+        row = _locked(connection, experiment_id, expected_stage, adds=bool(going_on))
+        locked = run_rows.lock(connection, run_rows.of(columns))
+        again = [run for run in locked if run.id in going_on and run.status == RunStatus.FINISHED]
+        check_quota(connection, row.owner, len(again), quota)
+        run_rows.touch(connection, locked, {}, each=columns)
+        values = {name: value for name, value in AFRESH.items() if name != "started_at"}
+        if packed_anew:
+            values["resume_key"] = None
+        run_rows.move(connection, again, Edge.CONTINUED, values)
+        _note(connection, row, stage, len(again), {"design": design, "spec": spec}, idempotency)
+        return len(again)
+
+    return store.write(work)
+
+
+def _locked(connection: Connection, experiment_id: str, expected_stage: str, *, adds: bool) -> Row[Any]:
+    """The experiment's row, locked. Raises NotFound, StaleStage, or Conflict where runs are queued in spite of a
+    cancellation."""
+    row = experiment_rows.lock_experiment(connection, experiment_id)
+    if row is None:
+        raise NotFound("experiment", experiment_id)
+    if row.stage != expected_stage:
+        raise StaleStage(experiment_id, row.stage, expected_stage)
+    if row.cancel_requested_at is not None and adds:
+        raise Conflict(f"experiment {experiment_id} was cancelled; retry it before adding runs")
+    return row
+
+
+def _note(
+    connection: Connection,
+    row: Row[Any],
+    stage: str,
+    runs: int,
+    changed: Mapping[str, Any],
+    idempotency: IdempotencyKey | None,
+) -> None:
+    """The new stage of an experiment with its event and audit entry. changed: columns, those that are None left out"""
+    values = {"stage": stage, **{name: value for name, value in changed.items() if value is not None}}
+    experiment_rows.change_experiment(connection, row.id, values, version="spec" in values)
+    if idempotency is not None:
+        key, body = idempotency.key, idempotency.body_hash
+        idempotency_rows.insert_key(connection, row.owner, key, body, row.id)
+    event_rows.record_experiment_event(connection, row.id, "stage", stage=stage, runs=runs)
+    audit_rows.record_audit(connection, "extended", "experiment", row.id, stage=stage, runs=runs)
 
 
 def extended_before(store: Store, owner: str, idempotency: IdempotencyKey) -> bool:

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from service.entities import Experiment, Run
 from service.errors import IllegalTransition, NotFound
 from service.lifecycle import Edge, RunStatus
-from service.operations.columns import QUEUED_AGAIN
+from service.operations.columns import AFRESH
 from service.operations.quota import check_quota
 from service.store import Connection, audit_rows, experiment_rows, queries, run_rows
 from service.store.engine import Store
 from service.store.run_rows import Locked
 
 RUNS_AT_ONCE = 500
-AFRESH: dict[str, Any] = {
-    **QUEUED_AGAIN,
-    "reason": "",
-    "lease_expirations": 0,
-    "single_lane": False,
-    "cancel_requested_at": None,
-    "committed_at": None,
-    "outcome": None,
-    "started_at": None,
-    "ended_at": None,
-}
-"""Columns of a run that starts again as if it had never been tried. Its checkpoint stays."""
 
 
 def retry_run(store: Store, run_id: str, *, quota: int | None = None) -> Run:

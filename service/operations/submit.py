@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from service.entities import Experiment, Json
+from service.entities import Experiment, Json, documents
 from service.errors import KeyInFlight, KeyReused, LockTaken
 from service.lifecycle import RunStatus
 from service.operations.quota import check_quota
@@ -117,7 +117,8 @@ def _as_accepted(
         priority=spec.priority,
         version=1,
         stage=stage,
-        design=design,
+        design=documents(design)[0],
+        search=documents(design)[1],
         n_runs=runs,
         counts={status.value: runs if status == RunStatus.SCHEDULED else 0 for status in RunStatus},
         updated_at=experiment.created_at,
@@ -145,7 +146,7 @@ def run_row(
         "device": spec.device,
         "backend": spec.backend,
         "seed": spec.seed,
-        "epochs": spec.training.epochs,
+        "epochs": point.until or spec.training.epochs,
         "status": RunStatus.SCHEDULED.value,
         "metrics": {},
         "tags": dict(tags),

@@ -85,7 +85,8 @@ def markdown(comparison: Comparison, links: Mapping[str, str] | None = None) -> 
     The answer comes before the person's own description, because MLflow folds all but the first line away.
     """
     design, own = comparison.design, comparison.experiment.description
-    lines = [f"**{comparison.answer}**", ""] if design is not None else []
+    first = design is not None or comparison.experiment.search is not None
+    lines = [f"**{comparison.answer}**", ""] if first else []
     lines += [own, ""] if own else []
     if design is not None:
         lines += [
@@ -118,7 +119,7 @@ def markdown(comparison: Comparison, links: Mapping[str, str] | None = None) -> 
     if shares := comparison.sensitivity.shares[:5]:
         said = ", ".join(f"{' with '.join(share.factors)} {share.share:.0%}" for share in shares)
         lines += ["", f"What matters for {comparison.metric} (share of variance): {_cell(said)}"]
-    if design is None:
+    if not first:
         lines += ["", f"*{comparison.answer}*"]
     if links:
         lines += ["", " · ".join(f"[{name}]({url})" for name, url in links.items())]

@@ -1,7 +1,7 @@
 """Rows, sessions, and all SQL. `Connection` is one transaction; only this package knows what to say in it."""
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from service.store.engine import Store
 
-__all__ = ["Connection", "Store"]
+__all__ = ["Connection", "Row", "Store"]

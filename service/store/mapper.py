@@ -20,13 +20,14 @@ from service.entities import (
     StoredDataset,
     StoredMetric,
     Worker,
+    documents,
 )
 from service.lifecycle import RunStatus
 from service.store.clock import as_datetime
 from service.store.tables import experiments, runs
 
 _INTERNAL = {
-    "seed", "epochs", "resume_key", "queue", "dispatched_at", "shipped_change", "dirty", "shipper",
+    "seed", "resume_key", "queue", "dispatched_at", "shipped_change", "dirty", "shipper",
     "ship_lease_expires_at",
 }  # fmt: skip
 _RUN = [column for column in runs.c if column.name not in _INTERNAL]
@@ -66,6 +67,7 @@ def to_experiment(row: Row[Any], counts: Mapping[str, int], *, replayed: bool = 
     }
     for name in ("created_at", "updated_at", "cancel_requested_at", "deleted_at"):
         fields[name] = as_datetime(fields[name])
+    fields["design"], fields["search"] = documents(fields["design"])
     every = {status.value: counts.get(status.value, 0) for status in RunStatus}
     return Experiment(**fields, counts=every, shipping=counts.get(SHIPPING, 0), replayed=replayed)
 

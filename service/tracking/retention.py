@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
 
+from service.entities import Run
 from service.lifecycle import RunStatus
 from service.store import Store, queries
 from service.tracking.records import TrackingRefused
@@ -36,10 +38,11 @@ def expire_artifacts(store: Store, tracking: Tracking, days: float) -> None:
             log.info("artifacts expired", experiment=experiment.id, runs=runs)
 
 
-def sweep_spool(store: Store, spool: Spool) -> None:
+def sweep_spool(store: Store, spool: Spool, checkpoint_days: float = 0.0) -> None:
     """Remove the files of runs that are gone or have nothing more to ship.
 
-    Checkpoints of a run that did not finish stay: it may be retried from them.
+    Checkpoints of a run that did not finish stay: it may be retried from them. Those of a run that came to its last
+    epoch stay for so many days: it may be given more epochs.
 
     Raises:
         StoreUnavailable: the database is away.
@@ -52,4 +55,12 @@ def sweep_spool(store: Store, spool: Spool) -> None:
         if run is None:
             spool.forget(run_id)
         elif run.is_terminal and run_id not in unshipped:
-            spool.forget(run_id, run.attempt, checkpoints=run.status == RunStatus.FINISHED)
+            spool.forget(run_id, run.attempt, checkpoints=not _may_go_on(run, checkpoint_days))
+
+
+def _may_go_on(run: Run, days: float) -> bool:
+    """Whether a run that is over may still be trained from its checkpoint."""
+    if run.status != RunStatus.FINISHED:
+        return True
+    age = datetime.now(UTC) - (run.ended_at or run.created_at)
+    return run.reason in ("epochs", "halved") and age < timedelta(days=days)

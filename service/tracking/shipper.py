@@ -194,9 +194,8 @@ class Shipper:
         for run_id in carried:
             self._created.pop(run_id, None)
         for run_id in ended.keys() - overtaken:
-            # MLflow has the files. A run that did not finish may be retried from its checkpoint.
-            finished = ended[run_id].mlflow_status == RunStatus.FINISHED
-            self._spool.forget(run_id, ended[run_id].attempt, checkpoints=finished)
+            # MLflow has the files. The checkpoint stays for a while (`sweep_spool`): the run may go on, or be retried.
+            self._spool.forget(run_id, ended[run_id].attempt, checkpoints=False)
             self._refs.pop(run_id, None)
             self._changed_at.pop(run_id, None)
 
@@ -300,15 +299,18 @@ class Shipper:
         Returns:
             The id of the last stored metric that MLflow has now; None: there was none to log.
         """
-        params = {name: str(value) for name, value in run.params.items()} if first else {}
+        # MLflow keeps a parameter as it was first: of a run that goes on, it has them.
+        new = first and not run.shipped_metric_id
+        params = {name: str(value) for name, value in run.params.items()} if new else {}
         tags = run_tags(run) if over or first else {}
         last = None
         while True:
             stored = queries.metrics_after(self._store, run.id, last or run.shipped_metric_id, POINTS_AT_ONCE)
             values = [MetricValue(m.key, m.step, m.value, milliseconds(m.at)) for m in stored]
-            self._tracking.log(ref.id, values, params, tags)
+            whole = len(stored) < POINTS_AT_ONCE
+            self._tracking.log(ref.id, [*values, *(_of_best_epoch(run) if whole else ())], params, tags)
             last = stored[-1].id if stored else last
-            if len(stored) < POINTS_AT_ONCE:
+            if whole:
                 return last
             params, tags = {}, {}
 
@@ -328,6 +330,16 @@ class Shipper:
         with contextlib.nullcontext() if known in self._datasets else self._making:
             self._tracking.log_dataset(ref.id, card)
             self._datasets.add(known)
+
+
+def _of_best_epoch(run: Run) -> list[MetricValue]:
+    """The metrics of the epoch whose weights were restored, as the last point of the last epoch: the value that MLflow
+    shows as the run's own."""
+    outcome = run.outcome or {}
+    if (best := outcome.get("best")) is None or run.committed_at is None:
+        return []
+    at = milliseconds(run.committed_at)
+    return [MetricValue(name, int(outcome["epochs"]), value, at) for name, value in best["metrics"].items()]
 
 
 def _is_new(run: Run) -> bool:

@@ -51,7 +51,9 @@ def run_shipper(
                 continue
             tracking = connect(settings)
             shipper = Shipper(store, spool, tracking, describe)
-            cleaning = [_Cleaning(SWEEP_SECONDS, partial(sweep_spool, store, spool))]
+            cleaning = [
+                _Cleaning(SWEEP_SECONDS, partial(sweep_spool, store, spool, settings.checkpoint_days))
+            ]
             if (days := settings.artifact_retention_days) is not None:
                 cleaning.append(_Cleaning(EXPIRE_SECONDS, partial(expire_artifacts, store, tracking, days)))
             try:

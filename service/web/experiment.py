@@ -12,6 +12,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from service.analysis.comparison import compare_runs
 from service.analysis.design_document import live_document
+from service.analysis.search_document import live_search
 from service.http.dependencies import ExperimentId
 from service.report.figures import drawn
 from service.store import queries
@@ -70,12 +71,14 @@ def state_part(visit: Visit, id: str) -> str:
     """The present answer, the stages, and a dot for every run."""
     experiment = queries.get_experiment(visit.store, id)
     marks = queries.run_marks(visit.store, [id], most=MOST_MARKS).get(id, [])
-    document = live_document(experiment)
+    document, search = live_document(experiment), live_search(experiment)
+    answer = str((document or search or {}).get("answer", ""))
     return visit.render(
         "experiment_state.html",
         experiment=experiment,
         design=document,
-        answers=str(document["answer"]).split("; ") if document else [],
+        search=search,
+        answers=answer.split("; ") if answer else [],
         marks=marks,
         counts=queries.state_counts(visit.store, [id]).get(id, {}),
         left_out=experiment.n_runs - len(marks),

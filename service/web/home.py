@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from experiments.datasets import DATASETS
 from experiments.errors import GradusError
 from service.analysis.design_document import live_document
+from service.analysis.search_document import live_search
 from service.entities import Experiment, RunMark
 from service.lifecycle import RunStatus
 from service.store import Store, queries
@@ -36,7 +37,8 @@ class Entry:
 
     @property
     def answer(self) -> str:
-        return str((live_document(self.experiment) or {}).get("answer", ""))
+        document = live_document(self.experiment) or live_search(self.experiment) or {}
+        return str(document.get("answer", ""))
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from experiments.gradient_check.check import check
 from experiments.recording import WEIGHTS
 from experiments.runs import RunSpec
 from service import operations, planner
-from service.entities import Committed, Run
+from service.entities import BestEpoch, Committed, Run
 from service.errors import StoreUnavailable
 from service.routes import routes
 from service.store import queries
@@ -116,6 +116,8 @@ class ClaimedTile:
             width=self.width,
             source=self.source,
             resume=checkpoints,
+            until=[run.epochs for run in self.runs],
+            keep_final=self.context.settings.checkpoint_days > 0,
             checkpoint_seconds=self.context.settings.checkpoint_seconds,
             max_seconds=self.context.settings.max_run_seconds,
             device=self.context.device,
@@ -157,7 +159,7 @@ class ClaimedTile:
         weights = self.recorder.kept[lane].get(WEIGHTS)
         if weights is not None:
             self.recorder.metrics(lane, outcome.epochs, draw.learned(spec, self.source, weights))
-        if draw.due(self.context.store, run, spec):
+        if outcome.reason != "halved" and draw.due(self.context.store, run, spec):
             for path, content in draw.draw(spec, self.source, self._history(lane), weights).items():
                 self.recorder.artifact(lane, path, content)
         return [outcome]
@@ -211,7 +213,11 @@ class ClaimedTile:
                 "digest": digest(spec.dataset, self.source),
                 "spec": spec.dataset.model_dump(mode="json", exclude={"x", "y", "table"}),
             }
-        return Committed(run.attempt, outcome.status, outcome.reason, details)
+        best = None
+        if outcome.status == "FINISHED" and outcome.best_epoch is not None:
+            measured = {name: v for name, v in outcome.metrics.items() if not name.startswith("time/")}
+            best = BestEpoch(outcome.best_epoch, measured)
+        return Committed(run.attempt, outcome.status, outcome.reason, details, best)
 
     def _persistently(self, run_ids: set[str], act: Callable[[], T]) -> T | None:
         """Act on the database as soon as it answers, for as long as this worker holds one of the runs."""

@@ -74,4 +74,5 @@ def outcome(lane: int, status: Status, reason: str, like: Outcome | None = None)
         epochs=like.epochs,
         updates=like.updates,
         metrics=like.metrics,
+        best_epoch=like.best_epoch,
     )
