@@ -7,6 +7,7 @@ happens once, whoever takes it and however often it is tried.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -49,7 +50,7 @@ def first_points(spec: ExperimentSpec) -> tuple[tuple[Point, ...], str, Json]:
         first = points[: tpe.STARTUP * sweep.n_seeds]
         return first, "search-1", tpe_document(spec, metric, (), queued=len(first))
     rungs = rungs_of(spec)
-    first = tuple(Point(point.spec, point.levels, rungs[0]) for point in points)
+    first = tuple(replace(point, until=rungs[0]) for point in points)
     return first, "rung-1", halving_document(spec, metric, (), rungs, 0, queued=len(first))
 
 
@@ -195,5 +196,5 @@ def _point(spec: ExperimentSpec, setting: Sequence[Level], seed: int) -> Point:
     }
     point = spec.point(levels, seed)
     if (spec.sweep or Sweep()).seeds is None:
-        return Point(point.spec, {name: label for name, label in point.levels.items() if name != "seed"})
+        return replace(point, levels={name: label for name, label in point.levels.items() if name != "seed"})
     return point

@@ -46,9 +46,7 @@ def agree(client: httpx.Client, api: Served, count: int, seed: int) -> int:
             document = json.loads(json.dumps(made, allow_nan=False))
         except (ValueError, TypeError):  # not a document of JSON
             continue
-        dry, kept = (
-            client.post(f"/v1/experiments{query}", json=document) for query in ("?dry_run=true", "")
-        )
+        dry, kept = (client.post(f"/v1/experiments{query}", json=document) for query in ("?dry_run=true", ""))
         problems, shown = said(document, api)
         assert (dry.status_code, kept.status_code) in {(200, 201), (422, 422), (400, 400)}, document
         if kept.status_code != 201:
