@@ -73,8 +73,8 @@ def artifact_requests(experiment: Experiment, finished: list[Run]) -> list[tuple
 
 
 def ranking(runs: Iterable[Run]) -> list[Run]:
-    """The runs without those that diverged, the best first."""
-    sound = [run for run in runs if run.reason != "diverged"]
+    """The runs without those that diverged or that halving ended early, the best first."""
+    sound = [run for run in runs if run.reason not in ("diverged", "halved")]
     for key, sign in RANKING:
         if sound and all(run.metrics.get(key) is not None for run in sound):
             return sorted(sound, key=lambda run: (sign * float(run.metrics[key] or 0.0), run.index))

@@ -27,6 +27,7 @@ ALL = [
     "engine/test_noise.py",
     "engine/test_lanes.py",
     "engine/test_equal_to_fit.py",
+    "engine/test_restore_and_go_on.py",
     "gradient_check/test_backprop.py",
     "gradient_check/test_gradient_check.py",
     "keras_ext",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import httpx
 import pytest
 
 from experiments.errors import SpecError
@@ -244,3 +245,26 @@ def test_a_question_and_a_search_have_their_epochs(world: World) -> None:
             extension.extend(world.store, experiment.id, epochs=1)
     with pytest.raises(Conflict, match="chooses its runs by itself"):
         extension.extend(world.store, searched.id, seeds=1)
+
+
+def test_page_api_comparison_and_note_say_how_a_search_stands(world: World, serve: Any) -> None:
+    experiment = world.submit(HALVING)
+    url = serve()
+    with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
+        page = client.get(f"/experiments/{experiment.id}").text
+        assert "Which setting is the best by val/accuracy?" in page
+        assert "no answer yet (rung-1: 0 of 18 runs)" in page
+        while train(world, experiment.id):
+            design.advance(world.store)
+        found = client.get(f"/v1/experiments/{experiment.id}").json()
+        assert found["plan"] is None
+        answer = found["search"]["answer"]
+        assert answer.startswith("best found: activation relu, learning_rate 0.1")
+        assert answer in client.get(f"/experiments/{experiment.id}").text
+        assert answer in client.get("/").text
+        compared = client.get(f"/v1/experiments/{experiment.id}/comparison").json()
+        assert compared["answer"].startswith(answer)
+        assert "16 runs that halving ended before their last epoch are left out" in compared["warnings"]
+        assert client.get(f"/v1/experiments/{experiment.id}/report").status_code == 200
+        refused = client.post(f"/v1/experiments/{experiment.id}/extend", json={"epochs": 2})
+        assert refused.status_code == 409
