@@ -126,6 +126,23 @@ class Machine(RuleBasedStateMachine):
         if run.status == RunStatus.SCHEDULED:
             self.cancelled[run.id] = False
 
+    @rule(which=some_runs, packed_anew=st.booleans())
+    def go_on(self, which: Any, packed_anew: bool) -> None:
+        """Those that are FINISHED train on for more epochs; the others stay as they are."""
+        wanted = [self.runs[number] for number in which]
+        finished = [id for id in wanted if self.statuses[id] == "FINISHED"]
+        stage = queries.get_experiment(self.store, self.experiment).stage
+        again = ops.continue_runs(
+            self.store,
+            self.experiment,
+            {id: {"epochs": 9} for id in wanted},
+            going_on=wanted,
+            packed_anew=packed_anew,
+            stage=stage,
+            expected_stage=stage,
+        )
+        assert again == len(finished)
+
     def _remembered(self, worker: Any, data: Any) -> Any:
         if not self.memory[worker]:
             return []
@@ -187,5 +204,7 @@ TestLifecycle = Machine.TestCase
 
 def test_every_edge_has_a_name_and_terminal_statuses_end() -> None:
     assert {edge for _, edge, _ in TRANSITIONS} == set(Edge)
-    assert all(edge is Edge.RETRIED for source, edge, _ in TRANSITIONS if is_terminal(source))
-    assert not any(source is RunStatus.FINISHED for source, _, _ in TRANSITIONS)
+    ended = {(source, edge) for source, edge, _ in TRANSITIONS if is_terminal(source)}
+    assert ended == {
+        (RunStatus.FAILED, Edge.RETRIED), (RunStatus.KILLED, Edge.RETRIED), (RunStatus.FINISHED, Edge.CONTINUED),
+    }  # fmt: skip
