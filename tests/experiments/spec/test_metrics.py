@@ -76,7 +76,7 @@ def test_a_run_stops_by_its_metric() -> None:
     from experiments.engine.progress import Progress
 
     (point,) = parsed(training={"epochs": 9, "stop": {"patience": 2, "monitor": "val/f1"}}).expand()
-    lane = Progress(lane=0, spec=point.spec, lane_position=0)
+    lane = Progress(lane=0, spec=point.spec, lane_position=0, until=9)
     ended = [
         lane.ended({"train/loss": 1.0, "val/loss": 1.0 / epoch, "val/f1": f1}, None, epoch)
         for epoch, f1 in enumerate((0.5, 0.6, 0.6, 0.55), start=1)
