@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 LONGEST = 200
@@ -34,7 +34,8 @@ def column_texts(levels: Sequence[Level]) -> dict[str, str]:
     are numbers and others are not, the number 16 is `= 16`: a chart draws a column as numbers or as texts, and MLflow's
     parallel coordinates leave out every run of the other kind.
     """
-    texts = {level.label: _distinct_fields(level, levels) for level in levels}
+    shared = _shared_fields(levels)
+    texts = {level.label: _distinct_fields(level, shared) for level in levels}
     if len(set(texts.values())) < len(texts):
         texts = {label: label for label in texts}
     numbers = {label for label, text in texts.items() if _NUMBER.fullmatch(text)}
@@ -42,22 +43,25 @@ def column_texts(levels: Sequence[Level]) -> dict[str, str]:
     return {label: f"= {text}" if mixed and label in numbers else text for label, text in texts.items()}
 
 
-def _distinct_fields(level: Level, levels: Sequence[Level]) -> str:
+def _shared_fields(levels: Sequence[Level]) -> dict[object, dict[str, object]]:
+    """Name -> the fields that have one value in all entries of that name."""
+    shared: dict[object, dict[str, object]] = {}
+    for level in levels:
+        value = level.value
+        if not isinstance(value, dict) or "name" not in value:
+            continue
+        known = shared.setdefault(value["name"], dict(value))
+        for key in [key for key, inner in known.items() if key not in value or value[key] != inner]:
+            del known[key]
+    return shared
+
+
+def _distinct_fields(level: Level, shared: Mapping[object, Mapping[str, object]]) -> str:
     value = level.value
     if not isinstance(value, dict) or "name" not in value or level.label == value["name"]:
         return level.label
-    alike = [
-        other.value
-        for other in levels
-        if isinstance(other.value, dict) and other.value.get("name") == value["name"]
-    ]
-    return level_label(
-        {
-            key: inner
-            for key, inner in value.items()
-            if key == "name" or any(key not in other or other[key] != inner for other in alike)
-        }
-    )
+    same = shared[value["name"]]
+    return level_label({key: inner for key, inner in value.items() if key == "name" or key not in same})
 
 
 def level_labels(values: Sequence[object]) -> list[str]:
