@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("gradus", "experiments", "service", "workers", "migrations")
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
-IMAGES = [lock for lock in LOCKS if lock.stem not in ("dev", "openapi")]  # openapi: a tool of one test
+IMAGES = [lock for lock in LOCKS if lock.stem not in ("dev", "openapi", "sbom")]  # tools of one purpose
 # Split, so that this file does not find itself.
 FOREIGN = re.compile(
     "|".join(
@@ -41,6 +41,8 @@ RUN_BY = {
     "docker compose -f deploy/worker.yml --env-file worker.env up -d": "tests/e2e/test_elsewhere.py",
     "pip install 'gradus-….whl[local,frames,weights]'": "tests/test_wheel.py",
     "gradus up": "tests/test_wheel.py",
+    "gradus submit examples/two-backends.yaml": "tests/e2e/test_backends.py",
+    "gradus gradcheck examples/two-backends.yaml --backends": "tests/experiments/gradient_check/test_across_backends.py",
     "gradus keys create --local": "tests/gradus/cli/test_commands.py",
     "GRADUS_AUTH_REQUIRED=true": "tests/service/store/test_replicas.py",
     "GRADUS_ADDRESS=": "tests/service/store/test_replicas.py",
