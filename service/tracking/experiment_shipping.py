@@ -12,9 +12,17 @@ import structlog
 
 from service import operations
 from service.entities import Experiment
-from service.errors import Conflict
+from service.errors import Conflict, ServiceError
 from service.store import Store
-from service.tracking.records import BEST, BEST_RUN, REPORT, REPORT_DIGEST, Describe, experiment_card
+from service.tracking.records import (
+    BEST,
+    BEST_RUN,
+    REPORT,
+    REPORT_DIGEST,
+    Describe,
+    ExperimentNote,
+    experiment_card,
+)
 
 if TYPE_CHECKING:
     from service.tracking.client import Tracking
@@ -34,7 +42,7 @@ def ship_experiment(
         TrackingRefused, TrackingUnavailable: see `Tracking`.
         StoreUnavailable: the database is away.
     """
-    note = describe(experiment)
+    note = _note(describe, experiment)
     best = note.best.mlflow_run_id if note.best is not None else None
     card = experiment_card(experiment, note, {BEST_RUN: best} if best else {})
     mlflow_id = experiment.mlflow_experiment_id
@@ -48,6 +56,23 @@ def ship_experiment(
         store, experiment.id, change=experiment.change, mlflow_experiment_id=mlflow_id
     )
     return mlflow_id
+
+
+def _note(describe: Describe, experiment: Experiment) -> ExperimentNote:
+    """What MLflow is to show. Where it cannot be made, the person's own description: no run waits for a page.
+
+    Raises:
+        ServiceError: the database is away, say.
+    """
+    try:
+        return describe(experiment)
+    except ServiceError:
+        raise
+    except (
+        Exception
+    ):  # a fault in the analysis or in the report, which the log and the report's own address show
+        log.exception("no comparison for MLflow's description", experiment=experiment.id)
+        return ExperimentNote(experiment.description)
 
 
 def _mark_best_run(

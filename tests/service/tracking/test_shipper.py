@@ -123,6 +123,24 @@ def test_the_experiment_and_its_changes(world: World) -> None:
     assert there.tags["mlflow.note.content"] == "one"
 
 
+def test_a_page_that_cannot_be_made_holds_no_run_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault in the analysis or in the report's template: MLflow shows the person's own words, and every result."""
+
+    def describe(experiment: Any) -> Any:
+        raise ZeroDivisionError("a fault")
+
+    monkeypatch.setattr(world.shipper, "_describe", describe)
+    for run in world.claim(*world.submit()):
+        world.finish(run)
+    with capture_logs() as logs:
+        world.ship()
+    assert [run.info.status for run in world.all_there()] == ["FINISHED"] * 3
+    kept = queries.get_experiment(world.store, world.experiment.id)
+    there = world.client.get_experiment(kept.mlflow_experiment_id)
+    assert there.tags["mlflow.note.content"] == "two of them"
+    assert {entry["event"] for entry in logs} == {"no comparison for MLflow's description"}
+
+
 def all_finish(world: World, scores: Any) -> None:
     """The waiting runs end with these validation losses, in order, and the experiment's final artifacts are requested."""
     waiting = [run for run in queries.all_runs(world.store, world.experiment.id) if run.status == "SCHEDULED"]
