@@ -60,6 +60,8 @@ def _with_bare_names(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     whole = {name: _with_bare_names(part) for name, part in schema.items()}
+    if "oneOf" in whole and "discriminator" not in whole:  # a bare name may be one of a list of names as well
+        whole["anyOf"] = whole.pop("oneOf")
     if whole.get("discriminator", {}).get("propertyName") != "name":
         return whole
     kept = {name: whole.pop(name) for name in ("title", "description", "default") if name in whole}

@@ -55,7 +55,7 @@ def gradient_page(visit: VisitDep, run: str = "", request: str = "") -> Response
 @router.post("")
 def ask(
     visit: VisitDep,
-    run: Annotated[str, Form(max_length=64)],
+    run: Annotated[str, Form(max_length=64, pattern="^[0-9a-f]+$")],
     h: Annotated[float, Form(ge=SMALLEST, le=LARGEST)] = USUAL,
     fault: Annotated[str, Form(max_length=40)] = "",
 ) -> Response:
