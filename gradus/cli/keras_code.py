@@ -9,7 +9,6 @@ import typer
 
 from gradus.cli.output import complain, print_json, say
 from gradus.cli.session import FAILED, AsJson, Changes, SpecFile
-from gradus.documents import program_text, read_spec
 from gradus.errors import UsageError
 
 
@@ -28,6 +27,7 @@ def import_keras(
     """Read a Keras program, of any version, into a spec. The program is never run. The spec goes to standard output, what
     was made of each line to standard error."""
     from experiments import keras_code
+    from gradus.documents import program_text
 
     stem = "keras-code" if str(file) == "-" else file.stem
     imported = keras_code.import_keras(program_text(file), name or stem)
@@ -53,6 +53,7 @@ def export_keras(
     """Print a program that trains a run's network with Keras and NumPy alone: same initial weights, same order of the data."""
     from experiments import keras_code
     from experiments.spec import ExperimentSpec
+    from gradus.documents import read_spec
 
     experiment = ExperimentSpec.parse(read_spec(spec, changes))
     points = experiment.expand()
