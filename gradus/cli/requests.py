@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from experiments.datasets.table import UPLOAD
 from gradus.cli.output import complain, print_json, say
 from gradus.cli.session import AsJson, RunId, connect
 from gradus.errors import UsageError
@@ -68,6 +67,7 @@ def predict(
     255, the diabetes data standardised on either side. `gradus catalog` has each data set's formula. For a file of your
     own, a CSV has its columns by name, and both sides are in its own units and labels.
     """
+    from experiments.datasets.table import UPLOAD
     from gradus.cli.inputs import read_inputs
 
     asked = connect().run(run)
