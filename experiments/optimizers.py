@@ -6,6 +6,8 @@ refused, with the reason.
 
 from __future__ import annotations
 
+import json
+from functools import cached_property
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
@@ -77,8 +79,9 @@ class Optimizer(Strict):
     def keras_config(self) -> dict[str, object]:
         return {"class_name": self.keras_name, "config": self.arguments()}
 
-    def structure(self) -> dict[str, object]:
-        """The fields that the compiled program is made of: all but the numeric ones.
+    @cached_property
+    def structure(self) -> str:
+        """The fields that the compiled program is made of, as JSON text: all but the numeric ones.
 
         A schedule is part of the program: it is a formula of the update count. So is a zero: Keras leaves the term
         out. Any other number is the lane's own.
@@ -87,7 +90,7 @@ class Optimizer(Strict):
         for field in self.numeric:
             if not isinstance(values[field], dict) and values[field]:
                 values[field] = "number"
-        return values
+        return json.dumps(values, sort_keys=True)
 
 
 class SGD(Optimizer):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -73,10 +72,9 @@ class RunSpec(Strict):
 
     @cached_property
     def _program_key(self) -> str:
-        optimizer = json.dumps(self.optimizer.structure(), sort_keys=True)
-        rest = [str(self.training.batch_size), self.diagnostics.every]
+        rest = [self.optimizer.structure, str(self.training.batch_size), self.diagnostics.every]
         parts = (self.dataset, self.model, self.loss)
-        return _hash([*(part.canonical for part in parts), optimizer, *rest, *self._asked_for])
+        return _hash([*(part.canonical for part in parts), *rest, *self._asked_for])
 
     @property
     def _asked_for(self) -> list[str]:

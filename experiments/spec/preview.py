@@ -30,9 +30,9 @@ def preview(spec: ExperimentSpec) -> dict[str, Any]:
     `memory_bytes` training with one batch.
     """
     points = spec.expand()
-    groups: dict[str, list[Point]] = {}
+    groups: dict[tuple[str, str], list[Point]] = {}
     for point in points:
-        groups.setdefault(point.spec.dataset.canonical + point.spec.model.canonical, []).append(point)
+        groups.setdefault((point.spec.dataset.canonical, point.spec.model.canonical), []).append(point)
     costs = [_cost(point) for point in points]
     return {
         "name": spec.name,
