@@ -19,13 +19,17 @@ ROOT = Path(__file__).resolve().parents[2]
 def engine_reasons() -> set[str]:
     """What `Progress` returns as the reason to stop: the texts that it returns."""
     tree = ast.parse((ROOT / "experiments" / "engine" / "progress.py").read_text())
-    return {
-        part.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Return) and node.value is not None
-        for part in ast.walk(node.value)
-        if isinstance(part, ast.Constant) and isinstance(part.value, str)
-    }
+    returns = [node.value for node in ast.walk(tree) if isinstance(node, ast.Return)]
+    return set().union(*(texts(value) for value in returns))
+
+
+def texts(value: ast.expr | None) -> set[str]:
+    """The texts that an expression may be: not those that it is compared with."""
+    if isinstance(value, ast.IfExp):
+        return texts(value.body) | texts(value.orelse)
+    if isinstance(value, ast.BoolOp):
+        return set().union(*(texts(part) for part in value.values))
+    return {value.value} if isinstance(value, ast.Constant) and isinstance(value.value, str) else set()
 
 
 def stored_reasons() -> set[str]:
