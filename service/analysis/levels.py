@@ -79,12 +79,12 @@ def warnings_of(levels: Sequence[Level]) -> tuple[str, ...]:
 def scope_of(spec: ExperimentSpec) -> str:
     """What the answer holds for (Bouthillier et al. 2021: the data are sampled too)."""
     if spec.compare is not None and spec.compare.over == "splits":
-        names = ", ".join(dict.fromkeys(point.spec.dataset.name for point in spec.expand()))
+        names = ", ".join(dict.fromkeys(point.spec.dataset.title for point in spec.expand()))
         return (
             f"This holds for data like {names}: every seed draws training, validation and test data anew, beside initial "
             "weights and order. The intervals allow for training data that overlap (Nadeau & Bengio 2003)."
         )
-    *others, last = dict.fromkeys(point.spec.dataset.name for point in spec.expand())
+    *others, last = dict.fromkeys(point.spec.dataset.title for point in spec.expand())
     if others:
         where = f"the data sets {', '.join(others)} and {last} and the one split of each"
     else:
