@@ -24,7 +24,7 @@ def test_the_same_runs_on_two_engines_are_equivalent(start_embedded: Any, servic
     for run in runs:
         assert run["tags"]["gradus.backend"] == run["levels"]["backend"]
         assert run["tags"]["gradus.certificate"] == "certified"
-        by_backend.setdefault(run["levels"]["backend"], set()).add(run["worker"])
+        by_backend.setdefault(run["levels"]["backend"], set()).add(run["tags"]["gradus.worker"])
         tags = {tag["key"]: tag["value"] for tag in service.in_mlflow(run)["data"]["tags"]}
         assert tags["gradus.backend"] == run["levels"]["backend"]
         assert f"gradus.{tags['gradus.backend']}" in tags, "the version of what computed"
