@@ -14,6 +14,7 @@ from experiments.engine.training import train
 from experiments.recording import MemoryRecorder
 from experiments.spec import ExperimentSpec
 
+pytestmark = pytest.mark.usefixtures("without_xla")
 DENSE = {"hidden": [32, 32], "activation": "relu"}
 FEW = {"name": "digits", "train_samples": 300}
 HARD = {"name": "random_normal", "stddev": 1.0}

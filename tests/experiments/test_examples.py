@@ -137,8 +137,9 @@ def finishes(chosen: Sequence[Point], train: Train) -> None:
 
 
 @pytest.mark.parametrize("path", LIGHT, ids=lambda path: path.stem)
+@pytest.mark.usefixtures("without_xla")
 def test_it_trains(path: Path, train: Train) -> None:
-    """The last program of each: compiling takes longer than training. The slow test takes all of them."""
+    """The last program of each, as a plain graph. The slow test takes all of them, compiled."""
     finishes(shortened(path)[-1:], train)
 
 
