@@ -60,6 +60,15 @@ def test_several_processes_may_migrate_at_once(database_url: Any) -> None:
     assert current(database_url) == head()
 
 
+def test_connections_may_open_a_new_file_at_once(tmp_path: Path) -> None:
+    """SQLite refuses some of the connections that turn it to WAL together (about 3 in 1,200)."""
+
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(100):
+            url = f"sqlite:///{tmp_path / f'{number}.db'}"
+            assert list(pool.map(current, [url] * 8)) == [None] * 8
+
+
 def test_it_runs_as_a_command_from_anywhere(tmp_path: Path) -> None:
     environment = {**os.environ, "GRADUS_DATABASE_URL": f"sqlite:///{tmp_path / 'x.db'}"}
     command = [sys.executable, "-m", "service.store.migrate"]
