@@ -1,10 +1,10 @@
 """Does successive halving find the winner of the full grid, and at what cost? `python -m bench.halving [REPEATS]`.
 
-Digits, one hidden layer, nine learning rates by three activations, 9 epochs. Each repeat has a seed of its own. The grid is
-trained by the engine, in tiles as a worker packs them. Halving is played on the same curves: a run that goes on equals one
-trained that long (tests/experiments/engine/test_restore_and_go_on.py), so its metric at a rung is the grid's at that epoch.
-In one repeat halving is also trained by itself, tile by tile from checkpoints, beside the grid, for the wall time and to
-check that both play out alike.
+Digits, one hidden layer, nine learning rates by three activations, 9 epochs. Each repeat has a seed of its own. The grids
+are trained by the engine, the lanes of many repeats side by side. Halving is played on the same curves: a run that goes on
+equals one trained that long (tests/experiments/engine/test_restore_and_go_on.py), so its metric at a rung is the grid's at
+that epoch. In one repeat halving is also trained by itself, tile by tile from checkpoints, beside the grid, for the wall time
+and to check that both play out alike.
 """
 
 from __future__ import annotations
@@ -15,14 +15,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from experiments.datasets import Source
+from experiments.engine.layouts import WIDTHS
 from experiments.engine.training import train
 from experiments.recording import MemoryRecorder
 from experiments.runs import RunSpec
-from experiments.searching.halving import promoted, rungs_of, updates_share
+from experiments.searching.halving import ETA, promoted, rungs_of, updates_share
 from experiments.searching.trials import Labels, Trial
 from experiments.spec import ExperimentSpec
 
-METRIC, ETA, EPOCHS, WIDTH = "val/loss", 3, 9, 8
+METRIC, EPOCHS, WIDTH = "val/loss", 9, 8
+WIDEST, AT_ONCE = 32, 40
+"""Lanes of a tile, and repeats that are trained together, where no time is taken."""
 DOCUMENT = {
     "name": "halving",
     "dataset": {"name": "digits"},
@@ -53,19 +56,26 @@ def settings_of(seed: int) -> Settings:
     return {tuple(point.levels.values()): point.spec for point in points}
 
 
-def trained(settings: Settings, until: int, before: Trained | None = None) -> Trained:
-    """Train settings up to an epoch, from where they are, in tiles of one program each."""
+def trained(settings: Settings, until: int, before: Trained | None = None, *, width: int = WIDTH) -> Trained:
+    """Train settings up to an epoch, from where they are, in tiles of one program each.
+
+    Args:
+        settings: what to train.
+        until: the epoch, counted from 1.
+        before: what was trained of them already.
+        width: most lanes of a tile, one of `layouts.WIDTHS`.
+    """
     result = before or Trained({}, {})
     programs: dict[str, list[Labels]] = {}
     for setting, spec in settings.items():
         programs.setdefault(spec.program_key(), []).append(setting)
     for own in programs.values():
-        for first in range(0, len(own), WIDTH):
-            tile = own[first : first + WIDTH]
-            width = next(w for w in (1, 4, 8) if w >= len(tile))
+        for first in range(0, len(own), width):
+            tile = own[first : first + width]
+            lanes = next(w for w in WIDTHS if w >= len(tile))
             recorder = MemoryRecorder()
             train(
-                [settings[setting] for setting in tile], recorder, lambda lane: None, width=width, source=Source(),
+                [settings[setting] for setting in tile], recorder, lambda lane: None, width=lanes, source=Source(),
                 resume=[result.checkpoints.get(setting) for setting in tile], until=[until] * len(tile),
                 keep_final=True, checkpoint_seconds=1e9,
             )  # fmt: skip
@@ -75,6 +85,15 @@ def trained(settings: Settings, until: int, before: Trained | None = None) -> Tr
                 if lane in recorder.checkpoints:
                     result.checkpoints[setting] = recorder.checkpoints[lane][1]
     return result
+
+
+def grids(seeds: Sequence[int]) -> list[Curves]:
+    """The curves of whole grids, one for each seed, trained together."""
+    every = {(str(seed), *labels): spec for seed in seeds for labels, spec in settings_of(seed).items()}
+    curves = trained(every, EPOCHS, width=WIDEST).curves
+    return [
+        {labels[1:]: curve for labels, curve in curves.items() if labels[0] == str(seed)} for seed in seeds
+    ]
 
 
 def value(curve: Sequence[float], epoch: int) -> float | None:
@@ -128,18 +147,21 @@ def replace_epochs(spec: RunSpec) -> RunSpec:
 
 
 def main(repeats: int) -> None:
-    rungs = rungs_of(EPOCHS, ETA)
+    rungs = rungs_of(EPOCHS)
     same, spent, whole = 0, 0, 0
-    for seed in range(repeats):
-        curves = trained(settings_of(seed), EPOCHS).curves
-        best = winner(ranked(curves, list(curves), EPOCHS))
-        found, epochs = played(curves, rungs)
-        same += found == best
-        spent += epochs
-        whole += sum(len(curve) for curve in curves.values())
-        if (seed + 1) % 20 == 0 or seed + 1 == repeats:
-            print(f"{seed + 1} repeats: the grid's winner in {same / (seed + 1):.1%}, {spent / whole:.1%} of its updates",
-                  flush=True)  # fmt: skip
+    for first in range(0, repeats, AT_ONCE):
+        seeds = range(first, min(first + AT_ONCE, repeats))
+        for curves in grids(seeds):
+            best = winner(ranked(curves, list(curves), EPOCHS))
+            setting, epochs = played(curves, rungs)
+            same += setting == best
+            spent += epochs
+            whole += sum(len(curve) for curve in curves.values())
+        done = seeds.stop
+        print(
+            f"{done} repeats: the grid's winner in {same / done:.1%}, {spent / whole:.1%} of its updates",
+            flush=True,
+        )
     print(f"rungs {', '.join(map(str, rungs))}, η = {ETA}, {len(curves)} settings; by formula "
           f"{updates_share(len(curves), rungs, ETA):.1%} of the updates")  # fmt: skip
     grid, halving, best, found = beside_the_grid(repeats, rungs)

@@ -137,31 +137,39 @@ class Experiment(ExperimentOut):
 
     def extend(
         self,
-        seeds: int | None = None,
+        seeds: int | Sequence[int] | None = None,
         *,
         looks: Sequence[int] = (),
         levels: Sequence[object] | Mapping[str, object] = (),
         epochs: int | None = None,
+        reuse: Sequence[str] = (),
     ) -> Experiment:
         """Queue the next planned look, further looks or levels, or more seeds. Equal runs are used again.
 
         Args:
-            seeds: further seeds, 1 to 10,000; only where no question is fixed.
+            seeds: how many further seeds, 1 to 10,000, or the seeds themselves. With a question only where its sweep names
+                its seeds: those of the further looks, in their order.
             looks: seeds per level at further looks, once the planned ones are done.
             levels: new levels of the compared factor; for cases a mapping of label to fields.
             epochs: further epochs for every run that came to its last one, from its checkpoint; alone, and only where
                 no question is fixed.
+            reuse: ids of experiments whose equal runs are taken over instead of trained again.
 
         Raises:
             Conflict: there is nothing to extend now.
+            Invalid: there is no such experiment, or the looks, levels or seeds do not fit.
         """
-        body: dict[str, Any] = {} if seeds is None else {"seeds": seeds}
+        body: dict[str, Any] = {}
+        if seeds is not None:
+            body["seeds"] = seeds if isinstance(seeds, int) else list(seeds)
         if looks:
             body["looks"] = list(looks)
         if levels:
             body["levels"] = dict(levels) if isinstance(levels, Mapping) else list(levels)
         if epochs is not None:
             body["epochs"] = epochs
+        if reuse:
+            body["reuse"] = list(reuse)
         return self._become(self._client.http.json("POST", f"{self._path}/extend", json=body))
 
     def cancel(self) -> Experiment:

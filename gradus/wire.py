@@ -135,6 +135,9 @@ class Plan(Open):
     stages: list[Stage]
     wait: str = Field(description="what it waits for; why nothing more is queued once it is over")
     standing: str = Field("", description="the same as a sentence")
+    advice: dict[str, Any] | None = Field(
+        None, description="what to send to `extend` so that an undecided question goes on; null: nothing"
+    )
     tuned: list[dict[str, Any]] = Field(default=[], description="the setting that each level is compared at")
     answer: str
 

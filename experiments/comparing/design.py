@@ -164,6 +164,11 @@ class Design:
         """The fresh seeds of a look; looks are counted from 0."""
         return self.fresh_seeds(self.looks[look])
 
+    @property
+    def named_seeds(self) -> bool:
+        """Whether the sweep names its seeds; else they are counted."""
+        return not isinstance(self.fresh, range)
+
     def fresh_seeds(self, number: int) -> tuple[int, ...]:
         """The first `number` seeds that were not used for tuning."""
         return tuple(self.fresh[:number])

@@ -99,6 +99,8 @@ class ExperimentSpec(Strict):
     priority: Priority = 0
     sweep: Sweep | None = None
     compare: Compare | None = None
+    reuse: Annotated[tuple[ShortText, ...], Field(max_length=20)] = ()
+    """Experiments whose equal runs are taken over instead of trained again, by their ids; the service looks them up."""
 
     _limits: Limits = PrivateAttr(default=Limits())
     _points: tuple[Point, ...] | None = PrivateAttr(default=None)

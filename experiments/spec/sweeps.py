@@ -155,9 +155,9 @@ class Sweep(Strict):
     metric: Annotated[str, Field(pattern=r"^(train|val)/[a-z_]{1,40}$")] | None = None
     """What tpe and halving choose by; null: val/accuracy where it is measured, else val/loss."""
     eta: Annotated[int, Field(strict=True, ge=2, le=100)] | None = None
-    """η of strategy halving: the best 1/η of the settings go on to the next rung; null: 3."""
+    """η of strategy halving: the best 1/η of the settings go on to the next rung; null: 2."""
     rungs: Annotated[tuple[Count, ...], Field(min_length=2, max_length=20)] | None = None
-    """Epochs of each rung of strategy halving, the last as training.epochs; null: epochs / η², epochs / η, epochs."""
+    """Epochs of each rung of strategy halving, the last as training.epochs; null: a ninth, a third and all of them."""
     within: ShortText | None = None
     """The factor within whose levels strategy halving chooses, so that none starves another; null: among all."""
 

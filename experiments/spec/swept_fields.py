@@ -28,6 +28,7 @@ NOT_SWEPT = {
     "name": "it names the whole experiment", "description": "it describes the whole experiment",
     "tags": "they belong to the whole experiment", "sweep": "a sweep cannot sweep itself",
     "compare": "the question is one for the whole experiment", "priority": "it does not change the result",
+    "reuse": "it does not change the result",
     "device": "it does not decide the result", "artifacts": "they do not change the result",
     "diagnostics": "they do not change the result", "gradient_check": "it does not change the result",
     "seed": "seeds are swept by `seeds`", "metrics": "they do not change the result",

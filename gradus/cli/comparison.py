@@ -12,7 +12,10 @@ from gradus.cli.session import DONE, FAILED, AsJson, Changes, ExperimentId, conn
 from gradus.errors import UsageError
 from gradus.text import counts, short_id
 
-MORE = "Further seeds, where the spec fixes no question."
+MORE = (
+    "Further seeds: how many, or the seeds themselves, as 7,11,13 or 7..19. With a question: those of --looks, where its "
+    "sweep names its seeds."
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -38,7 +41,7 @@ def compare(
 
 def extend(
     id: ExperimentId,
-    seeds: Annotated[int | None, typer.Option(min=1, help=MORE)] = None,
+    seeds: Annotated[str | None, typer.Option(help=MORE)] = None,
     looks: Annotated[
         str | None,
         typer.Option(help="Seeds per level at further looks, once the planned ones are done: 80,160"),
@@ -50,19 +53,24 @@ def extend(
         int | None,
         typer.Option(min=1, help="Further epochs: every run goes on from its checkpoint."),
     ] = None,
+    reuse: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="Take over equal runs of this experiment; may be given again."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Queue the next planned look, further looks or levels, or further seeds or epochs. Equal runs are used again."""
-    from gradus.cli.question import levels_of
+    from gradus.cli.question import levels_of, seeds_of
 
     experiment = (
         connect()
         .experiment(id)
         .extend(
-            seeds,
+            seeds_of(seeds) if seeds else None,
             looks=_whole_numbers(looks) or (),
             levels=levels_of(levels) if levels else (),
             epochs=epochs,
+            reuse=reuse or (),
         )
     )
     if as_json:

@@ -40,3 +40,25 @@ def tuned(text: str) -> tuple[str, object]:
     except ValueError as error:
         raise UsageError(f"--tune {text!r}: {values!r} is no range such as 1e-4..1") from error
     return name.strip(), (low, high)
+
+
+def seeds_of(text: str) -> int | list[int]:
+    """`3` as a number of seeds; `7,11,13` and `7..19` as the seeds themselves.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    try:
+        if RANGE in text:
+            first, last = (int(end) for end in text.split(RANGE))
+            if not 0 <= first <= last < first + 10_000:
+                raise ValueError
+            return list(range(first, last + 1))
+        numbers = [int(part) for part in text.split(",") if part.strip()]
+        if not numbers or min(numbers) < 0 or (numbers == [0] and "," not in text):
+            raise ValueError
+    except ValueError:
+        raise UsageError(
+            f"--seeds {text!r}: expected a number of seeds, or seeds as 7,11,13 or 7..19"
+        ) from None
+    return numbers if "," in text else numbers[0]

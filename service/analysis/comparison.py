@@ -15,6 +15,7 @@ from experiments.comparing.judging import best_scores, score_sets, seeds_reached
 from experiments.comparing.progress import progress
 from experiments.spec import ExperimentSpec
 from experiments.spec.swept_fields import canonical_factor_name
+from service import operations
 from service.analysis.exploration import explore
 from service.analysis.headline import headline
 from service.analysis.levels import levels_of, scope_of, warnings_of
@@ -102,11 +103,20 @@ def _judged(experiment: Experiment, spec: ExperimentSpec, design: Design, runs: 
         effects=tuple(effects),
         answer=headline(design, now),
         scope=scope_of(spec),
-        warnings=warnings_of(levels),
+        warnings=(*warnings_of(levels), *_taken_over(used)),
         tuning=Tuning("fresh seeds", names, design.validation_metric) if names else None,
         runs=tuple(runs),
         used=tuple(run.id for run in used),
     )
+
+
+def _taken_over(used: Sequence[Run]) -> tuple[str, ...]:
+    """A warning where compared runs are older than the question: whoever asked may have known what they show."""
+    number = sum(operations.REUSED_FROM in run.tags for run in used)
+    if not number:
+        return ()
+    which = f"{number} of the {len(used)} compared runs are taken over from another experiment"
+    return (f"{which}; the error probability holds only if the question was fixed without a look at them",)
 
 
 def _arm(design: Design, run: Run) -> Arm:

@@ -19,7 +19,7 @@ _STATE_OF_THE_REST = {"decided": "not needed", "nothing to decide": "not needed"
 _PROGRESS_SENTENCES: dict[Wait, str] = {
     "running": "The question goes on by itself.",
     "decided": "Every pair of levels that can be decided is, so no further look is needed.",
-    "last look": "The last planned look is done; `gradus extend ID --looks {more}` asks on, at a further error.",
+    "last look": "The last planned look is done; `gradus extend ID {more}` asks on, at a further error.",
     "budget": "The budget of {budget} runs does not pay for the next stage; `gradus extend` queues it all the same.",
     "incomplete": "A run failed or was cancelled; `gradus retry` lets the question go on.",
     "nothing to decide": "No pair of levels can be claimed about.",
@@ -58,6 +58,7 @@ def design_document(design: Design, progress: Progress) -> dict[str, Any]:
         "stages": stages,
         "wait": progress.wait,
         "standing": _standing(design, progress),
+        "advice": advice(design, progress),
         "tuned": [
             {"level": level, "cell": list(cell), **dict(zip(names, tuned.setting, strict=False))}
             for (level, cell), tuned in progress.tuned.items()
@@ -68,20 +69,46 @@ def design_document(design: Design, progress: Progress) -> dict[str, Any]:
 
 
 def _standing(design: Design, progress: Progress) -> str:
-    if progress.wait == "last look" and design.anytime:
-        return "The last look that is queued by itself is done; `gradus extend ID` queues further seeds."
-    return _PROGRESS_SENTENCES[progress.wait].format(budget=design.budget, more=more_seeds(design, progress))
+    suggested = advice(design, progress)
+    if progress.wait == "last look" and not suggested:
+        if design.anytime:
+            return "The last look that is queued by itself is done; `gradus extend ID` queues further seeds."
+        return f"The last planned look is done, and no look may have more than {MOST:,} seeds."
+    more = options(suggested) if suggested else ""
+    return _PROGRESS_SENTENCES[progress.wait].format(budget=design.budget, more=more)
 
 
-def more_seeds(design: Design, progress: Progress) -> int:
-    """The seeds per level at which to look next: as many as the undecided pairs need, or twice those there are."""
+def advice(design: Design, progress: Progress) -> dict[str, Any] | None:
+    """What lets an undecided question that is over go on, as the body of `POST …/extend`; None where nothing does.
+
+    The next look that the budget does not pay for, or a look with as many seeds as the undecided pairs need and at
+    least twice those there are. Where seeds are named, it names the new ones too, counted on from the largest.
+    """
+    if progress.wait not in ("last look", "budget"):
+        return None
+    last = design.looks[-1]
+    if progress.wait == "budget" or design.anytime:
+        return {}
+    if last >= MOST:
+        return None
     needed = [
         judgement.needed
         for judgement in progress.judgements
         if judgement.verdict == "undecided" and judgement.needed is not None
     ]
-    last = design.looks[-1]
-    return min(MOST, max([2 * last, *needed])) if last < MOST else MOST
+    look = min(MOST, max([2 * last, *needed]))
+    if not design.named_seeds:
+        return {"looks": [look]}
+    first = max(*design.fresh, *design.tune_seeds) + 1
+    return {"looks": [look], "seeds": list(range(first, first + look - last))}
+
+
+def options(body: Mapping[str, Any]) -> str:
+    """The body of a request to extend as options of `gradus extend`."""
+    words = [f"--looks {','.join(map(str, body['looks']))}"] if body.get("looks") else []
+    if seeds := body.get("seeds"):
+        words.append(f"--seeds {seeds[0]}..{seeds[-1]}")
+    return " ".join(words)
 
 
 def best_document(best: BestSet | None) -> dict[str, Any] | None:

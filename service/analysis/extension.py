@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from experiments.comparing.design import Design
 from experiments.comparing.from_spec import design_of
@@ -18,7 +20,7 @@ from experiments.spec.factors import CASE
 from experiments.spec.swept_fields import canonical_factor_name
 from service import operations
 from service.analysis.design import points_of
-from service.analysis.design_document import design_document, more_seeds
+from service.analysis.design_document import advice, design_document, options
 from service.analysis.longer import lengthen
 from service.analysis.observations import observations, seed_of
 from service.entities import Experiment, Json, Run
@@ -30,10 +32,11 @@ def extend(
     store: Store,
     experiment_id: str,
     *,
-    seeds: int | None = None,
+    seeds: int | Sequence[int] | None = None,
     looks: Sequence[int] = (),
     levels: Sequence[object] | Mapping[str, object] = (),
     epochs: int | None = None,
+    reuse: Sequence[str] = (),
     limits: Limits = UNLIMITED,
     quota: int | None = None,
     max_runs: int | None = None,
@@ -46,11 +49,13 @@ def extend(
     Args:
         store: The database.
         experiment_id: The experiment's id.
-        seeds: How many seeds more, at least 1; only for an experiment without a design.
+        seeds: How many seeds more, at least 1, or the seeds themselves. For an experiment with a design only where its
+            sweep names its seeds: those of the further looks, in their order.
         looks: Seeds per level of further looks, beyond the planned ones, whose error is added to theirs.
         levels: New levels of the compared factor or, without a design, of the only one; for cases label -> fields.
         epochs: So many epochs more for every run that came to its last one, from its checkpoint; alone, and only
             without a design or a search.
+        reuse: Ids of experiments whose equal runs are taken over, now and by all later stages.
         limits: How large a run with more epochs may be.
         quota: How many open runs the owner may have; None: no limit.
         max_runs: How many runs an experiment may have; None: no limit.
@@ -72,19 +77,23 @@ def extend(
     spec = experiment.experiment_spec
     runs = queries.all_runs(store, experiment.id)
     if epochs is not None:
-        if seeds is not None or looks or levels:
-            raise Conflict("epochs are added alone: first the epochs, then further seeds, looks or levels")
+        if seeds is not None or looks or levels or reuse:
+            raise Conflict(
+                "epochs are added alone: first the epochs, then further seeds, looks, levels or runs"
+            )
         return lengthen(store, experiment, runs, epochs, limits=limits, quota=quota, idempotency=idempotency)
     if experiment.search is not None:
         raise Conflict("a search chooses its runs by itself; submit a spec with more runs or other rungs")
-    revised = revise(spec, looks=looks, levels=levels) if looks or levels else None
+    named = seeds if spec.compare is not None and not isinstance(seeds, int) else None
+    changed = looks or levels or reuse or named
+    revised = revise(spec, looks=looks, levels=levels, seeds=named or (), reuse=reuse) if changed else None
     spec = revised or spec
     design = design_of(spec)
     if design is None:
         points = _further_runs(experiment, spec, runs, seeds, max_runs, new_levels=bool(levels))
         stage, document = experiment.stage, None
     else:
-        next_stage, document = _next_stage(design, runs, seeds)
+        next_stage, document = _next_stage(design, runs, seeds if isinstance(seeds, int) else None)
         _check_size(experiment, len(next_stage.runs), max_runs)
         points, stage = points_of(spec, next_stage), next_stage.name
     operations.add_runs(
@@ -102,15 +111,30 @@ def extend(
 
 
 def revise(
-    spec: ExperimentSpec, *, looks: Sequence[int], levels: Sequence[object] | Mapping[str, object]
+    spec: ExperimentSpec,
+    *,
+    looks: Sequence[int],
+    levels: Sequence[object] | Mapping[str, object],
+    seeds: Sequence[int] = (),
+    reuse: Sequence[str] = (),
 ) -> ExperimentSpec:
-    """The spec with further looks, and with new levels of the compared factor.
+    """The spec with further looks and their seeds, new levels of the compared factor, and experiments to take runs from.
 
     Raises:
         Conflict: Nothing is compared, or it is not clear what the levels are of.
-        SpecError: The looks or the levels do not fit.
+        SpecError: The looks, levels or seeds do not fit.
     """
     document = copy.deepcopy(spec.document())
+    if reuse:
+        document["reuse"] = list(dict.fromkeys([*spec.reuse, *reuse]))
+    if seeds:
+        if spec.sweep is None or not isinstance(spec.sweep.seeds, list):
+            raise SpecError.one(
+                "seeds",
+                "this question counts its seeds from `seed` on, so it cannot use named ones",
+                "looks alone, or a question whose sweep.seeds is a list",
+            )
+        document["sweep"]["seeds"] = [*spec.sweep.seeds, *seeds]
     if looks:
         if spec.compare is None:
             raise Conflict("no question is fixed, so there are no looks; say how many seeds more")
@@ -153,9 +177,12 @@ def _next_stage(design: Design, runs: list[Run], seeds: int | None) -> tuple[Sta
         raise Conflict("a run of this question failed or was cancelled; retry it first")
     stage = now.next or forced_look(design, now, observed)
     if stage is None:
+        suggested = advice(design, replace(now, wait="last look"))
+        if suggested is None:
+            raise Conflict(f"the last look is done, and none may have more than {design.looks[-1]:,} seeds")
         raise Conflict(
             f"the last planned look ({design.looks[-1]} seeds) is done; ask on by further looks, such as "
-            f'{{"looks": [{more_seeds(design, now)}]}} (`gradus extend ID --looks {more_seeds(design, now)}`)'
+            f"{json.dumps(suggested)} (`gradus extend ID {options(suggested)}`)"
         )
     return stage, design_document(design, now)
 
@@ -168,12 +195,15 @@ def _further_runs(
     experiment: Experiment,
     spec: ExperimentSpec,
     runs: list[Run],
-    seeds: int | None,
+    seeds: int | Sequence[int] | None,
     max_runs: int | None,
     *,
     new_levels: bool,
 ) -> tuple[Point, ...]:
-    """Every combination of levels on the seeds there are and on so many more; those that exist are used as they are.
+    """Every combination of levels on the seeds there are and on further ones; runs that exist are used as they are.
+
+    Args:
+        seeds: How many further ones, counted from the largest there is on, or the seeds themselves.
 
     Raises Conflict, SpecError.
     """
@@ -183,7 +213,8 @@ def _further_runs(
         raise Conflict("a random draw has no grid to extend; submit another experiment")
     known = sorted({seed_of(run) for run in runs})
     first = max(known, default=spec.seed) + 1
-    wanted = [*(known if new_levels else ()), *range(first, first + (seeds or 0))]
+    further = range(first, first + (seeds or 0)) if seeds is None or isinstance(seeds, int) else seeds
+    wanted = [*(known if new_levels else ()), *further]
     axes = spec.axes()
     combinations = [
         {name: level.label if name == CASE else level.value for name, level in zip(axes, levels, strict=True)}

@@ -57,11 +57,11 @@ def first_points(spec: ExperimentSpec) -> tuple[tuple[Point, ...], str, Json]:
 def rungs_of(spec: ExperimentSpec) -> tuple[int, ...]:
     """The rungs of a halving spec, in epochs."""
     sweep = spec.sweep or Sweep()
-    return sweep.rungs or halving.rungs_of(spec.expand()[0].spec.training.epochs, eta_of(spec))
+    return sweep.rungs or halving.rungs_of(spec.expand()[0].spec.training.epochs)
 
 
 def eta_of(spec: ExperimentSpec) -> int:
-    return (spec.sweep or Sweep()).eta or 3
+    return (spec.sweep or Sweep()).eta or halving.ETA
 
 
 def advance_search(store: Store, experiment: Experiment) -> bool:

@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import Field, JsonValue
 
 from experiments.errors import found_in
+from experiments.fields import Seed, ShortText
 from gradus.wire import ExperimentOut
 from gradus.wire_comparison import ComparisonOut
 from service import operations
@@ -19,6 +20,7 @@ from service.http.auth import Reader, Writer
 from service.http.bodies import json_body, json_of
 from service.http.dependencies import ExperimentId, IdempotencyHeader, SettingsDep, StoreDep, UrlsDep
 from service.http.problems import documented
+from service.http.reuse import experiments_named
 from service.http.schemas import Strict, experiment_out
 from service.store import queries
 
@@ -34,8 +36,14 @@ Metric = Annotated[
 class Extension(Strict):
     """How much more. Without a field: the next planned look."""
 
-    seeds: int | None = Field(
-        None, ge=1, le=10_000, description="further seeds, only where no question is fixed"
+    seeds: (
+        Annotated[int, Field(ge=1, le=10_000)]
+        | Annotated[list[Seed], Field(min_length=1, max_length=10_000)]
+        | None
+    ) = Field(
+        None,
+        description="how many further seeds, or the seeds themselves. With a question only where its sweep names its"
+        " seeds: those of the further looks",
     )
     looks: list[Annotated[int, Field(ge=2, le=10_000)]] = Field(
         [], max_length=20, description="seeds per level at further looks, once the planned ones are done"
@@ -48,6 +56,9 @@ class Extension(Strict):
         ge=1,
         le=1_000_000,
         description="further epochs: every run that came to its last one goes on from its checkpoint",
+    )
+    reuse: list[ShortText] = Field(
+        [], max_length=20, description="experiments whose equal runs are taken over instead of trained again"
     )
 
 
@@ -98,11 +109,13 @@ def extend(
 ) -> ExperimentOut:
     """Queue the next planned look, further looks or levels, or `seeds` or `epochs` more where no question is fixed.
 
-    Equal runs are reused, not repeated.
+    Equal runs are reused, not repeated; with `reuse` also those of other experiments.
     """
     experiment = queries.get_experiment(store, id, owner=who.sees)
     who.check_owns(experiment.owner)
     wanted = body.model_dump() if body else {}
+    if body is not None and body.reuse:
+        wanted["reuse"] = experiments_named(body.reuse, store, who, apart_from=experiment.id)
     key = None
     if idempotency_key:
         asked = f"extend {experiment.id} {json.dumps(wanted, sort_keys=True)}"

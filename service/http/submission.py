@@ -13,6 +13,7 @@ from service.analysis import design
 from service.entities import Experiment, Json
 from service.http.auth import Principal
 from service.http.datasets import with_tables
+from service.http.reuse import with_whole_ids
 from service.operations.quota import check_quota
 from service.settings import Settings
 from service.store import Store
@@ -42,7 +43,8 @@ def prepare(document: object, settings: Settings, store: Store, who: Principal) 
     Raises:
         SpecError: the spec cannot be run, or a limit is exceeded.
     """
-    spec = ExperimentSpec.parse(with_tables(document, store, who), settings.limits())
+    document = with_whole_ids(with_tables(document, store, who), store, who)
+    spec = ExperimentSpec.parse(document, settings.limits())
     return Prepared(spec, *design.initial_points(spec))
 
 

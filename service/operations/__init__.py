@@ -29,6 +29,7 @@ from service.operations.requests import (
     take_due_requests,
 )
 from service.operations.retry import retry_experiment, retry_run
+from service.operations.reuse import REUSED_FROM
 from service.operations.sessions import close_session, open_session, session_key
 from service.operations.ship import (
     claim_shipping,
@@ -46,6 +47,7 @@ from service.operations.tidy import tidy
 from service.operations.workers import beat, retire
 
 __all__ = [
+    "REUSED_FROM",
     "SCOPES",
     "ExpiredLease",
     "IdempotencyKey",

@@ -10,6 +10,7 @@ from service.errors import Conflict, KeyReused, NotFound, StaleStage
 from service.lifecycle import Edge, RunStatus
 from service.operations.columns import AFRESH
 from service.operations.quota import check_quota
+from service.operations.reuse import take_over
 from service.operations.submit import IdempotencyKey, run_row
 from service.store import (
     Connection,
@@ -41,7 +42,8 @@ def add_runs(
 ) -> list[Run]:
     """Move an experiment to a stage and add that stage's runs.
 
-    A point whose fingerprint the experiment already has is not inserted: its run is used as it is.
+    A point whose fingerprint the experiment already has is not inserted: its run is used as it is. One that an experiment
+    of the spec's `reuse` has trained is taken over.
 
     Args:
         points: the runs of the stage.
@@ -73,9 +75,10 @@ def add_runs(
                 changes = {"index": row.n_runs + len(rows), "tags": row.tags}
                 rows.append({**new_run, **experiment_rows.encoded(changes)})
                 known[new_run["fingerprint"]] = new_run["id"]
-        check_quota(connection, row.owner, len(rows), quota)
-        experiment_rows.insert_runs(connection, rows)
-        changed = {"design": design, "spec": spec, "n_runs": row.n_runs + len(rows)}
+        added = take_over(connection, (spec or row.spec).get("reuse", ()), rows, row.tags)
+        check_quota(connection, row.owner, len(added.waiting), quota)
+        added.insert(connection)
+        changed = {"design": design, "spec": spec, "n_runs": row.n_runs + added.number}
         _note(connection, row, stage, len(rows), changed, idempotency)
         runs = {run.id: run for run in queries.read_runs(connection, set(known.values()))}
         return [runs[known[fingerprint]] for fingerprint in fingerprints]

@@ -14,6 +14,7 @@ from service.entities import Experiment, Json, documents
 from service.errors import KeyInFlight, KeyReused, LockTaken
 from service.lifecycle import RunStatus
 from service.operations.quota import check_quota
+from service.operations.reuse import take_over
 from service.store import Connection, audit_rows, event_rows, experiment_rows, idempotency_rows, queries
 from service.store.engine import Store
 from service.store.ids import new_id
@@ -73,7 +74,8 @@ def submit(
                 if known.body_hash != idempotency.body_hash:
                     raise KeyReused(idempotency.key)
                 return queries.read_experiment(connection, known.experiment_id, replayed=True)
-        check_quota(connection, owner, len(rows), quota)
+        new = take_over(connection, spec.reuse, rows, spec.tags)
+        check_quota(connection, owner, len(new.waiting), quota)
         experiment_rows.insert_experiment(
             connection,
             {
@@ -89,7 +91,7 @@ def submit(
                 "n_runs": len(rows),
             },
         )
-        experiment_rows.insert_runs(connection, rows)
+        new.insert(connection)
         if idempotency is not None:
             idempotency_rows.insert_key(connection, owner, idempotency.key, idempotency.body_hash, id)
         event_rows.record_experiment_event(connection, id, "submitted", stage=stage, runs=len(rows))

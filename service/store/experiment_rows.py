@@ -38,13 +38,12 @@ def encoded(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, **{name: EncodedJson.of(row[name]) for name in _RUN_JSON if name in row}}
 
 
-def insert_runs(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert runs of one experiment, all SCHEDULED."""
+def insert_runs(connection: Connection, rows: Sequence[Mapping[str, Any]], **same: Any) -> None:
+    """Insert runs of one experiment. same: columns that are the same for all, expressions allowed."""
     if not rows:
         return
-    statement = insert(runs).values(
-        created_at=db_now(), **{name: bindparam(name, type_=runs.c[name].type) for name in rows[0]}
-    )
+    own = {name: bindparam(name, type_=runs.c[name].type) for name in rows[0]}
+    statement = insert(runs).values(created_at=db_now(), **same, **own)
     connection.execute(statement, list(rows))
 
 
@@ -102,6 +101,33 @@ def by_fingerprint(connection: Connection, id: str, fingerprints: Iterable[str])
         for row in rows:
             known.setdefault(row.fingerprint, row.id)
     return known
+
+
+def finished_in(
+    connection: Connection, ids: Sequence[str], fingerprints: Iterable[str]
+) -> dict[str, Row[Any]]:
+    """Fingerprint -> a run of these experiments that was trained to its end. The first experiment that has one counts.
+
+    A run that halving ended early has the fingerprint of the whole training, and is left out. So is one that waits, or
+    that failed.
+    """
+    wanted = list(set(fingerprints))
+    whole = (runs.c.status == "FINISHED") & (runs.c.reason != "halved") & runs.c.outcome.is_not(None)
+    columns = [runs.c[name] for name in _TAKEN]
+    known: dict[str, Row[Any]] = {}
+    for id in ids:
+        for start in range(0, len(wanted), 1000):
+            of_these = runs.c.fingerprint.in_(wanted[start : start + 1000])
+            rows = select(*columns).where(runs.c.experiment_id == id, of_these, whole).order_by(runs.c.index)
+            for row in connection.execute(rows):
+                known.setdefault(row.fingerprint, row)
+    return known
+
+
+_TAKEN = (
+    "id", "fingerprint", "reason", "attempt", "width", "started_at", "outcome", "metrics", "tags", "mlflow_run_id",
+)  # fmt: skip
+"""Columns of a run whose results another one takes over."""
 
 
 def owner_of(connection: Connection, run_id: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ARRAY, Connection, bindparam, column, func, select
+from sqlalchemy import ARRAY, Connection, bindparam, column, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from service.store.clock import db_now
@@ -33,3 +33,11 @@ def insert_metrics(connection: Connection, rows: Sequence[Mapping[str, Any]]) ->
     values = select(*(func.coalesce(new.c.at, db_now()) if name == "at" else new.c[name] for name in _POINT))
     many = postgresql.insert(metrics).from_select(_POINT, values).on_conflict_do_nothing(index_elements=same)
     connection.execute(many, {name: [row[name] for row in rows] for name in _POINT})
+
+
+def copy(connection: Connection, source: str, target: str) -> None:
+    """Give a run without metrics those of another one, with the times at which they were measured."""
+    same = [metrics.c[name] for name in _POINT if name != "run_id"]
+    values = select(bindparam("target", target, type_=metrics.c.run_id.type), *same)
+    values = values.where(metrics.c.run_id == source).order_by(metrics.c.id)
+    connection.execute(insert(metrics).from_select(_POINT, values))

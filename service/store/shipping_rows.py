@@ -120,6 +120,8 @@ def known_of(what: Mapping[str, Shipped], status: ColumnElement[str] | str) -> d
 
 def spool_lost(seconds: float) -> ColumnElement[bool]:
     """The runs whose outcome was committed longer ago than that, is not in MLflow, and lies in a spool that nobody has
-    served for as long. While somebody serves the spool, MLflow is what is away, and waiting loses nothing."""
+    served for as long. While somebody serves the spool, MLflow is what is away, and waiting loses nothing. A run that was
+    taken over from another experiment has no files in any spool."""
     served = exists().where(workers.c.spool == runs.c.spool, workers.c.last_seen >= later(-seconds))
-    return (runs.c.status == "RUNNING") & (runs.c.committed_at < later(-seconds)) & ~served
+    late = (runs.c.status == "RUNNING") & (runs.c.committed_at < later(-seconds))
+    return late & runs.c.spool.is_not(None) & ~served

@@ -16,10 +16,12 @@ import json
 import os
 import secrets
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -31,6 +33,7 @@ from service.store import Store, queries
 from service.tracking.backoff import FIRST_PAUSE, MOST_TRIES, Refusals
 from service.tracking.experiment_shipping import purge_experiment, ship_experiment
 from service.tracking.records import (
+    REPORT,
     DatasetCard,
     Describe,
     MetricValue,
@@ -322,6 +325,18 @@ class Shipper:
             self._log_dataset(run, ref, DatasetCard(data["name"], data["digest"], source))
         attempt = int(outcome.get("attempt", run.attempt))
         self._tracking.upload(ref, self._spool.artifacts(run.id, attempt), self._pool)
+        if source := outcome.get("reused", {}).get("mlflow_run_id"):
+            self._copy_files(run, ref, source)
+
+    def _copy_files(self, run: Run, ref: RunRef, source: str) -> None:
+        """Give a run that was taken over the files of the one that was trained; without them where MLflow lost that run."""
+        try:
+            with tempfile.TemporaryDirectory(prefix="gradus-files-") as folder:
+                files = self._tracking.download_all(self._tracking.get_run(source), Path(folder))
+                own = [(path, name) for path, name in files if name != REPORT]
+                self._tracking.upload(ref, own, self._pool)
+        except TrackingRefused as error:
+            log.warning("a run that was taken over has no files", run=run.id, source=source, error=str(error))
 
     def _log_dataset(self, run: Run, ref: RunRef, card: DatasetCard) -> None:
         """Log what a run saw. MLflow looks whether it has the data set and then inserts it, so that two at once would

@@ -55,12 +55,13 @@ def retry(id: ExperimentId, visit: VisitDep) -> Response:
 def extend(
     id: ExperimentId, visit: VisitDep, seeds: Annotated[int | None, Form(ge=1, le=10_000)] = None
 ) -> Response:
-    """Queue the next planned look, or further seeds where no question is fixed."""
+    """Queue what the question needs to go on, or further seeds where none is fixed."""
     experiment = owned(visit, id)
+    wanted = (experiment.design.get("advice") or {}) if experiment.design else {"seeds": seeds}
     extension.extend(
         visit.store,
         experiment.id,
-        seeds=None if experiment.design else seeds,
+        **wanted,
         quota=visit.writer.quota,
         max_runs=visit.settings.max_runs,
     )

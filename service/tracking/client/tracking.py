@@ -234,6 +234,12 @@ class Tracking:
             raise TrackingRefused(f"MLflow has no artifact {path!r} of run {run.id}", GONE)
         return Path(call(repository.download_artifacts, path, str(folder)))
 
+    def download_all(self, run: RunRef, folder: Path) -> list[tuple[Path, str]]:
+        """Download every artifact of a run into an empty folder: (local file, path inside the artifacts)."""
+        call(self._artifacts(run).download_artifacts, "", str(folder))
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        return [(path, path.relative_to(folder).as_posix()) for path in files]
+
     # -- files of no run -------------------------------------------------------------------------------
 
     def put_file(self, local: Path, folder: str) -> None:

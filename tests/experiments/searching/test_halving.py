@@ -13,9 +13,9 @@ def ended(label: str, value: float | None) -> Trial:
 
 
 def test_rungs_are_a_ninth_a_third_and_all() -> None:
-    assert rungs_of(27, 3) == (3, 9, 27)
-    assert rungs_of(8, 2) == (2, 4, 8)
-    assert rungs_of(2, 3) == (1, 2)
+    assert rungs_of(27) == (3, 9, 27)
+    assert rungs_of(8) == (1, 3, 8)
+    assert rungs_of(2) == (1, 2)
 
 
 def test_the_best_third_goes_on() -> None:

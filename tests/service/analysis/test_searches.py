@@ -31,6 +31,7 @@ sweep:
   learning_rate: [0.1, 0.01, 0.001]
   seeds: 2
   strategy: halving
+  eta: 3
 """
 TPE = """
 name: tpe
