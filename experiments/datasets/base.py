@@ -18,7 +18,7 @@ from pydantic import Field
 
 from experiments.datasets.files import Source
 from experiments.errors import SpecError
-from experiments.fields import Count, Strict
+from experiments.fields import Count, Seed, Strict
 
 Kind = Literal["classification", "binary", "regression"]
 DataFormat = Literal["channels_last", "channels_first"]
@@ -26,6 +26,7 @@ Array = npt.NDArray[np.float32]
 Inputs = npt.NDArray[Any]
 Labels = npt.NDArray[np.int32]
 Rows = npt.NDArray[np.float64]
+Drawn = npt.NDArray[Any]
 Split = Annotated[float, Field(strict=True, ge=0, le=0.9)]
 
 
@@ -179,6 +180,15 @@ class Dataset(Strict):
         """
         return None
 
+    @property
+    def one_split(self) -> str | None:
+        """Why no seed draws other parts, in words; None where one does."""
+        if "split_seed" not in type(self).model_fields:
+            return f"{self.name} has one split that no seed draws"
+        if "split_seed" in self.model_fields_set and getattr(self, "split_seed", None) is None:
+            return "split_seed is null, which fixes the parts"
+        return None
+
     def parts(self, available: int) -> tuple[int, int]:
         """(training, validation) sizes out of `available`. Raises SpecError."""
         validation = round(available * self.validation_split)
@@ -204,6 +214,20 @@ class Dataset(Strict):
         training, validation = self.parts(len(x))
         keep = len(x) - validation
         return x[:training], y[:training], x[keep:], y[keep:]
+
+
+class Resplit(Dataset):
+    """A data set with a split that everybody uses, in place of which a seed may draw another."""
+
+    split_seed: Seed | None = None
+    """Seed by which all samples are drawn for the parts. null: the usual parts."""
+
+    def redrawn(self, x: Drawn, y: Drawn) -> tuple[Drawn, Drawn]:
+        """All samples in the order of the parts: training, validation, test."""
+        if self.split_seed is None:
+            return x, y
+        order = shuffled(len(x), self.split_seed)
+        return x[order], y[order]
 
 
 def shuffled(count: int, seed: int) -> npt.NDArray[np.int64]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from experiments.datasets.base import Data, DataFacts, DataFormat, Dataset, DataShape
+from experiments.datasets.base import Data, DataFacts, DataFormat, DataShape, Resplit
 from experiments.datasets.files import Source
 from experiments.errors import SpecError
 from experiments.fields import Seed
@@ -21,7 +21,7 @@ GRID = 1001
 """Points at which a curve is evaluated to find its range."""
 
 
-class Curve(Dataset):
+class Curve(Resplit):
     """y = f(x) + noise · N(0, 1), x uniform in [low, high], in random order; the last fifth is for testing."""
 
     licence: ClassVar[str] = "made here"
@@ -62,7 +62,7 @@ class Curve(Dataset):
         draw = np.random.default_rng(self.data_seed)
         x = draw.uniform(self.low, self.high, (self.samples, 1))
         y = self.curve(x) + self.noise * draw.standard_normal(x.shape)
-        x32, y32, n = x.astype(np.float32), y.astype(np.float32), self._kept
+        (x32, y32), n = self.redrawn(x.astype(np.float32), y.astype(np.float32)), self._kept
         return Data(*self.split(x32[:n], y32[:n]), x32[n:], y32[n:], self.truth())
 
 

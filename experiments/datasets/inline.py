@@ -112,6 +112,10 @@ class Inline(Dataset):
             if not _is_class(entry, top):
                 _misfit(f"{name}[{index}] is no class number", f"whole numbers from 0 to {top}")
 
+    @property
+    def one_split(self) -> str | None:
+        return super().one_split if self.x_test is None else "x_test is the test part, whatever the seed"
+
     @cached_property
     def _parts(self) -> Parts:
         """Row numbers of the parts; the test part is empty where x_test is given."""

@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from experiments.datasets.base import Array, Data, DataFormat, Dataset, DataShape
+from experiments.datasets.base import Array, Data, DataFormat, DataShape, Labels, Resplit
 from experiments.datasets.files import RemoteFile, Source, locate
 from experiments.errors import DataError
 
@@ -31,7 +31,18 @@ SHAPES = {"x_train": (60_000, 28, 28), "y_train": (60_000,), "x_test": (10_000, 
 Bytes = npt.NDArray[np.uint8]
 
 
-class Mnist(Dataset):
+class Images(Resplit):
+    """Images that come in two parts, for training and for testing."""
+
+    def data(self, images: tuple[Bytes, Bytes], labels: tuple[Bytes | Labels, Bytes | Labels]) -> Data:
+        """The parts, brightness in [0, 1]. images, labels: for training and for testing, as they come."""
+        n = len(images[0])
+        x, y = self.redrawn(np.concatenate(images), np.concatenate(labels).astype(np.int32))
+        train, y_train, validation, y_validation = self.split(x[:n], y[:n])
+        return Data(scaled(train), y_train, scaled(validation), y_validation, scaled(x[n:]), y[n:])
+
+
+class Mnist(Images):
     """x: (28, 28, 1), brightness in [0, 1] (byte / 255); y: digit 0..9. 60,000 images for training, 10,000 for testing."""
 
     formula: ClassVar[str] = "x = byte / 255"
@@ -45,11 +56,8 @@ class Mnist(Dataset):
 
     def load(self, source: Source, data_format: DataFormat = "channels_last") -> Data:
         arrays = read(locate(FILE, source))
-        parts = self.split(arrays["x_train"][..., None], arrays["y_train"].astype(np.int32))
-        train, y_train, validation, y_validation = parts
-        test, y_test = arrays["x_test"][..., None], arrays["y_test"].astype(np.int32)
-        data = Data(scaled(train), y_train, scaled(validation), y_validation, scaled(test), y_test)
-        return data.formatted(data_format)
+        images = (arrays["x_train"][..., None], arrays["x_test"][..., None])
+        return self.data(images, (arrays["y_train"], arrays["y_test"])).formatted(data_format)
 
 
 def scaled(images: npt.NDArray[Any]) -> Array:

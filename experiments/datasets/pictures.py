@@ -11,9 +11,9 @@ from typing import ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from experiments.datasets.base import Data, DataFormat, Dataset, DataShape
+from experiments.datasets.base import Data, DataFormat, DataShape
 from experiments.datasets.files import RemoteFile, Source, locate, verified
-from experiments.datasets.mnist import scaled
+from experiments.datasets.mnist import Images
 from experiments.errors import DataError
 
 Bytes = npt.NDArray[np.uint8]
@@ -38,7 +38,7 @@ RECORD = 1 + 3 * 32 * 32
 """Bytes of an image: its class, then red, green and blue, row by row."""
 
 
-class FashionMnist(Dataset):
+class FashionMnist(Images):
     """x: (28, 28, 1), brightness in [0, 1] (byte / 255); y: 0 T-shirt, 1 trouser, 2 pullover, 3 dress, 4 coat, 5 sandal,
     6 shirt, 7 sneaker, 8 bag, 9 ankle boot. 60,000 images for training, 10,000 for testing.
     """
@@ -54,14 +54,11 @@ class FashionMnist(Dataset):
 
     def load(self, source: Source, data_format: DataFormat = "channels_last") -> Data:
         paths = {name: verified(file, locate(file, source)) for name, file in FASHION_FILES.items()}
-        x, x_test = (idx(paths[name])[..., None] for name in ("x_train", "x_test"))
-        y, y_test = (idx(paths[name]).astype(np.int32) for name in ("y_train", "y_test"))
-        train, y_train, validation, y_validation = self.split(x, y)
-        data = Data(scaled(train), y_train, scaled(validation), y_validation, scaled(x_test), y_test)
-        return data.formatted(data_format)
+        images = (idx(paths["x_train"])[..., None], idx(paths["x_test"])[..., None])
+        return self.data(images, (idx(paths["y_train"]), idx(paths["y_test"]))).formatted(data_format)
 
 
-class Cifar10(Dataset):
+class Cifar10(Images):
     """x: (32, 32, 3), red, green and blue in [0, 1] (byte / 255); y: 0 airplane, 1 automobile, 2 bird, 3 cat, 4 deer,
     5 dog, 6 frog, 7 horse, 8 ship, 9 truck. 50,000 images for training, 10,000 for testing.
     """
@@ -83,9 +80,7 @@ class Cifar10(Dataset):
                 x_test, y_test = records(archive, ["test_batch.bin"])
         except (OSError, EOFError, KeyError, ValueError, tarfile.TarError, zlib.error) as error:
             raise DataError(f"{path} is no readable {CIFAR_FILE.name} ({error})") from error
-        train, y_train, validation, y_validation = self.split(x, y)
-        data = Data(scaled(train), y_train, scaled(validation), y_validation, scaled(x_test), y_test)
-        return data.formatted(data_format)
+        return self.data((x, x_test), (y, y_test)).formatted(data_format)
 
 
 def idx(path: Path) -> Bytes:

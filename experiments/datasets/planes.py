@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from experiments.datasets.base import Data, DataFormat, Dataset, DataShape, Kind
+from experiments.datasets.base import Data, DataFormat, DataShape, Kind, Resplit
 from experiments.datasets.files import Source
 from experiments.fields import Seed, UnitInterval
 
@@ -20,7 +20,7 @@ Samples = Annotated[int, Field(strict=True, ge=20, le=1_000_000)]
 Classes = Annotated[int, Field(strict=True, ge=2, le=10)]
 
 
-class Plane(Dataset):
+class Plane(Resplit):
     """x: (2,), two coordinates in [-3, 3]; y: the class. Equally many samples of each class, in random order; the last
     fifth is for testing.
     """
@@ -61,7 +61,8 @@ class Plane(Dataset):
         balanced = draw.permutation(np.arange(self.samples) % self.number_of_classes).astype(np.int32)
         exact, y = self.points(draw, balanced)
         noisy = exact + self.noise * draw.standard_normal(exact.shape)
-        x, n = np.clip(noisy, -REACH, REACH).astype(np.float32), self._kept
+        x, y = self.redrawn(np.clip(noisy, -REACH, REACH).astype(np.float32), y)
+        n = self._kept
         return Data(*self.split(x[:n], y[:n]), x[n:], y[n:])
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from experiments.datasets.base import Data, DataFormat, Dataset, DataShape
+from experiments.datasets.base import Data, DataFormat, DataShape, Resplit
 from experiments.datasets.files import Source
 from experiments.errors import SpecError
 from experiments.fields import Seed
@@ -16,7 +16,7 @@ Size = Annotated[int, Field(strict=True, ge=2, le=4096)]
 MAX_PIXELS = 50_000_000
 
 
-class Stripes(Dataset):
+class Stripes(Resplit):
     """x: (height, width, 1), brightness in [0, 1]; y: 0 where the stripes lie, 1 where they stand.
 
     Each image has its own period and phase; the last fifth is for testing.
@@ -59,5 +59,6 @@ class Stripes(Dataset):
             clean = wave[None, :] if upright else wave[:, None]
             image = clean + self.noise * draw.standard_normal((self.height, self.width))
             x[index, :, :, 0] = np.clip(image, 0, 1)
+        x, y = self.redrawn(x, y)
         keep = self.samples - self.samples // 5
         return Data(*self.split(x[:keep], y[:keep]), x[keep:], y[keep:]).formatted(data_format)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from experiments.datasets import Data, Source
+from experiments.datasets.base import Resplit
 from experiments.datasets.bundled import Diabetes, Digits
 from experiments.datasets.curves import Curve, Polynomial, Sine
 from experiments.datasets.mnist import Mnist
@@ -22,13 +23,13 @@ def data_lines(run: RunSpec) -> list[str]:
     dataset = run.dataset
     match dataset:
         case Mnist():
-            lines = _mnist(run)
+            lines = [*_mnist(run), *_redrawn(dataset, 60_000)]
         case Digits():
             lines = _digits(run, dataset)
         case Diabetes():
             lines = _diabetes(run, dataset)
         case Curve():
-            lines = _curve(run, dataset)
+            lines = [*_curve(run, dataset), *_redrawn(dataset, dataset.samples - dataset.samples // 5)]
         case _:
             return [*_written(run), *_encoded(run)]
     return [*lines, *_parts(run), *_encoded(run)]
@@ -89,6 +90,17 @@ def _curve(run: RunSpec, dataset: Curve) -> list[str]:
         f"y = {formula} + {dataset.noise!r} * draw.standard_normal(x.shape)",
         'x, y = x.astype("float32"), y.astype("float32")',
         f"x, x_test, y, y_test = x[:{kept}], x[{kept}:], y[:{kept}], y[{kept}:]",
+    ]
+
+
+def _redrawn(dataset: Resplit, kept: int) -> list[str]:
+    """Lines that draw other parts from all samples, where a seed says so. kept: samples that are not for testing."""
+    if dataset.split_seed is None:
+        return []
+    return [
+        "x, y = np.concatenate([x, x_test]), np.concatenate([y, y_test])",
+        f"order = np.random.default_rng({dataset.split_seed}).permutation(len(x))",
+        f"x, x_test, y, y_test = x[order[:{kept}]], x[order[{kept}:]], y[order[:{kept}]], y[order[{kept}:]]",
     ]
 
 

@@ -240,12 +240,10 @@ def _split(given: Arguments, line: int, notes: Notes) -> Any:
         parts += [cut(data, 0, rows - test), cut(data, rows - test, rows)]
     seed = given.keywords.get("random_state")
     first = given.arguments[0] if given.arguments else None
-    if (
-        isinstance(first, Part)
-        and isinstance(seed, int)
-        and "split_seed" in DATASETS[first.source.document["name"]].model_fields
-    ):
-        first.source.document["split_seed"] = seed
+    if isinstance(first, Part) and isinstance(seed, int):
+        field = DATASETS[first.source.document["name"]].model_fields.get("split_seed")
+        if field is not None and field.default is not None:  # else the data set comes with its parts
+            first.source.document["split_seed"] = seed
     return parts
 
 

@@ -85,12 +85,8 @@ def _split_problems(question: Compare, sweep: Sweep, points: Sequence[Point]) ->
     """Splits can be drawn where all data are in one set, of which a seed draws the parts."""
     if question.over == "seeds":
         return []
-    fixed = next(
-        (p.spec.dataset for p in points if getattr(p.spec.dataset, "split_seed", None) is None), None
-    )
-    if fixed is not None:
-        message = f"{fixed.name} has one split that no seed draws"
-        return [Problem("compare.over", message, "over: seeds, or a data set with a split_seed")]
+    if fixed := next((why for point in points if (why := point.spec.dataset.one_split)), None):
+        return [Problem("compare.over", fixed, "over: seeds, or a data set with a split_seed")]
     if any(field_path(name) == SPLIT_SEED for name in sweep.axes):
         return [Problem("compare.over", "the sweep sets split_seed too", "one of them")]
     if any(point.spec.data_shape.n_test == 0 for point in points):
