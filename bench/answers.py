@@ -1,5 +1,5 @@
 """What may mislead beyond one pair at planned looks: peeking, many levels, settings chosen by noise: `python -m
-bench.answers`.
+bench.answers [FIGURE…]`, each in some minutes of one core.
 
 Simulated: normal scores per seed with known means. The formulas are the product's, vectorised where whole sequences are
 looked at, and checked against it.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -201,11 +202,7 @@ def split_coverage(repeats: int, splits: int = 10, seed: int = 16) -> tuple[floa
     return corrected / repeats, plain / repeats
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=20_000, help="simulated questions per figure")
-    many = parser.parse_args().repeats
-    some = max(100, many // 40)
+def peeking(many: int, some: int) -> None:
     for pairs in (1, 3):
         print(
             f"looked at after every seed to 200, {pairs} null pairs ({many})   {peeking_error(many, pairs):.4f}"
@@ -214,17 +211,44 @@ def main() -> None:
     for effect in (0.5, 1.0, 2.0):
         every, planned = seeds_to_better(many, effect)
         print(f"effect {effect} s: median seeds {every:.0f} after every seed, {planned:.0f} at planned looks")
+
+
+def best(many: int, some: int) -> None:
     for gap in (0.0, 0.5, 1.0):
         kept, size = best_is_kept(some, gap)
-        print(f"best of 10, ahead by {gap} s ({some})   in the set {kept:.4f}, set of {size:.2f}")
-    for splits in (5, 10, 20):
-        corrected, plain = split_coverage(some * 4, splits)
+        print(f"best of 10, ahead by {gap} s ({some})   in the set {kept:.4f}, set of {size:.2f}", flush=True)
+
+
+def splits(many: int, some: int) -> None:
+    for number in (5, 10, 20):
+        corrected, plain = split_coverage(some * 4, number)
         print(
-            f"coverage over {splits} splits of 200 samples ({some * 4})   {corrected:.3f}, plain {plain:.3f}"
+            f"coverage over {number} splits of 200 samples ({some * 4})   {corrected:.3f}, plain {plain:.3f}",
+            flush=True,
         )
+
+
+def tuning(many: int, some: int) -> None:
     for again in (False, True):
-        found = tuned_by_noise(some, again)
-        print(f"equal levels, tied settings {'compared too' if again else 'ignored'} ({some})   {found}")
+        tuned = tuned_by_noise(some, again)
+        print(
+            f"equal levels, tied settings {'compared too' if again else 'ignored'} ({some})   {tuned}",
+            flush=True,
+        )
+
+
+FIGURES = {"peeking": peeking, "best": best, "splits": splits, "tuning": tuning}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("figures", nargs="*", metavar="FIGURE", help=f"{', '.join(FIGURES)}; default: all")
+    parser.add_argument("--repeats", type=int, default=20_000, help="simulated questions per figure")
+    given = parser.parse_args()
+    for name in given.figures or FIGURES:
+        began = time.perf_counter()
+        FIGURES[name](given.repeats, max(100, given.repeats // 40))
+        print(f"{name}: {time.perf_counter() - began:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from experiments.numbers import short
-from experiments.searching.halving import updates_share
+from experiments.searching.halving import ETA, updates_share
 from experiments.searching.trials import Trial
 from experiments.spec import ExperimentSpec
 from experiments.spec.sweeps import Sweep
@@ -60,7 +60,7 @@ def halving_document(
         over: whether the search is over.
     """
     sweep = spec.sweep or Sweep()
-    eta, seeds = sweep.eta or 3, sweep.n_seeds
+    eta, seeds = sweep.eta or ETA, sweep.n_seeds
     first = len(spec.expand()) // seeds
     stages, left = [], first
     for index, epochs in enumerate(rungs):

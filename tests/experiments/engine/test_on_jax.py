@@ -19,6 +19,7 @@ FEW = [
     "test_lanes.py::test_neighbours_change_no_bit[4]",
     "test_lanes.py::test_resumed_equals_uninterrupted_bit_for_bit[lanes]",
     "test_equal_to_fit.py::test_every_optimizer_as_lanes_with_their_own_numbers[adam-few]",
+    "test_restore_and_go_on.py::test_a_drained_run_restores_the_same_epoch",
 ]
 """Of every kind one. All of them are in `make test-slow`."""
 

@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
-import optuna
 import pytest
 
+from bench.tpe import SPACES, factors, medians
 from experiments.searching.tpe import STARTUP, suggestions
 from experiments.searching.trials import Trial
-from experiments.spec import ExperimentSpec
-from experiments.spec.factors import Factor
-
-SPEC = {
-    "name": "search",
-    "dataset": {"name": "digits"},
-    "model": {"hidden": [8]},
-    "optimizer": {"name": "sgd"},
-}
-
-
-def factors(**axes: object) -> tuple[Factor, ...]:
-    spec = ExperimentSpec.parse(SPEC | {"sweep": {"strategy": "tpe", "runs": 8, **axes}})
-    return spec.factors
-
 
 MIXED = {
     "learning_rate": {"log": [1e-4, 1.0]},
@@ -78,83 +61,10 @@ def test_a_diverged_setting_keeps_the_search_away() -> None:
     assert min(trial.value for trial in known if trial.value is not None) < 0.02
 
 
-SPACES: dict[str, tuple[dict[str, object], Callable[..., float]]] = {
-    "a rate": ({"learning_rate": {"log": [1e-5, 10.0]}}, lambda r: abs(_log10(r) + 2)),
-    "rate and momentum": (
-        {"learning_rate": {"log": [1e-5, 10.0]}, "momentum": {"linear": [0.0, 0.99]}},
-        lambda r, m: (_log10(r / (1 - m)) + 1) ** 2 + 0.3 * (m - 0.9) ** 2,
-    ),
-    "with a choice": (
-        {"learning_rate": {"log": [1e-5, 10.0]}, "activation": ["sigmoid", "tanh", "relu", "elu"]},
-        lambda r, a: abs(_log10(r) + {"sigmoid": 0.0, "tanh": 1.0, "relu": 2.0, "elu": 2.5}[a])
-        + {"sigmoid": 0.3, "tanh": 0.1, "relu": 0.0, "elu": 0.05}[a],
-    ),
-    "whole numbers": (
-        {"training.batch_size": {"linear": [1, 256]}, "learning_rate": {"log": [1e-4, 1.0]}},
-        lambda b, r: (_log10(r * 32 / b) + 2) ** 2 + 0.001 * b,
-    ),
-    "five at once": (
-        {
-            "learning_rate": {"log": [1e-5, 10.0]}, "momentum": {"linear": [0.0, 0.99]},
-            "training.batch_size": {"linear": [1, 256]}, "activation": ["sigmoid", "tanh", "relu"],
-            "training.epochs": {"linear": [1, 20]},
-        },
-        lambda r, m, b, a, e: abs(_log10(r) + 2) + (m - 0.9) ** 2 + abs(b - 32) / 128
-        + {"sigmoid": 0.4, "tanh": 0.1, "relu": 0.0}[a] + abs(e - 10) / 20,
-    ),
-}  # fmt: skip
-
-
-def _log10(value: float) -> float:
-    import math
-
-    return math.log10(value)
-
-
-def ours(axes: dict[str, object], score: Callable[..., float], seed: int, runs: int, batch: int) -> float:
-    """The best after so many runs, asked for in batches as the service asks a fleet of that many workers."""
-    varied, known = factors(**axes), list[Trial]()
-    while len(known) < runs:
-        number = STARTUP if not known else min(batch, runs - len(known))
-        settings = suggestions(varied, known, number, metric="val/loss", seed=seed)
-        known += [
-            Trial(tuple(x.label for x in s), "finished", 1, score(*_values(varied, s))) for s in settings
-        ]
-    return min(trial.value for trial in known if trial.value is not None)
-
-
-def _values(varied: Sequence[Factor], setting: Sequence[object]) -> list[object]:
-    return [x.label if f.name == "activation" else x.value for f, x in zip(varied, setting, strict=True)]  # type: ignore[attr-defined]
-
-
-def optunas(axes: dict[str, object], score: Callable[..., float], seed: int, runs: int) -> float:
-    """The script that a person would write with Optuna."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-    def objective(trial: optuna.Trial) -> float:
-        values: list[object] = []
-        for name, axis in axes.items():
-            if isinstance(axis, list):
-                values.append(trial.suggest_categorical(name, axis))
-            elif "log" in axis:  # type: ignore[operator]
-                values.append(trial.suggest_float(name, *axis["log"], log=True))  # type: ignore[index]
-            elif isinstance(axis["linear"][0], int):  # type: ignore[index]
-                values.append(trial.suggest_int(name, *axis["linear"]))  # type: ignore[index]
-            else:
-                values.append(trial.suggest_float(name, *axis["linear"]))  # type: ignore[index]
-        return score(*values)
-
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
-    study.optimize(objective, n_trials=runs)
-    return float(study.best_value)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("space", list(SPACES))
 def test_the_best_after_40_runs_is_no_worse_than_optunas_own_script(space: str) -> None:
     """Median over 50 seeds, one setting at a time as the script does."""
-    axes, score = SPACES[space]
-    own = sorted(ours(axes, score, seed, 40, 1) for seed in range(50))
-    theirs = sorted(optunas(axes, score, seed, 40) for seed in range(50))
-    assert own[25] <= theirs[25] * 1.0 + 1e-12, (own[25], theirs[25])
+    own, theirs = medians(space, 50)
+    assert own <= theirs, (own, theirs)
