@@ -11,6 +11,7 @@ from experiments.comparing.verdicts import Judgement
 NO_ANSWER = "no answer yet"
 MOST_PAIRS = 3
 """Up to so many pairs of levels get a sentence each."""
+UNDECIDED = "undecided against"
 _WITHOUT_LEVELS = frozenset(
     {"undecided", "incomplete", "not attributable", "not fairly tuned", "tuned within noise"}
 )
@@ -47,7 +48,7 @@ def sentence(design: Design, judgement: Judgement) -> str:
     """A verdict with the names of its levels."""
     if judgement.verdict not in _WITHOUT_LEVELS:
         return judgement.text
-    return f"{design.name_of(judgement.a)} / {design.name_of(judgement.b)} {judgement.text}"
+    return f"{design.name_of(judgement.a)} and {design.name_of(judgement.b)} {judgement.text}"
 
 
 def _leading(design: Design, judgements: Sequence[Judgement]) -> list[str]:
@@ -63,7 +64,7 @@ def _leading(design: Design, judgements: Sequence[Judgement]) -> list[str]:
 
 def _against(design: Design, level: str, judgements: Iterable[Judgement]) -> list[str]:
     """A level against each of the others, grouped by what may be said."""
-    groups: dict[str, list[str]] = {"better than": [], "worse than": [], "equivalent to": [], "": []}
+    groups: dict[str, list[str]] = {"better than": [], "worse than": [], "equivalent to": [], UNDECIDED: []}
     for judgement in judgements:
         other = design.name_of(judgement.b if judgement.a == level else judgement.a)
         if judgement.verdict.startswith("better"):
@@ -71,13 +72,11 @@ def _against(design: Design, level: str, judgements: Iterable[Judgement]) -> lis
         elif judgement.verdict == "equivalent within δ":
             groups["equivalent to"].append(other)
         else:
-            groups[""].append(other)
+            groups[UNDECIDED].append(other)
     name, number = design.name_of(level), len(design.levels) - 1
-    parts = [
-        f"{words} {len(others)} of the {number} others ({', '.join(others)})"
-        for words, others in groups.items()
-        if words and others
-    ]
-    if groups[""]:
-        parts.append(f"undecided against {len(groups[''])} ({', '.join(groups[''])})")
-    return [f"{name} {', '.join(parts)}"]
+    said: list[str] = []
+    for words, others in groups.items():
+        if others:
+            which = "" if said else f" of the {number} others"
+            said.append(f"{words} {len(others)}{which} ({', '.join(others)})")
+    return [f"{name} {', '.join(said)}"]

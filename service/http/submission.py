@@ -15,8 +15,9 @@ from service.http.auth import Principal
 from service.http.datasets import with_tables
 from service.http.reuse import with_whole_ids
 from service.operations.quota import check_quota
+from service.operations.reuse import to_train
 from service.settings import Settings
-from service.store import Store
+from service.store import Connection, Store
 
 
 @dataclass(frozen=True)
@@ -93,5 +94,10 @@ def dry_run(store: Store, who: Principal, prepared: Prepared) -> Json:
         QuotaExceeded: too many runs of this owner would wait.
         StoreUnavailable: the database does not answer.
     """
-    store.read(lambda connection: check_quota(connection, who.owner, len(prepared.points), who.quota))
+
+    def check(connection: Connection) -> None:
+        new = to_train(connection, prepared.spec.reuse, prepared.points)
+        check_quota(connection, who.owner, new, who.quota)
+
+    store.read(check)
     return preview(prepared.spec)

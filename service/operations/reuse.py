@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from service.lifecycle import RunStatus
 from service.store import Connection, Row, experiment_rows, metric_rows
 from service.store.clock import db_now
+
+if TYPE_CHECKING:
+    from experiments.runs import Point
 
 REUSED_FROM = "gradus.reused_from"
 """The tag of a run that was taken over: the run that was trained."""
@@ -60,6 +63,15 @@ def take_over(
         else:
             new.taken.append((source.id, {**row, **experiment_rows.encoded(_results(source, tags))}))
     return new
+
+
+def to_train(connection: Connection, reuse: Sequence[str], points: Sequence[Point]) -> int:
+    """How many new runs need training, because no run of these experiments is equal."""
+    if not reuse:
+        return len(points)
+    fingerprints = [point.spec.fingerprint() for point in points]
+    known = experiment_rows.finished_in(connection, reuse, fingerprints)
+    return sum(fingerprint not in known for fingerprint in fingerprints)
 
 
 def _results(source: Row[Any], tags: Mapping[str, str]) -> dict[str, Any]:

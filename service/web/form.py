@@ -183,7 +183,18 @@ def form_of(document: Mapping[str, Any]) -> Form:
         compare=(
             _entry(("compare", "factor"), compare, choices=tuple(dict.fromkeys([*axes, *_cases(sweep)]))),
             _entry(("compare", "metric"), compare, text=True),
-            *(_entry(("compare", name), compare) for name in ("delta", "tune", "looks", "budget")),
+            *(
+                _entry(("compare", name), compare, choices=choices, default=default)
+                for name, choices, default in (
+                    ("best", ("true", "false"), "false"),
+                    ("control", (), ""),
+                    ("delta", (), ""),
+                    ("tune", (), ""),
+                    ("looks", (), ""),
+                    ("over", ("seeds", "splits"), "seeds"),
+                    ("budget", (), ""),
+                )
+            ),
         ),
         layer_types=tuple(table("layers")),
         sweepable=tuple(name for name in SWEPT if name not in axes),

@@ -83,7 +83,7 @@ def test_a_number_is_named_with_its_factor(world: World) -> None:
     assert one["text"] == "learning_rate 0.1 better than learning_rate 0.01"
     assert one["text"] in found.answer
     left = verdicts(found)[frozenset(("0.1", "1"))]
-    assert f"learning_rate {left['a']} / learning_rate {left['b']} undecided" in found.answer
+    assert f"learning_rate {left['a']} and learning_rate {left['b']} undecided" in found.answer
 
 
 def test_it_holds_for_every_data_set_that_was_swept(world: World) -> None:

@@ -108,6 +108,18 @@ def test_an_edit_of_an_example_changes_its_field_alone(name: str) -> None:
     assert form.apply(text, {entry.name: entry.shown for entry in shown.fields()}) == text
 
 
+def test_the_form_of_a_question_asks_for_the_best_or_against_one_level() -> None:
+    text = "name: q\ndataset: {name: digits}\nmodel: {hidden: [8]}\nsweep: {activation: [relu, tanh, elu]}\n"
+    for sent, expected in (
+        ({"compare.best": "true"}, {"best": True}),
+        ({"compare.control": "relu"}, {"control": "relu"}),
+        ({"compare.over": "splits"}, {"over": "splits"}),
+    ):
+        written = form.apply(text, {"compare.factor": "activation", **sent})
+        assert spec_text.read(written)["compare"] == {"factor": "activation", **expected}
+        assert ExperimentSpec.parse(written).compare is not None
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_layers_mean_what_hidden_or_pattern_meant(name: str) -> None:
     if "layers" in spec_text.read(EXAMPLES[name]).get("model", {}) or name in SWEEP_MODELS:
