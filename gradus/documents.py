@@ -11,7 +11,7 @@ from experiments.errors import SpecError
 from experiments.field_paths import join, parse_path
 from experiments.networks import FORMS
 from experiments.spec import ExperimentSpec
-from experiments.spec.documents import parse_yaml
+from experiments.spec.documents import parse_yaml, slip
 from experiments.spec.swept_fields import SHORT_NAMES
 from experiments.spec.writes import patch
 from gradus.errors import UsageError
@@ -49,9 +49,15 @@ def spec_of(spec: str | Path | Mapping[str, Any]) -> dict[str, Any]:
         return dict(spec)
     if isinstance(spec, Path) or ("\n" not in spec and ": " not in spec):
         return read_spec(Path(spec))
-    document = parse_yaml(spec)
+    return _mapping(spec, "the text")
+
+
+def _mapping(text: str, name: str) -> dict[str, Any]:
+    """A text as a document. Raises SpecError: it is not YAML, or holds no mapping, as a Keras program that was pasted."""
+    document = parse_yaml(text)
     if not isinstance(document, dict):
-        raise SpecError.one("", "the text holds no mapping", "fields such as `dataset:` and `model:`")
+        missing = SpecError.one("", f"{name} holds no mapping", "fields such as `dataset:` and `model:`")
+        raise slip(text) or missing
     return document
 
 
@@ -67,9 +73,7 @@ def stands_alone(path: Path) -> bool:
 
 
 def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
-    document = parse_yaml(_text(path))
-    if not isinstance(document, dict):
-        raise SpecError.one("", f"{path} holds no mapping", "fields such as `dataset:` and `model:`")
+    document = _mapping(_text(path), str(path))
     base = document.pop("base", None)
     if base is None:
         return document

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from service.lifecycle import TERMINAL, RunStatus, is_terminal
@@ -128,6 +129,15 @@ def shown_state(status: str, reason: str, *, committed: bool, certificate: str) 
     return SHIPPING if committed and status == "RUNNING" else status.lower()
 
 
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> ExperimentSpec:
+    """A stored spec, as JSON, parsed once however often its experiment is read."""
+    from experiments.limits import UNLIMITED
+    from experiments.spec import ExperimentSpec
+
+    return ExperimentSpec.parse(json.loads(text), UNLIMITED)
+
+
 @dataclass(frozen=True)
 class Experiment:
     """A group of comparable runs. `counts`: status -> number of runs, with every status; `shipping`: how many of those
@@ -164,10 +174,7 @@ class Experiment:
         Raises:
             SpecError: an older version accepted it, and this one does not.
         """
-        from experiments.limits import UNLIMITED
-        from experiments.spec import ExperimentSpec
-
-        return ExperimentSpec.parse(self.spec, UNLIMITED)
+        return _parsed(json.dumps(self.spec))
 
     @property
     def is_over(self) -> bool:

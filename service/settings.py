@@ -101,7 +101,8 @@ class Settings(ClientSettings):
         description="answer what people ask about runs, and train nothing: a worker that is always free",
     )
     warm: bool = Field(
-        False, description="whether a training worker loads its backend at its start, not with its first tile"
+        False,
+        description="whether a worker loads its backend at its start, not with its first tile or request",
     )
     max_run_seconds: float = Field(
         24 * 3600.0, gt=0, description="training of a run, its share of its tile's seconds, over all attempts"

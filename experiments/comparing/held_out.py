@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from experiments.comparing.design import Arm, Observation
 from experiments.comparing.effects import Score, State
-from experiments.comparing.tuning import Setting, Trial, TuneAxis, Tuned, best
+from experiments.comparing.tuning import Trial, TuneAxis, Tuned, best
 
 
 @dataclass(frozen=True)
@@ -53,27 +53,27 @@ def leave_one_out(
     scores: list[Score] = []
     chosen: dict[tuple[Arm, int], Tuned] = {}
     for arm in arms:
+        values = {
+            setting: [_validation(table[(*arm, setting, seed)]) for seed in complete] for setting in settings
+        }
         for seed in seeds:
             own = {setting: table[(*arm, setting, seed)] for setting in settings}
-            others = [other for other in complete if other != seed]
-            if seed in open_seeds or not others:
+            if seed in open_seeds or len(complete) < 2:
                 scores.append(_open_score(arm, seed, own.values()))
                 continue
-            tuned = best([_trial(table, arm, setting, others) for setting in settings], axes, lower=lower)
+            at = complete.index(seed)
+            trials = [
+                Trial(setting, (*measured[:at], *measured[at + 1 :])) for setting, measured in values.items()
+            ]
+            tuned = best(trials, axes, lower=lower)
             chosen[arm, seed] = tuned
             run = own[tuned.setting]
             scores.append(Score(arm[0], " / ".join(arm[1]), seed, run.value, run.state, run.diverged))
     return HeldOut(tuple(scores), chosen)
 
 
-def _trial(
-    table: Mapping[tuple[str, tuple[str, ...], Setting, int], Observation],
-    arm: Arm,
-    setting: Setting,
-    seeds: Sequence[int],
-) -> Trial:
-    runs = [table[(*arm, setting, seed)] for seed in seeds]
-    return Trial(setting, tuple(None if run.diverged else run.validation for run in runs))
+def _validation(run: Observation) -> float | None:
+    return None if run.diverged else run.validation
 
 
 def _open_score(arm: Arm, seed: int, runs: Iterable[Observation]) -> Score:

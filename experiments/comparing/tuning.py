@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from functools import cached_property
+from operator import sub
 from typing import Literal
 
 from experiments.comparing.statistics import half_width
@@ -40,7 +41,7 @@ class TuneAxis:
         ordered = values if spacing == "none" else sorted(values, key=float)  # type: ignore[arg-type]
         return cls(name, tuple(ordered), spacing)
 
-    @property
+    @cached_property
     def labels(self) -> tuple[str, ...]:
         return tuple(level_labels(list(self.values)))
 
@@ -97,13 +98,15 @@ class Trial:
     setting: Setting
     values: tuple[float | None, ...]
 
-    @property
+    @cached_property
     def diverged(self) -> bool:
-        return any(value is None or not math.isfinite(value) for value in self.values)
+        return None in self.values or not all(map(math.isfinite, self.values))  # type: ignore[arg-type]
 
-    @property
+    @cached_property
     def mean(self) -> float:
-        finite = [value for value in self.values if value is not None and math.isfinite(value)]
+        finite: Sequence[float] = self.values  # type: ignore[assignment]
+        if self.diverged:
+            finite = [value for value in self.values if value is not None and math.isfinite(value)]
         return math.fsum(finite) / len(finite) if finite else math.nan
 
 
@@ -171,11 +174,13 @@ def is_tied(first: Trial, second: Trial) -> bool:
     """
     if first.diverged or second.diverged:
         return False
-    pairs = zip(first.values, second.values, strict=False)
-    differences = [a - b for a, b in pairs if a is not None and b is not None]
-    if len(differences) < 2:
+    differences = list(map(sub, first.values, second.values))  # type: ignore[arg-type]
+    seeds = len(differences)
+    if seeds < 2:
         return True
-    return abs(fmean(differences)) <= half_width(stdev(differences), len(differences), TOLD_APART)
+    mean = math.fsum(differences) / seeds
+    sd = math.dist(differences, [mean] * seeds) / math.sqrt(seeds - 1)
+    return abs(mean) <= half_width(sd, seeds, TOLD_APART)
 
 
 def _edges(setting: Setting, axes: Sequence[TuneAxis]) -> list[tuple[str, Side]]:

@@ -118,7 +118,7 @@ def _range(loss: Loss, output: Shape, chosen: ActivationChoice, path: str) -> li
                 where,
                 f"{loss.name} after {chosen}: Keras takes the weighted sums from before the {chosen} and "
                 f"computes the loss of a {loss.reads_sums_of}, so that what is trained is not what the network says",
-                f"{loss.reads_sums_of}, or a loss for {activation}",
+                f"{loss.reads_sums_of}, or a loss for {chosen}",
             )
         ]
     if loss.wants in ("distribution", "probabilities") and not probability:

@@ -104,6 +104,9 @@ def _problem(item: Any, annotation: object, prefix: str) -> Problem:
 
 def _found(value: object, expected: str) -> str:
     """`found "0,001"; write 0.001`: the value, and what to write where that is clear."""
+    sign = next((sign for sign in value if sign in FULL_WIDTH), None) if isinstance(value, str) else None
+    if expected in NUMBERS and sign is not None:
+        return f'found the text "{value}"; {sign} is a full-width sign, write {FULL_WIDTH[sign]}'
     if expected in NUMBERS and (number := number_meant(value)) is not None:
         return f'found the text "{value}"; write {number}'
     if expected in NUMBERS and isinstance(value, float) and value.is_integer() and abs(value) < 2**53:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from experiments.comparing.effects import Score, lower_is_better, validation_of
 from experiments.comparing.held_out import HeldOut, leave_one_out
 from experiments.comparing.tuning import Setting, TuneAxis
 from experiments.spec import ExperimentSpec
-from experiments.spec.confounders import owner, possible_confounders
+from experiments.spec.confounders import UNDECISIVE, owner, possible_confounders
 from service.analysis.levels import SEED, level_of
 from service.analysis.observations import diverged, seed_of, state_of
 from service.analysis.result import SEEDS, Tuning
@@ -95,13 +96,19 @@ def candidates(spec: ExperimentSpec, runs: Sequence[Run], factor: str, own: Sequ
     own = [*own, "dataset.split_seed"] if over_splits else own
     owned = owner([factor, *own], spec.sweep.cases if spec.sweep is not None else None)
     swept = [name for name in spec.axes() if name not in (factor, "case", *own)]
-    seen = []
+    seen, written = [], spec.written_layers()
+    known: dict[tuple[object, ...], tuple[Confounders, str]] = {}
+    """Runs that differ in nothing but their seed have the same confounders and cell: they are looked for once."""
     for run in runs:
         if (level := level_of(run, factor)) is not None:
-            confounders = possible_confounders(run.spec, owned, spec.written_layers())
-            cell = confounders | {name: run.levels[name] for name in swept if name in run.levels}
-            label = "\n".join(f"{name}={value}" for name, value in cell.items())
-            seen.append(Candidate(run, level, confounders, label))
+            others = {name: run.levels[name] for name in swept if name in run.levels}
+            decisive = {name: run.spec[name] for name in run.spec if name not in UNDECISIVE}
+            key = (marshal.dumps(decisive, 2), *others.items())
+            if key not in known:
+                confounders = possible_confounders(run.spec, owned, written)
+                cell = "\n".join(f"{name}={value}" for name, value in (confounders | others).items())
+                known[key] = confounders, cell
+            seen.append(Candidate(run, level, *known[key]))
     return seen
 
 

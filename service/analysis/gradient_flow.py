@@ -10,6 +10,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from statistics import fmean
 from typing import Any
 
@@ -26,8 +27,15 @@ Curves = Mapping[str, Mapping[str, Sequence[tuple[int, float | None]]]]
 
 def gradient_keys(runs: Iterable[Run]) -> list[str]:
     """The names of the gradient norms that the runs have, the first layer's first."""
-    layers = {key: int(match[1]) for run in runs for key in run.metrics if (match := GRADIENT.match(key))}
+    layers = {key: layer for run in runs for key in run.metrics if (layer := layer_of(key)) is not None}
     return sorted(layers, key=lambda key: layers[key])
+
+
+@lru_cache(maxsize=4096)
+def layer_of(key: str) -> int | None:
+    """The number of the layer whose gradient norm the metric is; None for every other metric."""
+    match = GRADIENT.match(key)
+    return int(match[1]) if match else None
 
 
 def hidden_layers(run: Run) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
@@ -17,6 +18,7 @@ from service.http.problems import documented
 from service.report.figures import Figure, drawn
 from service.store import queries
 from service.web.run_figures import run_figures
+from service.words import Words
 
 router = APIRouter(prefix="/v1", tags=["figures"])
 SVG: dict[int | str, dict[str, Any]] = {200: {"description": "the figure", "content": {"image/svg+xml": {}}}}
@@ -36,7 +38,7 @@ def experiment_figure(
     """A figure of the report, as the runs stand now: `effects`, `test-accuracy`, `gradients`, …"""
     experiment = queries.get_experiment(store, id, owner=who.sees)
     comparison = compare(store, experiment.id, factor=factor, metric=metric)
-    return _answer(drawn(store, comparison), name)
+    return _answer(drawn(partial(queries.metric_values, store), comparison, Words("en")), name)
 
 
 @router.get("/runs/{id}/figures/{name}.svg", response_class=Response, responses={**SVG, **documented(404)})
@@ -44,7 +46,7 @@ def run_figure(id: RunId, name: str, who: Reader, store: StoreDep) -> Response:
     """A figure of a run's page: `loss`, `accuracy`, `gradients`, …"""
     run = queries.get_run(store, id, owner=who.sees)
     history = queries.metric_values(store, [run.id], list(run.metrics)).get(run.id, {})
-    return _answer(run_figures(history), name)
+    return _answer(run_figures(history, Words("en")), name)
 
 
 def _answer(figures: Sequence[Figure], name: str) -> Response:

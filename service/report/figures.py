@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,12 +20,14 @@ from service.analysis.result import Comparison
 from service.entities import Run
 from service.report import charts
 from service.report.charts import Bar, Line
-from service.store import Store, queries
+from service.words import Words
 
 ZEROS = re.compile(r"layers/(\d+)-.+/zeros$")
 MOST_CELLS = 4
 """Up to so many cells of the other factors have a figure of their own."""
 RATE = "learning_rate"
+ReadCurves = Callable[[Collection[str], Sequence[str]], Curves]
+"""Gives the curves of runs: (run ids, metrics) -> run id -> metric -> (epochs completed, value)."""
 
 
 @dataclass(frozen=True)
@@ -64,34 +66,35 @@ def _zeros_keys(runs: Sequence[Run]) -> list[str]:
     return [key for key, layer in layers.items() if layer < max(layers.values())]
 
 
-def figures(comparison: Comparison, curves: Curves) -> list[Figure]:
+def figures(comparison: Comparison, curves: Curves, say: Words) -> list[Figure]:
     """Every figure of a comparison, in the order of the page.
 
     Args:
         comparison: The comparison.
         curves: Run id to metric to (epochs completed, value), for the metrics of `curve_keys`.
+        say: The texts, in the reader's language.
     """
     levels = [level.estimate.level for level in comparison.levels]
     runs = {run.id: run for run in comparison.runs}
     used = [runs[id] for id in comparison.used]
     groups = {level: [run for run in used if level_of(run, comparison.factor) == level] for level in levels}
     return [
-        effects_figure(comparison),
-        *rate_figures(comparison, levels),
-        *(training_figure(key, groups, curves) for key in _training_keys(comparison.metric)[:4]),
-        *([zeros_figure(groups, curves)] if _asks_about_zeros(comparison) else []),
-        gradient_figure(groups),
-        depth_figure(used, curves),
+        effects_figure(comparison, say),
+        *rate_figures(comparison, levels, say),
+        *(training_figure(key, groups, curves, say) for key in _training_keys(comparison.metric)[:4]),
+        *([zeros_figure(groups, curves, say)] if _asks_about_zeros(comparison) else []),
+        gradient_figure(groups, say),
+        depth_figure(used, curves, say),
     ]
 
 
-def drawn(store: Store, comparison: Comparison) -> list[Figure]:
+def drawn(read: ReadCurves, comparison: Comparison, say: Words) -> list[Figure]:
     """The figures of a comparison that have something to show, with the curves that they need."""
-    curves = queries.metric_values(store, comparison.used, curve_keys(comparison))
-    return [figure for figure in figures(comparison, curves) if figure.svg]
+    curves = read(comparison.used, curve_keys(comparison))
+    return [figure for figure in figures(comparison, curves, say) if figure.svg]
 
 
-def effects_figure(comparison: Comparison) -> Figure:
+def effects_figure(comparison: Comparison, say: Words) -> Figure:
     """The differences between the levels with their intervals."""
     bars, words = [], []
     for effect in comparison.effects:
@@ -99,30 +102,27 @@ def effects_figure(comparison: Comparison) -> Figure:
         if judgement.effect is None:
             continue
         low, high = finite(judgement.low), finite(judgement.high)
-        note = f"{judgement.a} won {judgement.won} of {judgement.seeds} seeds"
+        note = say("figure.won", a=judgement.a, won=judgement.won, seeds=judgement.seeds)
         bars.append(Bar(f"{judgement.a} − {judgement.b}", judgement.effect, low, high, note))
-        between = f", interval {signed(low)} to {signed(high)}" if low is not None else ""
-        words.append(f"{judgement.a} − {judgement.b}: {signed(judgement.effect)}{between}, {note}.")
-    lower = lower_is_better(comparison.metric)
-    delta = comparison.design.delta if comparison.design else None
-    lead = (
-        f"The difference in {comparison.metric}, of which {'less' if lower else 'more'} is better: to the "
-        f"{'left' if lower else 'right'} of 0 the first level is ahead."
-    )
+        between = say("figure.between", low=signed(low), high=signed(high)) if low is not None else ""
+        names = {"a": judgement.a, "b": judgement.b, "effect": signed(judgement.effect)}
+        words.append(say("figure.effect", **names, between=between, note=note))
+    metric, delta = comparison.metric, comparison.design.delta if comparison.design else None
+    lead = say("figure.effects_less" if lower_is_better(metric) else "figure.effects_more", metric=metric)
     if delta:
-        lead += f" The shaded zone is ±δ = {delta:g}: differences in it do not count."
+        words.insert(0, say("figure.effects_delta", delta=f"{delta:g}"))
     text = " ".join([lead, *words])
     svg = charts.intervals(
         bars,
-        title=f"Differences in {comparison.metric} between levels of {comparison.factor}",
+        title=say("figure.effects_title", metric=metric, factor=comparison.factor),
         text=text,
-        x_label=f"difference in {comparison.metric}",
+        x_label=say("figure.effects_axis", metric=metric),
         delta=delta,
     )
-    return _figure("effects", "Differences with their intervals", svg, text)
+    return _figure("effects", say("figure.effects"), svg, text)
 
 
-def rate_figures(comparison: Comparison, levels: Sequence[str]) -> list[Figure]:
+def rate_figures(comparison: Comparison, levels: Sequence[str], say: Words) -> list[Figure]:
     """The tuned metric over the learning rate, from the tuning or from a grid with rates.
 
     A figure for each cell of the other factors, or one over all of them where there are many.
@@ -139,10 +139,12 @@ def rate_figures(comparison: Comparison, levels: Sequence[str]) -> list[Figure]:
         return []
     if len(cells) > MOST_CELLS:
         cells = {"": [run for runs in cells.values() for run in runs]}
-    return [_rate_figure(comparison, levels, runs, cell) for cell, runs in cells.items()]
+    return [_rate_figure(comparison, levels, runs, cell, say) for cell, runs in cells.items()]
 
 
-def _rate_figure(comparison: Comparison, levels: Sequence[str], runs: Sequence[Run], cell: str) -> Figure:
+def _rate_figure(
+    comparison: Comparison, levels: Sequence[str], runs: Sequence[Run], cell: str, say: Words
+) -> Figure:
     """A line per level through its mean at each rate; every run is a dot."""
     metric = comparison.tuning.metric if comparison.tuning else comparison.metric
     values: dict[str, dict[float, list[float]]] = {level: defaultdict(list) for level in levels}
@@ -164,24 +166,25 @@ def _rate_figure(comparison: Comparison, levels: Sequence[str], runs: Sequence[R
         lines.append(Line(level, points, (), dots, index))
         if points:
             best = (min if lower_is_better(metric) else max)(points, key=lambda point: point[1])
-            words.append(f"{level} is best at {best[0]:g} with {number(best[1])}.")
+            words.append(say("figure.rate_best", level=level, rate=f"{best[0]:g}", value=number(best[1])))
     rates = sorted({rate for by_rate in values.values() for rate in by_rate})
     tuned = comparison.design is not None and comparison.design.axes
-    which = "on the tuning seeds" if tuned else "over all runs with that rate"
-    end = f" {without_dot} diverged runs have no dot." if without_dot else ""
-    text = f"Mean {metric} {which}; every dot is one run. " + " ".join(words) + end
+    words.insert(0, say("figure.rates_tuning" if tuned else "figure.rates_all", metric=metric))
+    if without_dot:
+        words.append(say("figure.rates_diverged", n=without_dot))
+    text = " ".join(words)
     svg = ""
     if len(rates) > 1:
         svg = charts.chart(
             lines,
-            title=f"{metric} over the learning rate",
+            title=say("figure.rates_title", metric=metric),
             text=text,
-            x_label="learning rate (log scale)",
+            x_label=say("figure.rates_axis"),
             y_label=metric,
             x_log=rates[0] > 0,
             x_ticks=rates if len(rates) < 10 else (),
         )
-    heading = "Learning rate, level by level" + (f": {cell}" if cell else "")
+    heading = say("figure.rates") + (f": {cell}" if cell else "")
     return _figure("-".join(["rates", *cell.split()]), heading, svg, text, levels)
 
 
@@ -190,7 +193,7 @@ def _training_keys(metric: str) -> list[str]:
     return list(dict.fromkeys([metric, f"val/{name}", f"train/{name}", "train/loss", "val/loss"]))
 
 
-def training_figure(key: str, groups: Mapping[str, Sequence[Run]], curves: Curves) -> Figure:
+def training_figure(key: str, groups: Mapping[str, Sequence[Run]], curves: Curves, say: Words) -> Figure:
     """A metric over the epochs: the mean of each level, and a band over its runs."""
     lines, words = [], []
     for index, (level, runs) in enumerate(groups.items()):
@@ -204,29 +207,30 @@ def training_figure(key: str, groups: Mapping[str, Sequence[Run]], curves: Curve
         band = [(float(step), float(np.min(values)), float(np.max(values))) for step, values in ordered]
         lines.append(Line(level, points, band, (), index))
         if points and points[-1][0] == 0 and len(ordered[-1][1]) == len(runs):
-            words.append(f"{level} has no value after training has begun.")
+            words.append(say("figure.training_none", level=level))
         elif points:
             measured, ended = len(ordered[-1][1]), sum(state_of(run) == "finished" for run in runs)
-            words.append(f"{level} ends at {number(points[-1][1])} ({_survivors(measured, ended)}).")
+            value, survivors = number(points[-1][1]), _survivors(measured, ended, say)
+            words.append(say("figure.training_end", level=level, value=value, runs=survivors))
     svg = ""
     if max((len(line.points) for line in lines), default=0) > 1:
         heights = [y for line in lines for _, y in line.points]
         svg = charts.chart(
             lines,
-            title=f"{key} during training",
+            title=say("figure.training_title", key=key),
             text=" ".join(words),
-            x_label="epochs completed",
+            x_label=say("figure.epochs"),
             y_label=key,
             y_log=lower_is_better(key) and wants_log_axis(heights),
             x_whole=True,
         )
-    text = f"Mean {key} over the compared runs; the band spans the lowest to the highest. " + " ".join(words)
-    return _figure(key.replace("/", "-"), f"{key} during training", svg, text, list(groups))
+    text = " ".join([say("figure.training", key=key), *words])
+    return _figure(key.replace("/", "-"), say("figure.training_title", key=key), svg, text, list(groups))
 
 
-def zeros_figure(groups: Mapping[str, Sequence[Run]], curves: Curves) -> Figure:
+def zeros_figure(groups: Mapping[str, Sequence[Run]], curves: Curves, say: Words) -> Figure:
     """How sparse the hidden layers are: the share of their activations that are exactly 0, from before training on."""
-    name = "share of zeros in the hidden layers"
+    name = say("figure.zeros_share")
     shares = {}
     for runs in groups.values():
         for run in runs:
@@ -236,18 +240,18 @@ def zeros_figure(groups: Mapping[str, Sequence[Run]], curves: Curves) -> Figure:
                     if value is not None:
                         steps[step].append(value)
             shares[run.id] = {name: [(step, float(np.mean(own))) for step, own in sorted(steps.items())]}
-    return replace(training_figure(name, groups, shares), id="zeros")
+    return replace(training_figure(name, groups, shares, say), id="zeros")
 
 
-def _survivors(measured: int, ended: int) -> str:
+def _survivors(measured: int, ended: int, say: Words) -> str:
     """How many runs a mean is of, and what became of the others."""
     lost = ended - measured
     if lost <= 0:
-        return f"{measured} run{'s' if measured > 1 else ''}"
-    return f"{measured} of {ended} runs; {lost} had stopped or diverged"
+        return say("figure.runs", n=measured)
+    return say("figure.survivors", measured=measured, ended=ended, lost=lost)
 
 
-def gradient_figure(groups: Mapping[str, Sequence[Run]]) -> Figure:
+def gradient_figure(groups: Mapping[str, Sequence[Run]], say: Words) -> Figure:
     """The gradient norm of each layer at the end, first layer to last, geometric mean over the runs.
 
     Only the deepest networks of a level count: layer 3 of three is another thing than layer 3 of ten.
@@ -260,60 +264,56 @@ def gradient_figure(groups: Mapping[str, Sequence[Run]]) -> Figure:
         norms: dict[int, list[float]] = defaultdict(list)
         for run in drawn:
             for key, value in run.metrics.items():
-                match = gradient_flow.GRADIENT.match(key)
-                if match and value is not None and value > 0:
-                    norms[int(match.group(1))].append(value)
+                layer = gradient_flow.layer_of(key)
+                if layer is not None and value is not None and value > 0:
+                    norms[layer].append(value)
         points = [(float(layer), float(np.exp(np.mean(np.log(own))))) for layer, own in sorted(norms.items())]
         layers |= set(norms)
         lines.append(Line(level, points, (), (), index))
         if len(points) > 1:
-            only = (
-                f" (its {len(drawn)} runs with {deepest} hidden layers)" if len(drawn) < len(depths) else ""
-            )
-            words.append(f"{level}{only}: first layer over last {points[0][1] / points[-1][1]:.2g}.")
-    text = "Norm of the loss's gradient in each layer at the last measurement, geometric mean over the runs. "
-    text += " ".join(words)
+            only = ""
+            if len(drawn) < len(depths):
+                only = say("figure.gradients_only", n=len(drawn), depth=deepest)
+            ratio = f"{points[0][1] / points[-1][1]:.2g}"
+            words.append(say("figure.gradients_ratio", level=level, only=only, ratio=ratio))
+    text = " ".join([say("figure.gradients_text"), *words])
     svg = ""
     if len(layers) > 1:
         svg = charts.chart(
             lines,
-            title="Gradient norm over depth",
+            title=say("figure.gradients"),
             text=text,
-            x_label="layer, from the input on",
-            y_label="gradient norm (log scale)",
+            x_label=say("figure.layer"),
+            y_label=say("figure.gradient_norm"),
             y_log=True,
             x_whole=True,
         )
-    return _figure("gradients", "Gradient norm over depth", svg, text, list(groups))
+    return _figure("gradients", say("figure.gradients"), svg, text, list(groups))
 
 
-def depth_figure(runs: Sequence[Run], curves: Curves) -> Figure:
+def depth_figure(runs: Sequence[Run], curves: Curves, say: Words) -> Figure:
     """Of runs that differ in depth: the share of the gradient that reaches the first layer, beside 0.25^L."""
     measured = gradient_flow.ratios(runs, curves)
     depths = sorted({depth for by_depth in measured.values() for depth in by_depth})
-    bound = f"{gradient_flow.SLOPE:g} to the power L"
+    bound = say("figure.depth_bound", slope=f"{gradient_flow.SLOPE:g}")
     series = {**measured, bound: {depth: gradient_flow.SLOPE**depth for depth in depths}} if measured else {}
     lines = [
         Line(label, [(float(depth), value) for depth, value in by_depth.items()], (), (), index)
         for index, (label, by_depth) in enumerate(series.items())
     ]
     words = [
-        f"{label}: {number(by_depth[max(by_depth)])} at {max(by_depth)} hidden layers."
+        say("figure.depth_ratio", label=label, value=number(by_depth[max(by_depth)]), n=max(by_depth))
         for label, by_depth in series.items()
     ]
-    text = (
-        "Gradient norm of the first layer over that of the last before training, geometric mean over the runs, "
-        f"beside {bound}: a sigmoid's slope is at most {gradient_flow.SLOPE:g}, and the first layer's gradient passes L "
-        f"of them. {' '.join(words)}"
-    )
+    text = " ".join([say("figure.depth_text", bound=bound, slope=f"{gradient_flow.SLOPE:g}"), *words])
     svg = charts.chart(
         lines,
-        title="Vanishing gradient: the price of depth",
+        title=say("figure.depth"),
         text=text,
-        x_label="hidden layers L",
-        y_label="gradient norm, first / last layer (log scale)",
+        x_label=say("figure.depth_axis"),
+        y_label=say("figure.depth_ratio_axis"),
         y_log=True,
         x_whole=True,
         height=360,
     )
-    return _figure("depth", "Vanishing gradient: the price of depth", svg, text, list(series))
+    return _figure("depth", say("figure.depth"), svg, text, list(series))

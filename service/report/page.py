@@ -32,6 +32,7 @@ from service.report.pictures import Shown, best_pictures
 from service.settings import Settings
 from service.store import Store, queries
 from service.tracking.urls import MlflowPages
+from service.words import Words
 
 MOST_RUNS_SHOWN = 2000
 MOST_SENTENCES = 20
@@ -116,7 +117,7 @@ def render_comparison(
             style=style,
             csp=f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'",
             answers=answers(design, progress) if design and progress else [comparison.answer],
-            figures=drawn(store, comparison),
+            figures=drawn(partial(queries.metric_values, store), comparison, Words("en")),
             pictures=pictures,
             home=settings.url.rstrip("/"),
             rows=[_row(run, comparison, settings) for run in comparison.runs[:MOST_RUNS_SHOWN]],

@@ -41,16 +41,20 @@ _RUN_TIMES = (
 )
 
 
+_SELECTED = (*_RUN, experiments.c.priority, experiments.c.mlflow_experiment_id)
+_NAMES = [column.name for column in _SELECTED]
+
+
 def select_runs() -> Select[Any]:
     """Runs with what belongs to their experiment; the rows are for `to_run`."""
-    return select(*_RUN, experiments.c.priority, experiments.c.mlflow_experiment_id).join(
-        experiments, experiments.c.id == runs.c.experiment_id
-    )
+    return select(*_SELECTED).join(experiments, experiments.c.id == runs.c.experiment_id)
 
 
 def to_run(row: Row[Any]) -> Run:
     """A row of `select_runs` as a Run."""
-    fields = dict(row._mapping)
+    fields: dict[str, Any] = dict(
+        zip(_NAMES, row, strict=True)
+    )  # `row._mapping` costs more than all the rest
     for name in _RUN_TIMES:
         fields[name] = as_datetime(fields[name])
     fields["status"] = RunStatus(fields["status"])

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-COMPARE, GROUPED = "gradus", "gradus-grouped"
+COMPARE, GROUPED, TABLE = "gradus", "gradus-grouped", "gradus-runs"
 SHARED = "mlflow.sharedViewState."
 _PRIMARY = "mlflow.experiment.primaryMetric.name"
 _SECTION = "gradus"
@@ -34,8 +34,8 @@ class MlflowPages:
         return f"{self.base.rstrip('/')}/#/experiments/{path}?{parameters}"
 
     def experiment(self, experiment_id: str) -> str:
-        """Its runs. (The address without `/runs` opens an overview of language models.)"""
-        return self._at(f"{experiment_id}/runs")
+        """The table of its runs, with what was swept and the metric. (Without `/runs` it is an overview of language models.)"""
+        return self._at(f"{experiment_id}/runs", viewStateShareKey=TABLE)
 
     def compare(self, experiment_id: str) -> str:
         """Its runs side by side: parallel coordinates, and the metric over the epochs."""
@@ -80,7 +80,7 @@ def views(factors: Sequence[str], metric: str, *, chosen: str = "", lower: bool 
     bars = _card("BAR", "bars", metricKey=metric, selectedMetricKeys=[metric])
     if not factors:
         alone = _state(f"{metric} of every run", [bars, epochs], [], metric, chosen, lower)
-        return {_PRIMARY: metric, SHARED + COMPARE: json.dumps(alone)}
+        return _tags(metric, {COMPARE: alone})
     lines = _card("PARALLEL", "parallel", displayName=f"{', '.join(factors)}: {metric}", showAllRuns=True,
                   selectedParams=list(factors), selectedMetrics=[metric])  # fmt: skip
     title = f"{metric} by {', '.join(factors)}"
@@ -91,11 +91,13 @@ def views(factors: Sequence[str], metric: str, *, chosen: str = "", lower: bool 
             "groupByKeys": [{"mode": "param", "groupByData": factors[0]}],
         }
     }
-    return {
-        _PRIMARY: metric,
-        SHARED + COMPARE: json.dumps(side_by_side),
-        SHARED + GROUPED: json.dumps(grouped),
-    }
+    return _tags(metric, {COMPARE: side_by_side, GROUPED: grouped})
+
+
+def _tags(metric: str, states: Mapping[str, dict[str, Any]]) -> dict[str, str]:
+    """The views as tags. The table is the first one with every run, also those that a design does not compare."""
+    shown = {**states, TABLE: states[COMPARE] | {"searchFilter": ""}}
+    return {_PRIMARY: metric, **{SHARED + key: json.dumps(state) for key, state in shown.items()}}
 
 
 def _card(kind: str, name: str, **more: object) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 from dataclasses import dataclass, replace
 from functools import cache
@@ -168,10 +169,15 @@ def check(text: str, visit: Visit, fault: GradusError | None = None) -> Checked:
     positions = spec_text.lines(text) if problems else {}
     names = [entry.name for entry in form.fields()] if form else []
     faults = tuple(
-        (problem, spec_text.line_of(problem.path, positions), nearest(problem.path, names))
-        for problem in problems
+        (problem, _line_of(problem, positions), nearest(problem.path, names)) for problem in problems
     )
     return Checked(text, form, faults, found, runs, stage)
+
+
+def _line_of(problem: Problem, positions: dict[str, int]) -> int | None:
+    """The line of the problem's field; of a text that cannot be read, the one that its message begins with."""
+    named = re.match(r"line (\d+):", problem.message)
+    return int(named[1]) if named and not problem.path else spec_text.line_of(problem.path, positions)
 
 
 def nearest(path: str, names: list[str]) -> str | None:

@@ -78,7 +78,7 @@ def state_part(visit: Visit, id: str) -> str:
         experiment=experiment,
         design=document,
         search=search,
-        answers=answer.split("; ") if answer else [],
+        answers=visit.words.sentences(answer) if answer else [],
         marks=marks,
         counts=queries.state_counts(visit.store, [id]).get(id, {}),
         left_out=experiment.n_runs - len(marks),
@@ -88,9 +88,11 @@ def state_part(visit: Visit, id: str) -> str:
 def figures_part(visit: Visit, id: str) -> str:
     """The figures of the report, as the runs stand now; above them what they show, where nothing was asked."""
     experiment = queries.get_experiment(visit.store, id)
-    runs = queries.all_runs(visit.store, experiment.id)
+    snapshot = queries.snapshot(visit.store, experiment.id)
+    runs = snapshot.runs()
     if not any(run.metrics for run in runs):
         return visit.render("figures.html", figures=())
     comparison = compare_runs(experiment, runs)
     seen = None if comparison.design else comparison.answer
-    return visit.render("figures.html", figures=drawn(visit.store, comparison), answer=seen)
+    shown = drawn(snapshot.curves, comparison, visit.words)
+    return visit.render("figures.html", figures=shown, answer=seen)

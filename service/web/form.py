@@ -7,6 +7,7 @@ show, comments included, stays in the text.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -301,14 +302,19 @@ def act(text: str, action: str) -> str:
     """The text after a button was pressed.
 
     Args:
-        action: `add-layer:TYPE`, `add-axis:FIELD`, `as-layers`, or one of `remove:`, `up:`, `down:` with a path.
+        action: `add-layer:TYPE`, `add-axis:FIELD`, `as-layers`, one of `remove:`, `up:`, `down:` with a path, or
+            `move:PATH:BY`, by so many places down.
 
     Raises:
         SpecError: there is no such button.
     """
     deed, _, subject = action.partition(":")
     document = spec_text.read(text)
-    path = parse_path(subject) if deed in ("remove", "up", "down") else None
+    by = {"up": -1, "down": 1}.get(deed, 0)
+    if deed == "move":
+        subject, _, places = subject.rpartition(":")
+        by = int(places) if re.fullmatch(r"-?\d{1,3}", places) else 0
+    path = parse_path(subject) if deed in ("remove", "up", "down", "move") else None
     if path is not None and path[0] == "sweep":
         path = ("sweep", subject.removeprefix("sweep."))
     if deed == "add-layer" and subject in table("layers"):
@@ -322,8 +328,8 @@ def act(text: str, action: str) -> str:
         return _as_layers(text, document)
     if path is not None and deed == "remove":
         return spec_text.remove(text, path)
-    if path is not None and deed in ("up", "down"):
-        return spec_text.move(text, path, -1 if deed == "up" else 1)
+    if path is not None and by:
+        return spec_text.move(text, path, by)
     raise SpecError.one("do", f"there is no button {action!r}", "a button of the form")
 
 

@@ -18,6 +18,7 @@ from service.errors import NotFound
 from service.report import charts
 from service.store import Store, queries
 from service.web.view import PageRoute, Visit, VisitDep
+from service.words import Words
 
 router = APIRouter(prefix="/gradient-check", include_in_schema=False, route_class=PageRoute)
 RECENT = 20
@@ -48,7 +49,7 @@ def gradient_page(visit: VisitDep, run: str = "", request: str = "") -> Response
         high=LARGEST,
         work=work,
         pending=work is not None and work.status in PENDING,
-        shown=_shown(work.result, step) if work and work.result else None,
+        shown=_shown(work.result, step, visit.words) if work and work.result else None,
     )
 
 
@@ -88,7 +89,7 @@ def _work(store: Store, run: Run | None, request: str) -> Request | None:
     return work if work.run_id == run.id and work.kind == "gradient" else None
 
 
-def _shown(result: Mapping[str, Any], step: float) -> dict[str, Any]:
+def _shown(result: Mapping[str, Any], step: float, say: Words) -> dict[str, Any]:
     """What a check found, as the page shows it: report, table, curve, and the numbers that the slider moves."""
     report = GradientReport.model_validate(result["report"])
     steps: Sequence[float] = result["steps"]
@@ -100,7 +101,7 @@ def _shown(result: Mapping[str, Any], step: float) -> dict[str, Any]:
         "steps": steps,
         "error": _error,
         "band": band,
-        "curve": error_curve(steps, result["curve"], at) if steps else "",
+        "curve": error_curve(steps, result["curve"], at, say) if steps else "",
         "legend": [(name, charts.key(index)) for index, name in enumerate(result["curve"])],
         "data": json.dumps(
             {"steps": steps, "rows": [[row["autodiff"], row["quotients"]] for row in result["rows"]]}
@@ -116,7 +117,7 @@ def _error(autodiff: float, quotient: float | None) -> float | None:
     return abs(autodiff - quotient) / total if total else 0.0
 
 
-def error_curve(steps: Sequence[float], curves: Mapping[str, Sequence[float]], at: int) -> str:
+def error_curve(steps: Sequence[float], curves: Mapping[str, Sequence[float]], at: int, say: Words) -> str:
     """The quotient's error over its step, a line per precision, with the chosen step marked."""
     lines = [
         charts.Line(
@@ -124,11 +125,7 @@ def error_curve(steps: Sequence[float], curves: Mapping[str, Sequence[float]], a
         )
         for index, (name, errors) in enumerate(curves.items())
     ]
-    text = (
-        "Right of the valley the difference is not yet the derivative and the error grows with h squared; left of it "
-        "rounding grows as 1 over h. Double precision has room between the two, single precision has hardly any."
-    )
     return charts.chart(
-        lines, title="Error of the difference quotient over its step", text=text, x_label="step h (log scale)",
-        y_label="relative error (log scale)", x_log=True, y_log=True, height=340, marks=steps, marked=at,
+        lines, title=say("figure.check_title"), text=say("figure.check_text"), x_label=say("figure.check_step"),
+        y_label=say("figure.check_error"), x_log=True, y_log=True, height=340, marks=steps, marked=at,
     )  # fmt: skip

@@ -11,7 +11,8 @@ from service.analysis.lessons import standings
 from service.errors import NotFound
 from service.http.submission import prepare, submit_spec
 from service.report.charts import Line, chart
-from service.web.view import PageRoute, VisitDep, Words
+from service.web.view import PageRoute, VisitDep
+from service.words import Words
 
 router = APIRouter(prefix="/lessons", include_in_schema=False, route_class=PageRoute)
 

@@ -11,47 +11,50 @@ from service.analysis import gradient_flow
 from service.report import charts
 from service.report.charts import Line
 from service.report.figures import ZEROS, Figure
+from service.words import Words
 
 History = Mapping[str, Sequence[tuple[int, float | None]]]
-PARTS = {"train": "training", "val": "validation", "test": "test"}
-"""Part of the data -> its name; its place is its colour, here and in the pictures (`experiments.plots.PARTS`)."""
+PARTS = ("train", "val", "test")
+"""Parts of the data; the place of each is its colour, here and in the pictures (`experiments.plots.PARTS`)."""
 
 
-def run_figures(history: History) -> list[Figure]:
+def run_figures(history: History, say: Words) -> list[Figure]:
     """The figures of a run that have something to show.
 
     Args:
         history: metric -> (epochs completed, value); None is not a number.
+        say: the texts, in the reader's language.
     """
     quantities = dict.fromkeys(key.split("/", 1)[1] for key in history if key.split("/", 1)[0] in PARTS)
-    drawn = [_quantity(name, history) for name in quantities]
-    return [figure for figure in (*drawn, _gradients(history), _zeros(history)) if figure.svg]
+    drawn = [_quantity(name, history, say) for name in quantities]
+    return [figure for figure in (*drawn, _gradients(history, say), _zeros(history, say)) if figure.svg]
 
 
-def _quantity(name: str, history: History) -> Figure:
+def _quantity(name: str, history: History, say: Words) -> Figure:
     series = {part: _finite(history.get(f"{part}/{name}", ())) for part in PARTS}
     lines = [
-        Line(PARTS[part], points, colour=colour)
+        Line(say(f"part.{part}"), points, colour=colour)
         for colour, (part, points) in enumerate(series.items())
         if points
     ]
-    words = [f"{line.name} ends at {number(line.points[-1][1])}." for line in lines]
+    begun = any(x == 0 for line in lines for x, _ in line.points)
+    words = [say("figure.run_from_start" if begun else "figure.run_each_epoch", name=name)]
+    words += [_end(line, say) for line in lines]
     lost = sum(value is None for part in PARTS for _, value in history.get(f"{part}/{name}", ()))
     if lost:
-        words.append(f"{lost} values are not numbers and are not drawn: the run diverged.")
+        words.append(say("figure.run_lost", n=lost))
     values = [value for line in lines for _, value in line.points]
-    start = (
-        "before training (0) and after each epoch"
-        if any(x == 0 for line in lines for x, _ in line.points)
-        else "after each epoch"
-    )
-    text = f"{name} {start}. {' '.join(words)}"
+    heading, text = say("figure.run_title", name=name), " ".join(words)
     svg = charts.chart(
-        lines, title=f"{name} while it trained", text=text, x_label="epochs completed", y_label=name, x_whole=True,
+        lines, title=heading, text=text, x_label=say("figure.epochs"), y_label=name, x_whole=True,
         y_log=name == "loss" and wants_log_axis(values),
     )  # fmt: skip
     legend = tuple((line.name, charts.key(line.colour)) for line in lines)
-    return Figure(name, f"{name} while it trained", svg, text, legend)
+    return Figure(name, heading, svg, text, legend)
+
+
+def _end(line: Line, say: Words) -> str:
+    return say("figure.run_end", name=line.name, value=number(line.points[-1][1]))
 
 
 def _by_layer(history: History, name: re.Pattern[str]) -> list[Line]:
@@ -61,34 +64,32 @@ def _by_layer(history: History, name: re.Pattern[str]) -> list[Line]:
     return sorted((line for line in lines if line.points), key=lambda line: line.colour)
 
 
-def _zeros(history: History) -> Figure:
+def _zeros(history: History, say: Words) -> Figure:
     """Nothing where no activation was exactly 0 once training had begun, as of a sigmoid."""
     lines = _by_layer(history, ZEROS)
-    text = (
-        "Share of each layer's activations that are exactly 0 on the same points, before training and after each epoch. "
-        + " ".join(f"{line.name} ends at {number(line.points[-1][1])}." for line in lines)
-    )
+    heading = say("figure.zeros")
+    text = " ".join([say("figure.zeros_text"), *(_end(line, say) for line in lines)])
     svg = ""
     if any(epochs > 0 and value > 0 for line in lines for epochs, value in line.points):
         svg = charts.chart(
-            lines, title="Silent units by layer", text=text, x_label="epochs completed",
-            y_label="share of activations that are 0", x_whole=True,
+            lines, title=heading, text=text, x_label=say("figure.epochs"), y_label=say("figure.zeros_axis"),
+            x_whole=True,
         )  # fmt: skip
     legend = tuple((line.name, charts.key(line.colour)) for line in lines)
-    return Figure("zeros", "Silent units by layer", svg, text, legend)
+    return Figure("zeros", heading, svg, text, legend)
 
 
-def _gradients(history: History) -> Figure:
+def _gradients(history: History, say: Words) -> Figure:
     lines = _by_layer(history, gradient_flow.GRADIENT)
-    text = "Norm of the loss's gradient in each layer, after each epoch."
+    heading, text = say("figure.layers"), say("figure.layers_text")
     svg = ""
     if any(len(line.points) > 1 for line in lines):
         svg = charts.chart(
-            lines, title="Gradient by layer", text=text, x_label="epochs completed",
-            y_label="gradient norm (log scale)", y_log=True, x_whole=True,
+            lines, title=heading, text=text, x_label=say("figure.epochs"), y_label=say("figure.gradient_norm"),
+            y_log=True, x_whole=True,
         )  # fmt: skip
     legend = tuple((line.name, charts.key(line.colour)) for line in lines)
-    return Figure("gradients", "Gradient by layer", svg, text, legend)
+    return Figure("gradients", heading, svg, text, legend)
 
 
 def _finite(points: Sequence[tuple[int, float | None]]) -> list[tuple[float, float]]:

@@ -82,13 +82,14 @@ def remove(text: str, path: Path) -> str:
 
 
 def move(text: str, path: Path, by: int) -> str:
-    """The text with an entry of a list moved up (−1) or down (+1); at the end of the list it stays where it is."""
+    """The text with an entry of a list moved by so many places, up (negative) or down; beyond an end it stays where it is."""
     yaml, root = _load(text)
     entries, index = _parent(root, path), int(path[-1])
-    target = index + by
-    if not 0 <= target < len(entries):
+    if not 0 <= index + by < len(entries):
         return text
-    entries[index], entries[target] = entries[target], entries[index]
+    step = 1 if by > 0 else -1
+    for at in range(index, index + by, step):
+        entries[at], entries[at + step] = entries[at + step], entries[at]
     return _dump(yaml, root)
 
 

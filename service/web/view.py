@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -23,40 +22,13 @@ from service.http.dependencies import SettingsDep, StoreDep
 from service.http.problems import Forbidden, Unauthenticated, status_of
 from service.settings import Settings
 from service.store import Store
+from service.words import LANGUAGES, Words
 
 SESSION, LANGUAGE = "gradus_session", "gradus_language"
-LANGUAGES = ("en", "zh")
 CSP = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-
-
-class Words:
-    """The texts of one language. A text with `|` has a form for 1 and a form for every other `n`."""
-
-    def __init__(self, language: str) -> None:
-        self.language = language
-        self._texts = catalogue(language)
-
-    def __call__(self, key: str, **values: object) -> str:
-        """The text of a key, such as `home.title`, with values in place of `{name}`. Raises KeyError."""
-        text = self._texts[key]
-        if "|" in text:
-            single, several = text.split("|")
-            text = single if values.get("n") == 1 else several
-        return text.format(**values)
-
-    def has(self, key: str) -> bool:
-        return key in self._texts
-
-
-@cache
-def catalogue(language: str) -> Mapping[str, str]:
-    """Key -> text of a language, from `texts/LANGUAGE.toml`."""
-    source = (files("service.web") / "texts" / f"{language}.toml").read_text("utf-8")
-    sections = tomllib.loads(source)
-    return {f"{section}.{key}": text for section, texts in sections.items() for key, text in texts.items()}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from service.web.view import PageRoute, VisitDep, catalogue
+from service.web.view import PageRoute, VisitDep
+from service.words import catalogue
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 NAMES, MEANINGS = "word.", "word_means."

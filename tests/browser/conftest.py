@@ -141,24 +141,64 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     made.end()
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Any]:
-    """A fresh Chromium of its own profile; what its console says is checked at the end of each test by
-    `quiet`.
-    """
+def chromium(profile: Path) -> WebDriver:
+    """A Chromium with a profile of its own."""
     program = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     driver = shutil.which("chromedriver")
     if program is None or driver is None:
         pytest.skip("no Chromium with its driver here: apt-get install chromium chromium-driver")
     options = Options()
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1280,900"):
+    for flag in (*FLAGS, f"--user-data-dir={profile}", "--window-size=1280,900"):
         options.add_argument(flag)
     options.binary_location = program
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     made = webdriver.Chrome(options=options, service=Service(driver, port=free_port()))
     made.implicitly_wait(0)
+    return made
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
+    """The Chromium of all tests: to start one takes longer than most tests."""
+    made = chromium(tmp_path_factory.mktemp("profile"))
     yield made
     made.quit()
+
+
+@pytest.fixture
+def browser(driver: WebDriver) -> WebDriver:
+    """The session's Chromium as if it were new: nothing stored, nothing emulated, an empty page and an empty console."""
+    driver.execute_script(
+        "if (location.protocol.startsWith('http')) { localStorage.clear(); sessionStorage.clear(); }"
+    )
+    driver.get("about:blank")
+    driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+    online = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    driver.execute_cdp_cmd("Network.emulateNetworkConditions", online)
+    driver.set_window_size(1280, 900)
+    log(driver)
+    return driver
+
+
+@pytest.fixture
+def fresh_browser(tmp_path: Path) -> Iterator[WebDriver]:
+    """A Chromium that nobody has used before."""
+    made = chromium(tmp_path / "profile")
+    yield made
+    made.quit()
+
+
+def log(browser: WebDriver) -> list[dict[str, Any]]:
+    """The console's entries since the last look."""
+    return list(browser.get_log("browser"))
+
+
+def as_wide_as(browser: WebDriver, width: int, height: int = 900) -> None:
+    """Show the page at a width in CSS pixels, below 500 as on a phone. A window has a least width, a device has none."""
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
 
 @pytest.fixture
@@ -179,21 +219,16 @@ def shoot(browser: WebDriver) -> Any:
     OUTPUT.mkdir(parents=True, exist_ok=True)
 
     def keep(name: str, width: int = 1280, *, whole: bool = True) -> Path:
-        browser.set_window_size(width, 900)
+        as_wide_as(browser, width)
         if whole:
             height = browser.execute_script("return document.documentElement.scrollHeight")
-            browser.set_window_size(width, min(6000, height + 140))
+            as_wide_as(browser, width, min(6000, height))
         path = OUTPUT / f"{name}.png"
         browser.save_screenshot(str(path))
-        browser.set_window_size(width, 900)
+        as_wide_as(browser, width)
         return path
 
     return keep
-
-
-def log(browser: Any) -> list[dict[str, Any]]:
-    """The console's entries since the last look."""
-    return list(browser.get_log("browser"))
 
 
 @pytest.fixture

@@ -13,9 +13,10 @@ from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.expected_conditions import frame_to_be_available_and_switch_to_it
+from selenium.webdriver.support.ui import WebDriverWait
 
 from service.tracking.urls import MlflowPages
-from tests.browser.conftest import Stack
+from tests.browser.conftest import OUTPUT, Stack
 
 
 def body(browser: WebDriver) -> Any:
@@ -27,6 +28,22 @@ def runs(stack: Stack) -> Any:
     """(MLflow experiment, MLflow ids of the compared runs)."""
     items = stack.client.get(f"/v1/experiments/{stack.id}/runs", params={"stage": "look-1"}).json()["items"]
     return items[0]["mlflow"]["experiment_id"], [item["mlflow"]["run_id"] for item in items]
+
+
+def test_the_first_look_is_the_table_of_runs_with_what_was_swept(
+    stack: Stack, fresh_browser: WebDriver
+) -> None:
+    """In a browser that nobody has used, by the link of page and API: model training, not language models."""
+    fresh_browser.get(stack.experiment()["links"]["mlflow"])
+    heads = "return [...document.querySelectorAll('[role=columnheader]')].map((e) => e.textContent.trim())"
+    wait = WebDriverWait(fresh_browser, 60)
+    columns = {"Run Name", "activation", "learning_rate", "test/accuracy"}
+    wait.until(lambda b: columns <= set(b.execute_script(heads)))
+    assert {"Dataset", "Models", "Source", "User"}.isdisjoint(fresh_browser.execute_script(heads))
+    chosen = "return document.querySelector('[role=radiogroup] [aria-checked=true], [aria-pressed=true]')?.textContent"
+    assert "39 matching runs" in body(fresh_browser)
+    assert "GenAI" not in str(fresh_browser.execute_script(chosen))
+    fresh_browser.save_screenshot(str(OUTPUT / "mlflow-first-look.png"))
 
 
 def test_the_run_list_has_our_names(

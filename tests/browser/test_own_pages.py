@@ -21,6 +21,7 @@ from selenium.webdriver.remote.webdriver import WebDriver
 from experiments.spec.examples import examples
 from service import operations
 from service.store import queries
+from tests.browser.conftest import as_wide_as
 from tests.service.scored_runs import World, serving
 
 
@@ -117,6 +118,34 @@ def test_yaml_and_form_change_each_other(pages: Pages, browser: WebDriver, wait:
     assert "[7, 5]" in wait(lambda b: b.find_element(By.ID, "text").get_property("value"))
 
 
+def layer_types(browser: WebDriver) -> list[str]:
+    names = "return [...document.querySelectorAll('.layer select')].filter((e) => e.name.endsWith('.type')).map((e) => e.value)"
+    return list(browser.execute_script(names))
+
+
+@pytest.mark.usefixtures("quiet")
+def test_layers_are_dragged_with_the_mouse_and_moved_with_the_keyboard(
+    pages: Pages, browser: WebDriver, wait: Any
+) -> None:
+    browser.get(f"{pages.url}/new?example=mnist-cnn")
+    before = ["conv2d", "max_pool2d", "conv2d", "max_pool2d", "flatten", "dense", "dense"]
+    assert wait(layer_types) == before
+    target = (
+        browser.find_element(By.ID, "handle-2").location["y"]
+        - browser.find_element(By.ID, "handle-1").location["y"]
+    )
+    handle = browser.find_element(By.ID, "handle-1")
+    ActionChains(browser).click_and_hold(handle).move_by_offset(0, target // 2).move_by_offset(
+        0, target // 2 + 20
+    ).release().perform()
+    dragged = ["conv2d", "conv2d", "max_pool2d", *before[3:]]
+    wait(lambda b: layer_types(b) == dragged)
+    wait(lambda b: b.switch_to.active_element.get_attribute("id") == "handle-2")
+    browser.switch_to.active_element.send_keys(Keys.ARROW_UP)
+    wait(lambda b: layer_types(b) == before)
+    wait(lambda b: b.switch_to.active_element.get_attribute("id") == "handle-1")
+
+
 @pytest.mark.usefixtures("quiet")
 def test_a_mistake_is_explained_at_its_field_and_line(
     pages: Pages, browser: WebDriver, wait: Any, shoot: Any
@@ -203,6 +232,9 @@ def test_the_report_stands_alone(pages: Pages, browser: WebDriver, shoot: Any, t
 
 ADDRESSES = (
     "/",
+    "/?lang=zh",
+    "/lessons",
+    "/data",
     "/new",
     "/new?example=mnist-cnn",
     "/workers",
@@ -211,58 +243,48 @@ ADDRESSES = (
     "/gradient-check?run={run}",
     "/login",
     "/experiments/{id}",
+    "/experiments/{id}?lang=zh",
+    "/experiments/{id}?stage",
     "/experiments/{id}/report",
     "/runs/{run}",
 )
 
 
-@pytest.mark.parametrize("path", ADDRESSES)
-def test_a_phone_shows_it_without_sideways_scrolling(pages: Pages, browser: WebDriver, path: str) -> None:
-    run = queries.all_runs(pages.world.store, pages.answered.id)[0].id
-    size = {"width": 400, "height": 800, "deviceScaleFactor": 2, "mobile": True}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    browser.get(pages.url + path.format(id=pages.answered.id, run=run))
-    assert browser.execute_script("return document.documentElement.scrollWidth") <= 400
-
-
-@pytest.mark.parametrize("path", ADDRESSES)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_can_be_read_and_fields_have_names(
-    pages: Pages, browser: WebDriver, path: str, scheme: str
-) -> None:
-    """Text at 4.5 : 1 and more (WCAG 2.2, 1.4.3), and a name for whatever takes input (4.1.2)."""
-    run = queries.all_runs(pages.world.store, pages.answered.id)[0].id
-    browser.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-    )
-    browser.get(pages.url + path.format(id=pages.answered.id, run=run))
-    assert browser.execute_script(CONTRAST) == []
-    assert browser.execute_script(NAMELESS) == []
-
-
 AXE = (files("axe_core_python") / "axe.min.js").read_text("utf-8")
 SERIOUS = ("serious", "critical")
+RUN_AXE = (
+    "axe.run(document).then(arguments[0], (error) => "
+    "arguments[0]({violations: [{impact: 'critical', id: `${error}`, nodes: []}]}))"
+)
 
 
 @pytest.mark.parametrize("path", ADDRESSES)
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
-def test_axe_finds_nothing_serious(
-    pages: Pages, browser: WebDriver, path: str, width: int, scheme: str
-) -> None:
+def test_a_page_is_for_everybody(pages: Pages, browser: WebDriver, path: str) -> None:
+    """At a desk in light and in dark, and on a phone in the dark: text at 4.5 : 1 and more (WCAG 2.2, 1.4.3), a name for
+    whatever takes input (4.1.2), no sideways scrolling, and nothing that axe calls serious."""
     run = queries.all_runs(pages.world.store, pages.answered.id)[0].id
-    feature = {"name": "prefers-color-scheme", "value": scheme}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-    browser.set_window_size(width, 900)
-    browser.get(pages.url + path.format(id=pages.answered.id, run=run))
+    address = pages.url + path.format(id=pages.answered.id, run=run)
+    for width, scheme in ((1280, "light"), (1280, "dark"), (400, "dark")):
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+        as_wide_as(browser, width)
+        browser.get(address)
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+        assert browser.execute_script(CONTRAST) == []
+        assert browser.execute_script(NAMELESS) == []
+        if (width, scheme) != (1280, "dark"):
+            assert serious_findings(browser) == []
+
+
+def serious_findings(browser: WebDriver) -> list[tuple[str, str, list[str]]]:
+    """What axe finds serious or worse: (rule, impact, where)."""
     browser.execute_script(AXE)
-    found = browser.execute_async_script(
-        "axe.run(document).then(arguments[0], (error) => arguments[0]({violations: [{impact: 'critical', id: `${error}`, nodes: []}]}))"
-    )
-    assert [
+    found = browser.execute_async_script(RUN_AXE)
+    return [
         (rule["id"], rule["impact"], [node["html"][:150] for node in rule["nodes"][:3]])
         for rule in found["violations"]
         if rule["impact"] in SERIOUS
-    ] == []
+    ]
 
 
 CONTRAST = """

@@ -78,10 +78,12 @@ class World:
         score: Any = accuracy,
         status: Any = lambda run: "FINISHED",
         tags: Any = lambda run: {},
+        most: int | None = None,
     ) -> int:
-        """Finish what waits. score(run) None: it diverged. tags(run): beside or in place of the usual ones."""
+        """Finish what waits, the first `most` of it. score(run) None: it diverged. tags(run): beside or in place of the
+        usual ones."""
         waiting = [r for r in queries.all_runs(self.store, experiment_id) if r.status == RunStatus.SCHEDULED]
-        ids = [run.id for run in waiting]
+        ids = [run.id for run in waiting[:most]]
         for run in operations.claim(self.store, ids, worker="w", spool="s", lease_seconds=60):
             value, epochs = score(run), run.spec["training"]["epochs"]
             points = []

@@ -37,17 +37,16 @@ class WorkerContext:
 def start(**_: object) -> None:
     """The process has started.
 
-    Nothing heavy is loaded before the first tile, so that an idle worker stays small. The exception is a process
-    that takes over from one that died (GRADUS_WARM): it is wanted at once.
+    Nothing heavy is loaded before the first tile or request, so that an idle worker stays small. The exception is a
+    process that is wanted at once (GRADUS_WARM): one that takes over from one that died, or that answers about earlier runs.
     """
     drain.listen()
     settings = get_settings()
     logs.configure(settings, worker=settings.worker)
     worker_context().watchdog.start()
     if settings.warm:
-        threading.Thread(
-            target=importlib.import_module, args=("workers.training.execute",), daemon=True
-        ).start()
+        work = "workers.requests.answer" if settings.only_requests else "workers.training.execute"
+        threading.Thread(target=importlib.import_module, args=(work,), daemon=True).start()
 
 
 def memory_limit(settings: Settings) -> int:

@@ -45,12 +45,14 @@ from service.store.queries.runs import (
     read_run,
     read_runs,
 )
+from service.store.queries.snapshots import Snapshot, snapshot
 from service.store.queries.workers import ALIVE_SECONDS, ping, read_workers, workers
 
 __all__ = [
     "ALIVE_SECONDS",
     "SHIP_ORDER",
     "Filters",
+    "Snapshot",
     "Sort",
     "all_runs",
     "audit",
@@ -84,6 +86,7 @@ __all__ = [
     "run_durations",
     "run_marks",
     "shippable",
+    "snapshot",
     "staged_experiments",
     "state_counts",
     "status_events_after",

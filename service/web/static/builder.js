@@ -4,6 +4,7 @@ const builder = document.getElementById("builder");
 let newest = 0;
 let waiting;
 let start = form.elements.text.value;
+let focusNext; // id of what is to have the focus once the answer is shown
 
 async function send(deed) {
   clearTimeout(waiting);
@@ -37,7 +38,9 @@ function show(html) {
   const fresh = form.elements.text;
   if (fresh.value === typed) fresh.setSelectionRange(caret[0], caret[1]);
   fresh.scrollTop = caret[2];
-  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  const wanted = focusNext ?? focused;
+  focusNext = undefined;
+  if (wanted) document.getElementById(wanted)?.focus({ preventScroll: true });
   const address = builder.firstElementChild.dataset.address;
   if (address) history.replaceState(null, "", address);
 }
@@ -79,6 +82,50 @@ form.addEventListener("keydown", (event) => {
     send("entry");
   }
 });
+
+// Layers are dragged by their handle, or moved with the arrow keys while it has the focus.
+function moveLayer(from, by) {
+  if (!by) return;
+  focusNext = `handle-${from + by}`;
+  send(`move:model.layers[${from}]:${by}`);
+}
+form.addEventListener("keydown", (event) => {
+  const by = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+  if (!by || !event.target.classList.contains("handle")) return;
+  event.preventDefault();
+  const layers = [...builder.querySelectorAll(".layer")];
+  const from = layers.indexOf(event.target.closest(".layer"));
+  if (layers[from + by]) moveLayer(from, by);
+});
+form.addEventListener("pointerdown", (event) => {
+  if (!event.target.classList.contains("handle")) return;
+  event.preventDefault();
+  const handle = event.target;
+  const dragged = handle.closest(".layer");
+  const layers = [...builder.querySelectorAll(".layer")];
+  const from = layers.indexOf(dragged);
+  let to = from;
+  handle.focus();
+  handle.setPointerCapture(event.pointerId);
+  dragged.classList.add("dragged");
+  const drag = (moved) => {
+    dragged.style.transform = `translateY(${moved.clientY - event.clientY}px)`;
+    const middle = (layer) => { const box = layer.getBoundingClientRect(); return box.top + box.height / 2; };
+    to = layers.filter((layer) => layer !== dragged && middle(layer) < moved.clientY).length;
+    layers.forEach((layer, index) => layer.classList.toggle("target", index === to && to !== from));
+  };
+  const drop = (ended) => {
+    handle.removeEventListener("pointermove", drag);
+    dragged.classList.remove("dragged");
+    dragged.style.transform = "";
+    for (const layer of layers) layer.classList.remove("target");
+    if (ended.type === "pointerup") moveLayer(from, to - from);
+  };
+  handle.addEventListener("pointermove", drag);
+  handle.addEventListener("pointerup", drop, { once: true });
+  handle.addEventListener("pointercancel", drop, { once: true });
+});
+
 for (const link of document.querySelectorAll("[data-replaces]")) {
   link.addEventListener("click", (event) => {
     if (form.elements.text.value !== start && !confirm(form.dataset.ask)) event.preventDefault();

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from service.tracking.urls import COMPARE, GROUPED, SHARED, MlflowPages, param_name, views
+from service.tracking.urls import COMPARE, GROUPED, SHARED, TABLE, MlflowPages, param_name, views
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_every_page_opens_for_model_training() -> None:
     """Within the fragment: there MLflow's own interface reads it."""
     pages = MlflowPages("http://127.0.0.1:5642/")
     addresses = {
-        pages.experiment("1"): "runs?workflowType=machine_learning",
+        pages.experiment("1"): f"runs?viewStateShareKey={TABLE}&workflowType=machine_learning",
         pages.compare(
             "1"
         ): f"runs?compareRunsMode=CHART&viewStateShareKey={COMPARE}&workflowType=machine_learning",

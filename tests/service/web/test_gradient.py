@@ -12,7 +12,7 @@ from experiments.gradient_check.certificates import GradientReport
 from experiments.gradient_check.faults import SENTENCES
 from service import operations
 from service.store import queries
-from service.web.view import catalogue
+from service.words import catalogue
 from tests.service.scored_runs import World
 
 STEPS = [1e-6, 1e-4, 1e-2]

@@ -19,6 +19,7 @@ from service.store import queries
 from service.tracking.pictures import picture_names
 from service.web.run import tried_by
 from service.web.run_figures import History, run_figures
+from service.words import Words
 from tests.service.scored_runs import World
 
 PLAIN = (
@@ -58,7 +59,7 @@ def test_one_colour_for_each_part_in_every_figure() -> None:
         "val/loss": [(0, 2.0), (1, 1.5), (2, None)],
         "val/accuracy": [(0, 0.1), (1, 0.6), (2, 0.7)],
     }
-    loss, accuracy = run_figures(history)
+    loss, accuracy = run_figures(history, Words("en"))
     keys = {name: key for figure in (loss, accuracy) for name, key in figure.legend}
     assert dict(accuracy.legend) == {"validation": keys["validation"]}
     assert len(set(keys.values())) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import typing
 from pathlib import Path
 from string import Formatter
 
@@ -10,7 +11,11 @@ import httpx
 import pytest
 
 import service.web
-from service.web.view import LANGUAGES, Words, catalogue
+from experiments.comparing.verdicts import Verdict, verdict_text
+from experiments.spec.examples import examples
+from service.store import queries
+from service.words import LANGUAGES, Words, catalogue
+from tests.service.scored_runs import World
 
 FOLDER = Path(service.web.__file__).parent
 
@@ -30,9 +35,11 @@ def test_the_catalogues_are_equal(language: str) -> None:
 
 
 def test_every_text_that_a_page_names_exists() -> None:
-    sources = [*FOLDER.glob("templates/*.html"), *FOLDER.glob("*.py")]
+    sources = [*FOLDER.glob("templates/*.html"), *FOLDER.glob("*.py"), *FOLDER.parent.glob("report/*.py")]
     named = {
-        key for path in sources for key in re.findall(r'(?:\bt|words)\(f?"([\w.]+)"', path.read_text("utf-8"))
+        key
+        for path in sources
+        for key in re.findall(r'(?:\bt|words|say)\(f?"([\w.]+)"', path.read_text("utf-8"))
     }
     assert len(named) > 60
     beginnings = tuple(key for key in named if key.endswith((".", "_")))
@@ -71,3 +78,47 @@ def test_every_link_to_a_word_has_its_line(client: httpx.Client) -> None:
     }
     assert len(linked) >= 4
     assert all(f'id="{word}"' in page for word in linked)
+
+
+ANSWERS = {
+    "tanh better than sigmoid; whether by 0.005 or more is open; relu better than sigmoid": (
+        "tanh 优于 sigmoid，但是否至少高出 0.005 尚无定论；relu 优于 sigmoid"
+    ),
+    "relu / tanh undecided: about 12 seeds in all": "relu / tanh 未定：总共约需 12 个种子",
+    "a better than 1 of the 3 others (b), undecided against 2 (c, d)": (
+        "a 优于其余 3 个中的 1 个（b），与 2 个（c, d）未定"
+    ),
+    "no answer yet (tune: 3 of 8 runs)": "还没有答案（tune：8 次运行中已完成 3 次）",
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_an_answer_is_said_in_either_language(answer: str) -> None:
+    assert Words("en").said(answer) == answer
+    assert Words("zh").said(answer) == ANSWERS[answer]
+
+
+def english_left(text: str) -> bool:
+    """Whether a Chinese text still has English words, apart from names of levels and metrics."""
+    return bool(re.search(r"\b(is|the|of|with|by|and|undecided|better|answer|runs?|seeds?)\b", text))
+
+
+@pytest.mark.parametrize("verdict", typing.get_args(Verdict)[:4])
+@pytest.mark.parametrize(("needed", "least"), [(None, None), (7, 0.001), (None, 0.5)])
+def test_every_verdict_has_its_sentence(verdict: Verdict, needed: int | None, least: float | None) -> None:
+    text = verdict_text(verdict, "relu", "tanh", 0.01, needed, least)
+    assert not english_left(Words("zh").said(text))
+
+
+def test_a_comparison_in_chinese_has_no_english_sentence(world: World, client: httpx.Client) -> None:
+    """Answer, stages and figures of a question and of an exploration, and the curves of a run."""
+    asked = world.ask(world.QUESTION)
+    swept = world.submit(examples()["activations"].split("compare:")[0])
+    world.work(swept.id, score=lambda run: 0.5)
+    run = queries.all_runs(world.store, asked.id)[0]
+    for path in (f"/experiments/{asked.id}", f"/experiments/{swept.id}", f"/runs/{run.id}", "/"):
+        page = client.get(path, params={"lang": "zh"}).text
+        drawn = re.findall(r"<(?:title|desc|figcaption[^>]*|p class=\"answer[^>]*|h2[^>]*)>([^<]*)<", page)
+        axes = re.findall(r"<text[^>]*>([^<]*)</text>", page)
+        assert drawn
+        assert [text for text in (*drawn, *axes) if english_left(text)] == []

@@ -1,0 +1,91 @@
+"""The texts that people read on pages and in reports: one catalogue for each language.
+
+Sentences about results are written once, in English, where the result is known: the API and MLflow have them so. Section
+`said` holds their patterns in both languages, so that a page can say a stored sentence in the other language.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+LANGUAGES = ("en", "zh")
+SAID = "said."
+BETWEEN = "; "
+"""Stands between the sentences of an answer."""
+TEXT = "text"
+"""The place of a sentence within another one."""
+
+
+class Words:
+    """The texts of one language. A text with `|` has a form for 1 and a form for every other `n`."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self._texts = catalogue(language)
+
+    def __call__(self, key: str, /, **values: object) -> str:
+        """The text of a key, such as `home.title`, with values in place of `{name}`. Raises KeyError."""
+        text = self._texts[key]
+        if "|" in text:
+            single, several = text.split("|")
+            text = single if values.get("n") == 1 else several
+        return text.format(**values)
+
+    def has(self, key: str) -> bool:
+        return key in self._texts
+
+    def said(self, answer: str) -> str:
+        """An English answer of the analysis in this language; a sentence that the catalogue does not have stays."""
+        return (BETWEEN if self.language == "en" else "；").join(self.sentences(answer))
+
+    def sentences(self, answer: str) -> list[str]:
+        """The sentences of an answer, in this language. One may hold what stands between sentences: the longest that the
+        catalogue has counts."""
+        parts, sentences = answer.split(BETWEEN), []
+        while parts:
+            ends = range(len(parts), 0, -1)
+            fits = ((end, self._sentence(BETWEEN.join(parts[:end]))) for end in ends)
+            end, sentence = next(((end, text) for end, text in fits if text is not None), (1, parts[0]))
+            sentences.append(sentence)
+            parts = parts[end:]
+        return sentences
+
+    def _sentence(self, english: str) -> str | None:
+        for key, pattern in _patterns():
+            if match := pattern.fullmatch(english):
+                values = match.groupdict()
+                if TEXT in values:
+                    values[TEXT] = self.said(values[TEXT])
+                return self._texts[key].format(**values)
+        return None
+
+
+@cache
+def catalogue(language: str) -> Mapping[str, str]:
+    """Key -> text of a language, from `texts/LANGUAGE.toml`."""
+    source = (files("service") / "texts" / f"{language}.toml").read_text("utf-8")
+    sections = tomllib.loads(source)
+    return {f"{section}.{key}": text for section, texts in sections.items() for key, text in texts.items()}
+
+
+@cache
+def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """The English sentences of section `said` as patterns, in its order: the first that fits counts."""
+    texts = ((key, text) for key, text in catalogue("en").items() if key.startswith(SAID))
+    return tuple((key, re.compile(_pattern(text), re.DOTALL)) for key, text in texts)
+
+
+def _pattern(text: str) -> str:
+    """A text with a group in place of each `{name}`. No group goes on into the next sentence of an answer."""
+    parts = re.split(r"\{(\w+)\}", text)
+    groups = [rf"(?P<{name}>{_SENTENCE if name == TEXT else _VALUE})" for name in parts[1::2]]
+    literal = [re.escape(part) for part in parts[::2]]
+    return "".join(a + b for a, b in zip(literal, [*groups, ""], strict=True))
+
+
+_VALUE = f"(?:(?!{BETWEEN}).)+?"
+_SENTENCE = f"(?:(?!{BETWEEN}(?!whether |or |retry )).)+"
