@@ -134,6 +134,34 @@ def intervals(bars: Sequence[Bar], *, title: str, text: str, x_label: str, delta
     return _svg(parts, height, title, text)
 
 
+def plane(
+    borders: Sequence[Sequence[Sequence[tuple[float, float]]]],
+    points: Sequence[tuple[float, float, bool]],
+    axes: Sequence[tuple[float, float]],
+    *,
+    title: str,
+    text: str,
+    x_label: str,
+    y_label: str,
+) -> str:
+    """Borders in the plane of two inputs, each as lines, over points (x, y, whether filled)."""
+    height = 420
+    (left, right), (low, high) = axes
+    x, y = Scale(left, right, LEFT, WIDTH - RIGHT), Scale(low, high, height - BOTTOM, TOP)
+    parts = _axes(x, y, height, x_label, y_label, x_whole=False, x_ticks=())
+    for a, b, filled in points:
+        fill = f'fill="{INK}" fill-opacity="0.6"' if filled else 'fill="none"'
+        parts.append(
+            f'<circle cx="{x(a):.1f}" cy="{y(b):.1f}" r="4" {fill} stroke="{INK}" stroke-opacity="0.7"/>'
+        )
+    for index, border in enumerate(borders):
+        colour, dash = style(index)
+        path = "".join("M" + "L".join(f"{x(a):.1f} {y(b):.1f}" for a, b in line) for line in border)
+        dashes = f' stroke-dasharray="{dash}"' if dash else ""
+        parts.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="2.5"{dashes}/>')
+    return _svg(parts, height, title, text)
+
+
 @dataclass(frozen=True)
 class Scale:
     """From values to pixels, linear or logarithmic."""

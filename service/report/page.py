@@ -26,6 +26,7 @@ from service.analysis.observations import diverged
 from service.analysis.result import CERTIFICATE, DIAGNOSIS, SEEDS, Comparison, Level
 from service.entities import Run
 from service.html import templates
+from service.report.borders import border_figure
 from service.report.figures import drawn
 from service.report.method import flip_table, method_of
 from service.report.pictures import Shown, best_pictures
@@ -108,7 +109,10 @@ def render_comparison(
     """
     style = _templates().get_template("report.css").render()
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    design, progress = comparison.design, comparison.progress
+    design, progress, say = comparison.design, comparison.progress, Words("en")
+    shown = drawn(partial(queries.metric_values, store), comparison, say)
+    if pictures and (border := border_figure(comparison, settings, say)):
+        shown.insert(1, border)
     return (
         _templates()
         .get_template("report.html")
@@ -117,7 +121,7 @@ def render_comparison(
             style=style,
             csp=f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'",
             answers=answers(design, progress) if design and progress else [comparison.answer],
-            figures=drawn(partial(queries.metric_values, store), comparison, Words("en")),
+            figures=shown,
             pictures=pictures,
             home=settings.url.rstrip("/"),
             rows=[_row(run, comparison, settings) for run in comparison.runs[:MOST_RUNS_SHOWN]],

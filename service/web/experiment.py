@@ -14,6 +14,7 @@ from service.analysis.comparison import compare_runs
 from service.analysis.design_document import live_document
 from service.analysis.search_document import live_search
 from service.http.dependencies import ExperimentId
+from service.report.borders import border_figure
 from service.report.figures import drawn
 from service.store import queries
 from service.tracking.urls import MlflowPages
@@ -95,4 +96,6 @@ def figures_part(visit: Visit, id: str) -> str:
     comparison = compare_runs(experiment, runs)
     seen = None if comparison.design else comparison.answer
     shown = drawn(snapshot.curves, comparison, visit.words)
+    if border := border_figure(comparison, visit.settings, visit.words):
+        shown.insert(1, border)
     return visit.render("figures.html", figures=shown, answer=seen)

@@ -63,7 +63,7 @@ def test_one_colour_for_each_part_in_every_figure() -> None:
     keys = {name: key for figure in (loss, accuracy) for name, key in figure.legend}
     assert dict(accuracy.legend) == {"validation": keys["validation"]}
     assert len(set(keys.values())) == 2
-    assert "1 values are not numbers" in loss.text
+    assert "1 value is not a number" in loss.text
     assert "10" in loss.svg, "a first epoch far off is drawn on a logarithmic axis"
 
 
