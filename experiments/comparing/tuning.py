@@ -174,7 +174,7 @@ def is_tied(first: Trial, second: Trial) -> bool:
     """
     if first.diverged or second.diverged:
         return False
-    differences = list(map(sub, first.values, second.values))  # type: ignore[arg-type]
+    differences = list(map(sub, first.values, second.values))
     seeds = len(differences)
     if seeds < 2:
         return True

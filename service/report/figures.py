@@ -210,8 +210,8 @@ def training_figure(key: str, groups: Mapping[str, Sequence[Run]], curves: Curve
             words.append(say("figure.training_none", level=level))
         elif points:
             measured, ended = len(ordered[-1][1]), sum(state_of(run) == "finished" for run in runs)
-            value, survivors = number(points[-1][1]), _survivors(measured, ended, say)
-            words.append(say("figure.training_end", level=level, value=value, runs=survivors))
+            end, survivors = number(points[-1][1]), _survivors(measured, ended, say)
+            words.append(say("figure.training_end", level=level, value=end, runs=survivors))
     svg = ""
     if max((len(line.points) for line in lines), default=0) > 1:
         heights = [y for line in lines for _, y in line.points]

@@ -190,12 +190,12 @@ def fresh_browser(tmp_path: Path) -> Iterator[WebDriver]:
     made.quit()
 
 
-def log(browser: WebDriver) -> list[dict[str, Any]]:
+def log(browser: Any) -> list[dict[str, Any]]:
     """The console's entries since the last look."""
     return list(browser.get_log("browser"))
 
 
-def as_wide_as(browser: WebDriver, width: int, height: int = 900) -> None:
+def as_wide_as(browser: Any, width: int, height: int = 900) -> None:
     """Show the page at a width in CSS pixels, below 500 as on a phone. A window has a least width, a device has none."""
     size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)

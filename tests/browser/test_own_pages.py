@@ -130,14 +130,11 @@ def test_layers_are_dragged_with_the_mouse_and_moved_with_the_keyboard(
     browser.get(f"{pages.url}/new?example=mnist-cnn")
     before = ["conv2d", "max_pool2d", "conv2d", "max_pool2d", "flatten", "dense", "dense"]
     assert wait(layer_types) == before
-    target = (
-        browser.find_element(By.ID, "handle-2").location["y"]
-        - browser.find_element(By.ID, "handle-1").location["y"]
-    )
-    handle = browser.find_element(By.ID, "handle-1")
-    ActionChains(browser).click_and_hold(handle).move_by_offset(0, target // 2).move_by_offset(
-        0, target // 2 + 20
-    ).release().perform()
+    handle, below = (browser.find_element(By.ID, f"handle-{index}") for index in (1, 2))
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", handle)
+    way = below.location["y"] - handle.location["y"]
+    drag = ActionChains(browser).click_and_hold(handle).move_by_offset(0, way // 2)
+    drag.move_by_offset(0, way // 2 + 20).release().perform()
     dragged = ["conv2d", "conv2d", "max_pool2d", *before[3:]]
     wait(lambda b: layer_types(b) == dragged)
     wait(lambda b: b.switch_to.active_element.get_attribute("id") == "handle-2")
