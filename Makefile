@@ -3,10 +3,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST_ARGS ?=
-# Processes of `make test`: a file of tests stays within one, and so do the servers it shares.
-TEST_PROCESSES ?= 2
+# Processes of `make test`: a file of tests stays within one, and so do the servers it shares. One more than the cores of
+# a small machine, because tests of whole stacks wait much of the time.
+TEST_PROCESSES ?= 3
 # XLA compiles for speed of compiling: the suite trains little. `make test-slow` and workers compile for speed of training.
 TEST_XLA_FLAGS ?= --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true
+
+# The suite starts a hundred Python processes: what one has compiled, the next ones read.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check format test test-slow test-browser demo up bench compose-test dist sbom lock clean

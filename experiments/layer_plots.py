@@ -19,20 +19,29 @@ def first_layer_weights(images: Array, *, most: int = 64) -> bytes:
     columns = ceil(sqrt(len(shown)))
     rows = ceil(len(shown) / columns)
     limit = float(np.max(np.abs(shown))) or 1.0
-    figure = Figure(
-        figsize=(max(4.6, 0.75 * columns + 1.2), max(1.8, 0.75 * rows + 0.5)), layout="constrained"
-    )
-    grid = np.atleast_1d(np.asarray(figure.subplots(rows, columns, squeeze=False))).ravel()
-    norm = TwoSlopeNorm(0.0, -limit, limit)
+    figure, ax = plots.axes(max(4.6, 0.75 * columns + 1.2), max(1.8, 0.75 * rows + 0.5))
+    height, width = shown.shape[1:]
     drawn = None
-    for ax, picture in zip(grid, shown, strict=False):
-        drawn = ax.imshow(picture, cmap="RdBu_r", norm=norm, interpolation="nearest")
-    for ax in grid:
-        ax.set_axis_off()
+    for index, picture in enumerate(
+        shown
+    ):  # all in one frame: *measured*, a frame each takes ten times as long
+        left, top = (
+            1.1 * length * place for length, place in ((width, index % columns), (height, index // columns))
+        )
+        extent = (left, left + width, top + height, top)
+        drawn = ax.imshow(
+            picture,
+            cmap="RdBu_r",
+            norm=TwoSlopeNorm(0.0, -limit, limit),
+            interpolation="nearest",
+            extent=extent,
+        )
+    ax.set(xlim=(0, (1.1 * columns - 0.1) * width), ylim=((1.1 * rows - 0.1) * height, 0))
+    ax.set_axis_off()
     rest = f" (first {most} of {len(images)})" if len(images) > most else ""
     figure.suptitle(f"First layer: the weights of each of {len(images)} units{rest}", fontsize=10)
     if drawn is not None:
-        figure.colorbar(drawn, ax=list(grid), label="weight", shrink=0.9)
+        figure.colorbar(drawn, ax=ax, label="weight", shrink=0.9)
     return plots.png(figure)
 
 

@@ -14,6 +14,7 @@ from math import isfinite
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -38,7 +39,9 @@ BELOW, ABOVE = "#cfe5f5", "#fbe3c0"  # the two sides of a decision line: pale bl
 def png(figure: Figure) -> bytes:
     """A figure as PNG, 110 dots an inch, without a timestamp: the same numbers give the same bytes."""
     buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    figure.set_dpi(110)
+    # `savefig` draws everything twice for the layout; *measured*, one drawing gives the same bytes in half the time.
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
 
 

@@ -15,8 +15,15 @@ from xdist.scheduler import LoadFileScheduling
 
 from service.embedded import mlflow_server
 
-TOGETHER = ("tests/e2e",)
+TOGETHER = ("tests/e2e", "tests/faults")
 """Folders whose files run in one process, because they share a whole stack."""
+APART = (
+    "tests/e2e/test_gpus.py",
+    "tests/e2e/test_backends.py",
+    "tests/faults/test_simulated.py",
+    "tests/faults/test_long.py",
+)
+"""Files of these folders that do not use it."""
 FIRST = (
     "tests/e2e", "tests/experiments/engine/test_equal_to_fit.py", "tests/faults", "tests/experiments/engine",
     "tests/experiments/test_examples.py", "tests/workers", "tests/experiments/gradient_check",
@@ -29,8 +36,10 @@ class LongestFirst(LoadFileScheduling):  # type: ignore[misc]
     """A file of tests stays within one process, and so do the files of a folder in TOGETHER."""
 
     def _split_scope(self, nodeid: str) -> str:
-        folder = next((folder for folder in TOGETHER if nodeid.startswith(f"{folder}/")), None)
-        return folder or str(super()._split_scope(nodeid))
+        file = str(super()._split_scope(nodeid))
+        return next(
+            (folder for folder in TOGETHER if file.startswith(f"{folder}/") and file not in APART), file
+        )
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from service.store import Store, queries
 from tests.faults.history import of_events, violations
 from tests.present import present
 
+HOME = Path(__file__).resolve().parents[1] / "data" / "home-0.1.0.tar.xz"
 LEASE = 3.0
 OVER = ("FINISHED", "FAILED", "KILLED")
 SETTINGS = {
@@ -253,16 +255,17 @@ class Stack:
 
 
 @pytest.fixture(scope="package")
-def running_stack(
-    tmp_path_factory: pytest.TempPathFactory,
-    prepare_mlflow: Callable[[Path], None],
-    compiled_once: dict[str, Any],
-) -> Iterator[Stack]:
-    stack = Stack(tmp_path_factory.mktemp("stack"), **compiled_once)
-    prepare_mlflow(stack.home / "mlflow")
+def running_stack(tmp_path_factory: pytest.TempPathFactory, compiled_once: dict[str, Any]) -> Iterator[Stack]:
+    """A stack on a home that 0.1.0 left behind; before the first fault all that was in there is over, and every child has
+    TensorFlow."""
+    folder = tmp_path_factory.mktemp("stack")
+    with tarfile.open(HOME) as archive:
+        archive.extractall(folder, filter="data")
+    stack = Stack(folder / "home-0.1.0", **compiled_once)
     stack.up()
-    # Every child has TensorFlow before the first fault.
-    stack.wait_over(stack.post(quick(2)))
+    for experiment in queries.list_experiments(stack.store)[0]:
+        stack.wait_over(experiment.id)
+        stack.wait(lambda id=experiment.id: queries.get_experiment(stack.store, id).is_settled)
     yield stack
     stack.down()
 

@@ -29,6 +29,10 @@ BASE = {
 }
 
 
+FEW = 8
+"""Updates that TensorFlow makes sooner one by one than it traces a graph for them."""
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _forget() -> Iterator[None]:
     """No module keeps another's programs."""
@@ -97,12 +101,13 @@ def fitted(spec: RunSpec) -> tuple[keras.Model, list[float]]:
     rate = arguments["learning_rate"]
     if isinstance(rate, dict):
         arguments["learning_rate"] = getattr(keras.optimizers.schedules, rate["class_name"])(**rate["config"])
+    batches = Batches(spec)
     model.compile(
         optimizer=getattr(keras.optimizers, spec.optimizer.keras_name)(**arguments),
         loss=keras_loss(spec),
         jit_compile=False,
+        run_eagerly=len(batches) <= FEW and keras.backend.backend() == "tensorflow",
     )
-    batches = Batches(spec)
     history = model.fit(
         batches, epochs=spec.training.epochs, steps_per_epoch=batches.per_epoch, shuffle=False, verbose=0
     )
