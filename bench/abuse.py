@@ -3,8 +3,8 @@
     python -m bench.abuse --generated 100
 
 A real API process on a fresh SQLite database. Every body of `bench.abusive_bodies` and as many generated ones are posted
-as a dry run, one after the other. Meanwhile somebody else reads the list of experiments fifty times a second. CPU is the
-API process' own, memory its resident set beyond what it was before, times are of this process' clock.
+as a dry run, one after the other. Meanwhile somebody else reads the list of experiments fifty times a second. CPU is that of
+the API process and of those that it started, without what those readings cost, memory theirs beyond what it was before, times are of this process' clock.
 """
 
 from __future__ import annotations
@@ -79,6 +79,20 @@ def start(home: Path) -> tuple[subprocess.Popen[bytes], str]:
     raise SystemExit("the API did not start within two minutes")
 
 
+def family(process: psutil.Process) -> list[psutil.Process]:
+    return [process, *process.children(recursive=True)]
+
+
+def used(process: psutil.Process) -> float:
+    """Seconds of CPU of a process and of those that it started."""
+    return sum(sum(member.cpu_times()[:2]) for member in family(process))
+
+
+def resident(process: psutil.Process) -> int:
+    """Bytes of memory that they have for themselves: what they share with each other counts once."""
+    return int(sum(member.memory_full_info().pss for member in family(process)))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -93,20 +107,23 @@ def main() -> None:
             api = psutil.Process(process.pid)
             reader = Reader(url)
             reader.start()
-            time.sleep(2.0)
+            at = used(api)
+            time.sleep(4.0)
             alone = sorted(reader.seconds)
-            before = api.memory_info().rss
+            a_reading = (used(api) - at) / len(alone)
+            before = resident(api)
             rows: list[tuple[float, float, int, str, int]] = []
             with httpx.Client(base_url=url, trust_env=False, timeout=300) as client:
                 for name, body in bodies(given.generated, given.seed):
                     if len(body) > LARGEST:
                         continue
-                    at, began = sum(api.cpu_times()[:2]), time.perf_counter()
+                    at, began, readings = used(api), time.perf_counter(), len(reader.seconds)
                     headers = {"content-type": "application/json"}
                     answer = client.post("/v1/experiments?dry_run=true", content=body, headers=headers)
                     seconds = time.perf_counter() - began
-                    rows.append((sum(api.cpu_times()[:2]) - at, seconds, len(body), name, answer.status_code))
-            memory = (api.memory_info().rss - before) / 1e6
+                    cpu = used(api) - at - a_reading * (len(reader.seconds) - readings)
+                    rows.append((cpu, seconds, len(body), name, answer.status_code))
+            memory = (resident(api) - before) / 1e6
             reader.ended.set()
             reader.join(60)
             others = sorted(reader.seconds)

@@ -51,6 +51,9 @@ class SpecError(GradusError):
         self.problems = tuple(itertools.islice(problems, MAX_PROBLEMS))
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
+    def __reduce__(self) -> tuple[type[SpecError], tuple[tuple[Problem, ...]]]:
+        return type(self), (self.problems,)
+
     @classmethod
     def one(cls, path: str, message: str, allowed: str | list[str] | None = None) -> SpecError:
         return cls([Problem(path, message, allowed)])

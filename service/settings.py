@@ -43,11 +43,16 @@ class Settings(ClientSettings):
         (), description="host names the API answers to, separated by commas; empty: those of the bind address"
     )
     max_body_bytes: int = Field(1024 * 1024, ge=1024, description="largest request body")
+    spec_seconds: float = Field(4.0, ge=0.1, description="seconds of CPU that reading one spec may take")
 
     # Where state lies.
     data_dir: Path | None = Field(None, description="folder in which mnist.npz is looked for first")
     database_url: SecretStr | None = Field(None, description="SQLAlchemy address; unset: SQLite under home")
     broker_url: SecretStr | None = Field(None, description="Redis-protocol address of the broker")
+    otlp_endpoint: str | None = Field(
+        None,
+        description="address of an OpenTelemetry collector (OTLP over HTTP) that gets a trace of every experiment",
+    )
     mlflow_url: str = Field("http://127.0.0.1:5642", description="MLflow's address for the service")
     mlflow_public_url: str | None = Field(None, description="MLflow's address for people; unset: mlflow_url")
     mlflow_processes: int = Field(

@@ -20,7 +20,7 @@ from types import FrameType
 import structlog
 
 from experiments.errors import GradusError
-from service import logs, operations, planner, queue
+from service import logs, operations, planner, queue, tracing
 from service.analysis import design, final_artifacts
 from service.entities import BACKGROUND_KINDS, Worker
 from service.report.experiment_note import describe_experiment
@@ -157,6 +157,7 @@ class Maintenance:
 def main() -> None:
     settings = get_settings()
     logs.configure(settings, worker="maintenance")
+    tracing.configure(settings, process="maintenance")
     Maintenance(settings).run()
 
 

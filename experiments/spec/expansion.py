@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from experiments.errors import SpecError
-from experiments.runs import Point
+from experiments.runs import Point, RunSpec
 from experiments.spec.drawing import Choice, drawn
 from experiments.spec.factors import Factor
-from experiments.spec.impossible import combination_problems, level_problems
+from experiments.spec.impossible import Key, combination_problems, level_problems
 from experiments.spec.levels import Level, column_texts
 from experiments.spec.run_builder import Builder, TooLarge
 
@@ -32,6 +32,8 @@ class Expansion:
     draws: int | None
     seed: int
     repeats: bool = False
+    _built: dict[Key, RunSpec] = field(default_factory=dict)
+    """Runs with the first seed that were built already, to see whether each level is possible."""
 
     def points(self) -> tuple[Point, ...]:
         """Every point.
@@ -39,7 +41,7 @@ class Expansion:
         Raises:
             SpecError: levels that no run can have, alone or together.
         """
-        problems = level_problems(self.builder, self.factors, self.seeds[0])
+        problems = level_problems(self.builder, self.factors, self.seeds[0], self._built)
         if problems:
             raise SpecError(problems)
         levels = [factor.levels() if factor.size else () for factor in self.factors]
@@ -73,12 +75,14 @@ class Expansion:
 
     def _point(self, choice: Sequence[tuple[int, Level]], seed: int) -> Point:
         labels = {factor.name: level.label for factor, (_, level) in zip(self.factors, choice, strict=True)}
-        writes = [
-            write
-            for factor, (index, level) in zip(self.factors, choice, strict=True)
-            for write in factor.writes(level, index)
-        ]
-        spec = self.builder.run(writes, seed)
+        spec = self._built.get(tuple((at, index) for at, (index, _) in enumerate(choice)))
+        if spec is None or seed != self.seeds[0] or not all(factor.size for factor in self.factors):
+            writes = [
+                write
+                for factor, (index, level) in zip(self.factors, choice, strict=True)
+                for write in factor.writes(level, index)
+            ]
+            spec = self.builder.run(writes, seed)
         columns = {name: self._columns[name].get(label, label) for name, label in labels.items()}
         return Point(spec, labels | {"seed": str(seed)} if self.seeds_swept else labels, columns)
 

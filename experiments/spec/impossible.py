@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 
 from experiments.errors import MAX_PROBLEMS, Problem, SpecError
+from experiments.runs import RunSpec
 from experiments.spec.factors import Factor
 from experiments.spec.run_builder import Builder, TooLarge
 
@@ -12,6 +13,8 @@ EXAMINED = 200
 """Impossible combinations whose guilty levels are looked for; the others are only counted."""
 Chosen = Mapping[int, int]
 """Position of a factor -> index of its level. Factors that are left out stay at the spec's own value."""
+Key = tuple[tuple[int, int], ...]
+"""The same, in the order of the positions."""
 
 
 class _Problems:
@@ -31,11 +34,13 @@ class _Problems:
 class _Levels:
     """The levels of several factors, and what is wrong with a run that has some of them."""
 
-    def __init__(self, builder: Builder, factors: Sequence[Factor], seed: int) -> None:
-        self.builder, self.seed = builder, seed
+    def __init__(
+        self, builder: Builder, factors: Sequence[Factor], seed: int, built: MutableMapping[Key, RunSpec]
+    ) -> None:
+        self.builder, self.seed, self.built = builder, seed, built
         self.factors = [factor for factor in factors if factor.size]
         self.levels = [factor.levels() for factor in self.factors]
-        self._known: dict[tuple[tuple[int, int], ...], tuple[Problem, ...]] = {}
+        self._known: dict[Key, tuple[Problem, ...]] = {}
 
     def problems(self, chosen: Chosen) -> tuple[Problem, ...]:
         key = tuple(sorted(chosen.items()))
@@ -46,7 +51,7 @@ class _Levels:
                 for write in self.factors[position].writes(self.levels[position][index], index)
             ]
             try:
-                self.builder.run(writes, self.seed)
+                self.built[key] = self.builder.run(writes, self.seed)
                 self._known[key] = ()
             except TooLarge:
                 raise
@@ -88,12 +93,17 @@ class _Levels:
         return self.factors[position].level_source(self.levels[position][index], index)
 
 
-def level_problems(builder: Builder, factors: Sequence[Factor], seed: int) -> list[Problem]:
+def level_problems(
+    builder: Builder, factors: Sequence[Factor], seed: int, built: MutableMapping[Key, RunSpec] | None = None
+) -> list[Problem]:
     """What is wrong with each level while the other factors have their first.
 
     A problem that goes away where a factor is left out is that factor's; the path says which level has it.
+
+    Args:
+        built: gets the runs that could be built, by their levels.
     """
-    levels = _Levels(builder, factors, seed)
+    levels = _Levels(builder, factors, seed, {} if built is None else built)
     first = dict.fromkeys(range(len(levels.factors)), 0)
     problems = _Problems()
     explained: set[str] = set()
@@ -121,7 +131,7 @@ def combination_problems(
         impossible: the index of the level of every factor, for each combination that cannot be built
         total: number of combinations
     """
-    levels = _Levels(builder, factors, seed)
+    levels = _Levels(builder, factors, seed, {})
     problems = _Problems()
     for combination in impossible[:EXAMINED]:
         chosen = dict(enumerate(combination))

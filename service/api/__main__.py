@@ -7,8 +7,9 @@ import tempfile
 
 import uvicorn
 
-from service import operations
+from service import operations, tracing
 from service.api.app import create_app
+from service.http import bounded
 from service.http.guard import is_loopback
 from service.logs import configure
 from service.settings import Settings, load_settings
@@ -38,6 +39,7 @@ def refusal(settings: Settings, store: Store) -> str | None:
 def main() -> int:
     settings = load_settings()
     configure(settings, process="api")
+    tracing.configure(settings, process="api")
     store = Store(settings.sql_url)
     require_schema(store)
     settings.datasets.mkdir(parents=True, exist_ok=True)
@@ -46,6 +48,7 @@ def main() -> int:
     if reason is not None:
         print(f"gradus api: {reason}", file=sys.stderr)
         return 2
+    bounded.warm_up()
     uvicorn.run(
         create_app(settings, store),
         host=settings.api_host,

@@ -67,13 +67,13 @@ def submit(
     ] = False,
 ) -> Any:
     """Submit a spec. What is accepted is in the database, whether or not broker and MLflow are up."""
-    prepared = prepare(document, settings, store, who)
     if dry_run:
-        return JSONResponse(dry_run_of(store, who, prepared))
+        return JSONResponse(dry_run_of(document, settings, store, who))
+    prepared = prepare(document, settings, store, who)
     experiment = submit_spec(store, who, prepared, idempotency_key=idempotency_key, body=body)
     response.headers["Location"] = urls.at(f"/v1/experiments/{experiment.id}")
     response.headers["ETag"] = etag(experiment)
-    return accepted(experiment, urls, prepared.spec.warnings())
+    return accepted(experiment, urls, prepared.warnings)
 
 
 @router.get("", response_model=Page[ExperimentOut], responses=documented(), openapi_extra=FILTERS)

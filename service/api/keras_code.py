@@ -9,6 +9,7 @@ from experiments.keras_code import import_keras
 from gradus.wire import KerasCodeOut
 from service.http.auth import Reader
 from service.http.bodies import RawBody, content_type, not_accepted, text_of
+from service.http.bounded import within
 from service.http.dependencies import SettingsDep
 from service.http.problems import documented
 
@@ -31,5 +32,5 @@ def read(who: Reader, request: Request, body: RawBody, settings: SettingsDep) ->
         raise not_accepted(kind, *TYPES)
     if not body.strip():
         raise SpecError.one("", "the body is empty", "the text of a Keras program")
-    imported = import_keras(text_of(body), limits=settings.limits())
+    imported = within(settings.spec_seconds, import_keras, text_of(body), limits=settings.limits())
     return KerasCodeOut.model_validate(imported.to_json())

@@ -10,9 +10,12 @@ from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 
 from experiments.errors import SpecError, found_in
-from experiments.spec.documents import parse_json, parse_yaml, plain
+from experiments.spec.documents import parse_json
 from experiments.spec.problems import explain
+from service.http.bounded import within
+from service.http.dependencies import SettingsDep
 from service.http.problems import NotAcceptedType
+from service.http.reading import plain_yaml
 
 M = TypeVar("M", bound=BaseModel)
 JSON = "application/json"
@@ -41,7 +44,7 @@ async def raw_body(request: Request) -> bytes:
 RawBody = Annotated[bytes, Depends(raw_body)]
 
 
-def spec_document(request: Request, body: RawBody) -> object:
+def spec_document(request: Request, body: RawBody, settings: SettingsDep) -> object:
     """The document in the body. Not async: a large one takes a while to read, in a thread of its own.
 
     Raises:
@@ -55,9 +58,7 @@ def spec_document(request: Request, body: RawBody) -> object:
         return parse_json(text_of(body))
     if kind not in YAML:
         raise not_accepted(kind, JSON, YAML[0])
-    document = parse_yaml(text_of(body))
-    plain(document)
-    return document
+    return within(settings.spec_seconds, plain_yaml, text_of(body))
 
 
 def json_of(model: type[M]) -> Callable[[Request, bytes], M]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from experiments.runs import Point
-from experiments.spec import ExperimentSpec
-from experiments.spec.preview import preview
-from service import operations
-from service.analysis import design
+from service import operations, tracing
 from service.entities import Experiment, Json
+from service.http import reading
 from service.http.auth import Principal
+from service.http.bounded import within
 from service.http.datasets import with_tables
+from service.http.reading import Prepared, Preview
 from service.http.reuse import with_whole_ids
 from service.operations.quota import check_quota
 from service.operations.reuse import to_train
@@ -20,33 +19,29 @@ from service.settings import Settings
 from service.store import Connection, Store
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A spec that was accepted, and the runs of its first stage.
-
-    stage: the name of that stage
-    plan: the question's plan; None without a question
-    """
-
-    spec: ExperimentSpec
-    points: tuple[Point, ...]
-    stage: str
-    plan: Json | None
-
-
 def prepare(document: object, settings: Settings, store: Store, who: Principal) -> Prepared:
-    """Check and expand a spec. A submission, its dry run and the page's preview all ask this.
+    """Check and expand a spec.
 
     Args:
         document: the spec as plain data.
         who: whose files the spec may name.
 
     Raises:
-        SpecError: the spec cannot be run, or a limit is exceeded.
+        SpecError: the spec cannot be run, a limit is exceeded, or reading it takes too long.
     """
-    document = with_whole_ids(with_tables(document, store, who), store, who)
-    spec = ExperimentSpec.parse(document, settings.limits())
-    return Prepared(spec, *design.initial_points(spec))
+    document = _complete(document, store, who)
+    return within(settings.spec_seconds, reading.prepared, document, settings.limits())
+
+
+def preview(document: object, settings: Settings, store: Store, who: Principal) -> Preview:
+    """What submitting a spec would do: for a dry run and for the page. Raises SpecError where `prepare` does."""
+    document = _complete(document, store, who)
+    return within(settings.spec_seconds, reading.previewed, document, settings.limits())
+
+
+def _complete(document: object, store: Store, who: Principal) -> object:
+    """A spec with what the database knows of the files and experiments that it names."""
+    return with_whole_ids(with_tables(document, store, who), store, who)
 
 
 def submit_spec(
@@ -75,7 +70,8 @@ def submit_spec(
     key = None
     if idempotency_key:
         key = operations.IdempotencyKey(idempotency_key, hashlib.sha256(body).hexdigest())
-    return operations.submit(
+    began = datetime.now(UTC)
+    experiment = operations.submit(
         store,
         prepared.spec,
         prepared.points,
@@ -85,19 +81,24 @@ def submit_spec(
         idempotency=key,
         quota=who.quota,
     )
+    if not experiment.replayed:
+        tracing.submitted(experiment.id, began=began, runs=experiment.n_runs)
+    return experiment
 
 
-def dry_run(store: Store, who: Principal, prepared: Prepared) -> Json:
-    """What submitting a spec would do. It refuses whatever `submit_spec` refuses, and stores nothing.
+def dry_run(document: object, settings: Settings, store: Store, who: Principal) -> Json:
+    """What submitting a spec would do. It refuses whatever a submission refuses, and stores nothing.
 
     Raises:
+        SpecError: the spec cannot be run, a limit is exceeded, or reading it takes too long.
         QuotaExceeded: too many runs of this owner would wait.
         StoreUnavailable: the database does not answer.
     """
+    answer = preview(document, settings, store, who)
 
     def check(connection: Connection) -> None:
-        new = to_train(connection, prepared.spec.reuse, prepared.points)
+        new = to_train(connection, answer.reuse, answer.fingerprints)
         check_quota(connection, who.owner, new, who.quota)
 
     store.read(check)
-    return preview(prepared.spec)
+    return answer.document

@@ -65,11 +65,10 @@ def take_over(
     return new
 
 
-def to_train(connection: Connection, reuse: Sequence[str], points: Sequence[Point]) -> int:
-    """How many new runs need training, because no run of these experiments is equal."""
+def to_train(connection: Connection, reuse: Sequence[str], fingerprints: Sequence[str]) -> int:
+    """How many of the runs with these fingerprints need training, because no run of these experiments is equal."""
     if not reuse:
-        return len(points)
-    fingerprints = [point.spec.fingerprint() for point in points]
+        return len(fingerprints)
     known = experiment_rows.finished_in(connection, reuse, fingerprints)
     return sum(fingerprint not in known for fingerprint in fingerprints)
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from service import operations
+from service import operations, tracing
 from service.entities import Experiment, Run, Shipped
 from service.lifecycle import TERMINAL, RunStatus
 from service.store import Store, queries
@@ -265,6 +265,8 @@ class Shipper:
             end = run.ended_at or run.committed_at
             self._tracking.set_status(ref.id, status, milliseconds(end) if end else None)
         self._unsure.discard(run.id)
+        if status in TERMINAL:
+            tracing.shipped(run, ref.id)
         return Shipped(run.change, ref.id, status, metric_id, run.attempt)
 
     def _ref(self, run: Run) -> RunRef:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import FormData
 
 from experiments.errors import GradusError, Problem, SpecError
 from experiments.spec.examples import examples, summary
-from experiments.spec.preview import preview
 from experiments.spec.written import as_yaml
-from service.http.submission import prepare, submit_spec
+from service.http.bounded import within
+from service.http.submission import prepare, preview, submit_spec
 from service.store import queries
 from service.web import form as forms
 from service.web import spec_text
@@ -104,26 +105,34 @@ def builder(visit: VisitDep, spec: str = "", example: str = "", request: Request
     return show(visit, check(text, visit, fault))
 
 
+async def sent_form(request: Request, visit: VisitDep) -> AsyncIterator[FormData]:
+    """The form that was sent, read here so that what is made of it runs in a thread of its own."""
+    async with request.form(max_part_size=visit.settings.max_body_bytes) as form:
+        yield form
+
+
+Sent = Annotated[FormData, Depends(sent_form)]
+
+
 @router.post("/edit")
-async def edit(request: Request, visit: VisitDep) -> Response:
+def edit(visit: VisitDep, sent: Sent) -> Response:
     """The builder after an entry was changed, a button pressed, or the text written; nothing is kept."""
     assert visit.person
-    async with request.form(max_part_size=visit.settings.max_body_bytes) as sent:
-        return show(visit, edited(sent, visit), part=sent.get("part") == "builder")
+    return show(visit, edited(sent, visit), part=sent.get("part") == "builder")
 
 
 @router.post("")
-async def submit(request: Request, visit: VisitDep) -> Response:
+def submit(visit: VisitDep, sent: Sent) -> Response:
     """Submit the spec. The same form sent twice makes one experiment."""
     who = visit.writer
-    async with request.form(max_part_size=visit.settings.max_body_bytes) as sent:
-        checked = edited(sent, visit)
-        body = checked.text.encode()
-        key = f"form:{_text(sent, 'form')[:100]}:{hashlib.sha256(body).hexdigest()}"
+    checked = edited(sent, visit)
+    body = checked.text.encode()
+    key = f"form:{_text(sent, 'form')[:100]}:{hashlib.sha256(body).hexdigest()}"
     if checked.faults:
         return show(visit, checked, status=422)
     try:
-        prepared = prepare(spec_text.read(checked.text), visit.settings, visit.store, who)
+        document = within(visit.settings.spec_seconds, spec_text.read, checked.text)
+        prepared = prepare(document, visit.settings, visit.store, who)
         experiment = submit_spec(visit.store, who, prepared, idempotency_key=key, body=body)
     except GradusError as error:
         return show(visit, check(checked.text, visit, error), status=422)
@@ -134,18 +143,19 @@ def edited(sent: FormData, visit: Visit) -> Checked:
     """What was sent, with the changed entries and the pressed button in its text."""
     text, deed = _text(sent, "text").replace("\r\n", "\n"), _text(sent, "do")
     program = Program(_text(sent, "code").replace("\r\n", "\n"))
+    seconds, limits = visit.settings.spec_seconds, visit.settings.limits()
     try:
         if deed == "keras":
-            text, program = read_program(program.code, visit.settings.limits())
+            text, program = within(seconds, read_program, program.code, limits)
         elif deed != "text":
             entries = {
                 name[2:]: value
                 for name, value in sent.items()
                 if name.startswith("f:") and isinstance(value, str)
             }
-            text = forms.apply(text, entries)
+            text = within(seconds, forms.apply, text, entries)
             if ":" in deed or deed == "as-layers":
-                text = forms.act(text, deed)
+                text = within(seconds, forms.act, text, deed)
     except SpecError as error:
         return replace(check(text, visit, error), program=program)
     return replace(check(text, visit), program=program)
@@ -154,11 +164,12 @@ def edited(sent: FormData, visit: Visit) -> Checked:
 def check(text: str, visit: Visit, fault: GradusError | None = None) -> Checked:
     """A text as form and preview, or with what is wrong with it."""
     form, problems, found, runs, stage = None, [], None, 0, ""
+    seconds = visit.settings.spec_seconds
     try:
-        document = spec_text.read(text)
-        form = forms.form_of(document)
-        prepared = prepare(document, visit.settings, visit.store, visit.person)
-        found, runs, stage = preview(prepared.spec), len(prepared.points), prepared.stage
+        document = within(seconds, spec_text.read, text)
+        form = within(seconds, forms.form_of, document)
+        answer = preview(document, visit.settings, visit.store, visit.person)
+        found, runs, stage = answer.document, len(answer.fingerprints), answer.stage
         found["networks"] = list(
             {(n["architecture"], n["parameters"]): n for n in found["networks"]}.values()
         )
@@ -166,7 +177,7 @@ def check(text: str, visit: Visit, fault: GradusError | None = None) -> Checked:
         problems = list(error.problems)
     if fault is not None:
         problems = [*visit.problems(fault), *problems]
-    positions = spec_text.lines(text) if problems else {}
+    positions = within(seconds, spec_text.lines, text) if problems else {}
     names = [entry.name for entry in form.fields()] if form else []
     faults = tuple(
         (problem, _line_of(problem, positions), nearest(problem.path, names)) for problem in problems

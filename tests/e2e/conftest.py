@@ -24,6 +24,7 @@ import psutil
 import pytest
 
 from service.embedded.ports import free_port
+from tests.collector import Collector, collecting
 
 ROOT = Path(__file__).resolve().parents[2]
 ELSEWHERE = (
@@ -287,17 +288,25 @@ def lasting_spec(*, runs: int = 2, epochs: int = 20, **changes: Any) -> Json:
 
 
 @pytest.fixture(scope="package")
+def collector() -> Iterator[Collector]:
+    """What the embedded stack sends its traces to."""
+    with collecting() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="package")
 def stack(
     tmp_path_factory: pytest.TempPathFactory,
     prepare_mlflow: Callable[[Path], None],
     compiled_once: dict[str, Any],
+    collector: Collector,
 ) -> Iterator[Stack]:
     if "GRADUS_E2E_COMPOSE" in os.environ:
         yield Compose()
         return
     home = tmp_path_factory.mktemp("home")
     prepare_mlflow(home / "mlflow")
-    embedded = Embedded(home, **compiled_once)
+    embedded = Embedded(home, GRADUS_OTLP_ENDPOINT=collector.url, **compiled_once)
     try:
         yield cast(Stack, embedded)  # its addresses are there once it is up
     finally:

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.collector import Collector
 from tests.streams import events_of
 
 
@@ -20,6 +21,31 @@ def test_submitted_runs_finish_in_the_api_and_in_mlflow_alike(service: Any, smal
         metrics = {metric["key"]: metric["value"] for metric in kept["data"]["metrics"]}
         for name, value in run["metrics"].items():
             assert math.isclose(metrics[name], value, rel_tol=1e-9), name
+
+
+@pytest.mark.usefixtures("embedded")
+def test_an_experiment_is_one_trace_from_its_submission_to_mlflow(
+    service: Any, small: Any, collector: Collector, eventually: Any
+) -> None:
+    experiment = service.submit(small(name="traced", sweep={"seeds": 2}))
+    service.wait_over(experiment)
+    expected = {"submit": 1, "wait": 2, "train": 2, "ship": 2}
+
+    def complete() -> bool:
+        return {name: len(spans) for name, spans in collector.trace(experiment).items()} == expected
+
+    eventually(complete, within=30)
+    spans = collector.trace(experiment)
+    root = spans.pop("submit")[0]
+    assert not root.parent_span_id
+    assert len({span.trace_id for parts in spans.values() for span in parts}) == 1
+    for parts in spans.values():
+        for span in parts:
+            assert span.parent_span_id == root.span_id
+            assert root.start_time_unix_nano < span.start_time_unix_nano < span.end_time_unix_nano
+    attributes = {entry.key: entry.value for entry in spans["train"][0].attributes}
+    assert attributes["gradus.status"].string_value == "FINISHED"
+    assert attributes["gradus.attempt"].int_value == 1
 
 
 def test_watching_shows_every_run_to_its_end(service: Any, small: Any) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from service import logs
+from service import logs, tracing
 from service.machine import worker_memory_bytes
 from service.settings import Settings, get_settings, visible_gpus
 from service.store.engine import Store
@@ -43,6 +43,7 @@ def start(**_: object) -> None:
     drain.listen()
     settings = get_settings()
     logs.configure(settings, worker=settings.worker)
+    tracing.configure(settings, process=settings.worker)
     worker_context().watchdog.start()
     if settings.warm:
         work = "workers.requests.answer" if settings.only_requests else "workers.training.execute"

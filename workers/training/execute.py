@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ from experiments.gradient_check.certificates import GradientReport, certificate_
 from experiments.gradient_check.check import check
 from experiments.recording import WEIGHTS
 from experiments.runs import RunSpec
-from service import operations, planner
+from service import operations, planner, tracing
 from service.entities import BestEpoch, Committed, Run
 from service.errors import StoreUnavailable
 from service.routes import routes
@@ -75,6 +76,7 @@ class ClaimedTile:
         self.context, self.runs, self.width, self.keeper = context, runs, width, keeper
         self.specs = [run.run_spec() for run in runs]
         self.source = source(context.settings)
+        self.claimed_at = datetime.now(UTC)
         self.recorder = TileRecorder(runs, keeper, context.spool, width)
 
     def run(self) -> None:
@@ -177,6 +179,9 @@ class ClaimedTile:
         returns: dict[str, dict[str, int]] = {}
         for run, outcome in zip(self.runs, outcomes, strict=True):
             log.info("ended", run=run.id, attempt=run.attempt, status=outcome.status, reason=outcome.reason)
+            tracing.trained(
+                run, began=self.claimed_at, width=self.width, status=outcome.status, reason=outcome.reason
+            )
             if outcome.status != "RELEASED":
                 commits[run.id] = self._committed(run, outcome)
             elif outcome.reason != "lost":
