@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from service.lifecycle import RunStatus
 from service.store import Connection, Row, experiment_rows, metric_rows
 from service.store.clock import db_now
-
-if TYPE_CHECKING:
-    from experiments.runs import Point
 
 REUSED_FROM = "gradus.reused_from"
 """The tag of a run that was taken over: the run that was trained."""
