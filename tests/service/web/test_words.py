@@ -84,9 +84,15 @@ ANSWERS = {
     "tanh better than sigmoid; whether by 0.005 or more is open; relu better than sigmoid": (
         "tanh 优于 sigmoid，但是否至少高出 0.005 尚无定论；relu 优于 sigmoid"
     ),
-    "relu / tanh undecided: about 12 seeds in all": "relu / tanh 未定：总共约需 12 个种子",
+    "relu and tanh undecided: about 12 seeds in all": "relu 与 tanh 未定：总共约需 12 个种子",
     "a better than 1 of the 3 others (b), undecided against 2 (c, d)": (
         "a 优于其余 3 个中的 1 个（b），与 2 个（c, d）未定"
+    ),
+    "a better than 1 of the 5 others (b), worse than 1 (e), equivalent to 1 (f), undecided against 2 (c, d)": (
+        "a 优于其余 5 个中的 1 个（b），差于 1 个（e），与 1 个（f）等价，与 2 个（c, d）未定"
+    ),
+    "The last planned look is done; `gradus extend ID --looks 8 --seeds 5..8` asks on, at a further error.": (
+        "最后一次计划的检验已完成；用 `gradus extend ID --looks 8 --seeds 5..8` 可以继续，但会增加误差。"
     ),
     "no answer yet (tune: 3 of 8 runs)": "还没有答案（tune：8 次运行中已完成 3 次）",
 }
