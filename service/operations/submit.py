@@ -14,7 +14,7 @@ from service.entities import Experiment, Json, documents
 from service.errors import KeyInFlight, KeyReused, LockTaken
 from service.lifecycle import RunStatus
 from service.operations.quota import check_quota
-from service.operations.reuse import take_over
+from service.operations.reuse import REUSED_FROM, take_over
 from service.store import Connection, audit_rows, event_rows, experiment_rows, idempotency_rows, queries
 from service.store.engine import Store
 from service.store.ids import new_id
@@ -104,13 +104,20 @@ def submit(
         experiment = store.write(work, lock_name=f"idempotency:{owner}:{idempotency.key}")
     except LockTaken as error:
         raise KeyInFlight(idempotency.key) from error
-    return _as_accepted(experiment, spec, len(rows), stage, design) if experiment.replayed else experiment
+    if not experiment.replayed:
+        return experiment
+    first = (
+        [run for run in queries.all_runs(store, experiment.id) if run.index < len(rows)] if spec.reuse else []
+    )
+    taken = sum(REUSED_FROM in run.tags for run in first)
+    return _as_accepted(experiment, spec, len(rows), taken, stage, design)
 
 
 def _as_accepted(
-    experiment: Experiment, spec: ExperimentSpec, runs: int, stage: str, design: Json | None
+    experiment: Experiment, spec: ExperimentSpec, runs: int, taken: int, stage: str, design: Json | None
 ) -> Experiment:
-    """A replayed experiment as its first answer showed it, whatever happened since."""
+    """A replayed experiment as its first answer showed it, whatever happened since. taken: runs that were taken over."""
+    counts = {RunStatus.SCHEDULED: runs - taken, RunStatus.RUNNING: taken}
     return dataclasses.replace(
         experiment,
         name=spec.name,
@@ -122,7 +129,8 @@ def _as_accepted(
         design=documents(design)[0],
         search=documents(design)[1],
         n_runs=runs,
-        counts={status.value: runs if status == RunStatus.SCHEDULED else 0 for status in RunStatus},
+        counts={status.value: counts.get(status, 0) for status in RunStatus},
+        shipping=taken,
         updated_at=experiment.created_at,
         mlflow_experiment_id=None,
     )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from service import operations as ops
+from service.entities import Committed, Measured, MetricPoint
 from service.errors import (
     Conflict,
     KeyInFlight,
@@ -16,7 +17,7 @@ from service.errors import (
     StaleStage,
 )
 from service.store import Store, queries
-from tests.service.store.deeds import ids
+from tests.service.store.deeds import claim, done, finished, ids
 
 
 def test_submitted_runs_wait_in_the_order_of_the_sweep(store: Store, submit: Any, make_spec: Any) -> None:
@@ -36,6 +37,31 @@ def test_the_same_key_gives_the_first_answer(store: Store, make_spec: Any) -> No
     with pytest.raises(KeyReused):
         ops.submit(store, spec, spec.expand(), owner="me", idempotency=ops.IdempotencyKey("k", "other"))
     assert ops.submit(store, spec, spec.expand(), owner="you", idempotency=key).id != first.id
+
+
+def test_equal_runs_of_another_experiment_come_with_their_metrics(
+    store: Store, submit: Any, make_spec: Any
+) -> None:
+    earlier = submit(seeds=2)
+    first, second = claim(store, ids(store, earlier)[:2])
+    for run in (first, second):
+        points = [MetricPoint("test/loss", step, 1.0 / step) for step in (1, 2)]
+        ops.record(store, {run.id: Measured(run.attempt, points, {"gradus.device": "cpu"})})
+    done(store, first)
+    assert not ops.commit(store, {second.id: Committed(second.attempt, "FINISHED", "halved", {})})
+    finished(store, second.id)
+    spec, key = make_spec(2, tags={"course": "nn"}, reuse=[earlier.id]), ops.IdempotencyKey("k", "hash")
+    later = ops.submit(store, spec, spec.expand(), owner="me", idempotency=key, quota=3)
+    assert (later.counts["SCHEDULED"], later.counts["RUNNING"], later.shipping) == (3, 1, 1)
+    again = ops.submit(store, spec, spec.expand(), owner="me", idempotency=key)
+    assert (again.replayed, again.counts, again.shipping) == (True, later.counts, 1)
+    taken, *others = queries.all_runs(store, later.id)
+    assert {run.status for run in others} == {"SCHEDULED"}, "one that halving ended is not the whole training"
+    assert taken.metrics == {"test/loss": 0.5}
+    assert taken.tags == {"course": "nn", "gradus.device": "cpu", ops.REUSED_FROM: first.id}
+    history = [(point.step, point.value) for point in queries.metrics_after(store, taken.id, 0, 10)]
+    assert history == [(1, 1.0), (2, 0.5)]
+    assert finished(store, taken.id).status == "FINISHED"
 
 
 def test_a_key_in_flight_is_a_conflict(store: Store, make_spec: Any) -> None:
