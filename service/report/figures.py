@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -62,8 +63,16 @@ def _asks_about_zeros(comparison: Comparison) -> bool:
 
 def _zeros_keys(runs: Sequence[Run]) -> list[str]:
     """The shares of zeros that the hidden layers of the runs have."""
-    layers = {key: int(match[1]) for run in runs for key in run.metrics if (match := ZEROS.match(key))}
+    layers = {
+        key: layer for run in runs for key in run.metrics if (layer := _layer_of_zeros(key)) is not None
+    }
     return [key for key, layer in layers.items() if layer < max(layers.values())]
+
+
+@lru_cache(maxsize=4096)
+def _layer_of_zeros(key: str) -> int | None:
+    match = ZEROS.match(key)
+    return int(match[1]) if match else None
 
 
 def figures(comparison: Comparison, curves: Curves, say: Words) -> list[Figure]:

@@ -163,6 +163,55 @@ def test_a_mistake_is_explained_at_its_field_and_line(
     assert chosen.startswith("training:")
 
 
+START = "name: x\ndataset: {name: digits}\n"
+LAYERS = START + "model: {layers: [{type: LAYER}, {type: dense, units: 10}]}\n"
+MISTAKES = {
+    "the case of an activation": (START + "model: {hidden: [8], activation: ReLU}\n", 'write "relu"'),
+    "the case of a data set": ("name: x\ndataset: {name: MNIST}\nmodel: {hidden: [8]}\n", 'write "mnist"'),
+    "the case of a layer": (LAYERS.replace("LAYER", "Dense, units: 8"), 'write "dense"'),
+    "a decimal comma": (START + "optimizer:\n  name: sgd\n  learning_rate: 0,001\n", "write 0.001"),
+    "a Tab": ("name: x\ndataset:\n\tname: digits\n", "a Tab at the start of the line"),
+    "a full-width colon": ("name： x\n", "the full-width sign ："),
+    "a full-width comma": (START + "model: {hidden: [8，9]}\n", "， is a full-width sign, write ,"),
+    "a number for a list": (START + "model: {hidden: 32}\n", "write [32]"),
+    "padding as a number": (
+        LAYERS.replace("LAYER", "conv2d, filters: 4, kernel_size: 3, padding: 1"),
+        "zero_padding2d",
+    ),
+    "Keras 1": (LAYERS.replace("LAYER", "Convolution2D, filters: 4, kernel_size: 3"), 'write "conv2d"'),
+    "Keras' class": (LAYERS.replace("LAYER", "MaxPooling2D, pool_size: 2"), 'write "max_pool2d"'),
+    "lr": (START + "optimizer: {name: sgd, lr: 0.1}\n", 'write "learning_rate"'),
+    "decay": (START + "optimizer: {name: sgd, decay: 1.0e-6}\n", "inverse_time_decay"),
+    "the wrong loss": (
+        START
+        + "model: {layers: [{type: dense, units: 10, activation: sigmoid}]}\nloss: categorical_crossentropy\n",
+        "softmax",
+    ),
+    "pasted Keras": ("from keras.models import Sequential\nmodel = Sequential()\n", "this is Python code"),
+}
+"""A text that somebody writes into the builder, and the word that helps."""
+
+
+@pytest.mark.usefixtures("quiet")
+def test_typical_mistakes_are_answered_with_the_word_that_helps(
+    pages: Pages, browser: WebDriver, wait: Any
+) -> None:
+    """In the list of problems and at the line; at the field too, where the text can be read."""
+    browser.get(f"{pages.url}/new")
+    write = "const t = document.getElementById('text'); t.value = arguments[0]; t.dispatchEvent(new Event('input', {bubbles: true}))"
+    for name, (text, word) in MISTAKES.items():
+        browser.execute_script(write, text)
+        wait(lambda b, word=word: word in b.find_element(By.CSS_SELECTOR, ".result .problems").text, 20)
+        assert browser.find_elements(By.CSS_SELECTOR, ".lines .wrong"), f"{name}: its line is marked"
+        if not browser.find_elements(By.CSS_SELECTOR, ".panel-form > .problems"):
+            faults = "return [...document.querySelectorAll('.fault')].map((e) => e.textContent).join()"
+            assert word in browser.execute_script(faults), f"{name}: its field says so"
+    browser.get(f"{pages.url}/new")
+    rate = wait(lambda b: b.find_element(By.NAME, "f:optimizer.learning_rate"))
+    rate.send_keys("0,001", Keys.TAB)
+    wait(lambda b: "write 0.001" in b.find_element(By.CSS_SELECTOR, ".entry.wrong .fault").text)
+
+
 @pytest.mark.usefixtures("quiet")
 def test_a_drawn_digit_is_answered(pages: Pages, browser: WebDriver, wait: Any, shoot: Any) -> None:
     run = queries.all_runs(pages.world.store, pages.answered.id)[0]

@@ -27,6 +27,7 @@ SMALLER: dict[str, dict[str, str]] = {
     "vanishing-gradient": {"dataset.train_samples": "320"},
     "mnist-cnn": {"dataset.train_samples": "64"},
 }
+OPEN = r"\d (waiting|training|trained)"
 PICTURES = {
     "perceptron-and": ["decision"],
     "perceptron-xor": ["decision"],
@@ -89,10 +90,7 @@ def test_a_step_is_followed(
 ) -> None:
     """The experiment is finished and drawn; its first run has a certificate, and the pictures that the tour speaks of."""
     browser.get(submitted[name])
-    wait(
-        lambda b: re.search(r"\d finished", state(b)) and not re.search(r"\d (waiting|training)", state(b)),
-        240,
-    )
+    wait(lambda b: re.search(r"\d (finished|failed)", state(b)) and not re.search(OPEN, state(b)), 240)
     assert not re.search(r"\d (failed|diverged)", state(browser))
     wait(lambda b: b.find_elements(By.CSS_SELECTOR, "#figures svg.chart"))
     if name == "vanishing-gradient":

@@ -143,6 +143,11 @@ def test_buttons_change_the_text() -> None:
     moved = spec_text.read(form.act(text, "down:model.layers[0]"))["model"]["layers"]
     assert [layer["units"] for layer in moved] == [1, 4]
     assert form.act(text, "up:model.layers[0]") == text
+    dragged = spec_text.read(form.act(EXAMPLES["mnist-cnn"], "move:model.layers[4]:-3"))["model"]["layers"]
+    assert [layer["type"] for layer in dragged][:4] == ["conv2d", "flatten", "max_pool2d", "conv2d"]
+    assert form.act(text, "move:model.layers[0]:2") == text, "there is no such place"
+    with pytest.raises(SpecError, match="there is no button"):
+        form.act(text, "move:model.layers[0]:far")
     removed = spec_text.read(form.act(text, "remove:model.layers[1]"))["model"]["layers"]
     assert [layer["units"] for layer in removed] == [4]
     swept = form.act(text, "add-axis:training.batch_size")
