@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
@@ -49,9 +50,9 @@ class Scaling(Initializer):
     Glorot & Bengio 2010; He et al. 2015, arXiv:1502.01852; LeCun et al. 1998, *Efficient BackProp*.
     """
 
+    @abstractmethod
     def scaling(self) -> tuple[float, str, str]:
         """(scale, mode, distribution) as `variance_scaling` takes them."""
-        raise NotImplementedError
 
     def draw(self, shape: Sequence[int], random: np.random.Generator) -> Array:
         return scaled(shape, random, *self.scaling())

@@ -7,6 +7,7 @@ parts is fixed per data set and does not depend on a run's seed. Scaling uses fi
 from __future__ import annotations
 
 import hashlib
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -151,18 +152,18 @@ class Dataset(Strict):
     train_samples: Count | None = None
     """Train on so many only; None: on all that the validation split leaves."""
 
+    @abstractmethod
     def shape(self) -> DataShape:
         """Shapes and sizes, without loading anything. Raises SpecError where the numbers do not fit."""
-        raise NotImplementedError
 
     @cached_property
     def facts(self) -> DataFacts:
         """What warnings may say about the values, without loading anything."""
         return DataFacts()
 
+    @abstractmethod
     def load(self, source: Source, data_format: DataFormat = "channels_last") -> Data:
         """The arrays. Raises DataError where they cannot be had, with the places that were tried."""
-        raise NotImplementedError
 
     @property
     def title(self) -> str:

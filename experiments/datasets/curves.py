@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from functools import cached_property
 from typing import Annotated, ClassVar, Literal
 
@@ -34,9 +35,9 @@ class Curve(Resplit):
     data_seed: Seed = 0
     """Of the generator; the run's seed does not change the data."""
 
+    @abstractmethod
     def curve(self, x: Exact) -> Exact:
         """f, without the noise."""
-        raise NotImplementedError
 
     def truth(self) -> dict[str, float]:
         return {"noise": self.noise}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 from zipfile import BadZipFile
@@ -11,7 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from experiments.datasets.base import Array, Data, DataFormat, DataShape, Labels, Resplit
+from experiments.datasets.base import Array, Data, DataFormat, DataShape, Resplit
 from experiments.datasets.files import RemoteFile, Source, locate
 from experiments.errors import DataError
 
@@ -29,35 +30,53 @@ MD5 = {
 """Of the four original IDX files, which the arrays reproduce whatever archive holds them."""
 SHAPES = {"x_train": (60_000, 28, 28), "y_train": (60_000,), "x_test": (10_000, 28, 28), "y_test": (10_000,)}
 Bytes = npt.NDArray[np.uint8]
+Parts = tuple[Bytes, Bytes]
+"""For training and for testing."""
 
 
 class Images(Resplit):
-    """Images that come in two parts, for training and for testing."""
+    """Images of ten classes that come in two parts, for training and for testing; brightness in [0, 1]."""
 
-    def data(self, images: tuple[Bytes, Bytes], labels: tuple[Bytes | Labels, Bytes | Labels]) -> Data:
-        """The parts, brightness in [0, 1]. images, labels: for training and for testing, as they come."""
-        n = len(images[0])
+    formula: ClassVar[str] = "x = byte / 255"
+    image: ClassVar[tuple[int, int, int]]
+    """Height, width, channels."""
+    counts: ClassVar[tuple[int, int]]
+    """Images for training and for testing."""
+
+    def shape(self) -> DataShape:
+        training, validation = self.parts(self.counts[0])
+        return DataShape(self.image, (), "classification", 10, training, validation, self.counts[1], 0.0, 1.0)
+
+    def load(self, source: Source, data_format: DataFormat = "channels_last") -> Data:
+        images, labels = self.stored(source)
         x, y = self.redrawn(np.concatenate(images), np.concatenate(labels).astype(np.int32))
+        n = len(images[0])
         train, y_train, validation, y_validation = self.split(x[:n], y[:n])
-        return Data(scaled(train), y_train, scaled(validation), y_validation, scaled(x[n:]), y[n:])
+        data = Data(scaled(train), y_train, scaled(validation), y_validation, scaled(x[n:]), y[n:])
+        return data.formatted(data_format)
+
+    @abstractmethod
+    def stored(self, source: Source) -> tuple[Parts, Parts]:
+        """Images (samples, height, width, channels) and classes (samples,), each for training and for testing, as bytes.
+
+        Raises:
+            DataError: the files cannot be had, or are not the real ones.
+        """
 
 
 class Mnist(Images):
     """x: (28, 28, 1), brightness in [0, 1] (byte / 255); y: digit 0..9. 60,000 images for training, 10,000 for testing."""
 
-    formula: ClassVar[str] = "x = byte / 255"
     licence: ClassVar[str] = "CC BY-SA 3.0"
     reference: ClassVar[str] = "LeCun, Cortes & Burges 1998"
+    image: ClassVar[tuple[int, int, int]] = (28, 28, 1)
+    counts: ClassVar[tuple[int, int]] = (60_000, 10_000)
     name: Literal["mnist"] = "mnist"
 
-    def shape(self) -> DataShape:
-        training, validation = self.parts(60_000)
-        return DataShape((28, 28, 1), (), "classification", 10, training, validation, 10_000, 0.0, 1.0)
-
-    def load(self, source: Source, data_format: DataFormat = "channels_last") -> Data:
+    def stored(self, source: Source) -> tuple[Parts, Parts]:
         arrays = read(locate(FILE, source))
         images = (arrays["x_train"][..., None], arrays["x_test"][..., None])
-        return self.data(images, (arrays["y_train"], arrays["y_test"])).formatted(data_format)
+        return images, (arrays["y_train"], arrays["y_test"])
 
 
 def scaled(images: npt.NDArray[Any]) -> Array:

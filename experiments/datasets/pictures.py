@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from experiments.datasets.base import Data, DataFormat, DataShape
 from experiments.datasets.files import RemoteFile, Source, locate, verified
-from experiments.datasets.mnist import Images
+from experiments.datasets.mnist import Bytes, Images, Parts
 from experiments.errors import DataError
 
-Bytes = npt.NDArray[np.uint8]
 _FASHION = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 FASHION_FILES = {
     name: RemoteFile(f"{file}-ubyte.gz", f"{_FASHION}{file}-ubyte.gz", md5, folder="fashion-mnist")
@@ -43,19 +40,16 @@ class FashionMnist(Images):
     6 shirt, 7 sneaker, 8 bag, 9 ankle boot. 60,000 images for training, 10,000 for testing.
     """
 
-    formula: ClassVar[str] = "x = byte / 255"
     licence: ClassVar[str] = "MIT"
     reference: ClassVar[str] = "Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747"
+    image: ClassVar[tuple[int, int, int]] = (28, 28, 1)
+    counts: ClassVar[tuple[int, int]] = (60_000, 10_000)
     name: Literal["fashion_mnist"] = "fashion_mnist"
 
-    def shape(self) -> DataShape:
-        training, validation = self.parts(60_000)
-        return DataShape((28, 28, 1), (), "classification", 10, training, validation, 10_000, 0.0, 1.0)
-
-    def load(self, source: Source, data_format: DataFormat = "channels_last") -> Data:
+    def stored(self, source: Source) -> tuple[Parts, Parts]:
         paths = {name: verified(file, locate(file, source)) for name, file in FASHION_FILES.items()}
         images = (idx(paths["x_train"])[..., None], idx(paths["x_test"])[..., None])
-        return self.data(images, (idx(paths["y_train"]), idx(paths["y_test"]))).formatted(data_format)
+        return images, (idx(paths["y_train"]), idx(paths["y_test"]))
 
 
 class Cifar10(Images):
@@ -63,16 +57,13 @@ class Cifar10(Images):
     5 dog, 6 frog, 7 horse, 8 ship, 9 truck. 50,000 images for training, 10,000 for testing.
     """
 
-    formula: ClassVar[str] = "x = byte / 255"
     licence: ClassVar[str] = "not stated"
     reference: ClassVar[str] = "Krizhevsky 2009, Learning multiple layers of features from tiny images"
+    image: ClassVar[tuple[int, int, int]] = (32, 32, 3)
+    counts: ClassVar[tuple[int, int]] = (50_000, 10_000)
     name: Literal["cifar10"] = "cifar10"
 
-    def shape(self) -> DataShape:
-        training, validation = self.parts(50_000)
-        return DataShape((32, 32, 3), (), "classification", 10, training, validation, 10_000, 0.0, 1.0)
-
-    def load(self, source: Source, data_format: DataFormat = "channels_last") -> Data:
+    def stored(self, source: Source) -> tuple[Parts, Parts]:
         path = verified(CIFAR_FILE, locate(CIFAR_FILE, source))
         try:
             with tarfile.open(path) as archive:
@@ -80,7 +71,7 @@ class Cifar10(Images):
                 x_test, y_test = records(archive, ["test_batch.bin"])
         except (OSError, EOFError, KeyError, ValueError, tarfile.TarError, zlib.error) as error:
             raise DataError(f"{path} is no readable {CIFAR_FILE.name} ({error})") from error
-        return self.data((x, x_test), (y, y_test)).formatted(data_format)
+        return (x, x_test), (y, y_test)
 
 
 def idx(path: Path) -> Bytes:
@@ -94,7 +85,7 @@ def idx(path: Path) -> Bytes:
         raise DataError(f"{path} is no IDX file ({error})") from error
 
 
-def records(archive: tarfile.TarFile, names: list[str]) -> tuple[Bytes, npt.NDArray[np.int32]]:
+def records(archive: tarfile.TarFile, names: list[str]) -> tuple[Bytes, Bytes]:
     """Images (n, 32, 32, 3) and classes of some files of CIFAR-10's archive."""
     parts = []
     for name in names:
@@ -102,4 +93,4 @@ def records(archive: tarfile.TarFile, names: list[str]) -> tuple[Bytes, npt.NDAr
         assert file is not None, f"{name} is a folder"
         parts.append(np.frombuffer(file.read(), np.uint8).reshape(-1, RECORD))
     rows = np.concatenate(parts)
-    return np.moveaxis(rows[:, 1:].reshape(-1, 3, 32, 32), 1, -1), rows[:, 0].astype(np.int32)
+    return np.moveaxis(rows[:, 1:].reshape(-1, 3, 32, 32), 1, -1), rows[:, 0]

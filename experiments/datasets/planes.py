@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -41,9 +42,9 @@ class Plane(Resplit):
     def kind(self) -> Kind:
         return "binary" if self.number_of_classes == 2 else "classification"
 
+    @abstractmethod
     def points(self, draw: np.random.Generator, y: Labels) -> tuple[Exact, Labels]:
         """Coordinates without noise, (samples, 2), and their classes. y: a balanced draw of classes."""
-        raise NotImplementedError
 
     @property
     def _kept(self) -> int:

@@ -6,6 +6,7 @@ counted as one each.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from math import prod
 from typing import Annotated, ClassVar, Literal
@@ -65,9 +66,9 @@ class Layer(Strict):
 
     type: str
 
+    @abstractmethod
     def forecast(self, shape: Shape, data_format: DataFormat) -> Forecast:
         """The output shape and costs for an input of `shape`. Raises SpecError (path within the layer)."""
-        raise NotImplementedError
 
     def arguments(self, data_format: DataFormat = "channels_last") -> dict[str, object]:
         """What keras.layers.<keras_name> takes. Initialisers and regularisers are Keras configurations."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -23,12 +24,13 @@ class Range(Strict):
     """Number of levels. None: a continuous range, which only a random draw can use."""
 
     @property
+    @abstractmethod
     def ends(self) -> tuple[float, float]:
-        raise NotImplementedError
+        """The lowest and the highest value."""
 
+    @abstractmethod
     def at(self, share: float) -> float:
         """The value at a share (0 to 1) of the way, rounded to 12 digits so that the ends are what was written."""
-        raise NotImplementedError
 
     @model_validator(mode="after")
     def _rises(self) -> Self:

@@ -338,8 +338,10 @@ def test_a_lane_resumed_beside_a_fresh_one_is_not_measured_as_untrained() -> Non
     assert mixed.history[1][key] == whole.history[1][key]
 
 
+TWO_STEPS = {"type": "reshape", "target_shape": [2, 32]}
+"""An image as two steps of 32 numbers: a graph holds every step."""
 RECURRENT = {
-    kind: {"model": {"layers": [{"type": kind, "units": 6}, {"type": "dense", "units": 10}]}}
+    kind: {"model": {"layers": [TWO_STEPS, {"type": kind, "units": 6}, {"type": "dense", "units": 10}]}}
     for kind in ("simple_rnn", "lstm", "gru")
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from experiments.comparing.statistics import half_width, half_width_over_splits,
 from experiments.comparing.verdicts import judge, over_splits
 from experiments.datasets import DATASETS, Source
 from experiments.datasets.base import Resplit
-from experiments.datasets.mnist import Mnist
+from experiments.datasets.mnist import Images, Parts
 from experiments.errors import SpecError
 from experiments.spec import ExperimentSpec
 from tests.present import present
@@ -74,14 +74,21 @@ def test_a_split_seed_moves_samples_between_the_parts_and_changes_none(name: str
     assert rows(first) == rows(parts(split_seed=0))
 
 
+class Pixels(Images):
+    """Images of one pixel that say their class."""
+
+    image: ClassVar[tuple[int, int, int]] = (1, 1, 1)
+    counts: ClassVar[tuple[int, int]] = (10, 4)
+    name: Literal["pixels"] = "pixels"
+
+    def stored(self, source: Source) -> tuple[Parts, Parts]:
+        y = np.arange(14, dtype=np.uint8)
+        x = y.reshape(-1, 1, 1, 1)
+        return (x[:10], x[10:]), (y[:10], y[10:])
+
+
 def test_images_and_labels_are_drawn_together() -> None:
-    """Images of one pixel that say their class: 10 for training and 4 for testing."""
-    y = np.arange(14, dtype=np.uint8)
-    x = y.reshape(-1, 1, 1, 1)
-    usual, drawn = (
-        Mnist(split_seed=seed, validation_split=0.2).data((x[:10], x[10:]), (y[:10], y[10:]))
-        for seed in (None, 3)
-    )
+    usual, drawn = (Pixels(split_seed=seed, validation_split=0.2).load(Source()) for seed in (None, 3))
     assert usual.y_test.tolist() == [10, 11, 12, 13]
     assert sorted([*drawn.y_train, *drawn.y_validation, *drawn.y_test]) == list(range(14))
     assert drawn.y_test.tolist() != usual.y_test.tolist()
