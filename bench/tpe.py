@@ -100,18 +100,26 @@ def optunas(axes: Axes, score: Score, seed: int, runs: int = RUNS) -> float:
     return float(study.best_value)
 
 
-def medians(space: str, seeds: int) -> tuple[float, float]:
-    """(median best after 40 runs of the service's way, of Optuna's script), over so many seeds."""
+def both(space: str, seeds: int) -> tuple[list[float], list[float]]:
+    """(the best after 40 runs of the service's way, of Optuna's script), one for each seed."""
     axes, score = SPACES[space]
-    own = median(ours(axes, score, seed) for seed in range(seeds))
-    return own, median(optunas(axes, score, seed) for seed in range(seeds))
+    own = [ours(axes, score, seed) for seed in range(seeds)]
+    return own, [optunas(axes, score, seed) for seed in range(seeds)]
+
+
+def worse_by(own: Sequence[float], theirs: Sequence[float]) -> float:
+    """How far the first are above the second, in standard errors of the rank sum (Mann & Whitney 1947): U's z value."""
+    n, m = len(own), len(theirs)
+    u = sum((a > b) + 0.5 * (a == b) for a in own for b in theirs)
+    return (u - n * m / 2) / math.sqrt(n * m * (n + m + 1) / 12)
 
 
 def main(seeds: int) -> None:
     print(f"median best after {RUNS} runs over {seeds} seeds; lower is better")
     for space in SPACES:
-        own, theirs = medians(space, seeds)
-        print(f"{space:18} gradus {own:.4f}   optuna {theirs:.4f}", flush=True)
+        own, theirs = both(space, seeds)
+        z = worse_by(own, theirs)
+        print(f"{space:18} gradus {median(own):.4f}   optuna {median(theirs):.4f}   z {z:+.1f}", flush=True)
 
 
 if __name__ == "__main__":
