@@ -26,8 +26,8 @@ APART = (
 )
 """Files of these folders that do not use it."""
 FIRST = (
-    "tests/e2e", "tests/experiments/engine/test_equal_to_fit.py", "tests/faults", "tests/experiments/engine",
-    "tests/experiments/test_examples.py", "tests/workers", "tests/experiments/gradient_check",
+    "tests/e2e", "tests/faults", "tests/experiments/engine/test_equal_to_fit.py", "tests/e2e/test_gpus.py",
+    "tests/experiments/engine", "tests/experiments/test_examples.py", "tests/workers", "tests/experiments/gradient_check",
     "tests/experiments/test_diagnostics.py", "tests/service/tracking", "tests/test_wheel.py", "tests/service/embedded",
 )  # fmt: skip
 """What takes longest, so that it does not begin last, when the other process is idle. A wrong order costs time only."""
@@ -51,7 +51,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LongestFirst
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def rank(item: pytest.Item) -> int:
-        return next((i for i, path in enumerate(FIRST) if item.nodeid.startswith(path)), len(FIRST))
+        prefixes = [path for path in FIRST if item.nodeid.startswith(path)]
+        return FIRST.index(max(prefixes, key=len)) if prefixes else len(FIRST)
 
     items.sort(key=rank)
 
