@@ -53,6 +53,10 @@ class Settings(ClientSettings):
         None,
         description="address of an OpenTelemetry collector (OTLP over HTTP) that gets a trace of every experiment",
     )
+    artifacts_destination: str | None = Field(
+        None,
+        description="where the MLflow of `gradus up` keeps files, `s3://bucket/folder` say; unset: under home",
+    )
     mlflow_url: str = Field("http://127.0.0.1:5642", description="MLflow's address for the service")
     mlflow_public_url: str | None = Field(None, description="MLflow's address for people; unset: mlflow_url")
     mlflow_processes: int = Field(

@@ -42,13 +42,13 @@ def main() -> int:
     tracing.configure(settings, process="api")
     store = Store(settings.sql_url)
     require_schema(store)
-    settings.datasets.mkdir(parents=True, exist_ok=True)
-    tempfile.tempdir = str(settings.datasets)  # files in forms are large, and /tmp is memory in a container
     reason = refusal(settings, store)
     if reason is not None:
         print(f"gradus api: {reason}", file=sys.stderr)
         return 2
-    bounded.warm_up()
+    bounded.warm_up()  # first: its socket lies in the temporary folder, and a socket's path is short
+    settings.datasets.mkdir(parents=True, exist_ok=True)
+    tempfile.tempdir = str(settings.datasets)  # files in forms are large, and /tmp is memory in a container
     uvicorn.run(
         create_app(settings, store),
         host=settings.api_host,

@@ -53,10 +53,10 @@ def prepare(database: Path) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    database, artifacts = (Path(argument).absolute() for argument in arguments[:2])
+    database, artifacts = Path(arguments[0]).absolute(), arguments[1]
     prepare(database)
     server = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{database}"]
-    server += ["--artifacts-destination", str(artifacts), "--serve-artifacts", *arguments[2:]]
+    server += ["--artifacts-destination", artifacts, "--serve-artifacts", *arguments[2:]]
     os.execv(server[0], server)  # noqa: S606
 
 

@@ -48,7 +48,11 @@ def programs(
     }
     environment = child_environment(settings, shared)
     mlflow = [python, "-m", "service.embedded.mlflow_server", str(home / "mlflow" / "mlflow.db")]
-    mlflow += [str(home / "mlflow" / "artifacts"), "--workers", str(settings.mlflow_processes)]
+    mlflow += [
+        settings.artifacts_destination or str((home / "mlflow" / "artifacts").absolute()),
+        "--workers",
+        str(settings.mlflow_processes),
+    ]
     mlflow += ["--host", LOOPBACK, "--port", str(mlflow_port)]
     mlflow += ["--allowed-hosts", f"{LOOPBACK}:{mlflow_port},localhost:{mlflow_port}"]
     # *Measured*: without these two, the server is 15 processes and 3 GB.
