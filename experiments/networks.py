@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -23,6 +24,19 @@ class ModelSpec(Strict):
 
     layers: tuple[LayerSpec, ...] = Field(min_length=1, max_length=MAX_LAYERS)
     data_format: DataFormat = "channels_last"
+
+    LATER: ClassVar = ("weights",)
+    """Fields of layers that earlier versions did not know, left out of hashes where they have their defaults."""
+
+    @cached_property
+    def canonical(self) -> str:
+        """As `Strict.canonical`, and as earlier versions wrote it where nothing new is asked for."""
+        document = json.loads(super().canonical)
+        for layer in document["layers"]:
+            for name in self.LATER:
+                if layer.get(name, False) is None:
+                    del layer[name]
+        return json.dumps(document, sort_keys=True, separators=(",", ":"))
 
     @cached_property
     def activations(self) -> tuple[ActivationChoice, ...]:

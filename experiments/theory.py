@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from experiments.datasets import DataShape
 from experiments.errors import Problem, SpecError
-from experiments.layers import Layer, Shape
+from experiments.layers import Layer, Shape, Weighted
 from experiments.layers.base import DataFormat, Forecast, size
+from experiments.layers.own_weights import check_weights
 from experiments.limits import Limits
 from experiments.losses import Loss
 from experiments.networks import ModelSpec
@@ -106,7 +107,10 @@ def step(layer: Layer, shape: Shape, data_format: DataFormat) -> Forecast:
             f"{layer.type} takes {_KINDS[rank]}, its input has the shape {_shape(shape)}",
             _REMEDIES[rank],
         )
-    return layer.forecast(shape, data_format)
+    forecast = layer.forecast(shape, data_format)
+    if isinstance(layer, Weighted) and layer.weights is not None:
+        check_weights(layer.weights, layer.weight_shapes(shape, data_format))
+    return forecast
 
 
 _KINDS = {1: "a vector", 2: "a sequence (steps, features)", 3: "an image (height, width, channels)"}

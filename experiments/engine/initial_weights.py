@@ -7,9 +7,9 @@ Keras' formulas (experiments/initializers.py) are applied to NumPy's Philox, and
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -34,6 +34,7 @@ class Draw:
         part: the layer that made the weight: an entry of the network, or the cell inside it.
         layer: index of the entry in the network.
         weight: hash of the part's number and the weight's name.
+        given: the values as nested tuples, where the spec gives them; then nothing is drawn.
     """
 
     variable: keras.Variable
@@ -41,10 +42,13 @@ class Draw:
     part: keras.layers.Layer | None
     layer: int
     weight: int
+    given: tuple[Any, ...] | None = None
 
     def values(self, seed: int) -> Array:
         """The weight's values for a run's seed, in its shape and dtype."""
         shape, dtype = tuple(self.variable.shape), self.variable.dtype
+        if self.given is not None:
+            return np.asarray(self.given, dtype)
         if isinstance(self.initializer, Words):
             return np.asarray([noise_seed(seed, self.layer), 0], dtype)
         random = weights(seed, self.layer, self.weight)
@@ -88,6 +92,22 @@ def in_order_of(variables: Sequence[keras.Variable], draws: Sequence[Draw]) -> l
     by_variable = {id(draw.variable): draw for draw in draws}
     zeros = keras.initializers.Zeros()
     return [by_variable.get(id(v)) or Draw(v, zeros, None, 0, 0) for v in variables]
+
+
+def with_given(draws: Sequence[Draw], given: Mapping[int, Sequence[tuple[Any, ...]]]) -> list[Draw]:
+    """The same draws, those of some layers with the values that the spec gives.
+
+    Args:
+        draws: in the order of the network's variables.
+        given: index of a layer -> the values of its weights in Keras' order.
+    """
+    values = {index: iter(weights) for index, weights in given.items()}
+    return [
+        replace(draw, given=next(values[draw.layer]))
+        if draw.layer in values and draw.part is not None and not isinstance(draw.initializer, Words)
+        else draw
+        for draw in draws
+    ]
 
 
 def _noting(part: keras.layers.Layer, index: int, number: int, draws: list[Draw]) -> Callable[..., Any]:

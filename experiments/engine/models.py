@@ -12,9 +12,15 @@ import numpy.typing as npt
 from experiments.activations import ActivationChoice
 from experiments.activations import activation as known
 from experiments.datasets import Data
-from experiments.engine.initial_weights import Draw, in_order_of, initial_weights, noting_draws
+from experiments.engine.initial_weights import (
+    Draw,
+    in_order_of,
+    initial_weights,
+    noting_draws,
+    with_given,
+)
 from experiments.keras_ext import convolution, formulas, functions, noise, pooling
-from experiments.layers import Layer, Recurrent
+from experiments.layers import Layer, Recurrent, Weighted
 from experiments.losses import Loss
 from experiments.runs import RunSpec
 
@@ -60,7 +66,9 @@ def blank(spec: RunSpec, dtype: str | None = None) -> tuple[keras.Model, list[Dr
         model = keras.Sequential(
             [keras.Input(shape, dtype=dtype or keras.config.floatx()), *layers], name="network"
         )
-    return model, in_order_of(model.variables, draws)
+    draws = in_order_of(model.variables, draws)
+    given = {index: layer.weights for index, layer in enumerate(spec.model.layers) if isinstance(layer, Weighted)}
+    return model, with_given(draws, {index: weights for index, weights in given.items() if weights is not None})
 
 
 def count_parameters(model: keras.Model) -> int:

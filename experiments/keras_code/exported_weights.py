@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from experiments.initializers import (
     Initializer,
     Orthogonal,
@@ -23,7 +26,11 @@ def weight_lines(run: RunSpec) -> list[str]:
     """Code that replaces every weight that is drawn at random; zeros, ones and constants are Keras' own."""
     lines: list[str] = []
     used: list[Initializer] = []
+    given: list[str] = []
     for index, layer in enumerate(run.model.layers):
+        if isinstance(layer, Weighted) and layer.weights is not None:
+            given += [f"model.layers[{index}].set_weights([", *_arrays(layer.weights), "])"]
+            continue
         for position, (number, name, drawn) in enumerate(_weights(layer)):
             expression = _drawn(drawn)
             if expression is not None:
@@ -32,9 +39,12 @@ def weight_lines(run: RunSpec) -> list[str]:
                     f'random, weight = generator({index}, "{number}:{name}"), model.layers[{index}].weights[{position}]',
                     f"weight.assign({expression})",
                 ]
-    if not lines:
-        return []
-    return [*_helpers(used), "", *lines]
+    return [*([*_helpers(used), "", *lines] if lines else []), *given]
+
+
+def _arrays(weights: tuple[Any, ...]) -> list[str]:
+    """The values that a person gave."""
+    return [f'    np.array({json.dumps(values)}, "float32"),' for values in weights]
 
 
 def _weights(layer: Layer) -> list[tuple[int, str, Initializer]]:

@@ -9,14 +9,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from math import prod
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from experiments.activations import ActivationChoice
 from experiments.errors import SpecError
 from experiments.fields import Flag, Strict
 from experiments.initializers import Initializer, InitializerSpec
+from experiments.layers.own_weights import OwnWeights
 from experiments.regularizers import Regularizer, RegularizerSpec
 
 Shape = tuple[int, ...]
@@ -75,7 +77,7 @@ class Layer(Strict):
         values: dict[str, object] = {}
         for name in type(self).model_fields:
             value = getattr(self, name)
-            if name == "type":
+            if name in ("type", "weights"):
                 continue
             if isinstance(value, Initializer | Regularizer):
                 value = value.keras_config()
@@ -103,6 +105,23 @@ class Weighted(Layer):
     kernel_regularizer: RegularizerSpec | None = None
     bias_regularizer: RegularizerSpec | None = None
     activity_regularizer: RegularizerSpec | None = None
+    weights: OwnWeights | None = None
+    """The values to begin with, in place of drawn ones: [kernel, bias], each as nested lists in Keras' shape."""
+
+    @model_validator(mode="after")
+    def _drawn_or_given(self) -> Self:
+        drawn = [name for name in type(self).model_fields if name.endswith("_initializer") and getattr(self, name)]
+        if self.weights is not None and drawn:
+            raise PydanticCustomError(
+                "misfit",
+                "{drawn} draws nothing where `weights` gives the values",
+                {"drawn": drawn[0], "allowed": "one of the two"},
+            )
+        return self
+
+    def weight_shapes(self, shape: Shape, data_format: DataFormat) -> dict[str, Shape]:
+        """Name -> shape of every weight for an input of `shape`, in Keras' order."""
+        raise NotImplementedError
 
 
 def refuse(field: str, message: str, allowed: str) -> SpecError:

@@ -59,6 +59,11 @@ class Conv2D(Weighted):
             )
         return self
 
+    def weight_shapes(self, shape: Shape, data_format: DataFormat) -> dict[str, Shape]:
+        channels = spatial(shape, data_format)[2] // self.groups
+        kernel = (*pair(self.kernel_size), channels, self.filters)
+        return {"kernel": kernel, **({"bias": (self.filters,)} if self.use_bias else {})}
+
     def forecast(self, shape: Shape, data_format: DataFormat) -> Forecast:
         height, width, channels = spatial(shape, data_format)
         if channels % self.groups:

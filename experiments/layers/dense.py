@@ -18,6 +18,9 @@ class Dense(Weighted):
     type: Literal["dense"] = "dense"
     units: Units
 
+    def weight_shapes(self, shape: Shape, data_format: DataFormat) -> dict[str, Shape]:
+        return {"kernel": (shape[-1], self.units), **({"bias": (self.units,)} if self.use_bias else {})}
+
     def forecast(self, shape: Shape, data_format: DataFormat) -> Forecast:
         inputs, bias = shape[-1], int(self.use_bias)
         parameters = (inputs + bias) * self.units

@@ -29,6 +29,16 @@ class Recurrent(Weighted):
         """Bias vectors per gate."""
         return int(self.use_bias)
 
+    def weight_shapes(self, shape: Shape, data_format: DataFormat) -> dict[str, Shape]:
+        outputs = self.gates * self.units
+        shapes: dict[str, Shape] = {
+            "kernel": (shape[-1], outputs),
+            "recurrent_kernel": (self.units, outputs),
+        }
+        if self.biases:
+            shapes["bias"] = (outputs,) if self.biases == 1 else (self.biases, outputs)
+        return shapes
+
     def forecast(self, shape: Shape, data_format: DataFormat) -> Forecast:
         steps, features = shape
         block = (features + self.units + self.biases) * self.units

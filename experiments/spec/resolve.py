@@ -136,8 +136,9 @@ def _named(origin: Placed, later: Sequence[Placed], choice: ModelChoice, output:
             "elsewhere",
             "activation: tanh in this layer",
         )
+    given = getattr(layer, "weights", None) is not None
     for name in DEFAULTS:
-        default = getattr(choice, name)
+        default = None if given and name.endswith("initializer") else getattr(choice, name)
         if name in fields and getattr(layer, name) is None and default is not None:
             update[name] = default
     for name in fields:

@@ -41,6 +41,16 @@ KINDS: dict[str, dict[str, Any]] = {
         },
         "optimizer": {"name": "adam", "learning_rate": 0.003},
     },
+    "filters": {
+        "dataset": SMALL,
+        "model": {
+            "layers": [
+                {"type": "conv2d", "filters": 1, "kernel_size": 2, "weights": [[[[[1]], [[-1]]], [[[0.5]], [[0]]]], [0.25]]},
+                {"type": "dense", "units": 10},
+            ]
+        },
+        "optimizer": "sgd",
+    },
     "recurrent": {
         "dataset": SMALL,
         "model": {"layers": [{"type": "lstm", "units": 6}, {"type": "dense", "units": 10}]},
