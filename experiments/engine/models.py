@@ -67,8 +67,12 @@ def blank(spec: RunSpec, dtype: str | None = None) -> tuple[keras.Model, list[Dr
             [keras.Input(shape, dtype=dtype or keras.config.floatx()), *layers], name="network"
         )
     draws = in_order_of(model.variables, draws)
-    given = {index: layer.weights for index, layer in enumerate(spec.model.layers) if isinstance(layer, Weighted)}
-    return model, with_given(draws, {index: weights for index, weights in given.items() if weights is not None})
+    given = {
+        index: layer.weights for index, layer in enumerate(spec.model.layers) if isinstance(layer, Weighted)
+    }
+    return model, with_given(
+        draws, {index: weights for index, weights in given.items() if weights is not None}
+    )
 
 
 def count_parameters(model: keras.Model) -> int:

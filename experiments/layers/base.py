@@ -110,7 +110,9 @@ class Weighted(Layer):
 
     @model_validator(mode="after")
     def _drawn_or_given(self) -> Self:
-        drawn = [name for name in type(self).model_fields if name.endswith("_initializer") and getattr(self, name)]
+        drawn = [
+            name for name in type(self).model_fields if name.endswith("_initializer") and getattr(self, name)
+        ]
         if self.weights is not None and drawn:
             raise PydanticCustomError(
                 "misfit",

@@ -61,7 +61,9 @@ def check_weights(weights: tuple[Any, ...], shapes: Mapping[str, tuple[int, ...]
     """
     wanted = ", ".join(f"{name} {_text(shape)}" for name, shape in shapes.items())
     if len(weights) != len(shapes):
-        raise SpecError.one("weights", f"{len(weights)} lists, and the layer has {len(shapes)} weights", wanted)
+        raise SpecError.one(
+            "weights", f"{len(weights)} lists, and the layer has {len(shapes)} weights", wanted
+        )
     for index, (values, (name, shape)) in enumerate(zip(weights, shapes.items(), strict=True)):
         _check(values, shape, f"weights[{index}]", f"{name} of shape {_text(shape)}")
 

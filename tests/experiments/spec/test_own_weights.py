@@ -24,7 +24,8 @@ def run_of(*layers: dict[str, Any], **model: Any) -> RunSpec:
 
 def dense(weights: Any, **more: Any) -> RunSpec:
     return run_of(
-        {"type": "dense", "units": 2, "activation": "tanh", "weights": weights, **more}, {"type": "dense", "units": 1}
+        {"type": "dense", "units": 2, "activation": "tanh", "weights": weights, **more},
+        {"type": "dense", "units": 1},
     )
 
 
@@ -82,7 +83,9 @@ def test_values_decide_the_fingerprint_and_specs_without_them_keep_theirs() -> N
         ({"type": "gru", "units": 3, "reset_after": False}, [(8, 9), (3, 9), (9,)]),
     ],
 )
-def test_every_layer_begins_with_the_given_values(layer: dict[str, Any], shapes: list[tuple[int, ...]]) -> None:
+def test_every_layer_begins_with_the_given_values(
+    layer: dict[str, Any], shapes: list[tuple[int, ...]]
+) -> None:
     random = np.random.default_rng(0)
     given = [random.normal(size=shape).round(3) for shape in shapes]
     layers = [{**layer, "weights": [values.tolist() for values in given]}, {"type": "dense", "units": 10}]
