@@ -11,6 +11,7 @@ import pytest
 from experiments.engine import models
 from experiments.errors import SpecError
 from experiments.keras_code import export_keras
+from experiments.layers import Dense
 from experiments.runs import RunSpec
 from experiments.spec import ExperimentSpec
 
@@ -61,8 +62,9 @@ def test_the_models_own_initializer_is_for_the_other_layers() -> None:
         kernel_initializer="ones",
     )  # fmt: skip
     first, second = run.model.layers
-    assert getattr(first, "kernel_initializer") is None
-    assert getattr(second, "kernel_initializer").name == "ones"
+    assert isinstance(first, Dense) and first.kernel_initializer is None
+    assert isinstance(second, Dense) and second.kernel_initializer is not None
+    assert second.kernel_initializer.name == "ones"
 
 
 def test_values_decide_the_fingerprint_and_specs_without_them_keep_theirs() -> None:
