@@ -62,8 +62,10 @@ def test_the_models_own_initializer_is_for_the_other_layers() -> None:
         kernel_initializer="ones",
     )  # fmt: skip
     first, second = run.model.layers
-    assert isinstance(first, Dense) and first.kernel_initializer is None
-    assert isinstance(second, Dense) and second.kernel_initializer is not None
+    assert isinstance(first, Dense)
+    assert first.kernel_initializer is None
+    assert isinstance(second, Dense)
+    assert second.kernel_initializer is not None
     assert second.kernel_initializer.name == "ones"
 
 
