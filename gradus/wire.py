@@ -371,3 +371,46 @@ class KeyOut(Wire):
     created_at: datetime
     last_used_at: datetime | None
     revoked_at: datetime | None
+
+
+class ClassOut(Wire):
+    """A class: who knows its code gets a key of their own."""
+
+    name: str
+    most: int = Field(description="how many may join")
+    students: int = Field(description="how many have joined")
+    created_at: datetime
+    opened_at: datetime | None = Field(
+        description="since when its students see each other's results; null: they do not"
+    )
+    links: Links
+
+
+class ClassStudent(Wire):
+    """Somebody of a class, and how far they are."""
+
+    owner: str
+    key_id: str
+    joined_at: datetime
+    last_used_at: datetime | None
+    experiments: int
+    lessons: int = Field(description="lessons that they have tested")
+
+
+class ClassAnswer(Wire):
+    """A student's latest answer to one spec; without an experiment where they have not submitted it."""
+
+    owner: str
+    experiment_id: str | None
+    counts: dict[str, int] = Field(description="state -> number of runs")
+    verdict: str | None = Field(description="of a lesson: `confirmed` or `refuted`; null until it is done")
+    answer: str
+    links: Links
+
+
+class JoinedClass(Wire):
+    """A key of one's own in a class."""
+
+    owner: str
+    class_name: str
+    key: str

@@ -388,3 +388,16 @@ class ApiKey:
     created_at: datetime
     last_used_at: datetime | None
     revoked_at: datetime | None
+    class_name: str | None = None
+    hides_others: bool = False  # its class' results are not open to each other yet
+
+
+@dataclass(frozen=True)
+class Classroom:
+    """A class: who knows its code gets a key of their own. `opened_at`: since when its students see each other's results."""
+
+    name: str
+    most: int
+    students: int
+    created_at: datetime
+    opened_at: datetime | None

@@ -9,7 +9,9 @@ GradusError
     │   ├── StaleVersion     If-Match does not match
     │   ├── StaleStage       somebody else advanced the experiment first
     │   ├── LockTaken        another transaction holds the same name
-    │   └── KeyInFlight      the same idempotency key is being worked on
+    │   ├── KeyInFlight      the same idempotency key is being worked on
+    │   ├── NameTaken        a class, or somebody of it, has this name
+    │   └── ClassFull
     ├── KeyReused            the same idempotency key with another body
     ├── QuotaExceeded
     ├── TooManyOpenRequests
@@ -94,6 +96,22 @@ class KeyInFlight(Conflict):
             f"a request with the idempotency key {key!r} is still in flight; repeat it in a moment"
         )
         self.key = key
+
+
+class NameTaken(Conflict):
+    """A class, or somebody of it, has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name!r} is taken; choose another name")
+        self.name = name
+
+
+class ClassFull(Conflict):
+    """As many have joined a class as it was made for."""
+
+    def __init__(self, name: str, most: int) -> None:
+        super().__init__(f"the class {name} has its {most} students; whoever made it may revoke a key")
+        self.name, self.most = name, most
 
 
 class LockTaken(Conflict):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 
-from experiments.course.lessons import Check, Lesson, Verdict
-from experiments.course.paper import PAPER
+from experiments.course.lessons import PAPER, Check, Lesson, Verdict, lessons
 from experiments.numbers import figure
 
 
@@ -19,11 +19,13 @@ class LessonRun:
         levels: factor -> label.
         metrics: name -> value at the end of the run.
         reason: why it ended.
+        history: metric -> epochs completed -> value, of the metrics that checks look at before the end.
     """
 
     levels: Mapping[str, str]
     metrics: Mapping[str, float]
     reason: str | None
+    history: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,13 @@ class Outcome:
     def sentence(self, language: str) -> str:
         """The lesson's sentence for this verdict, with the measured figures."""
         words = self.lesson.confirmed if self.verdict == "confirmed" else self.lesson.refuted
-        return words.in_language(language).format(*(figure(row.value) for row in self.measured))
+        return words.in_language(language).format(*(_written(row.value) for row in self.measured))
+
+
+def _written(value: float) -> str:
+    """A whole number in full, any other to four digits."""
+    whole = math.isfinite(value) and abs(value) < 1e12 and value == round(value)
+    return f"{value:,.0f}" if whole else figure(value)
 
 
 def judge(lesson: Lesson, runs: Sequence[LessonRun] = ()) -> Outcome:
@@ -76,14 +84,31 @@ def judge(lesson: Lesson, runs: Sequence[LessonRun] = ()) -> Outcome:
     return Outcome(lesson, tuple(Measured(check, _value(check, runs)) for check in lesson.checks))
 
 
+@cache
+def on_paper(name: str) -> Outcome:
+    """The outcome of a lesson that trains nothing, computed once."""
+    return judge(lessons()[name])
+
+
 def _value(check: Check, runs: Sequence[LessonRun]) -> float:
     if check.paper is not None:
         return PAPER[check.paper](**check.arguments)
-    picked = [run for run in runs if all(run.levels.get(name) == label for name, label in check.pick.items())]
+    value = _of(check, _picked(runs, check.pick))
+    return value if check.minus is None else value - _of(check, _picked(runs, check.minus))
+
+
+def _picked(runs: Sequence[LessonRun], levels: Mapping[str, str]) -> list[LessonRun]:
+    return [run for run in runs if all(run.levels.get(name) == label for name, label in levels.items())]
+
+
+def _of(check: Check, picked: Sequence[LessonRun]) -> float:
     if check.reason is not None:
         return sum(run.reason == check.reason for run in picked) / len(picked) if picked else math.nan
     metric = check.metric or ""
-    values = [run.metrics[metric] for run in picked if metric in run.metrics]
+    if check.step is None:
+        values = [run.metrics.get(metric, math.nan) for run in picked]
+    else:
+        values = [run.history.get(metric, {}).get(check.step, math.nan) for run in picked]
     if not values or any(math.isnan(value) for value in values):
         return math.nan
     if check.take == "mean":

@@ -8,14 +8,19 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from experiments.course.paper import PAPER
+from experiments.course.demonstrations import DEMONSTRATIONS
+from experiments.course.paper import FORMULAS
+from experiments.course.pictures import DRAWINGS, Drawing
 from experiments.errors import SpecError
-from experiments.fields import Real, Strict
+from experiments.fields import CountOrZero, Real, Strict
+from experiments.keras_code import import_keras
 from experiments.spec import ExperimentSpec
 from experiments.spec.documents import parse_yaml
 from experiments.spec.examples import examples
 from experiments.spec.problems import explain
 
+PAPER = {**FORMULAS, **DEMONSTRATIONS}
+"""Name in a lesson -> what is computed for it."""
 Verdict = Literal["confirmed", "refuted"]
 Language = Literal["en", "zh"]
 
@@ -39,14 +44,18 @@ class Check(Strict):
 
     says: Words
     paper: str | None = None
-    """A computation of `experiments/course/paper.py`."""
+    """A computation of `experiments/course/paper.py` or `demonstrations.py`."""
     arguments: dict[str, Any] = Field(default_factory=dict)
     metric: str | None = None
     """A metric of the runs at their end: `test/accuracy`."""
+    step: CountOrZero | None = None
+    """The metric after so many epochs, 0 before training; None: at the end."""
     reason: str | None = None
     """Share of the runs that ended for this reason: `train_errors`."""
     pick: dict[str, str] = Field(default_factory=dict)
     """Only runs with these levels: factor -> label."""
+    minus: dict[str, str] | None = None
+    """The levels of other runs, whose value is taken off that of `pick`."""
     take: Literal["min", "max", "mean"] = "mean"
     """Of several runs."""
     equals: Real | None = None
@@ -77,6 +86,25 @@ class Check(Strict):
         return self.at_most is None or value <= self.at_most
 
 
+class Picture(Strict):
+    """What a lesson shows: a drawing on paper, or the course of a metric of its runs."""
+
+    draw: str | None = None
+    """A drawing of `experiments/course/pictures.py`."""
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    metric: str | None = None
+    """A metric of the runs over the epochs, a line for each level."""
+    says: Words
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.draw is None) == (self.metric is None):
+            raise ValueError("either draw or metric")
+        if self.draw is not None and self.draw not in DRAWINGS:
+            raise ValueError(f"no drawing is called {self.draw}; there are {', '.join(DRAWINGS)}")
+        return self
+
+
 class Lesson(Strict):
     """A claim of the course, and how it is tested.
 
@@ -88,12 +116,13 @@ class Lesson(Strict):
     title: Words
     claim: Words
     formula: str = ""
-    curve: Literal["sigmoid", "tanh", "relu"] | None = None
-    """The activation whose values and slopes are drawn."""
+    picture: Picture
     example: str | None = None
     """The spec, as the name of an example."""
+    code: str | None = None
+    """The spec, as a Keras program of `examples/keras` that is read as a person would paste it."""
     spec: dict[str, Any] | None = None
-    """The spec itself."""
+    """The spec itself; beside `code`, what is written over what the program says."""
     checks: tuple[Check, ...] = Field(min_length=1)
     outcome: Verdict
     confirmed: Words
@@ -102,8 +131,7 @@ class Lesson(Strict):
 
     @model_validator(mode="after")
     def _trains_or_not(self) -> Self:
-        trained = any(check.paper is None for check in self.checks)
-        if trained != (self.example is not None or self.spec is not None):
+        if any(check.paper is None for check in self.checks) != self.trains:
             raise ValueError(
                 "a lesson has a spec where a check measures runs, and none where all are on paper"
             )
@@ -112,14 +140,23 @@ class Lesson(Strict):
     @property
     def trains(self) -> bool:
         """Whether runs are trained for it; else it is computed at once."""
-        return self.example is not None or self.spec is not None
+        return self.example is not None or self.code is not None or self.spec is not None
 
     def document(self) -> dict[str, Any]:
         """The spec to submit, tagged so that it is found again."""
-        document: Any = (
-            parse_yaml(examples()[self.example]) if self.example is not None else dict(self.spec or {})
-        )
+        document: Any = {}
+        if self.example is not None:
+            document = parse_yaml(examples()[self.example])
+        elif self.code is not None:
+            document = import_keras(program(self.code), self.code).document
+        document = {**document, **(self.spec or {})}
         return {**document, "tags": {**document.get("tags", {}), "lesson": self.name}}
+
+
+@cache
+def program(name: str) -> str:
+    """The text of a Keras program of `examples/keras`."""
+    return (files("experiments") / "examples" / "keras" / f"{name}.py").read_text("utf-8")
 
 
 @cache
@@ -132,6 +169,13 @@ def lessons() -> dict[str, Lesson]:
     folder = files("experiments") / "lessons"
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".yaml"))
     return {name.removesuffix(".yaml"): _read(name, (folder / name).read_text("utf-8")) for name in names}
+
+
+@cache
+def drawing(name: str) -> Drawing:
+    """The drawing of a lesson whose picture is none of its runs."""
+    picture = lessons()[name].picture
+    return DRAWINGS[picture.draw or ""](**picture.arguments)
 
 
 def _read(file: str, text: str) -> Lesson:

@@ -60,7 +60,7 @@ def output_size(size: int, window: int, padding: int, stride: int) -> float:
 def convolution(stride: int, row: int, column: int) -> float:
     """One number of the 5 × 5 image filtered by 3 × 3: the sum of nine products."""
     return float(
-        _filtered(np.array(IMAGE, float)[..., None], np.array(FILTER, float)[..., None], stride)[row, column]
+        filtered(np.array(IMAGE, float)[..., None], np.array(FILTER, float)[..., None], stride)[row, column]
     )
 
 
@@ -70,15 +70,20 @@ def volume(filter: int, row: int, column: int) -> float:
     Image: pixel (i, j) of channel c is (i + j + c) mod 3. Filter 0 has 1 on its main diagonal in every channel, filter 1 has
     −1, 0, 1 in its columns; their biases are 1 and 0.
     """
+    image, kernels, biases = volume_case()
+    return float(filtered(image, kernels[filter], 2)[row, column] + biases[filter])
+
+
+def volume_case() -> tuple[Array, Array, Array]:
+    """Image (7, 7, 3), filters (2, 3, 3, 3) and biases (2,) of the case above."""
     i, j, c = np.ogrid[:5, :5, :3]
     image = np.zeros((7, 7, 3))
     image[1:6, 1:6] = (i + j + c) % 3
     kernels = np.stack([np.eye(3), np.tile([-1.0, 0.0, 1.0], (3, 1))])
-    kernel = np.repeat(kernels[filter][..., None], 3, axis=2)
-    return float(_filtered(image, kernel, 2)[row, column] + (1 if filter == 0 else 0))
+    return image, np.repeat(kernels[..., None], 3, axis=3), np.array([1.0, 0.0])
 
 
-def _filtered(image: Array, kernel: Array, stride: int) -> Array:
+def filtered(image: Array, kernel: Array, stride: int) -> Array:
     """image (h, w, channels), kernel (f, f, channels) -> sums of products, without padding."""
     window = kernel.shape[0]
     steps = range(0, image.shape[0] - window + 1, stride)
@@ -167,14 +172,8 @@ def delta(which: str, unit: int = 0) -> float:
 
     Inputs (0.35, 0.9), target 0.5, biases 0, weights as below; sigmoid everywhere.
     """
-    x, t = np.array([0.35, 0.9, 1.0]), 0.5
-    w = np.array([0.1, 0.8, 0.0, 0.4, 0.6, 0.0, 0.3, 0.9, 0.0])
-
-    def forward(v: Array) -> tuple[Array, float]:
-        a = 1 / (1 + np.exp(-(v[:6].reshape(2, 3) @ x)))
-        return a, float(1 / (1 + np.exp(-(v[6:8] @ a + v[8]))))
-
-    a, y = forward(w)
+    t = 0.5
+    x, w, a, y = small_network()
     output = y * (1 - y) * (t - y)
     hidden = a * (1 - a) * w[6:8] * output
     if which == "output":
@@ -184,11 +183,22 @@ def delta(which: str, unit: int = 0) -> float:
     by_hand = -np.concatenate([np.outer(hidden, x).ravel(), output * np.append(a, 1.0)])
 
     def f(v: Array) -> float:
-        return 0.5 * (t - forward(v)[1]) ** 2
+        return 0.5 * (t - small_network(v)[3]) ** 2
 
     h = 1e-4
     quotients = np.array([(f(w + h * e) - f(w - h * e)) / (2 * h) for e in np.eye(9)])
     return float(np.abs(by_hand - quotients).max())
+
+
+WEIGHTS = np.array([0.1, 0.8, 0.0, 0.4, 0.6, 0.0, 0.3, 0.9, 0.0])
+"""Of the 2-2-1 network: two hidden units and the output, each with its bias last."""
+
+
+def small_network(w: Array = WEIGHTS) -> tuple[Array, Array, Array, float]:
+    """The 2-2-1 network: inputs with a 1 for the bias, weights, hidden activations, output."""
+    x = np.array([0.35, 0.9, 1.0])
+    a = 1 / (1 + np.exp(-(w[:6].reshape(2, 3) @ x)))
+    return x, w, a, float(1 / (1 + np.exp(-(w[6:8] @ a + w[8]))))
 
 
 def uniform_cross_entropy(classes: int) -> float:
@@ -201,7 +211,7 @@ def bound(depth: int) -> float:
     return 0.25**depth
 
 
-PAPER: dict[str, Callable[..., float]] = {
+FORMULAS: dict[str, Callable[..., float]] = {
     function.__name__: function
     for function in (
         slope, output_size, convolution, volume, pooling, dense_parameters, parameters, shape, refused, slips, rule,

@@ -68,6 +68,7 @@ def import_keras(code: str, name: str = "keras-code", limits: Limits | None = No
     except RecursionError as error:
         raise SpecError.one("", "the program is nested too deeply", "a program as in a tutorial") from error
     document = _document(_chosen(reader.nets, notes), reader.fields, name, notes)
+    reader.marks.add_note(notes)
     problems: tuple[Problem, ...] = ()
     try:
         ExperimentSpec.parse(document, limits)

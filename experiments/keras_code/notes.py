@@ -45,6 +45,11 @@ class Notes:
             self._notes[Note(line, kind, text)] = None
 
     @property
+    def lines(self) -> set[int]:
+        """The lines that something was said about."""
+        return {note.line for note in self._notes}
+
+    @property
     def old_style(self) -> bool:
         """Whether the program uses names of an earlier Keras."""
         return any(note.kind == "old" for note in self._notes)

@@ -8,6 +8,8 @@ from typing import Any
 
 from experiments.errors import SpecError
 from experiments.keras_code.expressions import Expressions
+from experiments.keras_code.marks import Marks
+from experiments.keras_code.notes import Notes
 from experiments.keras_code.values import UNKNOWN, Curve, Dotted, Function, Net, Part, Rows, Unknown
 
 MAX_STEPS = 20_000
@@ -33,6 +35,10 @@ class Reader(Expressions):
         fields: fields of the spec that stand in the program as such: `seed`, `backend`.
     """
 
+    def __init__(self, notes: Notes) -> None:
+        super().__init__(notes)
+        self.marks = Marks()
+
     def block(self, body: Iterable[ast.stmt]) -> None:
         """Read statements in order. Raises SpecError: the program repeats too much."""
         for statement in body:
@@ -46,19 +52,37 @@ class Reader(Expressions):
             self.statement(statement)
 
     def statement(self, node: ast.stmt) -> None:
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            self._import(node)
-        elif isinstance(node, ast.Assign):
+        """Read one statement, and mark it where nothing of it is needed."""
+        if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
+            self.marks.note(node, needed=self._assign(node))
+        elif isinstance(node, ast.Expr):
+            self.marks.note(node, needed=isinstance(node.value, ast.Constant))
+            self.value(node.value)
+        elif isinstance(node, ast.Assert | ast.Delete | ast.Raise):
+            self.marks.note(node, needed=False)
+        else:
+            self._compound(node)
+
+    def _assign(self, node: ast.Assign | ast.AnnAssign | ast.AugAssign) -> bool:
+        """Bind the targets; whether their value is known."""
+        if isinstance(node, ast.Assign):
             value = self.value(node.value)
             for target in node.targets:
                 self._bind(target, value, node.lineno)
-        elif isinstance(node, ast.AnnAssign) and node.value is not None:
-            self._bind(node.target, self.value(node.value), node.lineno)
-        elif isinstance(node, ast.AugAssign):
+            return not isinstance(value, Unknown) and not all(map(self._is_environment, node.targets))
+        if isinstance(node, ast.AugAssign):
             load = ast.copy_location(ast.BinOp(_loaded(node.target), node.op, node.value), node)
-            self._bind(node.target, self.value(ast.fix_missing_locations(load)), node.lineno)
-        elif isinstance(node, ast.Expr):
-            self.value(node.value)
+            value = self.value(ast.fix_missing_locations(load))
+        elif node.value is None:
+            return True
+        else:
+            value = self.value(node.value)
+        self._bind(node.target, value, node.lineno)
+        return not isinstance(value, Unknown)
+
+    def _compound(self, node: ast.stmt) -> None:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            self._import(node)
         elif isinstance(node, ast.For | ast.AsyncFor):
             self._loop(node)
         elif isinstance(node, ast.While):
@@ -69,9 +93,11 @@ class Reader(Expressions):
         elif isinstance(node, ast.With | ast.AsyncWith):
             self.block(node.body)
         elif isinstance(node, ast.Try):
+            self.marks.skip(statement for handler in node.handlers for statement in handler.body)
             self.block([*node.body, *node.orelse, *node.finalbody])
         elif isinstance(node, ast.FunctionDef):
             self.names[node.name] = Function(node)
+            self.marks.skip(node.body)
         elif isinstance(node, ast.ClassDef):
             self._class(node)
         elif isinstance(node, ast.Return):
@@ -121,6 +147,13 @@ class Reader(Expressions):
         elif isinstance(target, ast.Subscript):
             self._environment(target, value, line)
 
+    def _is_environment(self, target: ast.expr) -> bool:
+        """Whether it is a variable of the system; one that Keras reads has a note of its own."""
+        if not isinstance(target, ast.Subscript):
+            return False
+        holder = self.value(target.value)
+        return isinstance(holder, Dotted) and holder.path.endswith("environ")
+
     def _environment(self, target: ast.Subscript, value: Any, line: int) -> None:
         """`os.environ["KERAS_BACKEND"] = "jax"`."""
         holder, name = self.value(target.value), self.value(target.slice)
@@ -167,6 +200,7 @@ class Reader(Expressions):
                     "a condition that is known only when the program runs: read as true",
                 )
             test = True
+        self.marks.skip(node.orelse if test else node.body)
         self.block(node.body if test else node.orelse)
 
     def _class(self, node: ast.ClassDef) -> None:

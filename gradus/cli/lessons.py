@@ -36,7 +36,7 @@ def lessons(
     if as_json:
         print_json(document)
     else:
-        _explain(document)
+        _explain(document, language)
     if run and document["verdict"] is None:
         raise typer.Exit(FAILED)
 
@@ -68,9 +68,9 @@ def _list(language: Language, as_json: bool) -> None:
 
 def _shown(lesson: Any, language: Language) -> dict[str, Any]:
     """A lesson as the service gives it, without the service: what is on paper is computed here."""
-    from experiments.course import judge
+    from experiments.course import on_paper
 
-    outcome = None if lesson.trains else judge(lesson)
+    outcome = None if lesson.trains else on_paper(lesson.name)
     checks = [
         {
             "says": row.check.says.in_language(language),
@@ -103,7 +103,7 @@ def _tested(lesson: Any, language: Language) -> dict[str, Any]:
     return tested
 
 
-def _explain(document: dict[str, Any]) -> None:
+def _explain(document: dict[str, Any], language: str) -> None:
     from experiments.spec.written import as_yaml
 
     say(f"{document['name']}: {document['title']}")
@@ -121,5 +121,7 @@ def _explain(document: dict[str, Any]) -> None:
         ]
         print_table("", ("quantity", "the claim", "measured"), rows)
         say(f"{document['verdict']}: {document['sentence']}")
+        if document.get("links", {}).get("picture"):
+            say(f"picture: {document['links']['picture']}?lang={language}")
     elif document["spec"] is not None:
         say(as_yaml(document["spec"]).rstrip("\n"))

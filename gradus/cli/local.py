@@ -50,6 +50,12 @@ def up(
     port: Annotated[int | None, typer.Option(help="Port of the API and the start page.")] = None,
     mlflow_port: Annotated[int | None, typer.Option(help="Port of MLflow.")] = None,
     home: Annotated[Path | None, typer.Option(help="Folder of all state; default: ~/.gradus.")] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            help="Address the API binds to, for a class: 0.0.0.0 is every one. Beyond this machine everybody needs a key."
+        ),
+    ] = None,
 ) -> None:
     """Start everything on this machine, in the foreground: broker, database, MLflow, API and workers."""
     options = {
@@ -58,6 +64,7 @@ def up(
         "--port": port,
         "--mlflow-port": mlflow_port,
         "--home": home,
+        "--host": host,
     }
     _require_backends(backend)
     _become(

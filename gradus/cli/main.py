@@ -11,6 +11,7 @@ from gradus.cli import (
     audit,
     catalog,
     change,
+    classes,
     comparison,
     data,
     hopfield,
@@ -58,6 +59,7 @@ for part in (
     part.register(app)
 app.add_typer(data.app, name="data")
 app.add_typer(keys.app, name="keys")
+app.add_typer(classes.app, name="classes")
 
 
 def run() -> None:

@@ -1,5 +1,5 @@
 """Columns named as the code and the documents name them; events.actor and the audit table; sessions of browsers; a
-backend for runs and workers."""
+backend for runs and workers; classes and the keys that belong to one."""
 
 from __future__ import annotations
 
@@ -60,9 +60,22 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.Double, nullable=False),
     )
     op.create_index("ix_sessions_expires_at", "sessions", ["expires_at"])
+    op.create_table(
+        "classes",
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("code_hash", sa.String(64), nullable=False, unique=True),
+        sa.Column("most", sa.Integer, nullable=False),
+        sa.Column("created_at", sa.Double, nullable=False),
+        sa.Column("opened_at", sa.Double, nullable=True),
+    )
+    op.add_column("api_keys", sa.Column("class_name", sa.Text, nullable=True))
+    op.create_index("ix_api_keys_class_name", "api_keys", ["class_name"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_api_keys_class_name", "api_keys")
+    op.execute("ALTER TABLE api_keys DROP COLUMN class_name")
+    op.drop_table("classes")
     op.drop_table("sessions")
     op.drop_table("audit")
     op.drop_index("ix_events_status", "events")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.course import Lesson, LessonRun, Outcome, judge, lessons
+from experiments.course import Lesson, LessonRun, Outcome, judge, lessons, on_paper
 from service.analysis.observations import state_of
 from service.entities import Run
 from service.store import Store, queries
@@ -38,7 +40,7 @@ def standings(store: Store, owner: str) -> list[Standing]:
 def standing(store: Store, lesson: Lesson, owner: str) -> Standing:
     """One lesson. What is computed on paper is done at once; else the owner's latest experiment with its tag counts."""
     if not lesson.trains:
-        return Standing(lesson, "done", None, judge(lesson))
+        return Standing(lesson, "done", None, on_paper(lesson.name))
     filters = {TAG: [lesson.name], "owner": [owner]}
     found, _ = queries.list_experiments(store, filters=filters, limit=1)
     if not found:
@@ -46,14 +48,27 @@ def standing(store: Store, lesson: Lesson, owner: str) -> Standing:
     runs, _ = queries.list_runs(store, found[0].id, limit=MOST_RUNS)
     if any(state_of(run) == "waiting" for run in runs):
         return Standing(lesson, "running", found[0].id)
-    return Standing(
-        lesson,
-        "done",
-        found[0].id,
-        judge(lesson, [_seen(run) for run in runs if state_of(run) == "finished"]),
-    )
+    finished = [run for run in runs if state_of(run) == "finished"]
+    return Standing(lesson, "done", found[0].id, judge(lesson, _seen(store, lesson, finished)))
 
 
-def _seen(run: Run) -> LessonRun:
-    metrics = {name: float("nan") if value is None else value for name, value in run.metrics.items()}
-    return LessonRun(run.levels, metrics, run.reason or str((run.outcome or {}).get("reason", "")))
+def _seen(store: Store, lesson: Lesson, runs: Sequence[Run]) -> list[LessonRun]:
+    """The runs as checks see them."""
+    keys = {check.metric for check in lesson.checks if check.metric is not None and check.step is not None}
+    histories = queries.metric_values(store, [run.id for run in runs], sorted(keys)) if keys else {}
+    return [
+        LessonRun(
+            run.levels,
+            {name: _number(value) for name, value in run.metrics.items()},
+            run.reason or str((run.outcome or {}).get("reason", "")),
+            {
+                key: {step: _number(value) for step, value in series}
+                for key, series in histories.get(run.id, {}).items()
+            },
+        )
+        for run in runs
+    ]
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value

@@ -13,6 +13,7 @@ from service.api import (
     answers,
     audit,
     catalog,
+    classes,
     datasets,
     events,
     experiments,
@@ -71,7 +72,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     )
     for resource in (
         *(experiments, runs, figures, events, answers, requests, catalog, keras_code, lessons, datasets),
-        *(workers, keys, audit, health, metrics, docs),
+        *(workers, keys, classes, audit, health, metrics, docs),
     ):
         app.include_router(resource.router)
     for router in ROUTERS:

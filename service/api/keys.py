@@ -21,7 +21,8 @@ from service.http.schemas import Strict, key_out
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """A text as it is. Raises PydanticCustomError where it has characters that are not seen."""
     if not text.isprintable():
         allowed = {"allowed": "text that can be printed, such as ann"}
         raise PydanticCustomError("misfit", "a name with characters that are not seen", allowed)
@@ -31,7 +32,7 @@ def _printable(text: str) -> str:
 class NewKey(Strict):
     """What a key is to allow."""
 
-    owner: Annotated[ShortText, AfterValidator(_printable)]
+    owner: Annotated[ShortText, AfterValidator(printable)]
     scopes: list[Scope] = Field(
         ["read", "write"], min_length=1, description="admin includes write, write read"
     )

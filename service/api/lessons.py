@@ -10,12 +10,14 @@ from fastapi import APIRouter, Path, Query, Response
 from experiments.course import Lesson, lessons
 from gradus.wire import LessonCheck, LessonOut, Page
 from service.analysis.lessons import Standing, standing, standings
+from service.api.figures import SVG
 from service.errors import NotFound
 from service.http.auth import Reader, Writer
 from service.http.dependencies import SettingsDep, StoreDep, UrlsDep
 from service.http.problems import documented
 from service.http.schemas import Urls
 from service.http.submission import prepare, submit_spec
+from service.report.lesson_pictures import lesson_picture
 
 router = APIRouter(prefix="/v1/lessons", tags=["lessons"])
 Name = Annotated[str, Path(max_length=200)]
@@ -61,6 +63,17 @@ def start_lesson(
     return _out(standing(store, lesson, who.owner), language, urls)
 
 
+@router.get(
+    "/{name}/picture.svg", response_class=Response, responses={**SVG, **documented(404)}, summary="Picture"
+)
+def picture(name: Name, who: Reader, store: StoreDep, language: Language = "en") -> Response:
+    """What a lesson shows: a drawing on paper, or the course of a metric of the asker's runs."""
+    drawn = lesson_picture(store, standing(store, _lesson(name), who.owner), language)
+    if drawn is None:
+        raise NotFound("picture of the lesson", name)
+    return Response(drawn.svg, media_type="image/svg+xml")
+
+
 def _lesson(name: str) -> Lesson:
     known = lessons()
     if name not in known:
@@ -81,6 +94,8 @@ def _out(row: Standing, language: str, urls: Urls) -> LessonOut:
         for one in measured
     ]
     links = {"self": urls.at(f"/v1/lessons/{lesson.name}")}
+    if lesson.picture.draw is not None or row.experiment_id is not None:
+        links["picture"] = urls.at(f"/v1/lessons/{lesson.name}/picture.svg")
     if row.experiment_id is not None:
         links["experiment"] = urls.at(f"/v1/experiments/{row.experiment_id}")
     return LessonOut(

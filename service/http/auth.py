@@ -39,6 +39,7 @@ class Principal:
     quota: int
     keyed: bool = False
     sees: str | None = None  # only what belongs to this owner; None: everything
+    class_name: str | None = None  # the class that they joined
 
     def may(self, scope: Scope) -> bool:
         """Admin includes write, write includes read."""
@@ -130,8 +131,12 @@ def of_key(key: ApiKey, settings: Settings, rates: Rates) -> Principal:
             allowed=f"{settings.rate_per_second:g} requests a second, {settings.rate_burst} at once",
         )
     quota = settings.quota_queued_runs if key.quota is None else key.quota
-    who = Principal(key.owner, frozenset(key.scopes), quota, keyed=True)
-    return replace(who, sees=key.owner) if settings.private and not who.may("admin") else who
+    who = Principal(key.owner, frozenset(key.scopes), quota, keyed=True, class_name=key.class_name)
+    return (
+        replace(who, sees=key.owner)
+        if (settings.private or key.hides_others) and not who.may("admin")
+        else who
+    )
 
 
 def allowed(scope: Scope) -> Callable[[Principal], Principal]:

@@ -8,6 +8,13 @@ from service.operations.cancel import cancel_experiment, cancel_run, delete_expe
 from service.operations.certificates import put_certificate
 from service.operations.change import change_experiment
 from service.operations.claim import claim, renew, stop_requests
+from service.operations.classes import (
+    class_and_students,
+    create_class,
+    join_class,
+    list_classes,
+    open_class,
+)
 from service.operations.commit import commit
 from service.operations.datasets import (
     delete_dataset,
@@ -62,9 +69,11 @@ __all__ = [
     "claim",
     "claim_request",
     "claim_shipping",
+    "class_and_students",
     "close_session",
     "commit",
     "continue_runs",
+    "create_class",
     "create_key",
     "create_request",
     "delete_dataset",
@@ -75,9 +84,12 @@ __all__ = [
     "finish_request",
     "get_dataset",
     "give_back_shipping",
+    "join_class",
+    "list_classes",
     "list_datasets",
     "list_keys",
     "note_shipped",
+    "open_class",
     "open_session",
     "owned_bytes",
     "purge_experiment",

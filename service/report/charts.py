@@ -97,7 +97,7 @@ def chart(
             parts += [_marker(line.colour, x(a), y(b), colour) for a, b in whole]
     for number, value in enumerate(marks):
         look = "visible" if number == marked else "hidden"
-        rule = _rule(x(value), TOP, x(value), height - BOTTOM, INK, 1.6)
+        rule = line_at(x(value), TOP, x(value), height - BOTTOM, INK, 1.6)
         parts.append(f'<g data-mark="{number}" visibility="{look}">{rule}</g>')
     return _svg(parts, height, title, text)
 
@@ -118,17 +118,17 @@ def intervals(bars: Sequence[Bar], *, title: str, text: str, x_label: str, delta
             f'height="{row * len(bars)}" fill="#E69F00" fill-opacity="0.16"/>'
         )
     parts += _ticks_below(x, height, x_label)
-    parts.append(_rule(x(0.0), TOP, x(0.0), height - BOTTOM, INK, 1.4))
+    parts.append(line_at(x(0.0), TOP, x(0.0), height - BOTTOM, INK, 1.4))
     for number, bar in enumerate(bars):
         base = TOP + row * number
         at = base + 32
         colour = COLOURS[0]
-        parts.append(_text(20, base + 14, bar.label, size=13, weight="600"))
+        parts.append(text_at(20, base + 14, bar.label, size=13, weight="600"))
         if bar.note:
-            parts.append(_text(WIDTH - 20, base + 14, bar.note, anchor="end", size=12))
+            parts.append(text_at(WIDTH - 20, base + 14, bar.note, anchor="end", size=12))
         if bar.low is not None and bar.high is not None:
-            parts.append(_rule(x(bar.low), at, x(bar.high), at, colour, 3))
-            parts += [_rule(x(end), at - 6, x(end), at + 6, colour, 3) for end in (bar.low, bar.high)]
+            parts.append(line_at(x(bar.low), at, x(bar.high), at, colour, 3))
+            parts += [line_at(x(end), at - 6, x(end), at + 6, colour, 3) for end in (bar.low, bar.high)]
         if bar.middle is not None:
             parts.append(f'<circle cx="{x(bar.middle):.1f}" cy="{at}" r="5" fill="{colour}"/>')
     return _svg(parts, height, title, text)
@@ -224,8 +224,8 @@ def _axes(
 ) -> list[str]:
     parts = []
     for value in y.ticks():
-        parts.append(_rule(LEFT, y(value), WIDTH - RIGHT, y(value), FAINT, 1))
-        parts.append(_text(LEFT - 7, y(value) + 4, axis_label(value), anchor="end"))
+        parts.append(line_at(LEFT, y(value), WIDTH - RIGHT, y(value), FAINT, 1))
+        parts.append(text_at(LEFT - 7, y(value) + 4, axis_label(value), anchor="end"))
     parts += _ticks_below(x, height, x_label, whole=x_whole, ticks=x_ticks)
     middle = (TOP + height - BOTTOM) / 2
     parts.append(
@@ -239,11 +239,11 @@ def _ticks_below(
     x: Scale, height: int, label: str, *, whole: bool = False, ticks: Sequence[float] = ()
 ) -> list[str]:
     base = height - BOTTOM
-    parts = [_rule(x.start, base, x.end, base, INK, 1)]
+    parts = [line_at(x.start, base, x.end, base, INK, 1)]
     for value in ticks or x.ticks(whole=whole):
-        parts.append(_rule(x(value), base, x(value), base + 5, INK, 1))
-        parts.append(_text(x(value), base + 18, axis_label(value), anchor="middle"))
-    parts.append(_text((x.start + x.end) / 2, base + 37, label, anchor="middle", size=12))
+        parts.append(line_at(x(value), base, x(value), base + 5, INK, 1))
+        parts.append(text_at(x(value), base + 18, axis_label(value), anchor="middle"))
+    parts.append(text_at((x.start + x.end) / 2, base + 37, label, anchor="middle", size=12))
     return parts
 
 
@@ -283,12 +283,12 @@ def distribution(counts: Sequence[int], *, title: str) -> str:
     return f'<svg viewBox="0 0 120 31" width="120" height="31" role="img"><title>{escape(text)}</title>{rule}{bars}</svg>'
 
 
-def _rule(x1: float, y1: float, x2: float, y2: float, colour: str, width: float) -> str:
+def line_at(x1: float, y1: float, x2: float, y2: float, colour: str, width: float) -> str:
     ends = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
     return f'<line {ends} stroke="{colour}" stroke-width="{width}"/>'
 
 
-def _text(
+def text_at(
     x: float, y: float, text: str, *, anchor: str = "start", size: int = 11, weight: str = "400"
 ) -> str:
     return (

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, exists, insert, or_, select, update
 
 from service.store.clock import db_now, later
-from service.store.tables import api_keys
+from service.store.tables import api_keys, classes
+
+_closed = exists().where(classes.c.name == api_keys.c.class_name, classes.c.opened_at.is_(None))
+COLUMNS: tuple[ColumnElement[Any], ...] = (*api_keys.c, _closed.label("hides_others"))
+"""A key, and whether it belongs to a class whose results are not open to each other."""
 
 
 def insert_api_key(connection: Connection, values: Mapping[str, Any]) -> None:
@@ -16,14 +20,15 @@ def insert_api_key(connection: Connection, values: Mapping[str, Any]) -> None:
 
 
 def api_key_rows(connection: Connection) -> list[Row[Any]]:
-    return list(connection.execute(select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id)))
+    return list(connection.execute(select(*COLUMNS).order_by(api_keys.c.created_at, api_keys.c.id)))
 
 
 def find_api_key(connection: Connection, hash: str, stale_seconds: float) -> Row[Any] | None:
     """The live key of a hash; `stale` says whether its use was last noted longer ago than that."""
     live = (api_keys.c.hash == hash) & api_keys.c.revoked_at.is_(None)
     stale = or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < later(-stale_seconds))
-    return connection.execute(select(api_keys, stale.label("stale")).where(live)).first()
+    columns = [*COLUMNS, stale.label("stale")]
+    return connection.execute(select(*columns).where(live)).first()
 
 
 def knows_api_key(connection: Connection, hash: str) -> bool:

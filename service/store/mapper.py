@@ -13,6 +13,7 @@ from service.entities import (
     ApiKey,
     AuditEntry,
     Certificate,
+    Classroom,
     Event,
     Experiment,
     Request,
@@ -141,6 +142,18 @@ def to_api_key(row: Row[Any]) -> ApiKey:
         created_at=as_datetime(row.created_at),  # type: ignore[arg-type]
         last_used_at=as_datetime(row.last_used_at),
         revoked_at=as_datetime(row.revoked_at),
+        class_name=row.class_name,
+        hides_others=bool(row.hides_others),
+    )
+
+
+def to_classroom(row: Row[Any]) -> Classroom:
+    return Classroom(
+        name=row.name,
+        most=row.most,
+        students=row.students,
+        created_at=as_datetime(row.created_at),  # type: ignore[arg-type]
+        opened_at=as_datetime(row.opened_at),
     )
 
 

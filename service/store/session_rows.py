@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select
 
+from service.store.api_key_rows import COLUMNS
 from service.store.clock import db_now, later
 from service.store.tables import api_keys, sessions
 
@@ -20,7 +21,7 @@ def insert_session(connection: Connection, hash: str, key_id: str, seconds: floa
 def find_session_key(connection: Connection, hash: str) -> Row[Any] | None:
     """The key behind a session, unless the session has expired or the key was revoked."""
     live = (sessions.c.hash == hash) & (sessions.c.expires_at > db_now()) & api_keys.c.revoked_at.is_(None)
-    statement = select(api_keys).join(sessions, sessions.c.key_id == api_keys.c.id).where(live)
+    statement = select(*COLUMNS).join(sessions, sessions.c.key_id == api_keys.c.id).where(live)
     return connection.execute(statement).first()
 
 

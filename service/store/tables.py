@@ -283,6 +283,18 @@ api_keys = Table(
     Column("created_at", Double, nullable=False),
     Column("last_used_at", Double),
     Column("revoked_at", Double),
+    Column("class_name", Text),
+    Index("ix_api_keys_class_name", "class_name"),
+)
+
+classes = Table(
+    "classes",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("code_hash", String(64), nullable=False, unique=True),
+    Column("most", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("opened_at", Double),
 )
 
 sessions = Table(

@@ -2,6 +2,7 @@
 
 from service.web import (
     builder,
+    classes,
     data,
     experiment,
     experiment_actions,
@@ -17,6 +18,7 @@ from service.web import (
 ROUTERS = (
     home.router,
     lessons.router,
+    classes.router,
     builder.router,
     experiment.router,
     experiment.streams,

@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from service import operations
-from service.web.view import SESSION, PageRoute, VisitDep, asset
+from service.web.view import SESSION, PageRoute, Visit, VisitDep, asset
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 KINDS = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
@@ -28,10 +28,15 @@ def log_in(
     next: Annotated[str, Form(max_length=2000)] = "/",
 ) -> Response:
     """Begin a session. The key itself is not kept in the browser."""
-    token = operations.open_session(visit.store, key.strip(), visit.settings.session_seconds)
+    answer = logged_in(visit, key.strip(), RedirectResponse(local(next), 303))
+    return answer or visit.page("login.html", 401, next=local(next), refused=True)
+
+
+def logged_in(visit: Visit, key: str, answer: Response) -> Response | None:
+    """The answer, with the cookie of a new session; None where the key is not known or was revoked."""
+    token = operations.open_session(visit.store, key, visit.settings.session_seconds)
     if token is None:
-        return visit.page("login.html", 401, next=local(next), refused=True)
-    answer = RedirectResponse(local(next), 303)
+        return None
     answer.set_cookie(
         SESSION,
         token,

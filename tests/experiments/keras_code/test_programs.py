@@ -175,3 +175,24 @@ def test_a_program_whose_values_grow_without_end_is_read_in_no_time(program: str
     with contextlib.suppress(SpecError):
         import_keras(head + program, "growing")
     assert time.process_time() - began < 2.0
+
+
+def test_one_note_lists_the_lines_of_which_nothing_is_needed() -> None:
+    code = (
+        'import os\nos.system("rm -rf /")\nos.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"\n'
+        "from keras import Sequential\nfrom keras.layers import Dense\n"
+        "def plot(history):\n    print(history)\n"
+        "def add(model, units):\n    print(units)\n    model.add(Dense(units))\n"
+        'model = Sequential()\nadd(model, 1)\nmodel.compile("sgd", "mse")\nmodel.summary()\n'
+        'if False:\n    print(1)\nprint("a",\n      "b")\n'
+    )
+    (note,) = [note for note in import_keras(code).notes if note.text.startswith("not needed here")]
+    assert (note.line, note.kind) == (2, "read")
+    assert note.text.endswith(": lines 2–3, 7, 9, 12, 14, 16–18")
+
+
+def test_a_program_whose_every_line_counts_has_no_such_note() -> None:
+    code = (
+        'from keras import Sequential, layers\nm = Sequential([layers.Dense(1)])\nm.compile("sgd", "mse")\n'
+    )
+    assert not [note for note in import_keras(code).notes if note.text.startswith("not needed")]

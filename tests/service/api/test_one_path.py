@@ -43,8 +43,8 @@ def agree(client: httpx.Client, api: Served, count: int, seed: int) -> int:
     accepted = 0
     for made in documents(count, seed):
         try:
-            document = json.loads(json.dumps(made, allow_nan=False))
-        except (ValueError, TypeError):  # not a document of JSON
+            document = json.loads(json.dumps(made, allow_nan=False, ensure_ascii=False).encode())
+        except (ValueError, TypeError):  # no JSON, or none that can be sent
             continue
         dry, kept = (client.post(f"/v1/experiments{query}", json=document) for query in ("?dry_run=true", ""))
         problems, shown = said(document, api)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.embedded.programs import programs
+from service.embedded.programs import api_url, programs
 from service.settings import load_settings
 
 
@@ -29,3 +29,29 @@ def test_a_worker_answers_what_people_ask(tmp_path: Path, backends: list[str], b
     )
     assert all(environment["GRADUS_ONLY_REQUESTS"] == "true" for environment in answering.values())
     assert sum(program.name.startswith("worker-") for program in made) == len(backends)
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8642"), ("0.0.0.0", "http://127.0.0.1:8642"),
+        ("192.0.2.7", "http://192.0.2.7:8642"), ("::1", "http://[::1]:8642"),
+    ],
+)  # fmt: skip
+def test_the_address_by_which_this_machine_reaches_the_api(host: str, url: str) -> None:
+    assert api_url(host, 8642) == url
+
+
+@pytest.mark.parametrize(("host", "asked"), [("127.0.0.1", None), ("0.0.0.0", "true")])
+def test_beyond_this_machine_the_api_asks_for_keys(tmp_path: Path, host: str, asked: str | None) -> None:
+    made = programs(
+        load_settings(home=tmp_path),
+        backends=[],
+        api_port=1,
+        mlflow_port=2,
+        broker_port=3,
+        password="x",
+        host=host,
+    )
+    (api,) = [program for program in made if program.name == "api"]
+    assert (api.env["GRADUS_API_HOST"], api.env.get("GRADUS_AUTH_REQUIRED")) == (host, asked)

@@ -62,6 +62,7 @@ def test_the_lock_of_a_killed_stack_is_free_at_once(tmp_path: Path) -> None:
         (("--port", "99999"), "99999 is no port (allowed: 1 to 65535"),
         (("--port", "-1"), "-1 is no port"),
         (("--mlflow-port", "x"), "x is no port"),
+        (("--host", "192.0.2.1"), "192.0.2.1 is no address of this machine (allowed: 0.0.0.0"),
         (("--port", "30001", "--mlflow-port", "30001"), "cannot both have port 30001"),
         (("--port", "5642"), "gradus up --mlflow-port 0"),
         (("--home", "a-file"), "a-file cannot hold the state: it is no folder"),

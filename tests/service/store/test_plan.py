@@ -85,3 +85,19 @@ def test_widths_are_of_the_ladder() -> None:
             found = tiles(map(waiting, range(number)), workers=workers)
             assert sum(lanes for lanes, _ in found) == number
             assert all(width in LADDER and lanes <= width for lanes, width in found)
+
+
+def test_a_class_of_thirty_takes_turns_with_a_large_sweep() -> None:
+    """A sweep of 1,000 runs is in training when 30 students submit three runs each: everybody has a tile before the sweep
+    has its next one, and nobody has two before everybody has one."""
+    sweep = Candidate("sweep", "lecturer", 0, 0.0, 64, [waiting(n, "s") for n in range(1000)])
+    students = [
+        Candidate(f"e{i}", f"student-{i}", 0, 1.0 + i, 0, [waiting(n, f"p{i}-{n}") for n in range(3)])
+        for i in range(30)
+    ]
+    found = plan(
+        [sweep, *students], {"gradus.any": 40}, {"gradus.any": 2}, {"gradus.any": 1090}, {"lecturer": 64}
+    )
+    order = [tile.experiment_id for tile in found]
+    assert sorted(order[:30]) == sorted(student.id for student in students)
+    assert "sweep" not in order
