@@ -6,17 +6,26 @@ from pathlib import Path
 
 import pytest
 
+from service.embedded.home import sqlite_url
 from service.embedded.programs import api_url, programs
 from service.settings import load_settings
+from service.store.migrate import upgrade
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """The folder of a stack whose database is migrated."""
+    upgrade(sqlite_url(tmp_path))
+    return tmp_path
 
 
 @pytest.mark.parametrize(
     ("backends", "backend"),
     [([], None), (["jax"], "jax"), (["jax", "tensorflow"], "tensorflow"), (["tensorflow"], "tensorflow")],
 )
-def test_a_worker_answers_what_people_ask(tmp_path: Path, backends: list[str], backend: str | None) -> None:
+def test_a_worker_answers_what_people_ask(home: Path, backends: list[str], backend: str | None) -> None:
     made = programs(
-        load_settings(home=tmp_path),
+        load_settings(home=home),
         backends=backends,
         api_port=1,
         mlflow_port=2,
@@ -43,9 +52,9 @@ def test_the_address_by_which_this_machine_reaches_the_api(host: str, url: str) 
 
 
 @pytest.mark.parametrize(("host", "asked"), [("127.0.0.1", None), ("0.0.0.0", "true")])
-def test_beyond_this_machine_the_api_asks_for_keys(tmp_path: Path, host: str, asked: str | None) -> None:
+def test_beyond_this_machine_the_api_asks_for_keys(home: Path, host: str, asked: str | None) -> None:
     made = programs(
-        load_settings(home=tmp_path),
+        load_settings(home=home),
         backends=[],
         api_port=1,
         mlflow_port=2,
