@@ -56,12 +56,21 @@ class Reader(Expressions):
         if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
             self.marks.note(node, needed=self._assign(node))
         elif isinstance(node, ast.Expr):
-            self.marks.note(node, needed=isinstance(node.value, ast.Constant))
+            self.marks.note(node, needed=self._builds(node.value))
             self.value(node.value)
         elif isinstance(node, ast.Assert | ast.Delete | ast.Raise):
             self.marks.note(node, needed=False)
         else:
             self._compound(node)
+
+    def _builds(self, node: ast.expr) -> bool:
+        """Whether a statement may add to the network without a note of its own: `model.add(layer)`, a function of the
+        program. A text that stands alone is a comment."""
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            return node.func.attr in BUILDS
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            return isinstance(self.names.get(node.func.id), Function)
+        return isinstance(node, ast.Constant)
 
     def _assign(self, node: ast.Assign | ast.AnnAssign | ast.AugAssign) -> bool:
         """Bind the targets; whether their value is known."""

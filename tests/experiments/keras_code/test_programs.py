@@ -188,7 +188,7 @@ def test_one_note_lists_the_lines_of_which_nothing_is_needed() -> None:
     )
     (note,) = [note for note in import_keras(code).notes if note.text.startswith("not needed here")]
     assert (note.line, note.kind) == (2, "read")
-    assert note.text.endswith(": lines 2–3, 7, 9, 12, 14, 16–18")
+    assert note.text.endswith(": lines 2–3, 7, 9, 16–18")
 
 
 def test_a_program_whose_every_line_counts_has_no_such_note() -> None:
