@@ -14,6 +14,9 @@ from service.analysis.headline import NO_ANSWER, headline, no_answer
 from service.entities import Experiment
 from service.lifecycle import RunStatus
 
+FURTHEST = 8
+"""A look that is suggested has at most so many times the seeds of the last one: a forecast of thousands of seeds is a rough
+one, and thousands of runs may be more than an experiment may have."""
 _STATE_OF_THE_REST = {"decided": "not needed", "nothing to decide": "not needed", "budget": "not paid for"}
 """The state of the stages that were still planned, by why the design is over."""
 _PROGRESS_SENTENCES: dict[Wait, str] = {
@@ -81,8 +84,9 @@ def _standing(design: Design, progress: Progress) -> str:
 def advice(design: Design, progress: Progress) -> dict[str, Any] | None:
     """What lets an undecided question that is over go on, as the body of `POST …/extend`; None where nothing does.
 
-    The next look that the budget does not pay for, or a look with as many seeds as the undecided pairs need and at
-    least twice those there are. Where seeds are named, it names the new ones too, counted on from the largest.
+    The next look that the budget does not pay for, or a look with as many seeds as the undecided pairs need, at least
+    twice and at most `FURTHEST` times those there are. Where seeds are named, it names the new ones too, counted on from
+    the largest.
     """
     if progress.wait not in ("last look", "budget"):
         return None
@@ -96,7 +100,7 @@ def advice(design: Design, progress: Progress) -> dict[str, Any] | None:
         for judgement in progress.judgements
         if judgement.verdict == "undecided" and judgement.needed is not None
     ]
-    look = min(MOST, max([2 * last, *needed]))
+    look = min(MOST, FURTHEST * last, max([2 * last, *needed]))
     if not design.named_seeds:
         return {"looks": [look]}
     first = max(*design.fresh, *design.tune_seeds) + 1
