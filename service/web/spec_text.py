@@ -21,7 +21,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from experiments.errors import SpecError
 from experiments.field_paths import Path, join
-from experiments.spec.documents import parse_yaml, plain
+from experiments.spec.documents import parse_yaml, plain, slip
 
 LONGEST_ADDRESS = 16_000
 """Characters of a spec in an address; servers and browsers take no longer ones."""
@@ -39,7 +39,8 @@ def read(text: str) -> dict[str, Any]:
     if document is None:  # nothing but comments
         return {}
     if not isinstance(document, dict):
-        raise SpecError.one("", "a spec is a list of fields with values", "name: …, dataset: …, model: …")
+        fields = SpecError.one("", "a spec is a list of fields with values", "name: …, dataset: …, model: …")
+        raise slip(text) or fields
     return document
 
 

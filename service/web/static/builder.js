@@ -9,21 +9,26 @@ let focusNext; // id of what is to have the focus once the answer is shown
 async function send(deed) {
   clearTimeout(waiting);
   const mine = ++newest;
+  const before = document.activeElement?.value;
   const sent = new FormData(form);
   sent.set("do", deed);
   sent.set("part", "builder");
   try {
     const answer = await fetch("/new/edit", { method: "POST", body: sent });
     const text = await answer.text();
-    if (mine === newest) show(text);
+    if (mine === newest) show(text, before);
   } catch {
     builder.setAttribute("data-stale", "");
   }
 }
 
-function show(html) {
+function show(html, before) {
   const page = new DOMParser().parseFromString(html, "text/html");
-  const focused = document.activeElement?.id;
+  const active = document.activeElement;
+  const focused = active?.id;
+  // An entry that was written into while the answer was on its way keeps what it holds.
+  const written = active?.name?.startsWith("f:") && active.tagName === "INPUT" && ![active.defaultValue, before].includes(active.value);
+  const entry = written && { value: active.value, caret: [active.selectionStart, active.selectionEnd] };
   const text = form.elements.text;
   const caret = [text.selectionStart, text.selectionEnd, text.scrollTop];
   const typed = text.value;
@@ -38,15 +43,22 @@ function show(html) {
   const fresh = form.elements.text;
   if (fresh.value === typed) fresh.setSelectionRange(caret[0], caret[1]);
   fresh.scrollTop = caret[2];
-  const wanted = focusNext ?? focused;
-  focusNext = undefined;
-  if (wanted) document.getElementById(wanted)?.focus({ preventScroll: true });
   const address = builder.firstElementChild.dataset.address;
   if (address) history.replaceState(null, "", address);
+  const wanted = focusNext ?? focused;
+  focusNext = undefined;
+  const now = wanted && document.getElementById(wanted);
+  if (!now) return;
+  now.focus({ preventScroll: true });
+  if (entry) {
+    now.value = entry.value;
+    now.setSelectionRange(...entry.caret);
+  }
 }
 
 form.addEventListener("input", (event) => {
   if (event.target.id !== "text") return;
+  newest++; // an answer about what stood there before comes too late
   clearTimeout(waiting);
   waiting = setTimeout(() => send("text"), 500);
 });
