@@ -136,19 +136,10 @@ def form_of(document: Mapping[str, Any]) -> Form:
         plain_model += [_entry(("model", name), model) for name in ("conv", "pool", "fc") if name in model]
     elif not isinstance(layers, list):
         plain_model.insert(0, _entry(("model", "hidden"), model, hint="[32, 32]"))
-    shown = {
-        "name",
-        "description",
-        "tags",
-        "dataset",
-        "model",
-        "loss",
-        "optimizer",
-        "training",
-        "seed",
-        "sweep",
-        "compare",
-    }
+    shown = (
+        *("name", "description", "tags", "dataset", "model", "loss"),
+        *("optimizer", "training", "seed", "sweep", "compare"),
+    )
     axes = [name for name in sweep if name not in ("seeds", "cases", "require", "strategy", "runs")][
         :MOST_AXES
     ]
@@ -294,6 +285,10 @@ def apply(text: str, sent: Mapping[str, str]) -> str:
             text = spec_text.remove(text, entry.path)
             continue
         value = given.replace("\r\n", "\n") if entry.text else _read(given.strip())
+        if entry.path[0] == "optimizer" and not spec_text.read(text).get("optimizer"):
+            text = spec_text.write(
+                text, ("optimizer", "name"), "rmsprop"
+            )  # a setting needs the one it belongs to
         text = spec_text.write(text, entry.path, value)
     return text
 

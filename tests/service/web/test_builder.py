@@ -19,6 +19,7 @@ from experiments.spec import ExperimentSpec
 from experiments.spec.examples import examples
 from service.store import queries
 from service.web import form, spec_text
+from service.web.builder import START
 from tests.service.scored_runs import World
 
 EXAMPLES = {name: text for name, text in examples().items() if "/" not in name}
@@ -255,3 +256,9 @@ def test_a_large_spec_is_taken(client: httpx.Client) -> None:
 
 def test_paths_are_written_as_they_are_read() -> None:
     assert write_path(("model", "layers", 0, "units")) == "model.layers[0].units"
+
+
+@pytest.mark.parametrize(("given", "name"), [({}, "rmsprop"), ({"optimizer.name": "sgd"}, "sgd")])
+def test_a_setting_of_the_default_optimizer_names_it(given: dict[str, str], name: str) -> None:
+    text = form.apply(START, {**given, "optimizer.learning_rate": "0.01"})
+    assert spec_text.read(text)["optimizer"] == {"name": name, "learning_rate": 0.01}
