@@ -17,6 +17,8 @@ from experiments.spec import ExperimentSpec
 
 REQUIRED: dict[str, Any] = {
     "units": 4, "filters": 3, "kernel_size": 3, "rate": 0.3, "target_shape": [8, 8],
+    "layers": [{"type": "conv2d", "filters": 3, "kernel_size": 3, "padding": "same"}],
+    "branches": [[{"type": "conv2d", "filters": 2, "kernel_size": 1}], []],
 }  # fmt: skip
 """Values for the fields that a layer must be given, by the field's name."""
 DATASETS = ("digits", "diabetes", "xor")

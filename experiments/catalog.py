@@ -44,11 +44,18 @@ def catalog() -> dict[str, list[Entry]]:
 def _entry(name: str, model: type[BaseModel]) -> Entry:
     return {
         "name": name,
-        "keras_name": getattr(model, "keras_name", None),
+        "keras_name": getattr(model, "keras_name", None) or None,
         "formula": getattr(model, "formula", ""),
         "reference": getattr(model, "reference", "Keras"),
-        "schema": model.model_json_schema(),
+        "schema": _schema(model),
     }
+
+
+def _schema(model: type[BaseModel]) -> Entry:
+    """The JSON schema, with the fields at the top also where a layer holds layers and pydantic only refers to them."""
+    schema = model.model_json_schema()
+    name = str(schema.pop("$ref", "")).rpartition("/")[2]
+    return {**schema, **schema["$defs"][name]} if name else schema
 
 
 def _activation(row: Activation) -> Entry:

@@ -120,7 +120,8 @@ def _vanishing(spec: RunSpec, history: History) -> Finding | None:
         g, top = norms[first][step], norms[last].get(step, math.nan)
         if 0 < g < VANISHED_NORM and g < VANISHED_RATIO * top:
             cause = causes.small_weights(spec, history)
-            advice = f"{_carries(spec)}, batch normalisation or fewer layers usually help."
+            shortcuts = "" if spec.model.inputs else ", shortcuts around layers (type: residual)"
+            advice = f"{_carries(spec)}, batch normalisation{shortcuts} or fewer layers usually help."
             sentence = (
                 f"The gradient vanishes: {when(step)} the first layer ({first}) gets {g:.1e}, the last {top:.1e}, a "
                 f"share of {g / top:.0e} (bound {VANISHED_RATIO:g}). The first layers hardly learn. "
@@ -185,7 +186,8 @@ def _dead(spec: RunSpec, history: History) -> Finding | None:
 
 def _identical(spec: RunSpec, history: History) -> Finding | None:
     """Units that start equal get equal gradients and stay one unit (Goodfellow et al. 2016, section 8.4)."""
-    names = [f"{i}-{layer.type}" for i, layer in enumerate(spec.model.layers) if hasattr(layer, "activation")]
+    pairs = zip(spec.model.names, spec.model.layers, strict=True)
+    names = [name for name, layer in pairs if hasattr(layer, "activation")]
     for name in names[:-1]:
         series = history.get(causes.SPREAD + name, {})
         if series and series[max(series)] < 1e-6:

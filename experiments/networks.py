@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
 from experiments.activations import ActivationChoice, activation
 from experiments.fields import Flag, Fraction, LongText, Strict
 from experiments.initializers import InitializerSpec
-from experiments.layers import DataFormat, Flatten, LayerSpec, Shape
+from experiments.layers import BuiltLayer, DataFormat, Flatten, ListedLayer, Shape
 from experiments.layers.base import Units, size, times
 from experiments.layers.windows import Edge, Padding, Window
 from experiments.regularizers import RegularizerSpec
 
 MAX_LAYERS = 1000
+CountFromInput = Annotated[int, Field(strict=True, ge=-1, lt=MAX_LAYERS)]
+INPUT = -1
+"""Stands for the network's input where the index of a layer could."""
+
+
+def in_a_row(inputs: Sequence[Sequence[int]]) -> bool:
+    """Whether every layer reads the one before it, and no other."""
+    return all(tuple(own) == (index - 1,) for index, own in enumerate(inputs))
 
 
 class ModelSpec(Strict):
     """A network in full: every layer from the input to the output, every activation and initialiser named."""
 
-    layers: tuple[LayerSpec, ...] = Field(min_length=1, max_length=MAX_LAYERS)
+    layers: tuple[BuiltLayer, ...] = Field(min_length=1, max_length=MAX_LAYERS)
+    inputs: tuple[tuple[int, ...], ...] = ()
+    """Of each layer the indices of the layers that it reads, all before it; INPUT: the network's input. Empty: the layers
+    stand in a row."""
     data_format: DataFormat = "channels_last"
 
     LATER: ClassVar = ("weights",)
@@ -37,6 +49,22 @@ class ModelSpec(Strict):
                 if layer.get(name, False) is None:
                     del layer[name]
         return json.dumps(document, sort_keys=True, separators=(",", ":"))
+
+    @model_serializer(mode="wrap")
+    def _without_empty_inputs(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Layers in a row are written, and hashed, as before there were any others."""
+        document: dict[str, Any] = handler(self)
+        return document if self.inputs else {key: value for key, value in document.items() if key != "inputs"}
+
+    @cached_property
+    def wiring(self) -> tuple[tuple[int, ...], ...]:
+        """Of each layer the indices of the layers that it reads."""
+        return self.inputs or tuple((index - 1,) for index in range(len(self.layers)))
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Of the layers, as they are called in a Keras model, in metrics and in tables."""
+        return [f"{index}-{layer.type}" for index, layer in enumerate(self.layers)]
 
     @cached_property
     def activations(self) -> tuple[ActivationChoice, ...]:
@@ -95,6 +123,15 @@ class FcBlock(Strict):
     units: Units | tuple[Units, ...] = ()
 
 
+Shortcut = Literal["identity", "projection"]
+
+
+class ResBlock(Strict):
+    """Settings of the RES blocks of a pattern."""
+
+    shortcut: Shortcut | tuple[Shortcut, ...] = "identity"
+
+
 class DropBlock(Strict):
     """Settings of the DROP layers of a pattern."""
 
@@ -123,7 +160,10 @@ class ModelChoice(Strict):
     kernel_regularizer: RegularizerSpec | None = None
     bias_regularizer: RegularizerSpec | None = None
     data_format: DataFormat = "channels_last"
-    layers: Annotated[tuple[LayerSpec, ...], Field(min_length=1, max_length=MAX_LAYERS)] | None = None
+    layers: Annotated[tuple[ListedLayer, ...], Field(min_length=1, max_length=MAX_LAYERS)] | None = None
+    inputs: Annotated[tuple[tuple[CountFromInput, ...], ...], Field(max_length=MAX_LAYERS)] | None = None
+    """Of each of `layers` the positions of those that it reads, from 0; -1: the network's input. Default: the one before it.
+    A run in full has it where its layers do not stand in a row."""
     hidden: Annotated[tuple[Units, ...], Field(max_length=MAX_LAYERS), BeforeValidator(_tuple)] | None = None
     pattern: LongText | None = None
     optional: Flag = True
@@ -133,8 +173,9 @@ class ModelChoice(Strict):
     fc: FcBlock | None = None
     drop: DropBlock | None = None
     pad: PadBlock | None = None
+    res: ResBlock | None = None
 
 
 FORMS = ("layers", "hidden", "pattern")
 """The three ways to say which layers there are; setting one in a sweep displaces the others."""
-PATTERN_FIELDS = ("optional", "conv", "pool", "fc", "drop", "pad")
+PATTERN_FIELDS = ("optional", "conv", "pool", "fc", "drop", "pad", "res")

@@ -7,16 +7,17 @@ weights, their gradient and the optimizer's tensors; every layer's output and it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from experiments.datasets import DataShape
 from experiments.errors import Problem, SpecError
-from experiments.layers import Layer, Shape, Weighted
+from experiments.layers import Join, Layer, Shape, Weighted
 from experiments.layers.base import DataFormat, Forecast, size
 from experiments.layers.own_weights import check_weights
 from experiments.limits import Limits
 from experiments.losses import Loss
-from experiments.networks import ModelSpec
+from experiments.networks import INPUT, ModelSpec
 
 FLOAT = 4
 """Bytes of a float32."""
@@ -26,10 +27,14 @@ RANKS = {"vector": 1, "sequence": 2, "image": 3}
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One row of the layer table; output_shape without the batch, memory in bytes."""
+    """One row of the layer table; output_shape without the batch, memory in bytes.
+
+    inputs: names of the layers that it reads, where that is not the one before it alone; `input`: the network's input
+    """
 
     name: str
     type: str
+    inputs: tuple[str, ...]
     output_shape: Shape
     parameters: int
     frozen: int
@@ -78,15 +83,17 @@ def forecast_network(
     Raises:
         SpecError: a layer does not fit its input; with the path `layers[i]…`.
     """
-    current = shape.formatted(model.data_format)
-    start, rows = current, []
-    for index, layer in enumerate(model.layers):
+    start, rows = shape.formatted(model.data_format), list[LayerRow]()
+    for index, (layer, inputs) in enumerate(zip(model.layers, model.wiring, strict=True)):
+        read = [start if source == INPUT else rows[source].output_shape for source in inputs]
         try:
-            forecast = step(layer, current, model.data_format)
+            forecast = step(layer, read, model.data_format)
         except SpecError as error:
             raise error.under(f"layers[{index}]") from None
-        rows.append(_row(index, layer, forecast, batch_size, slots))
-        current = forecast.output_shape
+        named = (
+            () if inputs == (index - 1,) else tuple("input" if s == INPUT else model.names[s] for s in inputs)
+        )
+        rows.append(_row(model.names[index], layer, named, forecast, batch_size, slots))
     return NetworkForecast(
         input_shape=start,
         layers=tuple(rows),
@@ -98,8 +105,11 @@ def forecast_network(
     )
 
 
-def step(layer: Layer, shape: Shape, data_format: DataFormat) -> Forecast:
-    """One layer's forecast. Raises SpecError where the layer takes no input of this shape."""
+def step(layer: Layer, shapes: Sequence[Shape], data_format: DataFormat) -> Forecast:
+    """One layer's forecast, from the shapes of its inputs. Raises SpecError where it takes none of these shapes."""
+    if isinstance(layer, Join):
+        return layer.joined(shapes, data_format)
+    (shape,) = shapes
     rank = RANKS.get(layer.wants)
     if rank is not None and len(shape) != rank and not (layer.wants == "vector" and len(shape) == 2):
         raise SpecError.one(
@@ -125,13 +135,16 @@ def _shape(shape: Shape) -> str:
     return "(" + ", ".join(str(n) for n in shape) + ")"
 
 
-def _row(index: int, layer: Layer, forecast: Forecast, batch_size: int, slots: int) -> LayerRow:
+def _row(
+    name: str, layer: Layer, inputs: tuple[str, ...], forecast: Forecast, batch_size: int, slots: int
+) -> LayerRow:
     """One row of the table from a layer's forecast."""
     weights = forecast.parameters * (2 + slots)
     values = 2 * batch_size * size(forecast.output_shape)
     return LayerRow(
-        name=f"{index}-{layer.type}",
+        name=name,
         type=layer.type,
+        inputs=inputs,
         output_shape=forecast.output_shape,
         parameters=forecast.parameters,
         frozen=forecast.frozen,

@@ -14,6 +14,9 @@ class LayerOut(Open):
 
     name: str
     type: str
+    inputs: list[str] = Field(
+        default=[], description="the layers that it reads, where that is not the one before it alone"
+    )
     output_shape: list[int]
     parameters: int
     frozen: int = Field(description="of the parameters: those that training does not change")

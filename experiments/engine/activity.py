@@ -98,7 +98,7 @@ def histograms(spec: RunSpec, networks: Mapping[str, keras.Model], x: Any) -> di
         with noted(layers) as sums:
             network(chosen, training=False)
         for index, (_, a) in sums.items():
-            values.setdefault(network.layers[index].name, {})[label] = array(a).ravel()
+            values.setdefault(layers[index].name, {})[label] = array(a).ravel()
     return {name: _binned(of) for name, of in values.items()}
 
 

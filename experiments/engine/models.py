@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -22,9 +23,11 @@ from experiments.engine.initial_weights import (
 from experiments.keras_ext import convolution, formulas, functions, noise, pooling
 from experiments.layers import Layer, Recurrent, Weighted
 from experiments.losses import Loss
+from experiments.networks import INPUT
 from experiments.runs import RunSpec
 
 Array = npt.NDArray[Any]
+Wiring = Sequence[Sequence[int]]
 OURS: dict[str, type[keras.layers.Layer]] = {
     "Conv2D": convolution.Conv2D,
     "Dropout": noise.Dropout,
@@ -59,13 +62,15 @@ def blank(spec: RunSpec, dtype: str | None = None) -> tuple[keras.Model, list[Dr
     """The network of a run with weights of 0, and how each of them is drawn, in the order of `model.variables`."""
     shape = spec.data_shape.formatted(spec.model.data_format)
     layers = [
-        layer(entry, f"{index}-{entry.type}", spec.model.data_format, dtype)
-        for index, entry in enumerate(spec.model.layers)
+        layer(entry, name, spec.model.data_format, dtype)
+        for entry, name in zip(spec.model.layers, spec.model.names, strict=True)
     ]
+    inputs = keras.Input(shape, dtype=dtype or keras.config.floatx())
     with noting_draws(layers) as draws:
-        model = keras.Sequential(
-            [keras.Input(shape, dtype=dtype or keras.config.floatx()), *layers], name="network"
-        )
+        if spec.model.inputs:
+            model: keras.Model = Network(layers, spec.model.inputs, inputs)
+        else:
+            model = keras.Sequential([inputs, *layers], name="network")
     draws = in_order_of(model.variables, draws)
     given = {
         index: layer.weights for index, layer in enumerate(spec.model.layers) if isinstance(layer, Weighted)
@@ -73,6 +78,51 @@ def blank(spec: RunSpec, dtype: str | None = None) -> tuple[keras.Model, list[Dr
     return model, with_given(
         draws, {index: weights for index, weights in given.items() if weights is not None}
     )
+
+
+class Network(keras.Model):  # type: ignore[misc]
+    """Layers of which each reads those that the wiring says. Final.
+
+    Its layers and weights stand in the order of `ModelSpec.layers`, as those of a Sequential do; Keras' own model with
+    branches puts them in another.
+
+    Args:
+        layers: one Keras layer for each of the network.
+        wiring: `ModelSpec.inputs`.
+        inputs: a symbolic tensor for the input, with which the layers are built.
+    """
+
+    def __init__(self, layers: Sequence[keras.layers.Layer], wiring: Wiring, inputs: Any) -> None:
+        super().__init__(name="network")
+        self.parts, self.wiring = list(layers), wiring
+        connected(wiring, [[layer] for layer in layers], inputs)
+        self.built = True
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        called = [
+            [partial(layer, training=training) if layer._call_has_training_arg else layer]
+            for layer in self.parts
+        ]
+        return connected(self.wiring, called, inputs)
+
+
+def connected(wiring: Wiring, parts: Sequence[Sequence[Callable[[Any], Any]]], inputs: Any) -> Any:
+    """The network's output.
+
+    Args:
+        wiring: `ModelSpec.wiring`.
+        parts: of each layer what stands for it: functions of a tensor, one after the other. A layer that reads several
+            others gets a list.
+        inputs: a tensor, symbolic or not.
+    """
+    outputs: list[Any] = []
+    for sources, functions_of_layer in zip(wiring, parts, strict=True):
+        read = [inputs if source == INPUT else outputs[source] for source in sources]
+        value = read[0] if len(read) == 1 else read
+        for function in functions_of_layer:
+            value = function(value)
+        outputs.append(value)
+    return outputs[-1]
 
 
 def count_parameters(model: keras.Model) -> int:

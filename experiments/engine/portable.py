@@ -36,13 +36,13 @@ def portable(spec: RunSpec) -> keras.Model:
     Layers with weights have the names and weights of `models.build`; the batch may have any size.
     """
     inputs = keras.Input(spec.data_shape.formatted(spec.model.data_format), dtype=keras.config.floatx())
-    outputs, layers = inputs, []
-    for index, entry in enumerate(spec.model.layers):
-        name = f"{index}-{entry.type}"
-        for part in _parts(models.layer(entry, name, spec.model.data_format), name):
-            outputs = part(outputs)
-            layers.append(part)
-    if all(isinstance(part, keras.layers.Layer) for part in layers):
+    parts = [
+        _parts(models.layer(entry, name, spec.model.data_format), name)
+        for entry, name in zip(spec.model.layers, spec.model.names, strict=True)
+    ]
+    outputs = models.connected(spec.model.wiring, parts, inputs)
+    layers = [part for of_layer in parts for part in of_layer]
+    if not spec.model.inputs and all(isinstance(part, keras.layers.Layer) for part in layers):
         return keras.Sequential([inputs, *layers], name="network")
     return keras.Model(inputs, outputs, name="network")
 

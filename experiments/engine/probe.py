@@ -34,8 +34,9 @@ class Probe:
         self.program = program
         x, y = data.get("val", data["train"])
         self.x, self.y = x[:POINTS], y[:POINTS]
-        self.active = {i: program.model.layers[i] for i in activity.active(program.spec.model.layers)}
-        owner = {id(v): i for i, layer in enumerate(program.model.layers) for v in layer.trainable_variables}
+        layers = program.model.layers
+        self.active = {i: layers[i] for i in activity.active(program.spec.model.layers)}
+        owner = {id(v): i for i, layer in enumerate(layers) for v in layer.trainable_variables}
         self.owners = [owner[id(v)] for v in program.model.trainable_variables]
         self.kernels = [len(v.shape) > 1 for v in program.model.trainable_variables]
         self._facts = _facts(program.spec, backend.array(self.x), backend.array(self.y))
@@ -63,7 +64,7 @@ class Probe:
         numbers: dict[str, Tensor], x: Tensor, y: Tensor,
     ) -> dict[str, Tensor]:  # fmt: skip
         """One lane's measurements, each a number."""
-        program, names = self.program, [layer.name for layer in self.program.model.layers]
+        program, names = self.program, self.program.spec.model.names
         with activity.noted(self.active) as sums:
             outputs, _ = program.model.stateless_call(weights, frozen, x, training=False)
         values: dict[str, Tensor] = {PROBE_LOSS: program.loss(y, outputs)}

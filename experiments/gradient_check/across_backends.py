@@ -130,7 +130,7 @@ def compute(spec: RunSpec, source: Source) -> dict[str, Array]:
     from experiments.engine.backend import tensor
     from experiments.engine.layouts import Layout
     from experiments.engine.program import Program
-    from experiments.gradient_check.backprop import network_gradient
+    from experiments.gradient_check.by_hand import network_gradient
     from experiments.gradient_check.objective import Objective
     from experiments.randomness import data_order
 

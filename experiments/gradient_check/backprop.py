@@ -14,7 +14,8 @@ Notation, for layers l = 1 … L and n points, one point a row::
 Gradient descent then moves by Δw = −η ∂E/∂w. For one point, the sigmoid and half the squared error this
 is the textbook's Δw = η δ x with δ = y(1 − y)(t − y): there δ points downhill, here uphill.
 
-This module is one of three independent ways to the same gradient (`gradient_check` has the others). It imports
+This module is one of three independent ways to the same gradient (`gradient_check` has the others); `by_hand` applies it to
+a run. It imports
 neither Keras nor a backend. Source: Rumelhart, Hinton & Williams (1986), "Learning representations by
 back-propagating errors", Nature 323; Nielsen (2015), "Neural Networks and Deep Learning", ch. 2.
 """
@@ -29,8 +30,6 @@ from numpy.typing import NDArray
 
 from experiments.activations import ActivationChoice, activation
 from experiments.gradient_check.slopes import SLOPES, Array, covered, slope_of
-from experiments.layers import ActivationLayer, Dense, Flatten
-from experiments.runs import RunSpec
 
 TINY = 1e-7  # Keras clips probabilities to [1e-7, 1 − 1e-7] before it takes their logarithm
 
@@ -136,47 +135,6 @@ def covers(activations: Sequence[ActivationChoice], loss: str) -> bool:
         ("sigmoid", "categorical_crossentropy"),
     }
     return loss in LOSSES and all(covered(choice) for choice in activations) and not crossed
-
-
-def network_gradient(
-    spec: RunSpec, weights: Sequence[Array], x: NDArray[np.floating], t: NDArray[np.floating]
-) -> list[Array] | None:
-    """The gradient of a run's loss by the formulas above, without weight penalties.
-
-    Args:
-        spec: The run whose network is differentiated.
-        weights: Its trainable tensors, in the model's order.
-        x: Inputs, (n, *input).
-        t: Targets as the loss takes them, (n, outputs).
-
-    Returns:
-        One array per tensor of `weights`; None where the formulas do not cover the network. They cover dense layers
-        in a row, with the activations and losses of this module.
-    """
-    layers = _dense_layers(spec, weights)
-    changed = {"name", "from_logits", "label_smoothing"}  # arguments that change the loss' formula
-    if spec.loss.integer_targets or any(spec.loss.arguments().get(name) for name in changed):
-        return None
-    if layers is None or not covers([layer.activation for layer in layers], spec.loss.name):
-        return None
-    _, gradients = backprop(layers, x.reshape(len(x), -1), t, spec.loss.name)
-    return [array for g in gradients for array in ((g.kernel,) if g.bias is None else (g.kernel, g.bias))]
-
-
-def _dense_layers(spec: RunSpec, weights: Sequence[Array]) -> list[Layer] | None:
-    """Dense layers with their activations; an activation layer after a linear one belongs to it."""
-    layers: list[Layer] = []
-    remaining = [np.asarray(weight, np.float64) for weight in weights]
-    for entry in spec.model.layers:
-        if isinstance(entry, Dense) and not entry.activity_regularizer:
-            kernel = remaining.pop(0)
-            bias = remaining.pop(0) if entry.use_bias else None
-            layers.append(Layer(kernel, bias, entry.activation or "linear"))
-        elif isinstance(entry, ActivationLayer) and layers and layers[-1].activation == "linear":
-            layers[-1] = Layer(layers[-1].kernel, layers[-1].bias, entry.activation or "linear")
-        elif not (isinstance(entry, Flatten) and not layers):
-            return None
-    return layers or None
 
 
 def forward(layers: Sequence[Layer], x: Array) -> tuple[list[Array], list[Array]]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from experiments.activations import activation
 from experiments.datasets import Data, Source
 from experiments.gradient_check import verdicts
-from experiments.gradient_check.backprop import network_gradient
+from experiments.gradient_check.by_hand import network_gradient
 from experiments.gradient_check.certificates import (
     EngineReport,
     GradientReport,

@@ -14,6 +14,7 @@ SENTENCES: dict[str, str] = {
     "stop-gradient": "nothing passes back through the last layer",
     "pool-mean": "mean for sum (or sum for mean) on the way back through a pool",
     "stride": "a wrong stride on the way back through the first convolution or pool",
+    "drop-shortcut": "nothing passes back through the last input of a sum or concatenation (of a residual layer: the shortcut)",
     "truncate": "nothing passes back through time in a recurrent layer",
     "drop-penalty": "the regularisers' gradient is 0",
 }

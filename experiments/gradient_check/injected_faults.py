@@ -19,6 +19,7 @@ from experiments.errors import GradusError
 from experiments.gradient_check.certificates import Part
 from experiments.gradient_check.faults import SENTENCES
 from experiments.gradient_check.objective import Array, Objective
+from experiments.layers import Join
 from experiments.layers.base import pair
 
 Spoil = Callable[[Part, list[Array]], list[Array]]
@@ -224,6 +225,25 @@ def _truncate(objective: Objective) -> Spoil | None:
     return None
 
 
+def _drop_shortcut(objective: Objective) -> Spoil | None:
+    """Nothing passes back through the last input of the last join, which of a residual layer is its shortcut."""
+    joins = [
+        layer
+        for entry, layer in zip(objective.spec.model.layers, objective.model.layers, strict=True)
+        if isinstance(entry, Join)
+    ]
+    if not joins:
+        return None
+    right = joins[-1].call
+
+    def call(inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        *others, last = inputs
+        return right([*others, ops.stop_gradient(last)], *args, **kwargs)
+
+    object.__setattr__(joins[-1], "call", call)
+    return _unspoilt
+
+
 FAULTS: dict[str, Fault] = {
     "scale": Fault(SENTENCES["scale"], _scale),
     "sign": Fault(SENTENCES["sign"], _sign),
@@ -235,6 +255,7 @@ FAULTS: dict[str, Fault] = {
     "stop-gradient": Fault(SENTENCES["stop-gradient"], _stop_gradient, rewrites=True),
     "pool-mean": Fault(SENTENCES["pool-mean"], _pool_mean, rewrites=True),
     "stride": Fault(SENTENCES["stride"], _stride, rewrites=True),
+    "drop-shortcut": Fault(SENTENCES["drop-shortcut"], _drop_shortcut, rewrites=True),
     "truncate": Fault(SENTENCES["truncate"], _truncate, rewrites=True),
     "drop-penalty": Fault(SENTENCES["drop-penalty"], _drop_penalty),
 }

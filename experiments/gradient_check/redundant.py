@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from experiments.layers import ActivationLayer, BatchNormalization, Conv2D, Dense, Flatten, Layer
+from experiments.layers import ActivationLayer, BatchNormalization, Conv2D, Dense, Flatten, Join, Layer
 from experiments.layers.normalization import channel_axis
+from experiments.networks import INPUT
 from experiments.runs import RunSpec
 
 
@@ -20,13 +21,23 @@ def removed_biases(spec: RunSpec, names: Sequence[str]) -> frozenset[str]:
         spec: The run whose network it is.
         names: `<layer>/<variable>` of every trainable tensor.
     """
-    layers = spec.model.layers
+    layers, readers = spec.model.layers, _readers(spec)
     removed = {
-        f"{index}-{layer.type}/{'beta' if isinstance(layer, BatchNormalization) else 'bias'}"
-        for index, layer in enumerate(layers)
-        if _adds_a_bias(layer) and _normalised_next(spec, layers, index)
+        f"{name}/{'beta' if isinstance(layer, BatchNormalization) else 'bias'}"
+        for index, (name, layer) in enumerate(zip(spec.model.names, layers, strict=True))
+        if _adds_a_bias(layer) and _normalised_next(spec, readers, index)
     }
     return frozenset(name for name in names if name in removed)
+
+
+def _readers(spec: RunSpec) -> list[list[int]]:
+    """Of each layer the indices of those that read it."""
+    readers: list[list[int]] = [[] for _ in spec.model.layers]
+    for index, sources in enumerate(spec.model.wiring):
+        for source in sources:
+            if source != INPUT:
+                readers[source].append(index)
+    return readers
 
 
 def _adds_a_bias(layer: Layer) -> bool:
@@ -35,14 +46,16 @@ def _adds_a_bias(layer: Layer) -> bool:
     return isinstance(layer, BatchNormalization)
 
 
-def _normalised_next(spec: RunSpec, layers: Sequence[Layer], index: int) -> bool:
-    for later in range(index + 1, len(layers)):
-        layer = layers[later]
-        if isinstance(layer, BatchNormalization):
-            shape = spec.forecast.layers[later - 1].output_shape
-            feature = channel_axis(shape, spec.model.data_format) % (len(shape) + 1)
-            return layer.axis is None or layer.axis % (len(shape) + 1) == feature
-        passes = isinstance(layer, ActivationLayer) and layer.activation == "linear"
-        if not (passes or isinstance(layer, Flatten)):
-            return False
-    return False
+def _normalised_next(spec: RunSpec, readers: Sequence[Sequence[int]], index: int) -> bool:
+    """Whether a batch normalisation comes next on every way from a layer on."""
+    return bool(readers[index]) and all(_removes(spec, readers, index, later) for later in readers[index])
+
+
+def _removes(spec: RunSpec, readers: Sequence[Sequence[int]], index: int, later: int) -> bool:
+    layer = spec.model.layers[later]
+    if isinstance(layer, BatchNormalization):
+        shape = spec.forecast.layers[index].output_shape
+        feature = channel_axis(shape, spec.model.data_format) % (len(shape) + 1)
+        return layer.axis is None or layer.axis % (len(shape) + 1) == feature
+    linear = isinstance(layer, ActivationLayer) and layer.activation == "linear"
+    return (linear or isinstance(layer, Flatten | Join)) and _normalised_next(spec, readers, later)

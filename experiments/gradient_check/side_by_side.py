@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from experiments.datasets import Data
-from experiments.gradient_check.backprop import network_gradient
+from experiments.gradient_check.by_hand import network_gradient
 from experiments.gradient_check.differences import Differences
 from experiments.gradient_check.injected_faults import inject, rewrites_layers
 from experiments.gradient_check.objective import Array, Batch, Objective, Values

@@ -21,7 +21,7 @@ from experiments.keras_code.names import (
     POSITIONS,
 )
 from experiments.keras_code.notes import Notes
-from experiments.keras_code.values import Dotted, Made, is_plain
+from experiments.keras_code.values import Dotted, Joined, Made, is_plain
 from experiments.layers import LAYERS
 from experiments.messages import meant, nearest, short
 from experiments.regularizers import REGULARIZERS
@@ -42,11 +42,11 @@ class LayerConverter:
         self.data_format: str | None = None
         self.input_shape: tuple[Any, ...] | None = None
 
-    def entries(self, layers: Sequence[Made]) -> list[Entry]:
+    def entries(self, layers: Sequence[Made | Joined]) -> list[Entry]:
         """The layers in order. An activation that follows a layer without one becomes that layer's."""
         entries: list[Entry] = []
         for made in layers:
-            entry = self.entry(made)
+            entry = self._composite(made) if isinstance(made, Joined) else self.entry(made)
             if entry is None:
                 continue
             before = entries[-1] if entries else None
@@ -60,6 +60,14 @@ class LayerConverter:
                 entries.append(entry)
                 self.notes.add(made.line, "read", _shown(entry))
         return entries
+
+    def _composite(self, joined: Joined) -> Entry:
+        """A sum of a row and of what it reads is a residual layer; all else are branches."""
+        rows = [self.entries(row) for row in joined.rows]
+        filled = [row for row in rows if row]
+        if joined.how == "add" and len(rows) == 2 and len(filled) == 1:
+            return {"type": "residual", "layers": filled[0]}
+        return {"type": "branches", "branches": rows, "join": joined.how}
 
     def entry(self, made: Made) -> Entry | None:
         """One layer; None where it is left out or only says the input's shape."""

@@ -27,16 +27,17 @@ def weight_lines(run: RunSpec) -> list[str]:
     lines: list[str] = []
     used: list[Initializer] = []
     given: list[str] = []
-    for index, layer in enumerate(run.model.layers):
+    for index, (layer, called) in enumerate(zip(run.model.layers, run.model.names, strict=True)):
+        own = f"model.get_layer({called!r})" if run.model.inputs else f"model.layers[{index}]"
         if isinstance(layer, Weighted) and layer.weights is not None:
-            given += [f"model.layers[{index}].set_weights([", *_arrays(layer.weights), "])"]
+            given += [f"{own}.set_weights([", *_arrays(layer.weights), "])"]
             continue
         for position, (number, name, drawn) in enumerate(_weights(layer)):
             expression = _drawn(drawn)
             if expression is not None:
                 used.append(drawn)
                 lines += [
-                    f'random, weight = generator({index}, "{number}:{name}"), model.layers[{index}].weights[{position}]',
+                    f'random, weight = generator({index}, "{number}:{name}"), {own}.weights[{position}]',
                     f"weight.assign({expression})",
                 ]
     return [*([*_helpers(used), "", *lines] if lines else []), *given]

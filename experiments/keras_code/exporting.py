@@ -14,6 +14,7 @@ from experiments.keras_code.exported_data import data_lines
 from experiments.keras_code.exported_weights import weight_lines
 from experiments.keras_code.own_code import definitions
 from experiments.layers import Dropout, Layer, StochasticPool2D
+from experiments.networks import INPUT
 from experiments.regularizers import Regularizer
 from experiments.runs import RunSpec
 from experiments.schedules import Schedule
@@ -103,15 +104,23 @@ def _functions(run: RunSpec) -> list[str]:
 
 def _network(run: RunSpec) -> list[str]:
     data_format = run.model.data_format
-    lines = ["model = keras.Sequential(", "    ["]
-    lines.append(f"        keras.Input({run.data_shape.formatted(data_format)}),")
-    for index, layer in enumerate(run.model.layers):
-        lines.append(f"        {_layer(layer, f'{index}-{layer.type}', data_format)},")
-    if any(isinstance(layer, Dropout) for layer in run.model.layers):
-        lines.append(
-            "        # Keras draws masks of its own for dropout: such a network ends near, not at, the same weights"
-        )
-    return [*lines, "    ]", ")"]
+    inputs = f"keras.Input({run.data_shape.formatted(data_format)})"
+    layers = [
+        _layer(layer, name, data_format)
+        for layer, name in zip(run.model.layers, run.model.names, strict=True)
+    ]
+    masks = any(isinstance(layer, Dropout) for layer in run.model.layers)
+    note = [
+        "# Keras draws masks of its own for dropout: such a network ends near, not at, the same weights"
+    ] * masks
+    if not run.model.inputs:
+        inside = [f"{inputs},", *(f"{layer}," for layer in layers), *note]
+        return ["model = keras.Sequential(", "    [", *(f"        {line}" for line in inside), "    ]", ")"]
+    lines = [*note, f"inputs = {inputs}"]
+    for index, (layer, sources) in enumerate(zip(layers, run.model.wiring, strict=True)):
+        read = ["inputs" if source == INPUT else f"x{source}" for source in sources]
+        lines.append(f"x{index} = {layer}({read[0] if len(read) == 1 else '[' + ', '.join(read) + ']'})")
+    return [*lines, f"model = keras.Model(inputs, x{len(layers) - 1})"]
 
 
 def _layer(layer: Layer, name: str, data_format: Any) -> str:

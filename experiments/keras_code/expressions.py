@@ -5,26 +5,28 @@ from __future__ import annotations
 import ast
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from experiments.keras_code import arithmetic
 from experiments.keras_code.known_calls import Arguments, known_call
 from experiments.keras_code.methods import array_method, net_method
-from experiments.keras_code.names import JOINS
+from experiments.keras_code.names import JOINS, READ_JOINS
 from experiments.keras_code.notes import Notes
 from experiments.keras_code.values import (
     UNKNOWN,
     Curve,
     Dotted,
     Function,
+    Joined,
     Made,
     Net,
     Part,
     Rows,
     Tensor,
     Unknown,
+    calls,
     cut,
 )
 
@@ -107,7 +109,10 @@ class Expressions:
         return value if isinstance(node.op, ast.UAdd) else UNKNOWN
 
     def _binop(self, node: ast.BinOp) -> Any:
-        return arithmetic.binary(node.op, self.value(node.left), self.value(node.right))
+        left, right = self.value(node.left), self.value(node.right)
+        if isinstance(node.op, ast.Add) and isinstance(left, Tensor) and isinstance(right, Tensor):
+            return self._joined("add", (left, right), node.lineno)
+        return arithmetic.binary(node.op, left, right)
 
     def _compare(self, node: ast.Compare) -> Any:
         left, right = self.value(node.left), self.value(node.comparators[0])
@@ -209,10 +214,19 @@ class Expressions:
         return UNKNOWN
 
     def _joined(self, name: str, branches: list[Any] | tuple[Any, ...], line: int) -> Tensor:
-        """The longest of several branches."""
-        text = f"{name} joins several branches; a spec's layers stand in one row: the longest branch alone is read"
-        self.notes.add(line, "left out", text)
-        return max((b for b in branches if isinstance(b, Tensor)), key=lambda branch: len(branch.layers))
+        """The branches from where they part, joined; the longest of them where a spec cannot say the same."""
+        tensors = [branch for branch in branches if isinstance(branch, Tensor)]
+        longest = max(tensors, key=lambda branch: len(branch.layers))
+        how = READ_JOINS.get(name.lower())
+        common = _common([tensor.layers for tensor in tensors])
+        rows = tuple(tensor.layers[common:] for tensor in tensors)
+        made = [id(call) for row in rows for call in calls(row)]
+        if how is None or len(tensors) < 2 or len(made) > len(set(made)):
+            why = f"{name} is no join here" if how is None else f"{name} reads a layer in two branches"
+            text = f"{why}, which a spec cannot say: the longest branch alone is read"
+            self.notes.add(line, "left out", text)
+            return longest
+        return replace(longest, layers=(*longest.layers[:common], Joined(how, rows, line)))
 
     def _imported(
         self, called: Dotted, arguments: tuple[Any, ...], keywords: dict[str, Any], line: int
@@ -220,7 +234,7 @@ class Expressions:
         name, given = called.last, Arguments(arguments, keywords)
         first = arguments[0] if arguments else None
         if name in JOINS and isinstance(first, list | tuple) and any(isinstance(b, Tensor) for b in first):
-            return self._joined(name, first, line)
+            return self._joined(str(given.get(1, "mode", name)) if name == "merge" else name, first, line)
         if called.path in PLAIN:
             return _plain(called.path, arguments)
         if called.path == "range" and arguments and all(isinstance(a, int) for a in arguments):
@@ -277,6 +291,16 @@ class Expressions:
     def _net(self, net: Net) -> Net:
         self.nets.append(net)
         return net
+
+
+def _common(rows: Sequence[Sequence[Any]]) -> int:
+    """How many elements all rows begin with: the very same objects."""
+    length = 0
+    for elements in zip(*rows, strict=False):
+        if any(element is not elements[0] for element in elements):
+            break
+        length += 1
+    return length
 
 
 def _plain(name: str, arguments: tuple[Any, ...]) -> Any:

@@ -77,6 +77,15 @@ NO_COUNTERPART = frozenset(
 """Arguments of Keras that are no slip and have no field here."""
 JOINS = frozenset({"concatenate", "add", "multiply", "average", "maximum", "merge", "dot"})
 """Functions that join branches."""
+READ_JOINS = {
+    "sum": "add",
+    "concat": "concatenate",
+    "ave": "average",
+    "concatenate": "concatenate",
+    "add": "add",
+    "average": "average",
+}
+"""Join, or mode of Keras 1's `merge` -> the join here."""
 ACTIVATION_LAYERS = {
     "ReLU": "relu", "ELU": "elu", "Softmax": "softmax", "LeakyReLU": "leaky_relu", "SELU": "selu", "Softplus": "softplus",
 }  # fmt: skip
@@ -107,11 +116,9 @@ INSTEAD = {
     "RandomFlip": "leave it out: images are trained on as they are",
     "RandomRotation": "leave it out: images are trained on as they are",
     "RandomZoom": "leave it out: images are trained on as they are",
-    "Concatenate": "one branch alone",
-    "Add": "one branch alone",
 }
 """Layers without a counterpart -> what to write instead."""
-BY_CLASS = {entry.keras_name: kind for kind, entry in LAYERS.items()}
+BY_CLASS = {entry.keras_name: kind for kind, entry in LAYERS.items() if entry.keras_name}
 """Class of Keras -> the layer here."""
 OLD_INITIALIZERS = {
     "uniform": {"name": "random_uniform", "minval": -0.05, "maxval": 0.05},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -49,6 +49,25 @@ class Made:
 
 
 @dataclass(frozen=True)
+class Joined:
+    """Rows of layers that read the same tensor, and what brings them together: `add`, `concatenate` or `average`."""
+
+    how: str
+    rows: tuple[tuple[Made | Joined, ...], ...]
+    line: int
+
+
+def calls(layers: Sequence[Made | Joined]) -> Iterator[Made]:
+    """Every call among these layers, those in rows too."""
+    for layer in layers:
+        if isinstance(layer, Joined):
+            for row in layer.rows:
+                yield from calls(row)
+        else:
+            yield layer
+
+
+@dataclass(frozen=True)
 class Tensor:
     """What a functional program hands from layer to layer: the layers before it, the input first.
 
@@ -56,7 +75,7 @@ class Tensor:
         shape: of one sample at the input; None where it is not known.
     """
 
-    layers: tuple[Made, ...] = ()
+    layers: tuple[Made | Joined, ...] = ()
     shape: tuple[Any, ...] | None = None
 
 
@@ -72,7 +91,7 @@ class Net:
     """
 
     line: int
-    layers: list[Made] = field(default_factory=list)
+    layers: list[Made | Joined] = field(default_factory=list)
     input_shape: tuple[Any, ...] | None = None
     compiled: Made | None = None
     trained: list[tuple[Made, int]] = field(default_factory=list)

@@ -2,53 +2,74 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import Field
 
 from experiments.layers.base import DataFormat, Forecast, Layer, Shape, Weighted
+from experiments.layers.composites import Branches, Composite, Residual
 from experiments.layers.convolution import Conv2D, ZeroPadding2D
 from experiments.layers.dense import ActivationLayer, Dense
+from experiments.layers.joins import Add, Average, ChannelPadding, Concatenate, Join
 from experiments.layers.normalization import BatchNormalization, LayerNormalization, UnitNormalization
 from experiments.layers.pooling import AveragePool2D, MaxPool2D, Pool2D, StochasticPool2D
 from experiments.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
 from experiments.layers.shaping import Dropout, Flatten, Reshape
 
-LayerSpec = Annotated[
-    Dense | Conv2D | ZeroPadding2D | MaxPool2D | AveragePool2D | StochasticPool2D | Flatten | Reshape |
-    Dropout
-    | ActivationLayer | SimpleRNN | LSTM | GRU | BatchNormalization | LayerNormalization | UnitNormalization,
-    Field(discriminator="type"),
-]  # fmt: skip
+Plain = (
+    Dense | Conv2D | ZeroPadding2D | MaxPool2D | AveragePool2D | StochasticPool2D | Flatten | Reshape | Dropout
+    | ActivationLayer | SimpleRNN | LSTM | GRU | BatchNormalization | LayerNormalization | UnitNormalization
+)  # fmt: skip
+"""Layers that a spec may have and that are built as they are."""
+Composed = Residual | Branches
+"""Layers that a spec may have and that are written out (spec/resolve.py)."""
+Joining = Add | Average | Concatenate | ChannelPadding
+"""Layers that a composite becomes, and that no spec has."""
 
+LayerSpec = Annotated[Plain | Composed, Field(discriminator="type")]
+"""A layer of a spec."""
+ListedLayer = Annotated[Plain | Composed | Joining, Field(discriminator="type")]
+"""A layer of `model.layers`: joins are among them where `model.inputs` says what each layer reads."""
+BuiltLayer = Annotated[Plain | Joining, Field(discriminator="type")]
+"""A layer of a network in full."""
 LAYERS: dict[str, type[Layer]] = {
-    str(entry.model_fields["type"].default): entry
-    for entry in (
-        Dense, Conv2D, ZeroPadding2D, MaxPool2D, AveragePool2D, StochasticPool2D, Flatten, Reshape, Dropout,
-        ActivationLayer, SimpleRNN, LSTM, GRU, BatchNormalization, LayerNormalization, UnitNormalization,
-    )
-}  # fmt: skip
+    str(entry.model_fields["type"].default): entry for entry in get_args(Plain | Composed)
+}
+for composite in get_args(
+    Composed
+):  # its fields hold layers, so that it is not complete before all of them are
+    composite.model_rebuild(_types_namespace={"LayerSpec": LayerSpec})
 
 __all__ = [
     "GRU",
     "LAYERS",
     "LSTM",
     "ActivationLayer",
+    "Add",
+    "Average",
     "AveragePool2D",
     "BatchNormalization",
+    "Branches",
+    "BuiltLayer",
+    "ChannelPadding",
+    "Composite",
+    "Concatenate",
     "Conv2D",
     "DataFormat",
     "Dense",
     "Dropout",
     "Flatten",
     "Forecast",
+    "Join",
     "Layer",
     "LayerNormalization",
     "LayerSpec",
+    "ListedLayer",
     "MaxPool2D",
     "Pool2D",
     "Recurrent",
     "Reshape",
+    "Residual",
     "Shape",
     "SimpleRNN",
     "StochasticPool2D",

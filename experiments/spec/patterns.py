@@ -2,17 +2,19 @@
 
     pattern  = "INPUT" "-" sequence "-" "OUTPUT"
     sequence = item { "-" item }            ("->" is read as "-")
-    item     = ( element | "[" sequence "]" ) { "*" count | "?" }
+    item     = ( element | "[" sequence "]" | composite ) { "*" count | "?" }
     element  = CONV | POOL | FC | RELU | ACT | DROP | BN | LN | PAD | FLATTEN
+    composite = "RES" "[" sequence "]" | "INCEPTION" "[" sequence { "," sequence } "]"
 
-`*n` repeats, brackets nest, `?` marks what `model.optional: false` leaves out. The last FC is the output layer.
+`*n` repeats, brackets nest, `?` marks what `model.optional: false` leaves out. The last FC is the output layer. RES is the
+sum of a sequence and of its input, INCEPTION the outputs of several sequences side by side.
 Notation after CS231n, "Convolutional Networks: layer patterns".
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from experiments.errors import SpecError
@@ -20,21 +22,24 @@ from experiments.layers import (
     LAYERS,
     ActivationLayer,
     BatchNormalization,
+    Branches,
     Conv2D,
     Dense,
     Dropout,
     Flatten,
     Layer,
     LayerNormalization,
+    Residual,
     ZeroPadding2D,
 )
 from experiments.messages import unknown
 from experiments.networks import MAX_LAYERS, ModelChoice
 
 PATH = "model.pattern"
+Rows = tuple[tuple[Layer, ...], ...]
 MAX_COUNT = 1000
 MAX_NESTING = 30
-_TOKEN = re.compile(r"\s*(?:(?P<word>[A-Za-z]+)|(?P<count>[0-9]+)|(?P<sign>->|[-\[\]()*?]))")
+_TOKEN = re.compile(r"\s*(?:(?P<word>[A-Za-z]+)|(?P<count>[0-9]+)|(?P<sign>->|[-\[\]()*?,]))")
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,10 @@ class Token:
     text: str
     position: int
     """Of its first character, counted from 1."""
+    rows: tuple[tuple[Token, ...], ...] = ()
+    """What a composite holds."""
+    size: int = 1
+    """Layers, those that a composite holds among them."""
 
 
 def elements(pattern: str, *, optional: bool = True) -> list[Token]:
@@ -64,7 +73,7 @@ def _tokens(pattern: str) -> list[Token]:
         if match is None:
             start = at + len(pattern[at:]) - len(pattern[at:].lstrip())
             raise _refuse(
-                start + 1, f'"{pattern[start]}" is no part of the notation', "names, - * ? [ ] and counts"
+                start + 1, f'"{pattern[start]}" is no part of the notation', "names, - * ? [ ] , and counts"
             )
         group = str(match.lastgroup)
         text = match.group(group)
@@ -97,13 +106,7 @@ class _Reader:
             )
         if tokens[-1].text != "OUTPUT":
             raise _refuse(self.end.position, f"a pattern ends with OUTPUT, not {tokens[-1].text}", "OUTPUT")
-        for token in tokens[1:-1]:
-            if token.text in ("INPUT", "OUTPUT"):
-                raise _refuse(
-                    token.position,
-                    f"{token.text} stands inside the pattern",
-                    "INPUT only at the start, OUTPUT only at the end",
-                )
+        _refuse_ends(tokens[1:-1])
         return tokens
 
     def sequence(self, depth: int) -> list[Token]:
@@ -129,12 +132,35 @@ class _Reader:
                     closing,
                 )
             self.at += 1
+        elif token.text.upper() in COMPOSITES:
+            tokens = [self.composite(token, depth)]
         elif token.text.upper() in NAMES:
             tokens = [Token(token.text.upper(), token.position)]
         else:
             what = unknown("element", token.text, NAMES) if token.text.isalpha() else f"found {token.text}"
             raise _refuse(token.position, what, [*NAMES, "["])
         return self.suffixes(tokens)
+
+    def composite(self, token: Token, depth: int) -> Token:
+        """The brackets of RES or INCEPTION, and what is in them."""
+        name = token.text.upper()
+        if self.next.text != "[":
+            raise _refuse(self.next.position, f"found {self.next.text} after {name}", EXAMPLES[name])
+        if depth >= MAX_NESTING:
+            raise _refuse(token.position, "nested too deeply", f"at most {MAX_NESTING} levels")
+        opened, rows = self.next, list[tuple[Token, ...]]()
+        while self.next.text == "[" or self.next.text == ",":
+            if len(rows) == 1 and name == "RES":
+                raise _refuse(self.next.position, "RES holds one sequence", EXAMPLES[name])
+            self.at += 1
+            rows.append(tuple(self.sequence(depth + 1)))
+        if self.next.text != "]":
+            message = f"found {self.next.text}; the [ of position {opened.position} is not closed"
+            raise _refuse(self.next.position, message, "]")
+        if len(rows) < 2 and name == "INCEPTION":
+            raise _refuse(self.next.position, "INCEPTION holds two sequences or more", EXAMPLES[name])
+        self.at += 1
+        return Token(name, token.position, tuple(rows), 1 + sum(part.size for row in rows for part in row))
 
     def suffixes(self, tokens: list[Token]) -> list[Token]:
         while self.next.text in ("*", "?"):
@@ -147,15 +173,28 @@ class _Reader:
             if not count.text.isdigit() or len(count.text) > 6 or not 1 <= int(count.text) <= MAX_COUNT:
                 raise _refuse(count.position, f"found {count.text} after *", f"a count from 1 to {MAX_COUNT}")
             self.at += 1
-            self.bounded(tokens * min(int(count.text), MAX_LAYERS + 1) if tokens else tokens)
+            self.bounded(tokens, int(count.text))
             tokens = tokens * int(count.text)
         return tokens
 
-    def bounded(self, tokens: list[Token]) -> None:
-        if len(tokens) > MAX_LAYERS:
+    def bounded(self, tokens: list[Token], times: int = 1) -> None:
+        if times * sum(token.size for token in tokens) > MAX_LAYERS:
             raise _refuse(
                 self.next.position, f"more than {MAX_LAYERS} layers", f"at most {MAX_LAYERS} layers"
             )
+
+
+def _refuse_ends(tokens: Sequence[Token]) -> None:
+    """Raises SpecError for INPUT or OUTPUT among the tokens, or within them."""
+    for token in tokens:
+        if token.text in ("INPUT", "OUTPUT"):
+            raise _refuse(
+                token.position,
+                f"{token.text} stands inside the pattern",
+                "INPUT only at the start, OUTPUT only at the end",
+            )
+        for row in token.rows:
+            _refuse_ends(row)
 
 
 class _Supply:
@@ -243,11 +282,22 @@ class _Builder:
         for index, token in enumerate(tokens):
             if token.text == "FC" and index == len(tokens) - 1:
                 break
-            yield PATH, BUILDERS[token.text](self)
+            yield PATH, self.layer(token)
         yield PATH, self.output
         for supply in self.supplies.values():
             supply.done()
         self.unused()
+
+    def layer(self, token: Token) -> Layer:
+        """The layer of an element or of a composite."""
+        if not token.rows:
+            return BUILDERS[token.text](self)
+        settings: dict[str, object] = {}
+        if token.text == "RES":
+            shortcut = "identity" if self.choice.res is None else self.value("res", "shortcut", "RES")
+            settings = {"shortcut": shortcut}
+        rows = tuple(tuple(self.layer(part) for part in row) for row in token.rows)
+        return COMPOSITES[token.text](rows, settings)
 
     def unused(self) -> None:
         """Raises SpecError where `fc.units` is given and no element of the pattern reads it."""
@@ -273,7 +323,12 @@ BUILDERS: dict[str, Callable[[_Builder], Layer]] = {
     "PAD": _Builder.pad,
     "FLATTEN": lambda _: Flatten(),
 }
-NAMES = ["INPUT", *BUILDERS, "OUTPUT"]
+COMPOSITES: dict[str, Callable[[Rows, dict[str, object]], Layer]] = {
+    "RES": lambda rows, settings: Residual.model_validate({"layers": rows[0], **settings}),
+    "INCEPTION": lambda rows, settings: Branches.model_validate({"branches": rows, **settings}),
+}
+EXAMPLES = {"RES": "RES[CONV-BN-ACT-CONV-BN]", "INCEPTION": "INCEPTION[CONV, CONV-CONV, POOL-CONV]"}
+NAMES = ["INPUT", *BUILDERS, *COMPOSITES, "OUTPUT"]
 
 
 def pattern_layers(choice: ModelChoice, output: Dense) -> list[tuple[str, Layer]]:

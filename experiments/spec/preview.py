@@ -108,7 +108,12 @@ def _training(points: Sequence[Point]) -> list[dict[str, Any]]:
 
 def _layer(forecast: NetworkForecast, index: int, shape: Shape) -> dict[str, Any]:
     row = asdict(forecast.layers[index])
-    return {**row, "output_shape": list(shape), "warnings": list(row["warnings"])}
+    return {
+        **row,
+        "output_shape": list(shape),
+        "inputs": list(row["inputs"]),
+        "warnings": list(row["warnings"]),
+    }
 
 
 def _question(spec: ExperimentSpec, points: Sequence[Point]) -> dict[str, Any] | None:

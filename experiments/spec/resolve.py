@@ -14,9 +14,11 @@ from experiments.initializers import INITIALIZERS, Auto, Initializer
 from experiments.layers import (
     ActivationLayer,
     BatchNormalization,
+    Composite,
     Dense,
     Dropout,
     Flatten,
+    Join,
     Layer,
     LayerNormalization,
     Recurrent,
@@ -26,7 +28,7 @@ from experiments.layers import (
 from experiments.layers.base import DataFormat, spatial
 from experiments.layers.normalization import channel_axis
 from experiments.losses import Loss
-from experiments.networks import FORMS, PATTERN_FIELDS, ModelChoice, ModelSpec
+from experiments.networks import FORMS, INPUT, PATTERN_FIELDS, ModelChoice, ModelSpec, in_a_row
 from experiments.spec.outputs import check_output, output_units
 from experiments.spec.patterns import pattern_layers
 from experiments.theory import step
@@ -70,32 +72,53 @@ def resolve(choice: ModelChoice, shape: DataShape, loss: Loss) -> ModelSpec:
     Raises:
         SpecError: with paths under `model`.
     """
-    placed = _chosen(choice, shape, loss)
-    activated = [i for i, origin in enumerate(placed) if "activation" in type(origin.layer).model_fields]
-    output = activated[-1] if activated else None
-    named = [
-        _named(origin, placed[index + 1 :], choice, loss.output_activation if index == output else None)
-        for index, origin in enumerate(placed)
-    ]
-    fitted, problems = _fitted(named, shape, choice.data_format)
-    if problems:
-        raise SpecError(problems)
+    row = chosen(choice, shape, loss)
+    output = _output(row)
+    network = _Network(choice, shape)
+    if choice.inputs is None:
+        end = network.row(row, INPUT, (), output, loss.output_activation)
+    else:
+        end = network.graph(row, choice.inputs, output, loss.output_activation)
+    inputs = tuple(network.inputs)
     model = ModelSpec.model_construct(
-        layers=cast(Any, tuple(placed.layer for placed in fitted.placed)), data_format=choice.data_format
+        layers=cast(Any, tuple(network.layers)),
+        inputs=() if in_a_row(inputs) else inputs,
+        data_format=choice.data_format,
     )
-    check_output(
-        loss,
-        shape,
-        fitted.shape,
-        model.activations[-1] if model.activations else "linear",
-        fitted.placed[-1].path,
-    )
+    last = model.activations[-1] if model.activations else "linear"
+    check_output(loss, shape, network.shape(end), last, row[-1].path)
     return model
 
 
-def _chosen(choice: ModelChoice, shape: DataShape, loss: Loss) -> list[Placed]:
-    """The layers by whichever form was used. Raises SpecError."""
+def _output(row: Sequence[Placed]) -> int | None:
+    """The index of the output layer: the last one that has an activation. None: none has.
+
+    Raises:
+        SpecError: a composite stands after it, or the network has no other layer with an activation.
+    """
+    output = None
+    for index, origin in enumerate(row):
+        if "activation" in type(origin.layer).model_fields:
+            output = index
+        elif isinstance(origin.layer, Composite):
+            output = None
+    composites = [origin for origin in row if isinstance(origin.layer, Composite)]
+    if output is None and composites:
+        kind = composites[-1].layer.type
+        raise SpecError.one(
+            composites[-1].path, f"no layer with an activation follows {kind}, so that the network has no output layer",
+            "a dense layer at the end",
+        )  # fmt: skip
+    return output
+
+
+def chosen(choice: ModelChoice, shape: DataShape, loss: Loss) -> list[Placed]:
+    """The layers by whichever form was used, composites among them. Raises SpecError."""
     given = [form for form in FORMS if getattr(choice, form) is not None]
+    if choice.inputs is not None and choice.layers is None:
+        raise SpecError.one(
+            "model.inputs", "it says what each of `layers` reads, and there are none", "model.layers"
+        )
     if len(given) != 1:
         both = " and ".join(f"`{form}`" for form in given)
         which = f"{both} are given" if given else "none of them is given"
@@ -116,11 +139,11 @@ def _chosen(choice: ModelChoice, shape: DataShape, loss: Loss) -> list[Placed]:
     return [Placed(path, layer) for path, layer in pattern_layers(choice, output)]
 
 
-def _named(origin: Placed, later: Sequence[Placed], choice: ModelChoice, output: str | None) -> Placed:
+def _named(origin: Placed, later: Sequence[Layer], choice: ModelChoice, output: str | None) -> Layer:
     """The layer with every default of the model and of Keras written in.
 
     later: the layers after it
-    output: the activation that the loss wants, for the last layer that has one
+    output: the activation that the loss wants, for the output layer
     """
     layer = origin.layer
     update: dict[str, object] = {}
@@ -146,7 +169,7 @@ def _named(origin: Placed, later: Sequence[Placed], choice: ModelChoice, output:
         if isinstance(value, Auto):
             wanted = activation(chosen).initializer if chosen else "glorot_uniform"
             update[name] = initializer(wanted)
-    return Placed(origin.path, layer.model_copy(update=update) if update else layer)
+    return layer.model_copy(update=update) if update else layer
 
 
 def initializer(name: str) -> Initializer:
@@ -154,51 +177,133 @@ def initializer(name: str) -> Initializer:
     return INITIALIZERS[name].model_validate({"name": name})
 
 
-def _hidden_activation(layer: Layer, later: Sequence[Placed], choice: ModelChoice) -> ActivationChoice:
+def _hidden_activation(layer: Layer, later: Sequence[Layer], choice: ModelChoice) -> ActivationChoice:
     """The activation of a hidden layer that names none: linear where an activation layer follows, else the model's,
     else the layer type's.
     """
     if not isinstance(layer, ActivationLayer):
         for other in later:
-            if isinstance(other.layer, ActivationLayer):
+            if isinstance(other, ActivationLayer):
                 return "linear"
-            if not isinstance(other.layer, BETWEEN):
+            if not isinstance(other, BETWEEN):
                 break
     return choice.activation or layer.default_activation or "linear"
 
 
-@dataclass(frozen=True)
-class Fitted:
-    placed: list[Placed]
-    shape: Shape
+class _Network:
+    """The network as it grows, layer by layer, with what each layer reads and gives."""
 
+    def __init__(self, choice: ModelChoice, shape: DataShape) -> None:
+        self.choice, self.data_format = choice, choice.data_format
+        self.layers: list[Layer] = []
+        self.inputs: list[tuple[int, ...]] = []
+        self._shapes = [shape.formatted(choice.data_format)]
+        self._lows = [shape.low]
 
-def _fitted(placed: list[Placed], shape: DataShape, data_format: DataFormat) -> tuple[Fitted, list[Problem]]:
-    """The layers with implied flatten and reshape layers and axes. Stops at the first layer that does not fit."""
-    current, result, low = shape.formatted(data_format), list[Placed](), shape.low
-    for origin in placed:
-        layer = origin.layer
-        implied = _implied(layer, current, data_format)
-        if implied is not None:
-            result.append(Placed(origin.path, implied))
-            current = implied.forecast(current, data_format).output_shape
-        if "axis" in type(layer).model_fields and getattr(layer, "axis", 0) is None:
-            layer = layer.model_copy(update={"axis": channel_axis(current, data_format)})
+    def shape(self, index: int) -> Shape:
+        """Of the outputs of a layer, or of INPUT."""
+        return self._shapes[index + 1]
+
+    def row(
+        self, row: Sequence[Placed], source: int, after: Sequence[Layer], output: int | None = None,
+        activation: str | None = None,
+    ) -> int:  # fmt: skip
+        """Add layers of which each reads the one before it, composites written out. Returns the last one's index.
+
+        Args:
+            source: the index of what the first one reads.
+            after: what follows the row: an activation there is that of its last layer.
+            output, activation: the output layer's position in the row, and what the loss wants of it.
+
+        Raises:
+            SpecError: at the first layer that does not fit.
+        """
+        for position, origin in enumerate(row):
+            later = [*(other.layer for other in row[position + 1 :]), *after]
+            if isinstance(origin.layer, Join):
+                message = f"{origin.layer.type} reads several layers, and nothing says which"
+                raise SpecError.one(origin.path, message, "a residual layer or branches, or model.inputs")
+            if isinstance(origin.layer, Composite):
+                source = self._composite(origin.layer, origin.path, source, later)
+            else:
+                wanted = activation if position == output else None
+                layer = _named(origin, later, self.choice, wanted)
+                source = self._add(Placed(origin.path, layer), (source,))
+        return source
+
+    def graph(
+        self, row: Sequence[Placed], inputs: Sequence[Sequence[int]], output: int | None, activation: str
+    ) -> int:
+        """Add layers of which each reads those that `inputs` says. Returns the last one's index.
+
+        Raises:
+            SpecError: `inputs` does not suit the layers, or a layer does not fit.
+        """
+        if len(inputs) != len(row):
+            allowed = f"one list for each of the {len(row)} layers"
+            raise SpecError.one("model.inputs", f"{len(inputs)} lists for {len(row)} layers", allowed)
+        indices = {INPUT: INPUT}
+        for position, (origin, sources) in enumerate(zip(row, inputs, strict=True)):
+            joins = isinstance(origin.layer, Join)
+            if isinstance(origin.layer, Composite) or any(source >= position for source in sources):
+                message = f"{origin.layer.type} is read as a single layer after those that it reads"
+                raise SpecError.one(
+                    f"model.inputs[{position}]", message, f"positions from -1 to {position - 1}"
+                )
+            if len(sources) < 1 + joins or (len(sources) > 1 and not joins):
+                message = f"{origin.layer.type} reads {'two layers or more' if joins else 'one layer'}, not {len(sources)}"
+                raise SpecError.one(
+                    f"model.inputs[{position}]", message, "as many positions as the layer reads"
+                )
+            later = [other.layer for other in row[position + 1 :]]
+            layer = _named(origin, later, self.choice, activation if position == output else None)
+            read = tuple(indices[source] for source in sources)
+            indices[position] = self._add(Placed(origin.path, layer), read)
+        return indices[len(row) - 1]
+
+    def _composite(self, composite: Composite, path: str, source: int, later: Sequence[Layer]) -> int:
+        def placed(field: str, layers: Sequence[Layer]) -> list[Placed]:
+            written = path.startswith("model.layers")
+            return [
+                Placed(f"{path}.{field}[{i}]" if written else path, layer) for i, layer in enumerate(layers)
+            ]
+
+        ends = [self.row(placed(field, layers), source, later) for field, layers in composite.rows()]
         try:
-            forecast = step(layer, current, data_format)
+            implied = composite.implied_row(
+                self.shape(source), [self.shape(end) for end in ends], self.data_format
+            )
         except SpecError as error:
-            return Fitted(result, current), origin.blamed(error)
-        if layer.non_negative and low < 0:
-            problem = Problem(
+            raise SpecError(Placed(path, composite).blamed(error)) from None
+        if implied is not None:
+            ends.append(self.row([Placed(path, layer) for layer in implied], source, ()))
+        return self._add(Placed(path, composite.joining()), tuple(ends))
+
+    def _add(self, origin: Placed, sources: tuple[int, ...]) -> int:
+        """Add a layer, with an implied flatten or reshape layer before it, and its axis. Returns its index."""
+        layer, current = origin.layer, self.shape(sources[0])
+        implied = _implied(layer, current, self.data_format)
+        if implied is not None:
+            sources = (self._add(Placed(origin.path, implied), sources),)
+            current = self.shape(sources[0])
+        if "axis" in type(layer).model_fields and getattr(layer, "axis", 0) is None:
+            layer = layer.model_copy(update={"axis": channel_axis(current, self.data_format)})
+        try:
+            forecast = step(layer, [self.shape(source) for source in sources], self.data_format)
+        except SpecError as error:
+            raise SpecError(origin.blamed(error)) from None
+        lows = [self._lows[source + 1] for source in sources]
+        if layer.non_negative and lows[0] < 0:
+            raise SpecError.one(
                 origin.path,
-                f"{layer.type} draws with probabilities a/Σa; its inputs start at {low:g}",
+                f"{layer.type} draws with probabilities a/Σa; its inputs start at {lows[0]:g}",
                 "an activation before it that is never negative, as relu or sigmoid",
             )
-            return Fitted(result, current), [problem]
-        low = lowest(layer, low)
-        result.append(Placed(origin.path, layer))
-        current = forecast.output_shape
-    return Fitted(result, current), []
+        self.layers.append(layer)
+        self.inputs.append(sources)
+        self._shapes.append(forecast.output_shape)
+        self._lows.append(layer.lowest(lows) if isinstance(layer, Join) else lowest(layer, lows[0]))
+        return len(self.layers) - 1
 
 
 def lowest(layer: Layer, low: float) -> float:

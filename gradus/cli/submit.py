@@ -111,6 +111,12 @@ def _training(training: Mapping[str, Any]) -> None:
     )
 
 
+def _formula(layer: Mapping[str, Any]) -> str:
+    """How the parameters come about, after the layers that it reads where that is not the one before it alone."""
+    reads = f"reads {', '.join(layer['inputs'])}" if layer.get("inputs") else ""
+    return "; ".join(part for part in (reads, layer["formula"]) if part)
+
+
 def _network(network: Mapping[str, Any]) -> None:
     rows: list[Sequence[object]] = [("input", _shape(network["input_shape"]), "", "", "", "")]
     rows += [
@@ -120,7 +126,7 @@ def _network(network: Mapping[str, Any]) -> None:
             layer["parameters"],
             quantity(layer["flops"]),
             quantity(layer["memory_bytes"], "B"),
-            layer["formula"],
+            _formula(layer),
         )
         for layer in network["layers"]
     ]

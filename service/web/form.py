@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from experiments import layers as layer_types
 from experiments.catalog import catalog
 from experiments.errors import SpecError
 from experiments.field_paths import Path, parse_path, write_path
+from experiments.networks import PATTERN_FIELDS, ModelChoice
 from experiments.runs import RunSpec
-from experiments.spec import ExperimentSpec
+from experiments.spec import ExperimentSpec, resolve
 from experiments.spec.documents import parse_yaml
+from experiments.spec.written import layer_document
 from service.web import spec_text
 
 MOST_LAYERS, MOST_AXES = 200, 50
@@ -331,7 +334,16 @@ def act(text: str, action: str) -> str:
 def new_layer(type: str) -> dict[str, object]:
     """A layer as it is added: what it must have, with a small value."""
     required = table("layers")[type].get("schema", {}).get("required", ())
-    first = {"units": 32, "filters": 8, "kernel_size": 3, "rate": 0.25, "target_shape": [-1]}
+    rows = [[{"type": "dense", "units": 32}] for _ in range(2)]
+    first = {
+        "units": 32,
+        "filters": 8,
+        "kernel_size": 3,
+        "rate": 0.25,
+        "target_shape": [-1],
+        "layers": rows[0],
+        "branches": rows,
+    }
     return {"type": type, **{name: first.get(name, 1) for name in required if name != "type"}}
 
 
@@ -357,16 +369,13 @@ def _as_layers(text: str, document: Mapping[str, Any]) -> str:
     model = _mapping(document.get("model"))
     before = _first_run(document)
     kept = {
-        name: value
-        for name, value in model.items()
-        if name not in ("hidden", "pattern", "conv", "pool", "fc")
+        name: value for name, value in model.items() if name not in ("hidden", "pattern", *PATTERN_FIELDS)
     }
-    layers = []
-    for layer in before.model.layers:
-        fields = layer.model_dump(mode="json", exclude_defaults=True)
-        layers.append(
-            {"type": layer.type, **{k: v for k, v in fields.items() if v is not None and k != "type"}}
-        )
+    built: Sequence[layer_types.Layer] = before.model.layers
+    if before.model.inputs:  # what composites became is no spec's
+        choice = ModelChoice.model_validate(model)
+        built = [placed.layer for placed in resolve.chosen(choice, before.data_shape, before.loss)]
+    layers = [layer_document(layer) for layer in built]
     # An activation that is not named follows the model's, which may be swept: it is left out where that is the same.
     bare = [{name: value for name, value in layer.items() if name != "activation"} for layer in layers]
     if _first_run({**document, "model": {**kept, "layers": bare}}).fingerprint() == before.fingerprint():

@@ -107,7 +107,15 @@ def train() -> Iterator[Train]:
     cache.forget()
 
 
-HEAVY = {"lenet-5", "mnist-cnn", "mnist-cnn-pattern", "nielsen-784-30-10", "large-image-conv"}
+HEAVY = {
+    "lenet-5",
+    "inception-mnist",
+    "plain-vs-residual",
+    "mnist-cnn",
+    "mnist-cnn-pattern",
+    "nielsen-784-30-10",
+    "large-image-conv",
+}
 """Minutes on two cores; `make test-slow` and the benchmarks train them."""
 
 

@@ -190,7 +190,7 @@ def _gradients(spec: RunSpec, history: History) -> Pictures:
         for step in dict.fromkeys((steps[0], steps[-1]))
     }
     hidden = {activation(choice).derivative_bound for choice in spec.model.activations[:-1]}
-    bound = max(hidden, default=None)
+    bound = None if spec.model.inputs else max(hidden, default=None)  # a shortcut lets all of it through
     return {"plots/gradient_by_layer.png": layer_plots.gradient_by_layer(norms, list(layers), bound)}
 
 

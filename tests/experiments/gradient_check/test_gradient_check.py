@@ -35,6 +35,18 @@ NETWORKS = {
         "dataset": "digits",
         "model": {"layers": [{"type": "simple_rnn", "units": 5}, {"type": "dense", "units": 10}]},
     },
+    "residual": {
+        "dataset": "digits",
+        "model": {
+            "activation": "tanh",
+            "layers": [
+                {"type": "flatten"},
+                {"type": "residual", "layers": [{"type": "dense", "units": 5}], "shortcut": "projection"},
+                {"type": "branches", "branches": [[{"type": "dense", "units": 4}], []]},
+                {"type": "dense", "units": 10},
+            ],
+        },
+    },
     "penalised": {
         "dataset": "digits",
         "model": {"hidden": [6], "activation": "softplus", "kernel_regularizer": {"name": "l1_l2", "l1": 1e-3, "l2": 1e-2}},
@@ -78,7 +90,7 @@ def test_right_gradients_are_certified(name: str) -> None:
     [
         ("one neuron", "scale"), ("one neuron", "drop-bias"), ("tanh", "transpose"), ("tanh", "slope"),
         ("relu", "stop-gradient"), ("relu", "sign"), ("relu", "off-by-one"), ("convolution", "pool-mean"),
-        ("convolution", "stride"), ("recurrent", "truncate"), ("penalised", "drop-penalty"), ("tanh", "batch-sum"),
+        ("convolution", "stride"), ("recurrent", "truncate"), ("residual", "drop-shortcut"), ("penalised", "drop-penalty"), ("tanh", "batch-sum"),
     ],
 )  # fmt: skip
 def test_every_fault_is_caught(name: str, fault: Any) -> None:

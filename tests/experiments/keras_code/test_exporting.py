@@ -57,6 +57,22 @@ KINDS: dict[str, dict[str, Any]] = {
         "loss": "sparse_categorical_crossentropy",
         "optimizer": {"name": "sgd", "momentum": 0.9},
     },
+    "residual": {
+        "dataset": SMALL,
+        "model": {
+            "layers": [
+                {"type": "conv2d", "filters": 3, "kernel_size": 3, "padding": "same"},
+                {"type": "residual", "shortcut": "projection", "layers": [
+                    {"type": "conv2d", "filters": 4, "kernel_size": 3, "padding": "same", "strides": 2},
+                    {"type": "batch_normalization"},
+                ]},
+                {"type": "activation"},
+                {"type": "branches", "branches": [[{"type": "dense", "units": 6}], [{"type": "max_pool2d"}, {"type": "flatten"}]]},
+                {"type": "dense", "units": 10},
+            ]
+        },
+        "optimizer": {"name": "adam"},
+    },
     "line": {
         "dataset": {"name": "linear", "validation_split": 0},
         "model": {"hidden": []},

@@ -84,6 +84,10 @@ EXTRA: dict[str, dict[str, Any]] = {
     "lstm": {"units": 3},
     "gru": {"units": 3},
     "zero_padding2d": {"padding": 1},
+    "residual": {
+        "layers": [{"type": "conv2d", "filters": 4, "kernel_size": 3, "strides": 2, "padding": "same"}]
+    },
+    "branches": {"branches": [[{"type": "conv2d", "filters": 4, "kernel_size": 3, "padding": "same"}], []]},
 }
 """What a layer cannot do without."""
 
@@ -107,7 +111,7 @@ def specs() -> dict[str, RunSpec]:
         flat = [{"type": "dense", "units": 64}] if name == "reshape" else []
         before: list[dict[str, Any]] = [relu] if LAYERS[name].non_negative else flat
         found[f"layer-{name}"] = spec_of([*before, layer, OUTPUT])
-    for name in ("conv2d", "max_pool2d", "stochastic_pool2d"):
+    for name in ("conv2d", "max_pool2d", "stochastic_pool2d", "residual", "branches"):
         layers = [relu, {"type": name, **EXTRA.get(name, {})}, {"type": "dropout", "rate": 0.3}, OUTPUT]
         found[f"first-{name}"] = spec_of(layers, "channels_first")
     same = {"type": "stochastic_pool2d", "pool_size": 3, "strides": 2, "padding": "same"}
