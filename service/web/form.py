@@ -23,6 +23,7 @@ from experiments.spec import ExperimentSpec, resolve
 from experiments.spec.documents import parse_yaml
 from experiments.spec.written import layer_document
 from service.web import spec_text
+from service.web.first_values import FIRST_LEVELS, FIRST_SETTINGS
 
 MOST_LAYERS, MOST_AXES = 200, 50
 SWEPT = (
@@ -321,7 +322,7 @@ def act(text: str, action: str) -> str:
         text = spec_text.write(text, ("model", "layers", len(layers)), new_layer(subject))
         return spec_text.move(text, ("model", "layers", len(layers)), -1) if layers else text
     if deed == "add-axis" and subject:
-        return spec_text.write(text, ("sweep", subject), _first_levels(subject))
+        return spec_text.write(text, ("sweep", subject), FIRST_LEVELS.get(subject, []))
     if deed == "as-layers":
         return _as_layers(text, document)
     if path is not None and deed == "remove":
@@ -334,30 +335,7 @@ def act(text: str, action: str) -> str:
 def new_layer(type: str) -> dict[str, object]:
     """A layer as it is added: what it must have, with a small value."""
     required = table("layers")[type].get("schema", {}).get("required", ())
-    rows = [[{"type": "dense", "units": 32}] for _ in range(2)]
-    first = {
-        "units": 32,
-        "filters": 8,
-        "kernel_size": 3,
-        "rate": 0.25,
-        "target_shape": [-1],
-        "layers": rows[0],
-        "branches": rows,
-    }
-    return {"type": type, **{name: first.get(name, 1) for name in required if name != "type"}}
-
-
-def _first_levels(axis: str) -> object:
-    levels: dict[str, object] = {
-        "activation": ["sigmoid", "tanh", "relu"],
-        "optimizer": [{"name": "sgd"}, {"name": "adam"}],
-        "learning_rate": [0.01, 0.1],
-        "training.batch_size": [16, 64],
-        "model.hidden": [[32], [32, 32]],
-        "loss": ["categorical_crossentropy", "mean_squared_error"],
-        "dataset.train_samples": [100, 1000],
-    }
-    return levels.get(axis, [])
+    return {"type": type, **{name: FIRST_SETTINGS.get(name, 1) for name in required if name != "type"}}
 
 
 def _as_layers(text: str, document: Mapping[str, Any]) -> str:
