@@ -85,7 +85,7 @@ EXTRA: dict[str, dict[str, Any]] = {
     "gru": {"units": 3},
     "zero_padding2d": {"padding": 1},
     "residual": {
-        "layers": [{"type": "conv2d", "filters": 4, "kernel_size": 3, "strides": 2, "padding": "same"}]
+        "layers": [{"type": "conv2d", "filters": 8, "kernel_size": 3, "strides": 2, "padding": "same"}]
     },
     "branches": {"branches": [[{"type": "conv2d", "filters": 4, "kernel_size": 3, "padding": "same"}], []]},
 }
