@@ -146,6 +146,8 @@ class Watch:
                 self._pool(layer)
             if isinstance(layer, StochasticPool2D):
                 self._draws(layer)
+            if isinstance(layer, keras.layers.UnitNormalization):
+                self._length(layer)
             if getattr(layer, "activity_regularizer", None) is not None:
                 self._activity(layer)
 
@@ -206,6 +208,18 @@ class Watch:
                 inputs, pair(layer.pool_size), pair(layer.strides), layer.padding, layer.data_format
             )
             self._note([backend.largest(values)])
+            return call(inputs, *args, **kwargs)
+
+        object.__setattr__(layer, "call", noting)
+
+    def _length(self, layer: Any) -> None:
+        """A vector divided by its length jumps where it passes the origin: then all its signs change. One does pass it
+        where all its values come from one number, such as the β of a normalisation over a single channel."""
+        self.kinked = True
+        call = layer.call
+
+        def noting(inputs: Any, *args: Any, **kwargs: Any) -> Any:
+            self._note(sides(inputs, (0.0,)))
             return call(inputs, *args, **kwargs)
 
         object.__setattr__(layer, "call", noting)

@@ -189,3 +189,15 @@ def test_a_normalisation_over_one_feature_is_not_assessed_rather_than_failed() -
     report = checker_of(model={"layers": layers}).report()
     assert report.verdict == "not assessed", report.reason
     assert unassessed(report) == {"1-layer_normalization/gamma"}
+
+
+def test_a_vector_that_passes_the_origin_is_no_wrong_gradient() -> None:
+    """All values come from the one β of a normalisation over one channel, so the direction jumps where β passes 0, as it
+    does within one step at this seed."""
+    layers = [
+        {"type": "layer_normalization"},
+        {"type": "unit_normalization"},
+        {"type": "dense", "units": 10},
+    ]
+    report = checker_of(model={"layers": layers}).report(7, engine=False)
+    assert report.verdict == "not assessed", report.reason
