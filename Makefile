@@ -51,7 +51,7 @@ test-slow: setup ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
 test-browser: setup ## the tests in Chromium
-	@$(BIN)/python -m pytest -m browser $(PYTEST_ARGS); status=$$?; \
+	@$(BIN)/python -m pytest -m "browser and not slow" $(PYTEST_ARGS); status=$$?; \
 	if [ $$status -eq 5 ]; then echo "make test-browser: there are no browser tests yet"; else exit $$status; fi
 
 demo: setup ## a whole comparison on this machine; DEMO_EXIT=1 ends after printing it

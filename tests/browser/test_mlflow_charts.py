@@ -31,8 +31,8 @@ return fiber ? fiber.memoizedProps.data.length : null;
 """The number of runs that MLflow's chart was given to draw: its lines are on a canvas, where nothing can be counted."""
 METRICS = ("test/accuracy", "test/loss", "val/accuracy", "val/loss", "train/accuracy", "train/loss")
 TELLING = ("depth-vs-width", "schedules")
-"""Examples with cases, and with numbers beside schedules. A test of names and columns takes every example."""
-SPECS = {"mixed": MIXED, **{name: examples()[name] for name in TELLING}}
+"""Examples with cases, and with numbers beside schedules: `make test-browser` has these, `make test-slow` all others."""
+SPECS = {"mixed": MIXED, **{name: text for name, text in examples().items() if "/" not in name}}
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,14 @@ def shipped(world: World, text: str) -> tuple[str, int]:
     return str(queries.get_experiment(world.store, world.experiment.id).mlflow_experiment_id), len(runs)
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in ("mixed", *TELLING) else pytest.mark.slow)
+        for name, text in SPECS.items()
+        if len(ExperimentSpec.parse(text).expand()) > 1
+    ],
+)
 def test_every_run_is_drawn(
     world: tuple[World, str], browser: WebDriver, wait: Any, shoot: Any, name: str
 ) -> None:
