@@ -10,7 +10,7 @@ from __future__ import annotations
 import atexit
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from service.entities import Run
@@ -47,8 +47,9 @@ def submitted(experiment_id: str, *, began: datetime, runs: int) -> None:
     _record("submit", experiment_id, "", "", began, {"gradus.runs": runs})
 
 
-def trained(run: Run, *, began: datetime, width: int, status: str, reason: str) -> None:
-    """An attempt of a run ended; the first one tells how long the run waited for it too."""
+def trained(run: Run, *, seconds: float, width: int, status: str, reason: str) -> None:
+    """An attempt of a run ended, so long after it was claimed; the first one tells how long the run waited for it too."""
+    began = datetime.now(UTC) - timedelta(seconds=seconds)
     facts: dict[str, str | int] = {
         "gradus.run": run.id,
         "gradus.attempt": run.attempt,

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     import optuna
 
 STARTUP = 10
-"""Settings that are drawn at random before the sampler has anything to learn from, as Optuna has it."""
+"""Settings that the sampler draws at random before it has anything to learn from, as Optuna has it."""
+REPLAYED = 64
+"""Settings up to which the sampler's draws are repeated from the first. A search by one worker is then the very one that
+Optuna's own script makes with that seed. After that it begins a new sequence, since repeating costs the square of their number.
+"""
 REPEATED = 30
 """Suggestions in a row that are known already, after which an unknown setting is drawn at random."""
 DRAWS = 1000
@@ -37,7 +41,7 @@ def suggestions(
         known: the settings so far, also those that still train: they keep the next ones apart from them.
         number: how many are wanted.
         metric: what is to be improved.
-        seed: of the search. The draws also depend on how many settings there are.
+        seed: of the search.
 
     Returns:
         Up to `number` settings that are not known, each as one level per factor; fewer where there are no more.
@@ -47,11 +51,16 @@ def suggestions(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     lower = lower_is_better(metric)
     distributions = {factor.name: _distribution(factor) for factor in factors}
-    sampler = optuna.samplers.TPESampler(seed=(seed * 100_003 + len(known)) % 2**32, n_startup_trials=STARTUP)
+    replayed = len(known) <= REPLAYED
+    # The sampler draws what it drew for the settings that are known, so that its next draw is the next one.
+    drawn_with = seed % 2**32 if replayed else (seed * 100_003 + len(known)) % 2**32
+    sampler = optuna.samplers.TPESampler(seed=drawn_with, n_startup_trials=STARTUP)
     study = optuna.create_study(sampler=sampler, direction="minimize" if lower else "maximize")
     values = [trial.value for trial in known if trial.value is not None]
     worst = (max if lower else min)(values) if values else None
     for trial in known:
+        if replayed:
+            study.tell(study.ask(distributions), state=_state("FAIL"))
         study.add_trial(_told(factors, trial, distributions, worst))
     seen = {trial.setting for trial in known}
     draw = random.Random(f"gradus tpe {seed} {len(known)}")  # noqa: S311  reproducible on purpose

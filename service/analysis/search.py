@@ -47,7 +47,8 @@ def first_points(spec: ExperimentSpec) -> tuple[tuple[Point, ...], str, Json]:
     sweep, points = spec.sweep or Sweep(), spec.expand()
     metric = searched_metric(sweep, points)
     if sweep.strategy == "tpe":
-        first = points[: tpe.STARTUP * sweep.n_seeds]
+        settings = min(tpe.STARTUP, len(points) // sweep.n_seeds)
+        first = tuple(_suggested(spec, (), settings, metric))
         return first, "search-1", tpe_document(spec, metric, (), queued=len(first))
     rungs = rungs_of(spec)
     first = tuple(replace(point, until=rungs[0]) for point in points)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -76,7 +75,7 @@ class ClaimedTile:
         self.context, self.runs, self.width, self.keeper = context, runs, width, keeper
         self.specs = [run.run_spec() for run in runs]
         self.source = source(context.settings)
-        self.claimed_at = datetime.now(UTC)
+        self.claimed_at = time.monotonic()
         self.recorder = TileRecorder(runs, keeper, context.spool, width)
 
     def run(self) -> None:
@@ -180,7 +179,11 @@ class ClaimedTile:
         for run, outcome in zip(self.runs, outcomes, strict=True):
             log.info("ended", run=run.id, attempt=run.attempt, status=outcome.status, reason=outcome.reason)
             tracing.trained(
-                run, began=self.claimed_at, width=self.width, status=outcome.status, reason=outcome.reason
+                run,
+                seconds=time.monotonic() - self.claimed_at,
+                width=self.width,
+                status=outcome.status,
+                reason=outcome.reason,
             )
             if outcome.status != "RELEASED":
                 commits[run.id] = self._committed(run, outcome)
