@@ -16,10 +16,7 @@ if TYPE_CHECKING:
     from experiments.spec import ExperimentSpec
 
 Json = dict[str, Any]
-
-
-SHIPPING = "shipping"
-"""The substatus of a run that is trained and waits for MLflow."""
+SHIPPING = "shipping"  # the substatus of a run that is trained and waits for MLflow
 
 
 @dataclass(frozen=True)
@@ -394,10 +391,10 @@ class ApiKey:
 
 @dataclass(frozen=True)
 class Classroom:
-    """A class: who knows its code gets a key of their own. `opened_at`: since when its students see each other's results."""
+    """A class: who knows its code gets a key of their own."""
 
     name: str
     most: int
     students: int
     created_at: datetime
-    opened_at: datetime | None
+    opened_at: datetime | None  # since when its students see each other's results

@@ -74,7 +74,7 @@ def list_classes(as_json: AsJson = False) -> None:
 @app.command()
 def show(name: Name, as_json: AsJson = False) -> None:
     """The students of a class, and how far each is."""
-    from gradus.wire import ClassStudent
+    from gradus.wire_course import ClassStudent
 
     rows = [ClassStudent.model_validate(row) for row in connect().http.items(_path(name, "students"))]
     if as_json:

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import AfterValidator, Field
 
 from experiments.fields import ShortText
-from gradus.wire import ClassAnswer, ClassOut, ClassStudent, JoinedClass, Page
+from gradus.wire import Page
+from gradus.wire_course import ClassAnswer, ClassOut, ClassStudent, JoinedClass
 from service import operations
 from service.analysis.class_wall import progress, wall
 from service.api.keys import printable

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 
 from experiments.errors import SpecError
 from experiments.keras_code import import_keras
-from gradus.wire import KerasCodeOut
+from gradus.wire_course import KerasCodeOut
 from service.http.auth import Reader
 from service.http.bodies import RawBody, content_type, not_accepted, text_of
 from service.http.bounded import within

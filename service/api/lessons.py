@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query, Response
 
 from experiments.course import Lesson, lessons
-from gradus.wire import LessonCheck, LessonOut, Page
+from gradus.wire import Page
+from gradus.wire_course import LessonCheck, LessonOut
 from service.analysis.lessons import Standing, standing, standings
 from service.api.figures import SVG
 from service.errors import NotFound
