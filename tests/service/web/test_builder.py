@@ -23,8 +23,8 @@ from service.web.builder import START
 from tests.service.scored_runs import World
 
 EXAMPLES = {name: text for name, text in examples().items() if "/" not in name}
-SWEEP_MODELS = ("depth-vs-width", "vanishing-gradient", "pooling")
-"""Their sweeps change `hidden` or `pool`, which a list of layers has not."""
+SWEEP_MODELS = ("depth-vs-width", "vanishing-gradient", "pooling", "plain-vs-residual")
+"""Their sweeps change `hidden`, `pool` or `pattern`, which a list of layers has not."""
 SHOWN = st.characters(codec="utf-8", exclude_categories=("Cc", "Cf", "Cs", "Zl", "Zp"))
 WORD = st.text(SHOWN, min_size=1, max_size=12).map(lambda word: unicodedata.normalize("NFC", word))
 """Hidden characters and keys in another normal form are refused at the door."""
