@@ -49,8 +49,9 @@ class Comparison(ComparisonOut):
 
         if self.importance:
             shares = [(" with ".join(part.factors), f"{part.share:.1%}") for part in self.importance[:10]]
+            estimated = " (estimated: the runs fill no grid)" if self.importance[0].estimated else ""
             yield (
-                f"What matters for {self.metric}",
+                f"What matters for {self.metric}{estimated}",
                 ("factor", "share of variance"),
                 list[tuple[object, ...]](shares),
             )

@@ -108,6 +108,7 @@ class ImportanceOut(Wire):
 
     factors: list[str]
     share: float
+    estimated: bool = Field(False, description="by a forest, because the runs fill no grid")
 
 
 class ComparisonOut(Open):
@@ -134,5 +135,5 @@ class ComparisonOut(Open):
     warnings: list[str]
     plan: Plan | None
     importance: list[ImportanceOut] = Field(
-        default=[], description="the factors that matter most first; empty where the runs fill no grid"
+        default=[], description="the factors that matter most first; empty where fewer than two vary"
     )

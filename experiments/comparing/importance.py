@@ -24,6 +24,8 @@ class Importance:
     factors: tuple[str, ...]
     """One factor, or a pair: then what the two do together beyond what each does by itself."""
     share: float
+    estimated: bool = False
+    """Whether a forest was asked, because the runs fill no grid."""
 
 
 def importance(factors: Sequence[str], values: Mapping[Combination, Sequence[float]]) -> list[Importance]:

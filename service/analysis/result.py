@@ -122,7 +122,7 @@ class Comparison:
             "warnings": list(self.warnings),
             "plan": self.plan,
             "importance": [
-                {"factors": list(share.factors), "share": share.share} for share in self.sensitivity.shares
+                asdict(share) | {"factors": list(share.factors)} for share in self.sensitivity.shares
             ],
         }
 

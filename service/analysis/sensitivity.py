@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from experiments.comparing.effects import chance_level, lower_is_better
+from experiments.comparing.forest import estimated_importance
 from experiments.comparing.importance import Combination, FlipMap, Importance, flip_map, importance
 from experiments.numbers import parsed
 from service.analysis.observations import diverged, state_of
@@ -29,7 +30,7 @@ def sensitivity(runs: Sequence[Run], factor: str, metric: str) -> Sensitivity:
         metric: The metric.
 
     Returns:
-        Empty where the runs fill no grid of two factors or more.
+        Empty where fewer than two factors vary. Where the runs fill no grid, the shares are estimated.
     """
     names = tuple(dict.fromkeys(name for run in runs for name in run.levels if name != "seed"))
     if len(names) < 2 or factor not in names:
@@ -40,6 +41,8 @@ def sensitivity(runs: Sequence[Run], factor: str, metric: str) -> Sensitivity:
         if value is not None and all(name in run.levels for name in names):
             values.setdefault(tuple(run.levels[name] for name in names), []).append(value)
     shares = importance(names, values)
+    if not shares:
+        return Sensitivity(tuple(estimated_importance(names, values)))
     numeric = [
         name
         for at, name in enumerate(names)
@@ -47,7 +50,7 @@ def sensitivity(runs: Sequence[Run], factor: str, metric: str) -> Sensitivity:
         and len({combination[at] for combination in values}) > 1
         and all(parsed(combination[at]) is not None for combination in values)
     ]
-    if not shares or len(numeric) < 2:
+    if len(numeric) < 2:
         return Sensitivity(tuple(shares))
     flips = flip_map(names, factor, (numeric[0], numeric[1]), values, lower=lower_is_better(metric))
     return Sensitivity(tuple(shares), flips)

@@ -118,7 +118,8 @@ def markdown(comparison: Comparison, links: Mapping[str, str] | None = None) -> 
         lines.append(f"| {_cell(estimate.level)} | {mean} | {estimate.seeds} | {diverged} |")
     if shares := comparison.sensitivity.shares[:5]:
         said = ", ".join(f"{' with '.join(share.factors)} {share.share:.0%}" for share in shares)
-        lines += ["", f"What matters for {comparison.metric} (share of variance): {_cell(said)}"]
+        how = "share of variance, estimated" if shares[0].estimated else "share of variance"
+        lines += ["", f"What matters for {comparison.metric} ({how}): {_cell(said)}"]
     if not first:
         lines += ["", f"*{comparison.answer}*"]
     if links:

@@ -114,17 +114,19 @@ def explained(connection: Connection, waiting_runs: list[Run]) -> list[Run]:
     workers = [worker for worker in read_workers(connection) if worker.alive and worker.kind == "train"]
     served = {route for worker in workers for route in routes(worker.device, worker.backend)}
     return [
-        replace(run, reason=f"waits for a {_worker_for(run)}: none is up")
+        replace(run, reason=f"waits for a {_worker_for(run, bool(served))}: none is up")
         if run.status == RunStatus.SCHEDULED and not run.reason and (run.device, run.backend) not in served
         else run
         for run in waiting_runs
     ]
 
 
-def _worker_for(run: Run) -> str:
-    """What worker the run waits for, in words: `worker`, `gpu worker`, `jax worker`, `cpu jax worker`."""
-    usual = {"device": "auto", "backend": DEFAULT_BACKEND}
-    words = [value for name in usual if (value := getattr(run, name)) not in ("auto", usual[name])]
+def _worker_for(run: Run, others: bool) -> str:
+    """What worker the run waits for, in words: `worker`, `gpu worker`, `jax worker`, `cpu jax worker`. The usual backend
+    is named where there are `others`, which have another one or another device."""
+    words = [] if run.device == "auto" else [run.device]
+    if run.backend not in ("auto", DEFAULT_BACKEND) or (others and not words and run.backend != "auto"):
+        words.append(run.backend)
     return " ".join([*words, "worker"])
 
 
