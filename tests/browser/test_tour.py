@@ -14,14 +14,15 @@ from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
 from service.settings import load_settings
-from tests.browser.conftest import REDRAWN, Stack, as_wide_as
+from tests.browser.conftest import Stack, as_wide_as
 from tests.browser.test_ways import press, state
 
 TOUR = Path(__file__).resolve().parents[2] / "docs" / "tour.md"
 STEPS = re.findall(r"gradus submit examples/([\w-]+)\.yaml", TOUR.read_text("utf-8"))
+LONG = ("vanishing-gradient", "mnist-cnn")
+"""Steps that `make test-slow` follows."""
 SMALLER: dict[str, dict[str, str]] = {
     "mnist-mlp": {"dataset.train_samples": "6000", "training.epochs": "1", "sweep.seeds": "1"},
     "vanishing-gradient": {"dataset.train_samples": "320"},
@@ -46,26 +47,17 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def submitted(stack: Stack, driver: WebDriver) -> dict[str, str]:
-    """Example -> address of its experiment. All are submitted before the first one is looked at."""
-
-    def wait(true: Any, seconds: float = 60) -> Any:
-        return WebDriverWait(driver, seconds, ignored_exceptions=REDRAWN).until(true)
-
-    addresses = {}
-    as_wide_as(driver, 1280)
-    for name in STEPS:
-        driver.get(f"{stack.url}/new?lang=en")
-        press(driver, wait, "Start from an example")
-        press(driver, wait, name)
-        wait(lambda b, name=name: f"name: {name}" in b.find_element(By.ID, "text").get_property("value"))
-        for entry, value in SMALLER.get(name, {}).items():
-            enter(driver, wait, entry, value)
-        press(driver, wait, "Submit")
-        wait(lambda b: "/experiments/" in b.current_url)
-        addresses[name] = driver.current_url
-    return addresses
+def submit(stack: Stack, browser: WebDriver, wait: Any, name: str) -> None:
+    """Submit an example from the builder; the page of its experiment is open then."""
+    as_wide_as(browser, 1280)
+    browser.get(f"{stack.url}/new?lang=en")
+    press(browser, wait, "Start from an example")
+    press(browser, wait, name)
+    wait(lambda b: f"name: {name}" in b.find_element(By.ID, "text").get_property("value"))
+    for entry, value in SMALLER.get(name, {}).items():
+        enter(browser, wait, entry, value)
+    press(browser, wait, "Submit")
+    wait(lambda b: "/experiments/" in b.current_url)
 
 
 def enter(browser: WebDriver, wait: Any, name: str, value: str) -> None:
@@ -84,13 +76,14 @@ def test_every_step_of_the_tour_is_known() -> None:
 
 
 @pytest.mark.usefixtures("quiet")
-@pytest.mark.parametrize("name", STEPS)
-def test_a_step_is_followed(
-    stack: Stack, submitted: dict[str, str], browser: WebDriver, wait: Any, shoot: Any, name: str
-) -> None:
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in STEPS]
+)
+def test_a_step_is_followed(stack: Stack, browser: WebDriver, wait: Any, shoot: Any, name: str) -> None:
     """The experiment is finished and drawn; its first run has a certificate, and the pictures that the tour speaks of."""
-    browser.get(submitted[name])
-    wait(lambda b: re.search(r"\d (finished|failed)", state(b)) and not re.search(OPEN, state(b)), 240)
+    submit(stack, browser, wait, name)
+    wait(lambda b: re.search(r"\d (finished|failed)", state(b)) and not re.search(OPEN, state(b)), 420)
     assert not re.search(r"\d (failed|diverged)", state(browser))
     wait(lambda b: b.find_elements(By.CSS_SELECTOR, "#figures svg.chart"))
     if name == "vanishing-gradient":

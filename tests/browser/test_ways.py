@@ -47,7 +47,7 @@ def test_a_student_tests_a_claim_and_sees_why(
     lesson = wait(lambda b: b.find_element(By.ID, LESSON))
     lesson.find_element(By.TAG_NAME, "button").click()
     confirmed = f"//li[@id='{LESSON}']//strong[.='Confirmed.']"
-    wait(lambda b: b.find_element(By.XPATH, confirmed))
+    wait(lambda b: b.find_element(By.XPATH, confirmed), 120)
     shoot(f"student-lessons-{width}", width)
     wait(lambda b: (b.find_element(By.CSS_SELECTOR, f"[id='{LESSON}'] form a").click(), True))
     wait(lambda b: "finished" in state(b))
