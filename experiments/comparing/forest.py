@@ -72,11 +72,11 @@ def estimated_importance(
         trees += bool(shares)
         for members, share in shares.items():
             sums[members] = sums.get(members, 0.0) + share
-    found = [
+    averages = [
         Importance(tuple(factors[varying[i]] for i in members), total / trees, estimated=True)
         for members, total in sums.items()
     ]
-    return sorted(found, key=lambda share: -share.share)
+    return sorted(averages, key=lambda share: -share.share)
 
 
 def _ordered(texts: set[str]) -> list[str]:
