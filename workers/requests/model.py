@@ -6,7 +6,7 @@ import tempfile
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -19,9 +19,11 @@ from experiments.recording import WEIGHTS
 from experiments.runs import RunSpec
 from service.entities import Run
 from service.store import queries
-from service.tracking.client import Tracking, log_model, save_keras_model
 from service.tracking.records import RunRef
 from workers.process.child import WorkerContext
+
+if TYPE_CHECKING:  # MLflow takes a second and 100 MB, which a process that only trains does not pay
+    from service.tracking.client import Tracking
 
 Array = npt.NDArray[np.float32]
 BATCH = 1024
@@ -108,6 +110,8 @@ def in_mlflow(context: WorkerContext, run: Run) -> tuple[Tracking, RunRef]:
     """
     if run.mlflow_run_id is None:
         raise Unanswerable(f"run {run.id} is not in MLflow yet; ask again in a moment")
+    from service.tracking.client import Tracking
+
     tracking = Tracking(context.settings.mlflow_url)
     return tracking, tracking.get_run(run.mlflow_run_id)
 
@@ -119,6 +123,8 @@ def store_model(context: WorkerContext, run: Run, payload: Mapping[str, Any]) ->
         Unanswerable: the run or its experiment is not in MLflow yet.
         TrackingError: MLflow does not answer, or refused.
     """
+    from service.tracking.client import log_model, save_keras_model
+
     spec = run.run_spec()
     network = in_keras_terms(spec, trained(spec, stored_weights(context, run)))
     tracking, ref = in_mlflow(context, run)

@@ -7,10 +7,12 @@ Keras was started with (KERAS_BACKEND); a process has one for its whole life. No
 
 from __future__ import annotations
 
-import keras
-
+from experiments.engine.backend.lean_import import without_unneeded_packages
 from experiments.engine.backend.tensors import Tensor, Tree
 from experiments.errors import GradusError
+
+with without_unneeded_packages():
+    import keras
 
 
 class BackendError(GradusError):
