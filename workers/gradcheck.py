@@ -30,6 +30,7 @@ from experiments.gradient_check.certificates import (
 from experiments.runs import RunSpec
 from experiments.spec import ExperimentSpec
 from experiments.spec.documents import parse_yaml
+from service.words import Words
 
 WIDTH = 100
 """Columns of the tables where the output is no terminal."""
@@ -248,6 +249,8 @@ def show(run: RunSpec, report: GradientReport, console: Console) -> None:
     for state in report.states:
         console.print(_table(state))
     console.print(f"[bold {colour}]{report.verdict}[/bold {colour}]: {report.reason}", highlight=False)
+    if report.verdict in ("refused", "not assessed"):
+        console.print(Words("en")(f"certificate_means.{report.verdict}"), highlight=False)
     if report.states:
         console.print(_figures(report), highlight=False)
 

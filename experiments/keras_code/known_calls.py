@@ -26,6 +26,9 @@ SAME = frozenset(
 )  # fmt: skip
 """Calls that give back their first argument as far as a spec is concerned."""
 
+SYSTEM = frozenset({"time", "datetime", "timeit", "os", "sys", "platform", "logging"})
+"""Modules whose calls give what is known only when the program runs."""
+
 
 class Arguments:
     """The arguments of a call, by position or name."""
@@ -42,6 +45,8 @@ class Arguments:
 def known_call(path: str, given: Arguments, line: int, notes: Notes) -> Any:
     """What a call of an imported function gives; None where the function is not in the tables."""
     root, last = path.partition(".")[0], path.rpartition(".")[2]
+    if root in SYSTEM:
+        return UNKNOWN
     if last == "load_data":
         return _keras_data(path.split(".")[-2] if "." in path else "", line, notes)
     if last in CALLS:

@@ -8,7 +8,7 @@ from typing import Any
 
 from experiments.errors import SpecError
 from experiments.keras_code.expressions import Expressions
-from experiments.keras_code.marks import Marks
+from experiments.keras_code.marks import UNNEEDED, WHY, Marks
 from experiments.keras_code.notes import Notes
 from experiments.keras_code.values import UNKNOWN, Curve, Dotted, Function, Net, Part, Rows, Unknown
 
@@ -54,14 +54,23 @@ class Reader(Expressions):
     def statement(self, node: ast.stmt) -> None:
         """Read one statement, and mark it where nothing of it is needed."""
         if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
-            self.marks.note(node, needed=self._assign(node))
+            self.marks.note(node, needed=self._assign(node), why=self._why(node))
         elif isinstance(node, ast.Expr):
-            self.marks.note(node, needed=self._builds(node.value))
+            self.marks.note(node, needed=self._builds(node.value), why=self._why(node))
             self.value(node.value)
         elif isinstance(node, ast.Assert | ast.Delete | ast.Raise):
             self.marks.note(node, needed=False)
         else:
             self._compound(node)
+
+    def _why(self, node: ast.stmt) -> str:
+        """Why a statement is not needed, by the first function in it of which that is known."""
+        for name in (part.id for part in ast.walk(node) if isinstance(part, ast.Name)):
+            value = self.names.get(name)
+            root = value.path.partition(".")[0] if isinstance(value, Dotted) else name
+            if root in WHY:
+                return WHY[root]
+        return UNNEEDED
 
     def _builds(self, node: ast.expr) -> bool:
         """Whether a statement may add to the network without a note of its own: `model.add(layer)`, a function of the

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from service.entities import Run
 from service.lifecycle import Edge, RunStatus, after_lease_expiration
-from service.store import Connection, queries, run_rows
+from service.store import Connection, queries, run_rows, turn_rows
 from service.store.clock import later
 from service.store.engine import Store
 
@@ -67,6 +67,7 @@ def claim(
         counted = {**values, "lease_expirations": run_rows.NEXT_LEASE_EXPIRATION}
         run_rows.move(connection, expired, Edge.RECLAIMED, counted, data=data, attempts=attempts)
         claimed = [row.id for row in (*waiting, *expired)]
+        turn_rows.mark_turn(connection, claimed)
         runs = {run.id: run for run in queries.read_runs(connection, claimed)}
         return [runs[id] for id in dict.fromkeys(run_ids) if id in runs]
 

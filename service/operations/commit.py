@@ -7,7 +7,7 @@ from typing import Any
 
 from service.entities import BestEpoch, Committed
 from service.lifecycle import RunStatus, committed_status
-from service.store import Connection, run_rows
+from service.store import Connection, run_rows, turn_rows
 from service.store.clock import db_now
 from service.store.engine import Store
 from service.store.mapper import finite
@@ -32,6 +32,7 @@ def commit(store: Store, batch: Mapping[str, Committed]) -> set[str]:
         locked = run_rows.lock(connection, run_rows.of(batch), measured=bool(restored))
         current = run_rows.fenced(locked, {id: committed.attempt for id, committed in batch.items()})
         held = [row for row in current if row.status == RunStatus.RUNNING and not row.committed]
+        turn_rows.mark_turn(connection, [row.id for row in held])
         committed_before = [row for row in current if row.committed]
         columns = {row.id: _outcome(row, batch[row.id]) for row in held}
         values = {"committed_at": db_now(), "lease_expires_at": None}

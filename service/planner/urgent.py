@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Sequence
 
 from service.errors import LockTaken
 from service.planner.tiles import Candidate, plan
 from service.routes import QUEUE_OF, Route
-from service.store import Connection, Store, dispatch_rows
+from service.store import Connection, Store, dispatch_rows, turn_rows
 from service.store.ids import new_id
 
 WAITING_RUNS = 512  # so many runs of the urgent experiment are looked at
+PATIENCE = 2.0  # seconds to wait until the planner, or another worker that exchanges its tile, is done
 
 
 def more_urgent(
     store: Store, run_ids: Sequence[str], width: int, routes: Collection[Route]
 ) -> tuple[list[str], int]:
-    """Choose what to train: the tile of a message, or one of a higher priority that has come since it was sent.
+    """Choose what to train: the tile of a message, or one that goes before it.
 
-    A message waits in a queue while its worker is busy, and priorities change meanwhile. Where the message gives way, its
-    runs are planned again at once.
+    A message waits in a queue while its worker is busy. Meanwhile experiments of a higher priority come, and of other
+    owners. Owners take turns: who has waited longest since the last run of their own is first, so nobody waits behind
+    another's sweep for longer than the tile in training. Where the message gives way, its runs are planned again at once.
 
     Args:
         run_ids: the runs of the message.
@@ -31,7 +34,7 @@ def more_urgent(
     """
 
     def look(connection: Connection) -> str | None:
-        return dispatch_rows.more_urgent_experiment(connection, run_ids, routes)
+        return turn_rows.more_urgent_experiment(connection, run_ids, routes)
 
     def exchange(connection: Connection) -> tuple[list[str], int] | None:
         experiment_id = look(connection)
@@ -44,11 +47,16 @@ def more_urgent(
 
     if not run_ids or store.read(look) is None:
         return list(run_ids), width
-    try:
-        tile = store.write(exchange, lock_name="dispatch")
-    except LockTaken:  # the planner is at work; the message in hand is no worse than it was
-        tile = None
-    return tile or (list(run_ids), width)
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            tile = store.write(exchange, lock_name="dispatch")
+        except LockTaken:
+            if time.monotonic() < deadline:
+                time.sleep(0.02)
+                continue
+            tile = None  # the message in hand is no worse than it was
+        return tile or (list(run_ids), width)
 
 
 def _tile(

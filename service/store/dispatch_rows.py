@@ -29,10 +29,10 @@ from service.store.run_rows import in_order, of
 from service.store.tables import experiments, runs
 
 # Literal values: SQLite and PostgreSQL use a partial index only where its condition is in the statement itself.
-_scheduled = runs.c.status == literal_column("'SCHEDULED'")
-_begun = runs.c.attempt > literal_column("0")
-NOT_SENT = _scheduled & runs.c.dispatched_at.is_(None)
-SENT = _scheduled & runs.c.dispatched_at.is_not(None)
+SCHEDULED = runs.c.status == literal_column("'SCHEDULED'")
+BEGUN = runs.c.attempt > literal_column("0")
+NOT_SENT = SCHEDULED & runs.c.dispatched_at.is_(None)
+SENT = SCHEDULED & runs.c.dispatched_at.is_not(None)
 TRAINING = (runs.c.status == literal_column("'RUNNING'")) & runs.c.committed_at.is_(None)
 
 
@@ -86,7 +86,7 @@ def waiting_experiments(connection: Connection, routes: Collection[Route]) -> li
     priority, created_at, and `begun`: whether a worker claimed one of the runs before."""
     waits = NOT_SENT & asking_for(routes)
     any_waits = exists().where(runs.c.experiment_id == experiments.c.id, waits)
-    begun = experiments.c.id.in_(select(runs.c.experiment_id).where(waits, _begun)).label("begun")
+    begun = experiments.c.id.in_(select(runs.c.experiment_id).where(waits, BEGUN)).label("begun")
     columns = (experiments.c.id, experiments.c.owner, experiments.c.priority, experiments.c.created_at, begun)
     return list(connection.execute(select(*columns).where(experiments.c.deleted_at.is_(None), any_waits)))
 
@@ -117,7 +117,7 @@ def waiting_runs(
         "width",
     )
     waiting: list[Waiting] = []
-    for condition in (_begun, not_(_begun)):
+    for condition in (BEGUN, not_(BEGUN)):
         statement = (
             select(*(runs.c[name] for name in names), runs.c.checkpoint)
             .where(runs.c.experiment_id == experiment_id, NOT_SENT, asking_for(routes), condition)
@@ -128,7 +128,7 @@ def waiting_runs(
             fields = dict(row._mapping)
             checkpoint = fields.pop("checkpoint")
             width = checkpoint.get("width") if checkpoint else None
-            waiting.append(Waiting(**fields, resume_width=width, begun=condition is _begun))
+            waiting.append(Waiting(**fields, resume_width=width, begun=condition is BEGUN))
     return waiting
 
 
@@ -153,7 +153,7 @@ def sent_tiles(connection: Connection, held: Collection[str]) -> list[SentTile]:
         held: runs that living workers report to have; their tiles are left out.
     """
     begun, held_here = (
-        func.max(case((condition, 1), else_=0)) for condition in (_begun, runs.c.id.in_(list(held)))
+        func.max(case((condition, 1), else_=0)) for condition in (BEGUN, runs.c.id.in_(list(held)))
     )
     sent_at = func.min(runs.c.dispatched_at)
     statement = (
@@ -190,30 +190,6 @@ def unmark_runs(connection: Connection, run_ids: Collection[str]) -> None:
     """The message with these runs is lost: those that still wait are planned again."""
     if run_ids:
         connection.execute(update(runs).where(in_order(SENT, of(run_ids))).values(dispatched_at=None))
-
-
-def more_urgent_experiment(
-    connection: Connection, run_ids: Collection[str], routes: Collection[Route]
-) -> str | None:
-    """The most urgent experiment with runs for one of these pairs of device and backend that wait, sent or not, where its priority is
-    higher than that of every waiting run of `run_ids`; None where there is none, or none of `run_ids` waits."""
-    own = (
-        select(func.max(experiments.c.priority))
-        .join(runs, runs.c.experiment_id == experiments.c.id)
-        .where(of(run_ids), _scheduled)
-        .scalar_subquery()
-    )
-    unsent, sent = (
-        exists().where(runs.c.experiment_id == experiments.c.id, state, asking_for(routes))
-        for state in (NOT_SENT, SENT)
-    )
-    statement = (
-        select(experiments.c.id)
-        .where(experiments.c.priority > own, experiments.c.deleted_at.is_(None), or_(unsent, sent))
-        .order_by(experiments.c.priority.desc(), experiments.c.created_at, experiments.c.id)
-        .limit(1)
-    )
-    return connection.scalar(statement)
 
 
 def oldest_sent_tile(

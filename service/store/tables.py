@@ -227,6 +227,13 @@ workers = Table(
     Column("last_seen", Double, nullable=False),
 )
 
+turns = Table(
+    "turns",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("at", Double, nullable=False),  # when a worker last claimed or committed a run of this owner
+)
+
 datasets = Table(
     "datasets",
     metadata,

@@ -13,6 +13,7 @@ import pytest
 
 from experiments.errors import SpecError
 from experiments.keras_code import import_keras
+from experiments.keras_code.marks import CLOCK, DRAWN, SHOWN, UNNEEDED
 from experiments.spec import ExperimentSpec
 from experiments.spec.documents import parse_yaml
 
@@ -186,13 +187,25 @@ def test_one_note_lists_the_lines_of_which_nothing_is_needed() -> None:
         'model = Sequential()\nadd(model, 1)\nmodel.compile("sgd", "mse")\nmodel.summary()\n'
         'if False:\n    print(1)\nprint("a",\n      "b")\n'
     )
-    (note,) = [note for note in import_keras(code).notes if note.text.startswith("not needed here")]
-    assert (note.line, note.kind) == (2, "read")
-    assert note.text.endswith(": lines 2–3, 7, 9, 16–18")
+    system, printed = [note for note in import_keras(code).notes if "needed" in note.text]
+    assert (system.line, system.kind, printed.line, printed.kind) == (2, "read", 9, "read")
+    assert system.text == f"{UNNEEDED}: lines 2–3, 7, 16"
+    assert printed.text == f"{SHOWN}: lines 9, 17–18"
+
+
+def test_times_and_pictures_are_said_to_be_those_of_every_run() -> None:
+    code = (
+        "import time as clock\nfrom datetime import datetime\nimport matplotlib.pyplot as plt\n"
+        "from keras import Sequential, layers\nbegan = clock.time()\n"
+        'm = Sequential([layers.Dense(1)])\nm.compile("sgd", "mse")\n'
+        "took = clock.time() - began\nnow = datetime.now()\nplt.show()\n"
+    )
+    notes = [note.text for note in import_keras(code).notes if "needed" in note.text]
+    assert notes == [f"{CLOCK}: lines 5, 8–9", f"{DRAWN}: line 10"]
 
 
 def test_a_program_whose_every_line_counts_has_no_such_note() -> None:
     code = (
         'from keras import Sequential, layers\nm = Sequential([layers.Dense(1)])\nm.compile("sgd", "mse")\n'
     )
-    assert not [note for note in import_keras(code).notes if note.text.startswith("not needed")]
+    assert not [note for note in import_keras(code).notes if "needed" in note.text]
