@@ -28,6 +28,8 @@ Inputs = npt.NDArray[Any]
 Labels = npt.NDArray[np.int32]
 Rows = npt.NDArray[np.float64]
 Drawn = npt.NDArray[Any]
+Glimpse = tuple[Array, Array | Labels]
+"""Inputs and targets of some samples."""
 Split = Annotated[float, Field(strict=True, ge=0, le=0.9)]
 
 
@@ -164,6 +166,17 @@ class Dataset(Strict):
     @abstractmethod
     def load(self, source: Source, data_format: DataFormat = "channels_last") -> Data:
         """The arrays. Raises DataError where they cannot be had, with the places that were tried."""
+
+    def glimpse(self, source: Source, count: int) -> Glimpse | None:
+        """Some samples for a picture, at once: nothing is downloaded, and no large file read to its end.
+
+        Args:
+            count: most samples.
+
+        Returns:
+            (x, y) as in `Data`; None where it cannot be had so.
+        """
+        return None
 
     @property
     def title(self) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from experiments.datasets.base import Data, DataFacts, DataFormat, Dataset, DataShape, shuffled
+from experiments.datasets.base import Data, DataFacts, DataFormat, Dataset, DataShape, Glimpse, shuffled
 from experiments.datasets.files import Source
 from experiments.fields import Seed
 
@@ -34,6 +36,17 @@ class Digits(Dataset):
         x = (bunch.images[order, :, :, None] / 16).astype(np.float32)
         y = bunch.target[order].astype(np.int32)
         return Data(*self.split(x[:1438], y[:1438]), x[1438:], y[1438:]).formatted(data_format)
+
+    def glimpse(self, source: Source, count: int) -> Glimpse | None:
+        """From scikit-learn's file, so that the library is not loaded for it."""
+        library = find_spec("sklearn")
+        if library is None or library.origin is None:
+            return None
+        file = Path(library.origin).parent / "datasets" / "data" / "digits.csv.gz"
+        if not file.is_file():
+            return None
+        rows = np.loadtxt(file, delimiter=",", max_rows=count, ndmin=2)
+        return (rows[:, :64].reshape(-1, 8, 8, 1) / 16).astype(np.float32), rows[:, 64].astype(np.int32)
 
 
 class Diabetes(Dataset):

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from experiments.datasets.base import Data, DataFacts, DataFormat, DataShape, Resplit
+from experiments.datasets.base import Data, DataFacts, DataFormat, DataShape, Glimpse, Resplit
 from experiments.datasets.files import Source
 from experiments.errors import SpecError
 from experiments.fields import Seed
@@ -65,6 +65,13 @@ class Curve(Resplit):
         y = self.curve(x) + self.noise * draw.standard_normal(x.shape)
         (x32, y32), n = self.redrawn(x.astype(np.float32), y.astype(np.float32)), self._kept
         return Data(*self.split(x32[:n], y32[:n]), x32[n:], y32[n:], self.truth())
+
+    def glimpse(self, source: Source, count: int) -> Glimpse | None:
+        few = self.model_copy(
+            update={"samples": min(self.samples, count), "train_samples": None, "validation_split": 0.0}
+        )
+        data = few.load(source)
+        return data.x_train, data.y_train
 
 
 class Linear(Curve):

@@ -18,6 +18,7 @@ from experiments.datasets.base import (
     DataFormat,
     Dataset,
     DataShape,
+    Glimpse,
     Kind,
     Labels,
     Split,
@@ -194,6 +195,11 @@ class Inline(Dataset):
             high=max(numbers),
             empty_classes=tuple(sorted(set(range(self._classes)) - set(given))),
         )
+
+    def glimpse(self, source: Source, count: int) -> Glimpse | None:
+        x, rows = np.asarray(self.x[:count], np.float32), self.y[:count]
+        y = np.asarray(rows, np.float32) if self.kind == "regression" else np.asarray(rows, np.int32)
+        return x.reshape(len(x), *(self.input_shape or x.shape[1:])), y
 
     def load(self, source: Source, data_format: DataFormat = "channels_last") -> Data:
         shape, parts = self.shape(), self._parts

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from experiments.datasets.base import Data, DataFormat, DataShape, Kind, Resplit
+from experiments.datasets.base import Data, DataFormat, DataShape, Glimpse, Kind, Resplit
 from experiments.datasets.files import Source
 from experiments.fields import Seed, UnitInterval
 
@@ -65,6 +65,13 @@ class Plane(Resplit):
         x, y = self.redrawn(np.clip(noisy, -REACH, REACH).astype(np.float32), y)
         n = self._kept
         return Data(*self.split(x[:n], y[:n]), x[n:], y[n:])
+
+    def glimpse(self, source: Source, count: int) -> Glimpse | None:
+        few = self.model_copy(
+            update={"samples": min(self.samples, count), "train_samples": None, "validation_split": 0.0}
+        )
+        data = few.load(source)
+        return data.x_train, data.y_train
 
 
 class Moons(Plane):

@@ -162,6 +162,18 @@ def plane(
     return _svg(parts, height, title, text)
 
 
+def scatter(
+    points: Sequence[tuple[float, float, int]], *, title: str, text: str, x_label: str, y_label: str
+) -> str:
+    """Points (x, y, number of the class), each class with its colour and marker."""
+    height = 300
+    x = Scale.over([a for a, _, _ in points], LEFT, WIDTH - RIGHT)
+    y = Scale.over([b for _, b, _ in points], height - BOTTOM, TOP)
+    parts = _axes(x, y, height, x_label, y_label, x_whole=False, x_ticks=())
+    parts += [_marker(of, x(a), y(b), style(of)[0]) for a, b, of in points]
+    return _svg(parts, height, title, text)
+
+
 @dataclass(frozen=True)
 class Scale:
     """From values to pixels, linear or logarithmic."""

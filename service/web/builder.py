@@ -22,6 +22,7 @@ from service.http.submission import prepare, preview, submit_spec
 from service.store import queries
 from service.web import form as forms
 from service.web import spec_text
+from service.web.data_picture import picture
 from service.web.keras_tab import NO_PROGRAM, Program, read_program
 from service.web.view import PageRoute, Visit, VisitDep
 
@@ -76,6 +77,8 @@ class Checked:
     runs: int = 0
     stage: str = ""
     program: Program = NO_PROGRAM
+    dataset: object = None
+    """The section of a text that can be read."""
 
     @property
     def address(self) -> str | None:
@@ -163,10 +166,11 @@ def edited(sent: FormData, visit: Visit) -> Checked:
 
 def check(text: str, visit: Visit, fault: GradusError | None = None) -> Checked:
     """A text as form and preview, or with what is wrong with it."""
-    form, problems, found, runs, stage = None, [], None, 0, ""
+    form, problems, found, runs, stage, dataset = None, [], None, 0, "", None
     seconds = visit.settings.spec_seconds
     try:
         document = within(seconds, spec_text.read, text)
+        dataset = document.get("dataset")
         form = within(seconds, forms.form_of, document)
         answer = preview(document, visit.settings, visit.store, visit.person)
         found, runs, stage = answer.document, len(answer.fingerprints), answer.stage
@@ -182,7 +186,7 @@ def check(text: str, visit: Visit, fault: GradusError | None = None) -> Checked:
     faults = tuple(
         (problem, _line_of(problem, positions), nearest(problem.path, names)) for problem in problems
     )
-    return Checked(text, form, faults, found, runs, stage)
+    return Checked(text, form, faults, found, runs, stage, dataset=dataset)
 
 
 def _line_of(problem: Problem, positions: dict[str, int]) -> int | None:
@@ -206,6 +210,7 @@ def show(visit: Visit, checked: Checked, *, status: int = 200, part: bool = Fals
         "builder.html" if part else "new.html",
         status,
         checked=checked,
+        data_picture=picture(checked.dataset, visit.settings.data_dir, visit.words),
         form=checked.form,
         token=uuid.uuid4().hex,
         examples=lessons(),

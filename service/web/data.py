@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import UploadFile
 
+from experiments.catalog import catalog
 from experiments.datasets.table import Table
 from experiments.datasets.upload import Upload
 from experiments.errors import GradusError, SpecError
@@ -19,10 +20,13 @@ from service.entities import StoredDataset
 from service.http.datasets import as_kind, chunks_of, keep, receive, remove, text
 from service.report.charts import distribution
 from service.web import spec_text
+from service.web.data_picture import picture
 from service.web.view import PageRoute, Visit, VisitDep
 
 router = APIRouter(prefix="/data", include_in_schema=False, route_class=PageRoute)
 SHOWN_COLUMNS = 60
+WRITTEN = ("inline", "upload")
+"""Data sets whose rows a person gives."""
 
 
 @router.get("")
@@ -78,11 +82,24 @@ def show(
         "data.html",
         422 if error else 200,
         files=[described(file) for file in files],
+        known=known(visit),
         opened=opened or (files[0].id[:12] if len(files) == 1 else ""),
         problems=visit.problems(error) if error else [],
         written=written or {"name": "", "target": "", "kind": ""},
         most_mb=visit.settings.max_dataset_bytes // 1_000_000,
     )
+
+
+def known(visit: Visit) -> list[dict[str, str]]:
+    """The data sets that need no upload, with what is said about them and a picture where one is to be had at once."""
+    entries = []
+    for entry in catalog()["datasets"]:
+        if entry["name"] not in WRITTEN:
+            drawn, text = picture(entry["name"], visit.settings.data_dir, visit.words)
+            entries.append(
+                {"name": entry["name"], "about": entry["description"], "picture": drawn, "text": text}
+            )
+    return entries
 
 
 def described(file: StoredDataset) -> dict[str, Any]:
