@@ -1,7 +1,8 @@
 """The texts that people read on pages and in reports: one catalogue for each language.
 
 Sentences about results are written once, in English, where the result is known: the API and MLflow have them so. Section
-`said` holds their patterns in both languages, so that a page can say a stored sentence in the other language.
+`said` holds their patterns in both languages, so that a page can say a stored sentence in the other language; section
+`problem` those of what is wrong in a spec.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from functools import cache
 from importlib.resources import files
 
 LANGUAGES = ("en", "zh")
-SAID = "said."
+SAID, PROBLEM = "said.", "problem."
 BETWEEN = "; "
 """Stands between the sentences of an answer."""
 TEXT = "text"
@@ -38,28 +39,32 @@ class Words:
     def has(self, key: str) -> bool:
         return key in self._texts
 
-    def said(self, answer: str) -> str:
+    def said(self, answer: str, section: str = SAID) -> str:
         """An English answer of the analysis in this language; a sentence that the catalogue does not have stays."""
-        return (BETWEEN if self.language == "en" else "；").join(self.sentences(answer))
+        return (BETWEEN if self.language == "en" else "；").join(self.sentences(answer, section))
 
-    def sentences(self, answer: str) -> list[str]:
+    def problem(self, message: str) -> str:
+        """An English message about a spec in this language."""
+        return self.said(message, PROBLEM)
+
+    def sentences(self, answer: str, section: str = SAID) -> list[str]:
         """The sentences of an answer, in this language. One may hold what stands between sentences: the longest that the
         catalogue has counts."""
         parts, sentences = answer.split(BETWEEN), []
         while parts:
             ends = range(len(parts), 0, -1)
-            fits = ((end, self._sentence(BETWEEN.join(parts[:end]))) for end in ends)
+            fits = ((end, self._sentence(BETWEEN.join(parts[:end]), section)) for end in ends)
             end, sentence = next(((end, text) for end, text in fits if text is not None), (1, parts[0]))
             sentences.append(sentence)
             parts = parts[end:]
         return sentences
 
-    def _sentence(self, english: str) -> str | None:
-        for key, pattern in _patterns():
+    def _sentence(self, english: str, section: str) -> str | None:
+        for key, pattern in _patterns(section):
             if match := pattern.fullmatch(english):
                 values = match.groupdict()
                 if TEXT in values:
-                    values[TEXT] = self.said(values[TEXT])
+                    values[TEXT] = self.said(values[TEXT], section)
                 return self._texts[key].format(**values)
         return None
 
@@ -73,9 +78,9 @@ def catalogue(language: str) -> Mapping[str, str]:
 
 
 @cache
-def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """The English sentences of section `said` as patterns, in its order: the first that fits counts."""
-    texts = ((key, text) for key, text in catalogue("en").items() if key.startswith(SAID))
+def _patterns(section: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """The English sentences of a section as patterns, in its order: the first that fits counts."""
+    texts = ((key, text) for key, text in catalogue("en").items() if key.startswith(section))
     return tuple((key, re.compile(_pattern(text), re.DOTALL)) for key, text in texts)
 
 

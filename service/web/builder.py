@@ -24,7 +24,7 @@ from service.web import form as forms
 from service.web import spec_text
 from service.web.data_picture import picture
 from service.web.keras_tab import NO_PROGRAM, Program, read_program
-from service.web.view import PageRoute, Visit, VisitDep
+from service.web.view import PageRoute, Visit, VisitDep, problems_of
 
 router = APIRouter(prefix="/new", include_in_schema=False, route_class=PageRoute)
 START = "name: my-first-network\ndataset: {name: digits}\nmodel: {hidden: [32], activation: relu}\ntraining: {epochs: 3}\n"
@@ -180,11 +180,12 @@ def check(text: str, visit: Visit, fault: GradusError | None = None) -> Checked:
     except SpecError as error:
         problems = list(error.problems)
     if fault is not None:
-        problems = [*visit.problems(fault), *problems]
+        problems = [*problems_of(fault), *problems]
     positions = within(seconds, spec_text.lines, text) if problems else {}
     names = [entry.name for entry in form.fields()] if form else []
     faults = tuple(
-        (problem, _line_of(problem, positions), nearest(problem.path, names)) for problem in problems
+        (visit.in_words(problem), _line_of(problem, positions), nearest(problem.path, names))
+        for problem in problems
     )
     return Checked(text, form, faults, found, runs, stage, dataset=dataset)
 

@@ -80,8 +80,18 @@ class Visit:
         )
 
     def problems(self, error: GradusError) -> list[Problem]:
-        """An error as what a page lists."""
-        return list(error.problems) if isinstance(error, SpecError) else [Problem("", str(error))]
+        """An error as what a page lists, in the language of the page."""
+        return [self.in_words(problem) for problem in problems_of(error)]
+
+    def in_words(self, problem: Problem) -> Problem:
+        """A problem in the language of the page. Names that are allowed stay as they are."""
+        allowed = problem.allowed
+        said = self.words.problem(allowed) if isinstance(allowed, str) else allowed
+        return Problem(problem.path, self.words.problem(problem.message), said)
+
+
+def problems_of(error: GradusError) -> list[Problem]:
+    return list(error.problems) if isinstance(error, SpecError) else [Problem("", str(error))]
 
 
 def language_of(request: Request) -> str:

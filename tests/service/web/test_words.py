@@ -12,9 +12,13 @@ import pytest
 
 import service.web
 from experiments.comparing.verdicts import Verdict, verdict_text
+from experiments.errors import SpecError
+from experiments.spec import ExperimentSpec
 from experiments.spec.examples import examples
 from service.store import queries
-from service.words import LANGUAGES, Words, catalogue
+from service.web import spec_text
+from service.words import LANGUAGES, PROBLEM, Words, _patterns, catalogue
+from tests.browser.test_own_pages import MISTAKES
 from tests.service.scored_runs import World
 
 FOLDER = Path(service.web.__file__).parent
@@ -107,6 +111,56 @@ def test_an_answer_is_said_in_either_language(answer: str) -> None:
 def english_left(text: str) -> bool:
     """Whether a Chinese text still has English words, apart from names of levels and metrics."""
     return bool(re.search(r"\b(is|the|of|with|by|and|undecided|better|answer|runs?|seeds?)\b", text))
+
+
+START = "name: x\ndataset: {name: digits}\nmodel: {hidden: [8]}\n"
+CONVOLUTION = "name: x\ndataset: digits\nmodel: {layers: [{type: conv2d, filters: 4, kernel_size: 20}, {type: dense, units: 3}]}\n"
+FURTHER = {
+    "an optimizer": START + "optimizer: {name: Adamm}\n",
+    "a loss": START + "loss: crossentropi\n",
+    "a metric": START + "metrics: [F1]\n",
+    "bounds": START + "optimizer: {name: rmsprop, learning_rate: -1, rho: 1.5}\ntraining: {epochs: 0}\n",
+    "a bound above": "name: x\ndataset: {name: digits, validation_split: 0.95}\nmodel: {hidden: [8]}\n",
+    "yes": START + "optimizer: {name: sgd, nesterov: yes}\n",
+    "a mapping": START + "training: 3\n",
+    "text": "name: 3\ndataset: digits\nmodel: {hidden: [8]}\n",
+    "a comma": START + "optimizer: {name: sgd, learning_rate: 0,001}\n",
+    "a window": CONVOLUTION,
+    "outputs": START.replace("hidden: [8]", "layers: [{type: dense, units: 3}]"),
+    "no mapping": "- a\n",
+    "twice": "name: x\nname: y\n",
+    "no YAML": "name: [x\n",
+    "a typo": START + "trainig: {epochs: 3}\n",
+}
+
+
+def problems(text: str) -> list[str]:
+    """What is said of a spec that is wrong: messages, and what is allowed where that is no list of names."""
+    try:
+        ExperimentSpec.parse(spec_text.read(text)).expand()
+    except SpecError as error:
+        return [
+            part
+            for problem in error.problems
+            for part in (problem.message, problem.allowed)
+            if isinstance(part, str)
+        ]
+    raise AssertionError("nothing is wrong with it")
+
+
+def test_what_is_wrong_in_a_spec_is_said_in_chinese() -> None:
+    """The typical mistakes and some more; no text stands in the catalogue without one that brings it about."""
+    used: set[str] = set()
+    for name, text in {**{name: text for name, (text, _) in MISTAKES.items()}, **FURTHER}.items():
+        for message in problems(text):
+            assert Words("en").problem(message) == message
+            chinese = Words("zh").problem(message)
+            assert re.search("[\u4e00-\u9fff]", chinese) or message == "name: …, dataset: …, model: …", name
+            said = [message, *message.split("; "), re.sub(r"^line \d+: ", "", message)]
+            used.update(
+                key for key, pattern in _patterns(PROBLEM) for part in said if pattern.fullmatch(part)
+            )
+    assert {key for key in catalogue("en") if key.startswith(PROBLEM)} - used == set()
 
 
 @pytest.mark.parametrize("verdict", typing.get_args(Verdict)[:4])
