@@ -28,6 +28,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from urllib.parse import urlsplit
 
 from service import operations
 from service.embedded.home import HomeInUse, HomeUnusable, lock_home, sqlite_url
@@ -136,6 +137,13 @@ class EmbeddedStack:
         scratch.write_text(json.dumps(state, indent=2))
         scratch.replace(home / "stack.json")
         say(f"gradus is up: API {state['url']}   MLflow {state['mlflow_url']}   workers {len(self.backends)}")
+        if not is_loopback(self.host) and is_loopback(
+            urlsplit(self.settings.public_mlflow_url).hostname or ""
+        ):
+            say(
+                "MLflow asks nobody for a key, so it stays on this machine and pages link to it from here only;"
+                " GRADUS_MLFLOW_PUBLIC_URL names an address that others reach through a proxy"
+            )
         say(f"state and logs in {home}   Ctrl-C ends it")
 
 

@@ -17,7 +17,6 @@ from service.http.dependencies import ExperimentId
 from service.report.borders import border_figure
 from service.report.figures import drawn
 from service.store import queries
-from service.tracking.urls import MlflowPages
 from service.web import live
 from service.web.view import PageRoute, Visit, VisitDep
 
@@ -41,7 +40,6 @@ def experiment_page(id: ExperimentId, visit: VisitDep) -> Response:
         experiment=experiment,
         state=state_part(visit, experiment.id),
         figures=shown,
-        mlflow=MlflowPages(visit.settings.public_mlflow_url),
         live=not experiment.is_settled or shown is None,
     )
 

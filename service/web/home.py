@@ -15,7 +15,6 @@ from service.analysis.search_document import live_search
 from service.entities import Experiment, RunMark
 from service.lifecycle import RunStatus
 from service.store import Store, queries
-from service.tracking.urls import MlflowPages
 from service.web.view import PageRoute, VisitDep
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
@@ -100,7 +99,6 @@ def home(
         datasets=sorted(DATASETS),
         orders=ORDERS,
         statuses=[status.value for status in RunStatus],
-        mlflow=MlflowPages(visit.settings.public_mlflow_url),
         firsts=[(name, visit.words(f"first.{name.replace('-', '_')}")) for name in FIRST_EXAMPLES],
     )
 

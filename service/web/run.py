@@ -29,7 +29,6 @@ from service.lifecycle import RunStatus
 from service.reasons import explain
 from service.store import queries
 from service.tracking.pictures import artifact, picture_content, picture_names
-from service.tracking.urls import MlflowPages
 from service.web import live
 from service.web.run_figures import run_figures
 from service.web.view import PageRoute, Visit, VisitDep
@@ -52,7 +51,6 @@ def run_page(id: RunId, visit: VisitDep, request: str = "") -> Response:
     experiment = queries.get_experiment(visit.store, run.experiment_id)
     spec = run.run_spec()
     shape = spec.data_shape
-    pages = MlflowPages(visit.settings.public_mlflow_url)
     names = picture_names(visit.settings, run.mlflow_run_id) if run.is_terminal else []
     small = run.status == RunStatus.FINISHED and spec.forecast.parameters <= MOST_SMALL_WEIGHTS
     tensors = learned_weights(visit.settings, run) if small and names else {}
@@ -72,8 +70,8 @@ def run_page(id: RunId, visit: VisitDep, request: str = "") -> Response:
         spec=as_yaml(run.spec),
         tried={"shape": shape.input, "low": shape.low, "high": shape.high, "kind": tried_by(shape.input)},
         may_change=visit.person.changes(experiment.owner),
-        mlflow=pages.run(run.mlflow_experiment_id, run.mlflow_run_id)
-        if run.mlflow_experiment_id and run.mlflow_run_id
+        mlflow=visit.mlflow.run(run.mlflow_experiment_id, run.mlflow_run_id)
+        if visit.mlflow and run.mlflow_experiment_id and run.mlflow_run_id
         else None,
     )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -19,9 +20,11 @@ from service import operations
 from service.html import templates
 from service.http.auth import Principal, of_key, person_here
 from service.http.dependencies import SettingsDep, StoreDep
+from service.http.guard import is_loopback
 from service.http.problems import Forbidden, Unauthenticated, status_of
 from service.settings import Settings
 from service.store import Store
+from service.tracking.urls import MlflowPages
 from service.words import LANGUAGES, Words
 
 SESSION, LANGUAGE = "gradus_session", "gradus_language"
@@ -51,6 +54,13 @@ class Visit:
         if self.who is None:
             raise Unauthenticated(self.words("login.needed"))
         return self.who
+
+    @property
+    def mlflow(self) -> MlflowPages | None:
+        """MLflow's pages, where the visitor's machine can reach them: an address on loopback is that of this machine."""
+        address, client = self.settings.public_mlflow_url, self.request.client
+        here = client is None or is_loopback(client.host)
+        return MlflowPages(address) if here or not is_loopback(urlsplit(address).hostname or "") else None
 
     @property
     def writer(self) -> Principal:
