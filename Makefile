@@ -45,7 +45,7 @@ format: setup ## let ruff format and repair what it can
 	$(BIN)/ruff check --fix .
 
 test: setup ## the whole suite that needs neither Docker nor a browser
-	XLA_FLAGS="$(TEST_XLA_FLAGS)" $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m "not slow and not browser and not compose" $(PYTEST_ARGS)
+	XLA_FLAGS="$(TEST_XLA_FLAGS)" $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --ignore tests/browser -m "not slow and not compose" $(PYTEST_ARGS)
 
 test-slow: setup ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)

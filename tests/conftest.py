@@ -7,7 +7,7 @@ import gc
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from xdist.scheduler import LoadFileScheduling
 
 from service.embedded import mlflow_server
 
-TOGETHER = ("tests/e2e", "tests/faults")
-"""Folders whose files run in one process, because they share a whole stack."""
+gc.disable()  # until everything is imported and collected: most of it stays
+TOGETHER = ("tests/e2e", "tests/faults", "tests/service/tracking")
+"""Folders whose files run in one process, because they share a whole stack, or MLflow's server."""
 APART = (
     "tests/e2e/test_gpus.py",
     "tests/e2e/test_backends.py",
@@ -58,9 +59,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What was imported and collected stays: the garbage collector need not look through it again and again."""
+    """What was imported and collected stays: the garbage collector need not look through it again and again. And
+    TensorFlow does not rewrite its graphs: they are small, and most of them run a few times only."""
     gc.collect()
     gc.freeze()
+    gc.enable()
+    if (tensorflow := sys.modules.get("tensorflow")) is not None:
+        tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 @pytest.fixture(autouse=True)
@@ -74,15 +79,25 @@ def _absl_closes_no_stream_of_pytests() -> None:
         handler.python_handler.stream = sys.__stderr__
 
 
+@pytest.fixture(scope="module")
+def plain_programs() -> Iterator[Any]:
+    """The programs that were made of plain graphs; the tests of a module share them."""
+    from experiments.engine import cache
+
+    programs: Any = cache.Cache(cache.PROGRAMS)
+    yield programs
+    programs.clear()
+
+
 @pytest.fixture
-def without_xla(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_xla(plain_programs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Train with plain graphs: for tests of what is measured, drawn or said of a training. XLA takes most of the time
     that a new program takes; that it computes the same is tested in tests/experiments/engine."""
     from experiments.engine import backend, cache
 
     compiled = backend.compiled
     monkeypatch.setattr(backend, "compiled", lambda function, *, fused: compiled(function, fused=False))
-    monkeypatch.setattr(cache, "_programs", cache.Cache(cache.PROGRAMS))
+    monkeypatch.setattr(cache, "_programs", plain_programs)
 
 
 @pytest.fixture(scope="session")

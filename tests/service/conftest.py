@@ -43,7 +43,7 @@ def describer(store: Store, settings: Any = None) -> Any:
 
 
 class MlflowServer:
-    """`mlflow server` in a process group of its own, so that it can be stopped and started again."""
+    """MLflow as `gradus up` starts it, in a process group of its own, so that it can be stopped and started again."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -52,9 +52,9 @@ class MlflowServer:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, wait: bool = True, **environment: Any) -> None:
-        command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1"]
-        command += ["--port", str(self.port), "--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"]
-        command += ["--artifacts-destination", str(self.folder / "artifacts"), "--serve-artifacts"]
+        command = [sys.executable, "-m", "service.embedded.mlflow_server"]
+        command += [str(self.folder / "mlflow.db"), str(self.folder / "artifacts")]
+        command += ["--workers", "1", "--host", "127.0.0.1", "--port", str(self.port)]
         environment = {
             **os.environ,
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",

@@ -25,12 +25,15 @@ FEW_UPDATES = {
     "training": {"epochs": 2, "batch_size": 16},
 }
 """8 updates in one shape of batch: what is compiled once is enough to tell a wrong update. 210 are in `make test-slow`."""
+ONE_LAYER = {**FEW_UPDATES, "model": {"hidden": []}}
+"""A kernel and a bias: an optimizer treats the variables of further layers alike."""
 TWO_EPOCHS = {
     "dataset": {"name": "digits", "train_samples": 69},
     "training": {"epochs": 2, "batch_size": 16},
 }
 """10 updates; the last batch of an epoch has 5 samples."""
 SIZES = [pytest.param(TWO_EPOCHS, id="few"), pytest.param({}, id="210", marks=pytest.mark.slow)]
+OPTIMIZER_SIZES = [pytest.param(ONE_LAYER, id="few"), pytest.param({}, id="210", marks=pytest.mark.slow)]
 RATE = {"sgd": 0.1, "adadelta": 1.0, "ftrl": 0.1, "adagrad": 0.05}
 OTHER = {  # another value for a numeric setting, where a tenth less will not do
     "beta_2_decay": -0.7, "learning_rate_power": -0.4, "momentum": 0.8, "warmup_steps": 30,
@@ -51,7 +54,7 @@ def plain(name: str) -> dict[str, Any]:
     return {"name": name, "learning_rate": RATE.get(name, 0.01)}
 
 
-@pytest.mark.parametrize("size", [FEW_UPDATES, pytest.param({}, marks=pytest.mark.slow)], ids=["few", "210"])
+@pytest.mark.parametrize("size", OPTIMIZER_SIZES)
 @pytest.mark.parametrize("name", WITH_FIT)
 def test_every_optimizer_as_lanes_with_their_own_numbers(
     name: str, size: dict[str, Any], specs: Any, same_as_fit: Any
@@ -106,7 +109,7 @@ def slow(*values: Any) -> list[Any]:
     return [pytest.param(value, marks=pytest.mark.slow) for value in values]
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", OPTIMIZER_SIZES)
 @pytest.mark.parametrize(
     "setting",
     [
@@ -132,7 +135,7 @@ def test_optimizer_settings(
     same_as_fit(tile, WITHIN)
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", OPTIMIZER_SIZES)
 @pytest.mark.parametrize(
     "setting", [{"name": "rmsprop", "centered": True, "momentum": 0.5}, *slow({"amsgrad": True})]
 )
