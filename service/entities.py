@@ -319,10 +319,12 @@ BACKGROUND_KINDS = ("model", "picture")
 
 @dataclass(frozen=True)
 class Request:
-    """Work on a finished run. `kind` is predict, plot or gradient, which a person waits for, or one of BACKGROUND_KINDS."""
+    """Work on a run, or on the spec in `payload` where there is no run: then `owner` asked. `kind` is predict, plot or
+    gradient, which a person waits for, or one of BACKGROUND_KINDS."""
 
     id: str
-    run_id: str
+    run_id: str | None
+    owner: str | None
     kind: str
     payload: Json
     status: str  # queued | running | done | failed

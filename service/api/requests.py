@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from gradus.wire import WorkOut
 from service.entities import Request as Work
+from service.errors import NotFound
 from service.http.auth import Reader, Writer
 from service.http.bodies import json_body, json_of
 from service.http.dependencies import RunId, SettingsDep, StoreDep, UrlsDep
@@ -45,6 +46,8 @@ def pictures(id: RunId, who: Writer, store: StoreDep, settings: SettingsDep) -> 
 
 def known(id: str, who: Reader, store: StoreDep) -> Work:
     request = queries.get_request(store, id)
+    if request.run_id is None:  # about a spec: for the page that asked
+        raise NotFound("request", id)
     queries.get_run(store, request.run_id, owner=who.sees)
     return request
 

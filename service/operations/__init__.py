@@ -31,6 +31,7 @@ from service.operations.release import abandon, release, release_all, release_wo
 from service.operations.requests import (
     claim_request,
     create_request,
+    create_spec_request,
     finish_request,
     renew_request,
     take_due_requests,
@@ -76,6 +77,7 @@ __all__ = [
     "create_class",
     "create_key",
     "create_request",
+    "create_spec_request",
     "delete_dataset",
     "delete_experiment",
     "extended_before",

@@ -1,4 +1,4 @@
-"""Requests to a run that a worker answers: predictions, plots, final artifacts."""
+"""Requests about a run or a spec that a worker answers: predictions, plots, gradient checks, final artifacts."""
 
 from __future__ import annotations
 
@@ -34,17 +34,47 @@ def create_request(
     def work(connection: Connection) -> None:
         whole_id = queries.resolve(connection, "run", run_id)
         if quota is not None:
-            owner = experiment_rows.owner_of(connection, whole_id)
-            take_turn(connection, f"requests:{owner}")
-            waiting = request_rows.open_requests_of(connection, owner)
-            if waiting >= quota:
-                raise TooManyOpenRequests(owner, waiting, quota)
+            _check_quota(connection, experiment_rows.owner_of(connection, whole_id), quota)
         values = {"id": id, "run_id": whole_id, "kind": kind, "payload": mapper.finite(payload)}
         request_rows.insert_request(connection, values)
         audit_rows.record_audit(connection, "requested", "run", whole_id, kind=kind)
 
     store.write(work)
     return queries.get_request(store, id)
+
+
+def create_spec_request(
+    store: Store, owner: str, *, kind: str, payload: Mapping[str, Any], quota: int
+) -> Request:
+    """Ask for work on a spec that was not submitted.
+
+    Args:
+        owner: who asks.
+        kind: gradient.
+        payload: `spec`, a RunSpec as plain data, and what else the worker needs.
+        quota: how many requests the owner may have open, this one included.
+
+    Raises:
+        TooManyOpenRequests: the owner would have more open.
+    """
+    id = new_id()
+
+    def work(connection: Connection) -> None:
+        _check_quota(connection, owner, quota)
+        values = {"id": id, "owner": owner, "kind": kind, "payload": mapper.finite(payload)}
+        request_rows.insert_request(connection, values)
+        audit_rows.record_audit(connection, "requested", "request", id, kind=kind)
+
+    store.write(work)
+    return queries.get_request(store, id)
+
+
+def _check_quota(connection: Connection, owner: str, quota: int) -> None:
+    """Raises TooManyOpenRequests where the owner has as many open as allowed."""
+    take_turn(connection, f"requests:{owner}")
+    waiting = request_rows.open_requests_of(connection, owner)
+    if waiting >= quota:
+        raise TooManyOpenRequests(owner, waiting, quota)
 
 
 def claim_request(store: Store, request_id: str, *, worker: str, lease_seconds: float) -> Request | None:

@@ -120,6 +120,7 @@ def to_request(row: Row[Any]) -> Request:
     return Request(
         id=row.id,
         run_id=row.run_id,
+        owner=row.owner,
         kind=row.kind,
         payload=row.payload,
         status=row.status,

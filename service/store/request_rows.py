@@ -139,11 +139,15 @@ def mark_requests_sent(connection: Connection, ids: Collection[str]) -> list[Row
 
 
 def open_requests_of(connection: Connection, owner: str) -> int:
-    """How many open requests that a person waits for are about this owner's runs."""
+    """How many open requests that a person waits for are about this owner's runs and specs."""
+    about = requests.outerjoin(runs, runs.c.id == requests.c.run_id).outerjoin(
+        experiments, experiments.c.id == runs.c.experiment_id
+    )
+    theirs = or_(experiments.c.owner == owner, requests.c.owner == owner)
     statement = (
         select(func.count())
-        .select_from(requests.join(runs, runs.c.id == requests.c.run_id).join(experiments))
-        .where(OPEN_REQUEST, requests.c.kind.not_in(BACKGROUND_KINDS), experiments.c.owner == owner)
+        .select_from(about)
+        .where(OPEN_REQUEST, requests.c.kind.not_in(BACKGROUND_KINDS), theirs)
     )
     return int(connection.scalar(statement) or 0)
 

@@ -261,7 +261,8 @@ requests = Table(
     "requests",
     metadata,
     Column("id", Id, primary_key=True),
-    Column("run_id", Id, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("run_id", Id, ForeignKey("runs.id", ondelete="CASCADE"), index=True),
+    Column("owner", Text),  # who asked, where it is about a spec and no run
     Column("kind", Text, nullable=False),
     Column("payload", _json(), nullable=False),
     Column("status", String(9), nullable=False),

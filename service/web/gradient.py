@@ -10,13 +10,20 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse, Response
 
+from experiments.errors import Problem, SpecError
 from experiments.gradient_check.certificates import GradientReport, band
 from experiments.gradient_check.faults import SENTENCES
+from experiments.runs import RunSpec
+from experiments.spec.examples import examples
 from service import operations
 from service.entities import Experiment, Request, Run
 from service.errors import NotFound
+from service.http.bounded import within
+from service.http.submission import prepare
 from service.report import charts
-from service.store import Store, queries
+from service.store import queries
+from service.web import spec_text
+from service.web.builder import lessons
 from service.web.view import PageRoute, Visit, VisitDep
 from service.words import Words
 
@@ -29,19 +36,55 @@ PENDING = ("queued", "running")
 
 
 @router.get("")
-def gradient_page(visit: VisitDep, run: str = "", request: str = "") -> Response:
-    """The page. `run`: whose program is checked; `request`: a check that somebody asked for."""
+def gradient_page(
+    visit: VisitDep, run: str = "", spec: str = "", example: str = "", request: str = ""
+) -> Response:
+    """The page.
+
+    Args:
+        run: whose program is checked.
+        spec: a spec as the builder packs it into an address: that of its first run is checked.
+        example: the name of an example, in place of `spec`.
+        request: a check that somebody asked for.
+    """
     who = visit.person
     checked = queries.get_run(visit.store, run, owner=who.sees) if run else None
-    work = _work(visit.store, checked, request)
+    text, program, problems = "", None, []
+    if checked is None and (spec or example):
+        try:
+            text = spec_text.from_address(spec) if spec else examples().get(example, "")
+            program = _first_run(visit, text)
+        except SpecError as error:
+            problems = visit.problems(error)
+    return _show(visit, checked, text, program, problems, _work(visit, checked, request))
+
+
+def _show(
+    visit: Visit,
+    checked: Run | None,
+    text: str,
+    program: RunSpec | None,
+    problems: Sequence[Problem],
+    work: Request | None,
+    status: int = 200,
+) -> Response:
+    """The page of a run's program, of a spec's, or without either to choose one."""
+    who = visit.person
     payload = work.payload if work else {}
     step = float(payload.get("step", 10**USUAL))
+    may_ask = who.may("write") and (
+        checked is None or who.changes(queries.get_experiment(visit.store, checked.experiment_id).owner)
+    )
     return visit.page(
         "gradient.html",
+        status,
         run=checked,
-        programs=[] if checked else _programs(visit),
-        may_ask=checked is not None
-        and who.changes(queries.get_experiment(visit.store, checked.experiment_id).owner),
+        program=program,
+        text=text,
+        problems=problems,
+        programs=[] if checked or program else _programs(visit),
+        examples=lessons(),
+        may_ask=may_ask,
         faults=SENTENCES,
         fault=payload.get("fault") or "",
         h=math.log10(step),
@@ -56,11 +99,14 @@ def gradient_page(visit: VisitDep, run: str = "", request: str = "") -> Response
 @router.post("")
 def ask(
     visit: VisitDep,
-    run: Annotated[str, Form(max_length=64, pattern="^[0-9a-f]+$")],
+    run: Annotated[str, Form(max_length=64, pattern="^[0-9a-f]*$")] = "",
+    text: Annotated[str, Form()] = "",
     h: Annotated[float, Form(ge=SMALLEST, le=LARGEST)] = USUAL,
     fault: Annotated[str, Form(max_length=40)] = "",
 ) -> Response:
-    """Ask a worker to check the gradient of a run's program."""
+    """Ask a worker to check the gradient of a run's program, or of the first run of a spec."""
+    if not run:
+        return _ask_about(visit, text, h, fault)
     checked = queries.get_run(visit.store, run, owner=visit.person.sees)
     visit.writer.check_owns(queries.get_experiment(visit.store, checked.experiment_id).owner)
     payload = {"step": 10**h, "fault": fault if fault in SENTENCES else None}
@@ -68,6 +114,33 @@ def ask(
         visit.store, checked.id, kind="gradient", payload=payload, quota=visit.settings.quota_open_requests
     )
     return RedirectResponse(f"/gradient-check?run={checked.id}&request={work.id}", 303)
+
+
+def _ask_about(visit: Visit, text: str, h: float, fault: str) -> Response:
+    """Ask about a spec. One that cannot be run is shown with what is wrong."""
+    who = visit.writer
+    try:
+        program = _first_run(visit, text)
+        address = spec_text.to_address(text)
+        if address is None:
+            raise SpecError.one("", visit.words("gradient.too_long"))
+    except SpecError as error:
+        return _show(visit, None, text, None, visit.problems(error), None, 422)
+    payload = {
+        "spec": program.model_dump(mode="json"),
+        "step": 10**h,
+        "fault": fault if fault in SENTENCES else None,
+    }
+    work = operations.create_spec_request(
+        visit.store, who.owner, kind="gradient", payload=payload, quota=visit.settings.quota_open_requests
+    )
+    return RedirectResponse(f"/gradient-check?spec={address}&request={work.id}", 303)
+
+
+def _first_run(visit: Visit, text: str) -> RunSpec:
+    """The first run of a spec. Raises SpecError where the spec cannot be run."""
+    document = within(visit.settings.spec_seconds, spec_text.read, text)
+    return prepare(document, visit.settings, visit.store, visit.person).points[0].spec
 
 
 def _programs(visit: Visit) -> list[tuple[Experiment, Run]]:
@@ -79,14 +152,19 @@ def _programs(visit: Visit) -> list[tuple[Experiment, Run]]:
     return [(experiment, runs[0]) for experiment, runs in firsts if runs]
 
 
-def _work(store: Store, run: Run | None, request: str) -> Request | None:
-    if run is None or not request:
+def _work(visit: Visit, run: Run | None, request: str) -> Request | None:
+    """The check that was asked for, of this run, or by this person of a spec."""
+    if not request:
         return None
     try:
-        work = queries.get_request(store, request)
+        work = queries.get_request(visit.store, request)
     except NotFound:
         return None
-    return work if work.run_id == run.id and work.kind == "gradient" else None
+    if run is not None:
+        own = work.run_id == run.id
+    else:
+        own = work.run_id is None and visit.person.sees in (None, work.owner)
+    return work if own and work.kind == "gradient" else None
 
 
 def _shown(result: Mapping[str, Any], step: float, say: Words) -> dict[str, Any]:

@@ -79,6 +79,7 @@ def requests(store: Store) -> Any:
     asked = []
     while due := operations.take_due_requests(store, resend_seconds=60):
         for request in due:
+            assert request.run_id is not None
             asked.append((request.kind, queries.get_run(store, request.run_id).index))
             operations.claim_request(store, request.id, worker="w", lease_seconds=60)
             operations.finish_request(store, request.id, 1, result={})
@@ -168,6 +169,7 @@ def test_one_whose_spec_can_no_longer_be_read_holds_no_other_up(store: Store) ->
     forget_optimizer(store, lost.id)
     assert final_artifacts.request_artifacts(store) == 1
     (request,) = operations.take_due_requests(store, resend_seconds=60)
+    assert request.run_id is not None
     assert queries.get_run(store, request.run_id).experiment_id == whole.id
     assert queries.experiments_due_final_artifacts(store) == [], "it is not tried again and again"
 

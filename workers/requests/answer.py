@@ -12,7 +12,7 @@ import structlog
 from experiments.engine import backend
 from experiments.errors import GradusError
 from service import operations
-from service.entities import Request, Run
+from service.entities import Request
 from service.store import queries
 from service.threads import vital_thread
 from workers.process.child import WorkerContext, worker_context
@@ -23,7 +23,7 @@ from workers.requests.predict import predict
 
 log = structlog.get_logger(__name__)
 Json = dict[str, Any]
-KINDS: dict[str, Callable[[WorkerContext, Run, Mapping[str, Any]], Json]] = {
+KINDS: dict[str, Callable[[WorkerContext, Any, Mapping[str, Any]], Json]] = {
     "predict": predict,
     "plot": plot,
     "gradient": check_gradient,
@@ -49,7 +49,7 @@ def answer(request_id: str) -> None:
         _renewed(context, request),
     ):
         try:
-            run = queries.get_run(context.store, request.run_id)
+            run = queries.get_run(context.store, request.run_id) if request.run_id is not None else None
             result = KINDS[request.kind](context, run, request.payload)
         except GradusError as refused:
             error = str(refused)

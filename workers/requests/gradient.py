@@ -1,4 +1,4 @@
-"""The gradient check of a run's program, as a person asks for it: with a step, with a fault. Loads TensorFlow."""
+"""The gradient check of the program of a run or a spec, as a person asks for it: with a step, with a fault. Loads TensorFlow."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from workers.process.child import WorkerContext
 from workers.training.sources import source
 
 
-def check_gradient(context: WorkerContext, run: Run, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Check the gradient of a run's program at its initial weights.
+def check_gradient(context: WorkerContext, run: Run | None, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Check the gradient of a program at its initial weights.
 
     Args:
+        run: whose program it is; None: that of the RunSpec in `payload`.
         payload: `step`, the h of the quotients; `fault`, a name of `faults.SENTENCES` or null.
 
     Returns:
@@ -29,7 +30,8 @@ def check_gradient(context: WorkerContext, run: Run, payload: Mapping[str, Any])
         FaultError: the fault has no place in the network.
         DataError: the data set cannot be had.
     """
-    spec, fault = _with_step(run.run_spec(), float(payload["step"])), payload.get("fault")
+    given = run.run_spec() if run is not None else RunSpec.model_validate(payload["spec"])
+    spec, fault = _with_step(given, float(payload["step"])), payload.get("fault")
     data = spec.dataset.load(source(context.settings), spec.model.data_format)
     report = check(spec, inject_fault=fault, data=data, engine=False)
     result: dict[str, Any] = {"report": report.model_dump(mode="json"), "steps": [], "curve": {}, "rows": []}

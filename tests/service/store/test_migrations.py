@@ -72,7 +72,7 @@ def test_connections_may_open_a_new_file_at_once(tmp_path: Path) -> None:
 def test_it_runs_as_a_command_from_anywhere(tmp_path: Path) -> None:
     environment = {**os.environ, "GRADUS_DATABASE_URL": f"sqlite:///{tmp_path / 'x.db'}"}
     command = [sys.executable, "-m", "service.store.migrate"]
-    for arguments, expected in (([], "schema at 0004"), (["downgrade", "base"], "schema at nothing")):
+    for arguments, expected in (([], "schema at 0005"), (["downgrade", "base"], "schema at nothing")):
         done = subprocess.run(
             command + arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
         )

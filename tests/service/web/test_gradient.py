@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 import time
 from typing import Any
 
@@ -10,7 +12,9 @@ import pytest
 
 from experiments.gradient_check.certificates import GradientReport
 from experiments.gradient_check.faults import SENTENCES
+from experiments.runs import RunSpec
 from service import operations
+from service.errors import TooManyOpenRequests
 from service.store import queries
 from service.words import catalogue
 from tests.service.scored_runs import World
@@ -80,6 +84,50 @@ def test_a_network_is_chosen_first(world: World, client: httpx.Client) -> None:
     run = queries.all_runs(world.store, experiment.id)[0]
     assert f'href="/gradient-check?run={run.id}"' in client.get("/gradient-check").text
     assert client.get("/gradient-check?run=none").status_code == 404
+
+
+SPEC = "name: bare\ndataset: {name: xor}\nmodel: {hidden: [2], activation: tanh}\n"
+
+
+def test_a_spec_that_was_not_submitted_is_checked(world: World, client: httpx.Client) -> None:
+    """Of the spec in the builder's link, and of one that is written on the page; nothing is submitted."""
+    link = re.search(r'href="(/gradient-check\?spec=[^"]+)"', client.get("/new").text)
+    assert link
+    assert "64-32-10" in client.get(html.unescape(link[1])).text
+    form = client.post("/gradient-check", data={"text": SPEC, "h": "-5", "fault": "scale"})
+    assert form.status_code == 303
+    page = client.get(form.headers["location"]).text
+    assert "2-2-1, " in page
+    assert "A worker checks" in page
+    (work,) = operations.take_due_requests(world.store, resend_seconds=60)
+    assert (work.run_id, work.kind) == (None, "gradient")
+    assert RunSpec.model_validate(work.payload["spec"]).model.activation == "tanh"
+    assert (work.payload["step"], work.payload["fault"]) == (pytest.approx(1e-5), "scale")
+    assert queries.list_experiments(world.store)[0] == []
+    assert client.get(f"/v1/requests/{work.id}").status_code == 404, "only the page that asked shows it"
+
+
+def test_a_spec_that_cannot_be_run_is_shown_with_what_is_wrong(client: httpx.Client) -> None:
+    refused = client.post("/gradient-check", data={"text": SPEC.replace("tanh", "tanhh")})
+    assert refused.status_code == 422
+    assert "did you mean &#34;tanh&#34;?" in refused.text
+    assert "activation: tanhh" in refused.text, "what was written stays"
+
+
+def test_checks_of_specs_count_towards_the_quota_of_who_asks(world: World) -> None:
+    def ask(owner: str) -> str:
+        payload = {"spec": {}, "step": 1e-4, "fault": None}
+        return operations.create_spec_request(world.store, owner, kind="gradient", payload=payload, quota=2).id
+
+    first = ask("ann")
+    ask("ann")
+    with pytest.raises(TooManyOpenRequests):
+        ask("ann")
+    ask("bob")
+    taken = operations.claim_request(world.store, first, worker="w", lease_seconds=60)
+    assert taken is not None
+    operations.finish_request(world.store, first, taken.attempt, error="x")
+    ask("ann")
 
 
 def test_every_fault_has_a_text() -> None:

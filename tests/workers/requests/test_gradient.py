@@ -31,9 +31,9 @@ def test_a_fault_is_caught_and_seen_in_the_numbers(bench: Bench) -> None:
     assert first["autodiff"] == pytest.approx(1.01 * first["by_hand"])
 
 
-def test_a_jump_is_refused(bench: Bench) -> None:
+def test_a_spec_without_a_run_that_jumps_is_refused(bench: Bench) -> None:
     layers = [{"type": "dense", "units": 1, "activation": "step"}]
     (run,) = bench.submit(dataset={"name": "and"}, model={"layers": layers}, loss="half_squared_error")
-    found = check_gradient(bench.context(), run, {"step": 1e-4, "fault": None})
+    found = check_gradient(bench.context(), None, {"spec": run.spec, "step": 1e-4, "fault": None})
     assert found["report"]["verdict"] == "refused"
     assert found["rows"] == []
