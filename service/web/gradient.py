@@ -23,7 +23,7 @@ from service.http.submission import prepare
 from service.report import charts
 from service.store import queries
 from service.web import spec_text
-from service.web.builder import lessons
+from service.web.builder import START, lessons
 from service.web.view import PageRoute, Visit, VisitDep
 from service.words import Words
 
@@ -80,7 +80,7 @@ def _show(
         status,
         run=checked,
         program=program,
-        text=text,
+        text=text or START,
         problems=problems,
         programs=[] if checked or program else _programs(visit),
         examples=lessons(),

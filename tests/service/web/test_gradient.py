@@ -117,7 +117,9 @@ def test_a_spec_that_cannot_be_run_is_shown_with_what_is_wrong(client: httpx.Cli
 def test_checks_of_specs_count_towards_the_quota_of_who_asks(world: World) -> None:
     def ask(owner: str) -> str:
         payload = {"spec": {}, "step": 1e-4, "fault": None}
-        return operations.create_spec_request(world.store, owner, kind="gradient", payload=payload, quota=2).id
+        return operations.create_spec_request(
+            world.store, owner, kind="gradient", payload=payload, quota=2
+        ).id
 
     first = ask("ann")
     ask("ann")
