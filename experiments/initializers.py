@@ -31,9 +31,9 @@ class Initializer(Strict):
     def keras_config(self) -> dict[str, object]:
         return {"class_name": self.keras_name, "config": self.arguments()}
 
+    @abstractmethod
     def draw(self, shape: Sequence[int], random: np.random.Generator) -> Array:
         """Values of a weight of this shape, in double precision, by Keras' formula."""
-        raise NotImplementedError
 
 
 class Auto(Initializer):
@@ -42,6 +42,9 @@ class Auto(Initializer):
     keras_name: ClassVar[str] = "GlorotUniform"
     formula: ClassVar[str] = "the activation's own (gradus catalog activations)"
     name: Literal["auto"]
+
+    def draw(self, shape: Sequence[int], random: np.random.Generator) -> Array:
+        raise TypeError("auto stands for another initializer: resolve the spec before its weights are drawn")
 
 
 class Scaling(Initializer):

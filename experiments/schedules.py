@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import math
+from abc import abstractmethod
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -18,14 +19,14 @@ class Schedule(Strict):
     keras_name: ClassVar[str]
     formula: ClassVar[str]
 
+    @abstractmethod
     def at(self, k: int) -> float:
         """η after k updates, in float64; k from 0. Source: keras.optimizers.schedules."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def span(self) -> tuple[str, int]:
         """The field that says over how many updates η falls, and that number."""
-        raise NotImplementedError
 
     @property
     def first(self) -> float:

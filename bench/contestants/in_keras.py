@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def document(task: str, runs: int, batch: int | None, own_order: bool, check: bo
 # ------------------------------------------------------------------- contestants, each in its own process
 
 
-class Contestant:
+class Contestant(ABC):
     """Trains the runs of one sweep. `seconds` trains them all; `weights` gives the result of the check."""
 
     def __init__(self, specs: list[Any], check: list[Any]) -> None:
@@ -69,14 +70,14 @@ class Contestant:
         """All runs over those that were timed."""
         return 1.0
 
-    def cold(self) -> None:
+    def cold(self) -> None:  # noqa: B027  most compile nothing
         """Forget what was compiled."""
 
-    def seconds(self) -> float:
-        raise NotImplementedError
+    @abstractmethod
+    def seconds(self) -> float: ...
 
-    def weights(self) -> list[list[list[float]]]:
-        raise NotImplementedError
+    @abstractmethod
+    def weights(self) -> list[list[list[float]]]: ...
 
 
 class Fit(Contestant):

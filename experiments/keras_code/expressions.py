@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import operator
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -55,8 +56,8 @@ MAX_ENTRIES = 2_000_000
 SEEDS = frozenset({"seed", "set_seed", "set_random_seed"})
 
 
-class Expressions:
-    """Reads expressions; `Reader` adds the statements."""
+class Expressions(ABC):
+    """Reads expressions; `Reader` adds the statements. Abstract."""
 
     def __init__(self, notes: Notes) -> None:
         self.notes = notes
@@ -68,8 +69,9 @@ class Expressions:
         self.steps = self.depth = 0
         self.entries = MAX_ENTRIES
 
+    @abstractmethod
     def call_function(self, function: Function, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-        raise NotImplementedError
+        """The value of a call of a function that the program defines."""
 
     def value(self, node: ast.expr) -> Any:
         """The value of an expression; UNKNOWN where it is not followed."""

@@ -8,6 +8,7 @@ weight of the layer that no gradient moves, so every lane, checkpoint and resume
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import keras
@@ -80,13 +81,13 @@ class Noisy(keras.layers.Layer):  # type: ignore[misc]
     def call(self, inputs: Any, training: bool = False) -> Any:
         return self.noisy(inputs) if training else self.still(inputs)
 
+    @abstractmethod
     def noisy(self, inputs: Any) -> Any:
         """The outputs while training."""
-        raise NotImplementedError
 
+    @abstractmethod
     def still(self, inputs: Any) -> Any:
         """The outputs otherwise."""
-        raise NotImplementedError
 
 
 @keras.saving.register_keras_serializable(package="gradus")

@@ -121,9 +121,9 @@ class Weighted(Layer):
             )
         return self
 
+    @abstractmethod
     def weight_shapes(self, shape: Shape, data_format: DataFormat) -> dict[str, Shape]:
         """Name -> shape of every weight for an input of `shape`, in Keras' order."""
-        raise NotImplementedError
 
 
 def refuse(field: str, message: str, allowed: str) -> SpecError:

@@ -6,6 +6,7 @@ A composite is how a person writes them. The network in full has only plain laye
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -33,9 +34,9 @@ class Composite(Layer):
         """A composite has none: what it becomes has one for each layer. Raises SpecError."""
         raise refuse("", f"{self.type} holds layers", "the layers that spec.resolve makes of it")
 
+    @abstractmethod
     def rows(self) -> list[tuple[str, Sequence[Layer]]]:
         """(path within the composite, layers) of each row that a person wrote."""
-        raise NotImplementedError
 
     def implied_row(
         self, shape: Shape, outputs: Sequence[Shape], data_format: DataFormat
@@ -51,9 +52,9 @@ class Composite(Layer):
         """
         return None
 
+    @abstractmethod
     def joining(self) -> Join:
         """What brings the rows together."""
-        raise NotImplementedError
 
 
 class Residual(Composite):

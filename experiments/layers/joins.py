@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from math import fsum
 from typing import Annotated, ClassVar, Literal
@@ -15,13 +16,13 @@ from experiments.layers.normalization import Axis, channel_axis
 class Join(Layer):
     """A layer with several inputs. Abstract."""
 
+    @abstractmethod
     def joined(self, shapes: Sequence[Shape], data_format: DataFormat) -> Forecast:
         """The forecast for inputs of these shapes. Raises SpecError where they do not fit together."""
-        raise NotImplementedError
 
+    @abstractmethod
     def lowest(self, lows: Sequence[float]) -> float:
         """A lower bound of the outputs, given one of each input."""
-        raise NotImplementedError
 
     def forecast(self, shape: Shape, data_format: DataFormat) -> Forecast:
         """Of a single input."""
