@@ -17,6 +17,7 @@ from experiments.spec import ExperimentSpec
 
 REQUIRED: dict[str, Any] = {
     "units": 4, "filters": 3, "kernel_size": 3, "rate": 0.3, "target_shape": [8, 8],
+    "layer": {"type": "simple_rnn", "units": 3},
     "layers": [{"type": "conv2d", "filters": 3, "kernel_size": 3, "padding": "same"}],
     "branches": [[{"type": "conv2d", "filters": 2, "kernel_size": 1}], []],
 }  # fmt: skip
@@ -61,9 +62,12 @@ def activation_alone(name: str) -> RunSpec | None:
 
 
 def layers_of(*types: str) -> RunSpec | None:
-    """Layers one after the other, then ten outputs."""
+    """Layers one after the other, then ten outputs, of a sequence after all its steps in one row."""
     layers = [{"type": name, **_required(name)} for name in types]
-    return _on_digits({"layers": [*layers, {"type": "dense", "units": 10}]})
+    output = {"type": "dense", "units": 10}
+    return _on_digits({"layers": [*layers, output]}) or _on_digits(
+        {"layers": [*layers, {"type": "flatten"}, output]}
+    )
 
 
 def regularised(name: str) -> RunSpec | None:

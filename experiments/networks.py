@@ -75,8 +75,14 @@ class ModelSpec(Strict):
     @cached_property
     def activation(self) -> str:
         """That of the hidden layers: its name, `mixed`, or the output's where there is no hidden layer."""
-        names = [activation(choice).name for choice in self.activations]
-        hidden = {n for n, a in zip(names, self.activations, strict=True) if not activation(a).identity}
+        choices = [(getattr(layer, "activation", None), layer) for layer in self.layers]
+        named = [
+            (activation(choice).name, activation(choice).identity) if choice else (layer.type, False)
+            for choice, layer in choices
+            if choice or layer.activates
+        ]
+        names = [name for name, _ in named]
+        hidden = {name for name, identity in named if not identity}
         hidden = {name for name in names[:-1] if name in hidden} or set(names[:-1])
         if not hidden:
             return names[-1] if names else "linear"

@@ -20,7 +20,7 @@ from experiments.engine.initial_weights import (
     noting_draws,
     with_given,
 )
-from experiments.keras_ext import convolution, formulas, functions, noise, pooling
+from experiments.keras_ext import convolution, formulas, functions, noise, pooling, sequences
 from experiments.layers import Layer, Recurrent, Weighted
 from experiments.losses import Loss
 from experiments.networks import INPUT
@@ -30,6 +30,10 @@ Array = npt.NDArray[Any]
 Wiring = Sequence[Sequence[int]]
 OURS: dict[str, type[keras.layers.Layer]] = {
     "Conv2D": convolution.Conv2D,
+    "Conv2DTranspose": convolution.Conv2DTranspose,
+    "DepthwiseConv2D": convolution.DepthwiseConv2D,
+    "Reverse": sequences.Reverse,
+    "SeparableConv2D": convolution.SeparableConv2D,
     "Dropout": noise.Dropout,
     "StochasticPool2D": pooling.StochasticPool2D,
 }

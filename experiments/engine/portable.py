@@ -16,10 +16,11 @@ from typing import Any
 import keras
 
 from experiments.engine import models
-from experiments.engine.models import FUNCTIONS, OURS
+from experiments.engine.models import FUNCTIONS
 from experiments.keras_ext import formulas, functions, noise
-from experiments.keras_ext.convolution import Conv2D
+from experiments.keras_ext.convolution import ChannelsLast
 from experiments.keras_ext.pooling import StochasticPool2D
+from experiments.keras_ext.sequences import Reverse
 from experiments.runs import RunSpec
 
 FUNCTIONS_FILE = "gradus_functions.py"
@@ -72,9 +73,11 @@ def _parts(layer: keras.layers.Layer, name: str) -> list[Any]:
         return [keras.layers.Dropout(layer.rate, name=name)]
     if isinstance(layer, StochasticPool2D):
         return [layer.still]
+    if isinstance(layer, Reverse):
+        return [layer.call]
     activation = getattr(layer, "activation", None)
     ours = formulas.operations(activation) or (activation if activation in FUNCTIONS.values() else None)
-    channels_first = isinstance(layer, Conv2D) and layer.data_format == "channels_first"
+    channels_first = isinstance(layer, ChannelsLast) and layer.data_format == "channels_first"
     if not (ours or channels_first) or isinstance(layer, keras.layers.RNN):
         return [_as_keras_own(layer)]
     changes: dict[str, Any] = {"activation": "linear"}
@@ -96,6 +99,6 @@ def _parts(layer: keras.layers.Layer, name: str) -> list[Any]:
 
 def _as_keras_own(layer: keras.layers.Layer, **changes: Any) -> keras.layers.Layer:
     """A layer of Keras' own class with the same configuration, but for some changes."""
-    cls: Any = next(base for base in type(layer).__mro__ if base not in OURS.values())
+    cls: Any = next(base for base in type(layer).__mro__ if base.__module__.startswith("keras."))
     own: keras.layers.Layer = cls.from_config({**layer.get_config(), **changes})
     return own

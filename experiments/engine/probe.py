@@ -20,6 +20,7 @@ from experiments.engine import activity, backend
 from experiments.engine.backend import Tensor
 from experiments.engine.program import Program
 from experiments.engine.states import State
+from experiments.layers import Weighted
 from experiments.runs import RunSpec
 
 POINTS, GRADIENT_POINTS = 512, 128
@@ -38,7 +39,12 @@ class Probe:
         self.active = {i: layers[i] for i in activity.active(program.spec.model.layers)}
         owner = {id(v): i for i, layer in enumerate(layers) for v in layer.trainable_variables}
         self.owners = [owner[id(v)] for v in program.model.trainable_variables]
-        self.kernels = [len(v.shape) > 1 for v in program.model.trainable_variables]
+        self.kernels = ["kernel" in v.name for v in program.model.trainable_variables]
+        self.fans = {
+            i: entry.fan_in(next(tuple(v.shape) for v in layers[i].trainable_variables if "kernel" in v.name))
+            for i, entry in enumerate(program.spec.model.layers)
+            if isinstance(entry, Weighted)
+        }
         self._facts = _facts(program.spec, backend.array(self.x), backend.array(self.y))
         self._run = backend.compiled(self._measure_all, fused=False)
 
@@ -77,7 +83,7 @@ class Probe:
             values[f"layers/{names[index]}/grad_norm"] = _norm([slopes[i] for i in own])
             kernels = [i for i in own if self.kernels[i]]
             if kernels:
-                values[causes.GAIN + names[index]] = _gain(weights[kernels[0]])
+                values[causes.GAIN + names[index]] = _gain(weights[kernels[0]], self.fans[index])
                 values[causes.SPREAD + names[index]] = _spread(weights[kernels[0]])
                 size = _norm([weights[i] for i in kernels])
                 change = _norm([moved[i] - weights[i] for i in kernels])
@@ -119,9 +125,8 @@ def _norm(parts: list[Tensor]) -> Tensor:
     return ops.sqrt(sum(ops.sum(ops.square(part)) for part in parts))
 
 
-def _gain(kernel: Tensor) -> Tensor:
-    """sqrt(fan_in · mean w²): how many times the kernel magnifies independent inputs. kernel (…, units)."""
-    fan_in = float(np.prod(kernel.shape[:-1]))
+def _gain(kernel: Tensor, fan_in: int) -> Tensor:
+    """sqrt(fan_in · mean w²): how many times the kernel magnifies independent inputs."""
     return ops.sqrt(fan_in * ops.mean(ops.square(kernel)))
 
 

@@ -20,7 +20,6 @@ from experiments.gradient_check.certificates import Part
 from experiments.gradient_check.faults import SENTENCES
 from experiments.gradient_check.objective import Array, Objective
 from experiments.layers import Join
-from experiments.layers.base import pair
 
 Spoil = Callable[[Part, list[Array]], list[Array]]
 
@@ -169,18 +168,43 @@ def _slope(objective: Objective) -> Spoil | None:
     return None
 
 
+WINDOWED = (
+    keras.layers.MaxPooling2D,
+    keras.layers.AveragePooling2D,
+    keras.layers.MaxPooling1D,
+    keras.layers.AveragePooling1D,
+)
+GLOBAL = (
+    keras.layers.GlobalMaxPooling2D, keras.layers.GlobalAveragePooling2D,
+    keras.layers.GlobalMaxPooling1D, keras.layers.GlobalAveragePooling1D,
+)  # fmt: skip
+STRIDING = (
+    keras.layers.Conv2D, keras.layers.SeparableConv2D, keras.layers.DepthwiseConv2D, keras.layers.Conv2DTranspose,
+    keras.layers.Conv1D, *WINDOWED,
+)  # fmt: skip
+
+
+def _places(layer: Any, rank: int) -> tuple[int, ...]:
+    """The axes of a layer's input that are no batch and no channels."""
+    return tuple(range(1, rank - 1) if layer.data_format == "channels_last" else range(2, rank))
+
+
 def _pool_mean(objective: Objective) -> Spoil | None:
     """A mean where a sum belongs: max pooling spreads δ over its window, average pooling gives δ to each."""
     for layer in objective.model.layers:
-        if isinstance(layer, keras.layers.MaxPooling2D | keras.layers.AveragePooling2D):
-            right, window = layer.call, pair(layer.pool_size)
-            factor = 1.0 if isinstance(layer, keras.layers.MaxPooling2D) else float(window[0] * window[1])
+        if isinstance(layer, WINDOWED + GLOBAL):
+            right, takes_mean = layer.call, "Average" in type(layer).__name__
 
-            def call(x: Any, layer: Any = layer, right: Any = right, factor: float = factor) -> Any:
-                mean = keras.ops.average_pool(
-                    x, pair(layer.pool_size), pair(layer.strides), layer.padding, layer.data_format
-                )
-                return _pretend(right(x), factor * mean)
+            def call(
+                x: Any, layer: Any = layer, right: Any = right, takes_mean: bool = takes_mean, **kwargs: Any
+            ) -> Any:
+                if isinstance(layer, GLOBAL):
+                    axes = _places(layer, len(x.shape))
+                    size, mean = [x.shape[axis] for axis in axes], ops.mean(x, axis=axes)
+                else:
+                    size = layer.pool_size
+                    mean = ops.average_pool(x, size, layer.strides, layer.padding, layer.data_format)
+                return _pretend(right(x, **kwargs), (float(np.prod(size)) if takes_mean else 1.0) * mean)
 
             object.__setattr__(layer, "call", call)
             return _unspoilt
@@ -190,18 +214,15 @@ def _pool_mean(objective: Objective) -> Spoil | None:
 def _stride(objective: Objective) -> Spoil | None:
     """The backward pass walks with another stride than the forward pass (2 for 1, else 1)."""
     for layer in objective.model.layers:
-        if isinstance(layer, keras.layers.Conv2D | keras.layers.MaxPooling2D | keras.layers.AveragePooling2D):
-            right, stride = layer.call, pair(layer.strides)
-            axes = (1, 2) if layer.data_format == "channels_last" else (2, 3)
+        if isinstance(layer, STRIDING):
+            right, stride = layer.call, tuple(layer.strides)
 
-            def call(
-                x: Any, layer: Any = layer, right: Any = right, stride: Any = stride, axes: Any = axes
-            ) -> Any:
+            def call(x: Any, layer: Any = layer, right: Any = right, stride: Any = stride) -> Any:
                 value = right(x)
-                object.__setattr__(layer, "strides", (1, 1))
+                object.__setattr__(layer, "strides", (1,) * len(stride))
                 wrong = right(x)
                 object.__setattr__(layer, "strides", stride)
-                for axis, step in zip(axes, stride, strict=True):
+                for axis, step in zip(_places(layer, len(x.shape)), stride, strict=True):
                     walked = np.arange(value.shape[axis]) * (2 if step == 1 else 1)
                     wrong = ops.take(wrong, np.minimum(walked, wrong.shape[axis] - 1), axis=axis)
                 return _pretend(value, wrong)

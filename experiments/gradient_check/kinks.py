@@ -18,11 +18,16 @@ from keras import ops
 from experiments.activations import ActivationChoice, activation
 from experiments.engine import backend
 from experiments.keras_ext.pooling import StochasticPool2D
-from experiments.layers.base import pair
 from experiments.losses import Loss
 from experiments.runs import RunSpec
 
 Notes = list[Any]
+MAX_POOLS = (
+    keras.layers.MaxPooling2D,
+    keras.layers.MaxPooling1D,
+    keras.layers.GlobalMaxPooling2D,
+    keras.layers.GlobalMaxPooling1D,
+)
 
 
 def sides(values: Any, points: tuple[float, ...]) -> Notes:
@@ -126,6 +131,19 @@ def windows(x: Any, size: Any, strides: Any, padding: str, data_format: str) -> 
     return ops.stack(parts, axis=-1)
 
 
+def pooled(layer: Any, x: Any) -> Any:
+    """The values of each window of a max-pooling layer along a new last axis."""
+    if isinstance(layer, keras.layers.GlobalMaxPooling2D):
+        size = x.shape[1:3] if layer.data_format == "channels_last" else x.shape[2:4]
+        return windows(x, size, size, "valid", layer.data_format)
+    if isinstance(layer, keras.layers.GlobalMaxPooling1D):
+        return ops.transpose(x, (0, 2, 1))
+    if isinstance(layer, keras.layers.MaxPooling1D):
+        size, strides = (*layer.pool_size, 1), (*layer.strides, 1)
+        return windows(ops.expand_dims(x, 2), size, strides, layer.padding, "channels_last")
+    return windows(x, layer.pool_size, layer.strides, layer.padding, layer.data_format)
+
+
 class Watch:
     """Notes of one model. `during(call)` gives the call's result and what was noted meanwhile."""
 
@@ -142,12 +160,12 @@ class Watch:
             for name in ("activation", "recurrent_activation"):
                 if hasattr(entry, name):
                     self._activation(layer, name, getattr(entry, name))
-            if isinstance(layer, keras.layers.MaxPooling2D):
+            if isinstance(layer, MAX_POOLS):
                 self._pool(layer)
             if isinstance(layer, StochasticPool2D):
                 self._draws(layer)
-            if isinstance(layer, keras.layers.UnitNormalization):
-                self._length(layer)
+            if isinstance(layer, keras.layers.UnitNormalization | keras.layers.PReLU):
+                self._signs(layer)
             if getattr(layer, "activity_regularizer", None) is not None:
                 self._activity(layer)
 
@@ -204,17 +222,15 @@ class Watch:
         call = layer.call
 
         def noting(inputs: Any, *args: Any, **kwargs: Any) -> Any:
-            values = windows(
-                inputs, pair(layer.pool_size), pair(layer.strides), layer.padding, layer.data_format
-            )
-            self._note([backend.largest(values)])
+            self._note([backend.largest(pooled(layer, inputs))])
             return call(inputs, *args, **kwargs)
 
         object.__setattr__(layer, "call", noting)
 
-    def _length(self, layer: Any) -> None:
-        """A vector divided by its length jumps where it passes the origin: then all its signs change. One does pass it
-        where all its values come from one number, such as the β of a normalisation over a single channel."""
+    def _signs(self, layer: Any) -> None:
+        """The signs of a layer's inputs: PReLU has its kink at 0, and a vector divided by its length jumps where it passes
+        the origin, where all its signs change. One does pass it where all its values come from one number, such as the β of
+        a normalisation over a single channel."""
         self.kinked = True
         call = layer.call
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from experiments.layers import ActivationLayer, BatchNormalization, Conv2D, Dense, Flatten, Join, Layer
+from experiments.layers import (
+    ActivationLayer,
+    BatchNormalization,
+    Flatten,
+    Join,
+    Layer,
+    Recurrent,
+    Weighted,
+)
 from experiments.layers.normalization import channel_axis
 from experiments.networks import INPUT
 from experiments.runs import RunSpec
@@ -41,7 +49,7 @@ def _readers(spec: RunSpec) -> list[list[int]]:
 
 
 def _adds_a_bias(layer: Layer) -> bool:
-    if isinstance(layer, Dense | Conv2D):
+    if isinstance(layer, Weighted) and not isinstance(layer, Recurrent):
         return layer.activation in (None, "linear") and layer.activity_regularizer is None
     return isinstance(layer, BatchNormalization)
 

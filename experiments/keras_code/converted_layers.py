@@ -19,6 +19,7 @@ from experiments.keras_code.names import (
     OLD_POSITIONS,
     OTHER_NAMES,
     POSITIONS,
+    WRAPPERS,
 )
 from experiments.keras_code.notes import Notes
 from experiments.keras_code.values import Dotted, Joined, Made, is_plain
@@ -79,6 +80,8 @@ class LayerConverter:
             return None
         if name in ACTIVATION_LAYERS:
             return self._activation_layer(made, name)
+        if name in WRAPPERS and (inner := self._wrapped(made)) is not None:
+            return self._wrapper(made, name, inner)
         if name not in BY_CLASS:
             return self._unknown(made, name)
         kind = BY_CLASS[name]
@@ -95,6 +98,38 @@ class LayerConverter:
             default = LAYERS[kind].default_activation
             entry["activation"] = default if default == "tanh" else "linear"
         return entry
+
+    def _wrapped(self, made: Made) -> Made | None:
+        """The layer that a wrapper holds."""
+        inner = next(iter(made.arguments), made.keywords.get("layer"))
+        return inner if isinstance(inner, Made) else None
+
+    def _wrapper(self, made: Made, name: str, inner: Made) -> Entry | None:
+        """A layer that holds another: read backwards too, or the same at every step, as a dense layer is by itself."""
+        entry = self.entry(inner)
+        if entry is None:
+            return None
+        if name == "TimeDistributed":
+            if entry["type"] not in WRAPPERS[name]:
+                self.notes.add(made.line, "left out", f"{name} around {inner.name}: write {INSTEAD[name]}")
+                return None
+            return entry
+        if entry["type"] not in WRAPPERS[name]:
+            self.notes.add(
+                made.line,
+                "left out",
+                f"{name} around {inner.name}: {' or '.join(WRAPPERS[name])} can be within it",
+            )
+            return entry
+        mode = made.keywords.get("merge_mode", "concat")
+        if mode not in ("concat", "sum", "ave"):
+            self.notes.add(
+                made.line_of("merge_mode"),
+                "changed",
+                f"merge_mode={short(mode)}: concat, sum and ave are known here; concat",
+            )
+            mode = "concat"
+        return {"type": "bidirectional", "layer": entry, **({"merge_mode": mode} if mode != "concat" else {})}
 
     def _arguments(self, made: Made, name: str) -> dict[str, Any]:
         """Arguments by today's names."""
@@ -278,7 +313,7 @@ def _plain(argument: str, value: Any) -> Any:
     if isinstance(value, tuple | list):
         entries = [_plain(argument, entry) for entry in value]
         square = argument in ("kernel_size", "strides", "pool_size", "padding", "dilation_rate")
-        return entries[0] if square and len(entries) == 2 and entries[0] == entries[1] else entries
+        return entries[0] if square and len(entries) in (1, 2) and entries[0] == entries[-1] else entries
     return value.lower() if argument == "padding" and isinstance(value, str) else value
 
 

@@ -18,8 +18,14 @@ from experiments.layers import Layer, Recurrent, Weighted
 from experiments.runs import RunSpec
 from experiments.spec.resolve import initializer
 
-DEFAULTS = {"kernel": "glorot_uniform", "recurrent_kernel": "orthogonal", "bias": "zeros"}
-"""Keras' own initialisers of what names none."""
+DEFAULTS = {
+    "recurrent_kernel": "orthogonal",
+    "bias": "zeros",
+    "gamma": "ones",
+    "beta": "zeros",
+    "alpha": "zeros",
+}
+"""Keras' own initialisers of weights that name none, where that is not glorot_uniform."""
 
 
 def weight_lines(run: RunSpec) -> list[str]:
@@ -50,16 +56,11 @@ def _arrays(weights: tuple[Any, ...]) -> list[str]:
 
 def _weights(layer: Layer) -> list[tuple[int, str, Initializer]]:
     """(number of the part, name, initialiser) of a layer's weights in Keras' order. A recurrent layer's are its cell's."""
-    if not isinstance(layer, Weighted):
-        return []
     number = int(isinstance(layer, Recurrent))
-    names = ["kernel", *(["recurrent_kernel"] if number else []), *(["bias"] if layer.use_bias else [])]
-    fields = {"recurrent_kernel": "recurrent_initializer"}
-    weights = []
-    for name in names:
-        chosen = getattr(layer, fields.get(name, f"{name}_initializer")) or initializer(DEFAULTS[name])
-        weights.append((number, name, chosen))
-    return weights
+    return [
+        (number, name, getattr(layer, field) or initializer(DEFAULTS.get(name, "glorot_uniform")))
+        for name, field in layer.drawn().items()
+    ]
 
 
 def _drawn(chosen: Initializer) -> str | None:

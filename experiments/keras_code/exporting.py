@@ -13,7 +13,7 @@ from experiments.initializers import Initializer
 from experiments.keras_code.exported_data import data_lines
 from experiments.keras_code.exported_weights import weight_lines
 from experiments.keras_code.own_code import definitions
-from experiments.layers import Dropout, Layer, StochasticPool2D
+from experiments.layers import Dropout, Layer, Reverse, StochasticPool2D
 from experiments.networks import INPUT
 from experiments.regularizers import Regularizer
 from experiments.runs import RunSpec
@@ -119,7 +119,9 @@ def _network(run: RunSpec) -> list[str]:
     lines = [*note, f"inputs = {inputs}"]
     for index, (layer, sources) in enumerate(zip(layers, run.model.wiring, strict=True)):
         read = ["inputs" if source == INPUT else f"x{source}" for source in sources]
-        lines.append(f"x{index} = {layer}({read[0] if len(read) == 1 else '[' + ', '.join(read) + ']'})")
+        given = read[0] if len(read) == 1 else f"[{', '.join(read)}]"
+        turned = isinstance(run.model.layers[index], Reverse)
+        lines.append(f"x{index} = " + (f"ops.flip({given}, axis=1)" if turned else f"{layer}({given})"))
     return [*lines, f"model = keras.Model(inputs, x{len(layers) - 1})"]
 
 

@@ -24,6 +24,11 @@ POSITIONS: dict[str, tuple[str, ...]] = {
     "AveragePooling2D": ("pool_size", "strides", "padding", "data_format"),
     "MaxPooling1D": ("pool_size", "strides", "padding"),
     "AveragePooling1D": ("pool_size", "strides", "padding"),
+    "GlobalAveragePooling2D": ("data_format",),
+    "GlobalMaxPooling2D": ("data_format",),
+    "GlobalAveragePooling1D": ("data_format",),
+    "GlobalMaxPooling1D": ("data_format",),
+    "PReLU": ("alpha_initializer", "alpha_regularizer", "alpha_constraint", "shared_axes"),
     "ZeroPadding2D": ("padding", "data_format"),
     "Dropout": ("rate",),
     "Reshape": ("target_shape",),
@@ -45,6 +50,8 @@ OTHER_NAMES = {
     "Convolution2D": "Conv2D", "Convolution1D": "Conv1D", "MaxPool2D": "MaxPooling2D", "AvgPool2D": "AveragePooling2D",
     "MaxPool1D": "MaxPooling1D", "AvgPool1D": "AveragePooling1D", "BatchNorm": "BatchNormalization",
     "GlobalAvgPool2D": "GlobalAveragePooling2D", "GlobalMaxPool2D": "GlobalMaxPooling2D",
+    "GlobalAvgPool1D": "GlobalAveragePooling1D", "GlobalMaxPool1D": "GlobalMaxPooling1D",
+    "SeparableConvolution1D": "SeparableConv1D", "Convolution2DTranspose": "Conv2DTranspose",
     "SeparableConvolution2D": "SeparableConv2D", "Deconvolution2D": "Conv2DTranspose", "CuDNNLSTM": "LSTM", "CuDNNGRU": "GRU",
 }  # fmt: skip
 """Another name of a layer -> the one that its class has."""
@@ -70,7 +77,8 @@ NOT_NEEDED = frozenset(
 NO_COUNTERPART = frozenset(
     {
         "dropout", "recurrent_dropout", "dropout_W", "dropout_U", "stateful", "return_state", "kernel_constraint",
-        "bias_constraint", "recurrent_constraint", "weights", "sparse", "mask_zero", "activity_regularizer", "renorm",
+        "bias_constraint", "recurrent_constraint", "alpha_constraint", "depthwise_constraint", "pointwise_constraint", "output_padding",
+        "keepdims", "weights", "sparse", "mask_zero", "activity_regularizer", "renorm",
         "moving_mean_initializer", "moving_variance_initializer",
     }
 )  # fmt: skip
@@ -90,9 +98,9 @@ ACTIVATION_LAYERS = {
     "ReLU": "relu", "ELU": "elu", "Softmax": "softmax", "LeakyReLU": "leaky_relu", "SELU": "selu", "Softplus": "softplus",
 }  # fmt: skip
 """Layers that are an activation -> its name."""
+WRAPPERS = {"Bidirectional": ("simple_rnn", "lstm", "gru"), "TimeDistributed": ("dense", "activation")}
+"""Layers that hold another -> the layers here that may be in them."""
 INSTEAD = {
-    "GlobalAveragePooling2D": "average_pool2d with pool_size as large as the image that it gets",
-    "GlobalMaxPooling2D": "max_pool2d with pool_size as large as the image that it gets",
     "GaussianNoise": "dropout, which is noise on the units",
     "GaussianDropout": "dropout",
     "SpatialDropout2D": "dropout",
@@ -101,15 +109,13 @@ INSTEAD = {
     "Bidirectional": "the layer within it, once forwards",
     "TimeDistributed": "the layer within it: dense over a sequence has the same weights at every step",
     "Lambda": "the layers that compute the same",
-    "PReLU": "activation: leaky_relu",
     "ThresholdedReLU": "activation: relu",
     "Permute": "reshape, where the order of the numbers stays",
     "RepeatVector": "a network without an encoder",
-    "Conv1D": "conv2d over an image, or dense",
-    "SeparableConv2D": "conv2d",
-    "DepthwiseConv2D": "conv2d with groups",
-    "Conv2DTranspose": "conv2d: an output of this kind is an image, and the data sets here have classes or numbers",
-    "UpSampling2D": "conv2d: an output of this kind is an image, and the data sets here have classes or numbers",
+    "UpSampling2D": "conv2d_transpose with strides: an output of this kind is an image, and the data sets here have classes or numbers",
+    "SeparableConv1D": "conv1d",
+    "DepthwiseConv1D": "conv1d",
+    "Conv1DTranspose": "conv1d, or conv2d_transpose over an image",
     "Conv3D": "conv2d",
     "MultiHeadAttention": "lstm or gru",
     "Rescaling": "leave it out: inputs are in [0, 1] here",

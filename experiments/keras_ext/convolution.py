@@ -81,9 +81,13 @@ def to_channels_first(images: Any) -> Any:
     return ops.transpose(images, (0, last, *range(1, last)))
 
 
-@keras.saving.register_keras_serializable(package="gradus")
-class Conv2D(keras.layers.Conv2D):  # type: ignore[misc]
-    """`keras.layers.Conv2D` for images of either data format."""
+class ChannelsLast:
+    """A convolution of Keras that turns channels-first images, works on channels last and turns the result. Abstract."""
+
+    data_format: str
+    use_bias: bool
+    bias: Any
+    activation: Any
 
     def call(self, inputs: Any) -> Any:
         """The convolution, plus the bias of each filter, through the activation.
@@ -92,20 +96,77 @@ class Conv2D(keras.layers.Conv2D):  # type: ignore[misc]
             inputs: (batch, channels, height, width) or (batch, height, width, channels), by the data format.
         """
         first = self.data_format == "channels_first"
-        if not (first or by_patches()):
-            return super().call(inputs)
-        images = to_channels_last(inputs) if first else inputs
-        if by_patches():
-            outputs = convolved(
-                images, self.kernel, self.strides, self.padding, self.dilation_rate, self.groups
-            )
-        else:
-            outputs = ops.conv(
-                images, self.kernel, list(self.strides), self.padding, "channels_last", self.dilation_rate
-            )
+        if not (first or self.replaced()):
+            return super().call(inputs)  # type: ignore[misc]
+        outputs = self.sums(to_channels_last(inputs) if first else inputs)
         if self.use_bias:
             outputs = ops.add(
                 outputs, self.bias
             )  # (filters,) along the last axis, which no size makes doubtful
         outputs = to_channels_first(outputs) if first else outputs
         return outputs if self.activation is None else self.activation(outputs)
+
+    def replaced(self) -> bool:
+        """Whether `sums` replaces Keras' own for channels-last images too."""
+        return False
+
+    def sums(self, images: Any) -> Any:
+        """The weighted sums without a bias. images: (batch, height, width, channels)"""
+        raise NotImplementedError
+
+
+@keras.saving.register_keras_serializable(package="gradus")
+class Conv2D(ChannelsLast, keras.layers.Conv2D):  # type: ignore[misc]
+    """`keras.layers.Conv2D` for images of either data format."""
+
+    def replaced(self) -> bool:
+        return by_patches()
+
+    def sums(self, images: Any) -> Any:
+        if by_patches():
+            return convolved(images, self.kernel, self.strides, self.padding, self.dilation_rate, self.groups)
+        return ops.conv(
+            images, self.kernel, list(self.strides), self.padding, "channels_last", self.dilation_rate
+        )
+
+
+@keras.saving.register_keras_serializable(package="gradus")
+class DepthwiseConv2D(ChannelsLast, keras.layers.DepthwiseConv2D):  # type: ignore[misc]
+    """`keras.layers.DepthwiseConv2D` for images of either data format."""
+
+    def sums(self, images: Any) -> Any:
+        return ops.depthwise_conv(
+            images, self.kernel, self.strides, self.padding, "channels_last", self.dilation_rate
+        )
+
+
+@keras.saving.register_keras_serializable(package="gradus")
+class SeparableConv2D(ChannelsLast, keras.layers.SeparableConv2D):  # type: ignore[misc]
+    """`keras.layers.SeparableConv2D` for images of either data format."""
+
+    def sums(self, images: Any) -> Any:
+        return ops.separable_conv(
+            images,
+            self.depthwise_kernel,
+            self.pointwise_kernel,
+            self.strides,
+            self.padding,
+            "channels_last",
+            self.dilation_rate,
+        )
+
+
+@keras.saving.register_keras_serializable(package="gradus")
+class Conv2DTranspose(ChannelsLast, keras.layers.Conv2DTranspose):  # type: ignore[misc]
+    """`keras.layers.Conv2DTranspose` for images of either data format."""
+
+    def sums(self, images: Any) -> Any:
+        return ops.conv_transpose(
+            images,
+            self.kernel,
+            list(self.strides),
+            self.padding,
+            self.output_padding,
+            "channels_last",
+            self.dilation_rate,
+        )

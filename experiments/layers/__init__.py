@@ -6,24 +6,35 @@ from typing import Annotated, get_args
 
 from pydantic import Field
 
-from experiments.layers.base import DataFormat, Forecast, Layer, Shape, Weighted
-from experiments.layers.composites import Branches, Composite, Residual
+from experiments.layers.base import DataFormat, Forecast, Layer, OneKernel, Shape, Weighted
+from experiments.layers.composites import Bidirectional, Branches, Composite, Residual
 from experiments.layers.convolution import Conv2D, ZeroPadding2D
-from experiments.layers.dense import ActivationLayer, Dense
-from experiments.layers.joins import Add, Average, ChannelPadding, Concatenate, Join
+from experiments.layers.dense import ActivationLayer, Dense, PReLU
+from experiments.layers.depthwise import DepthwiseConv2D, SeparableConv2D
+from experiments.layers.global_pooling import (
+    GlobalAveragePool1D,
+    GlobalAveragePool2D,
+    GlobalMaxPool1D,
+    GlobalMaxPool2D,
+)
+from experiments.layers.joins import Add, Average, ChannelPadding, Concatenate, Join, Reverse
 from experiments.layers.normalization import BatchNormalization, LayerNormalization, UnitNormalization
 from experiments.layers.pooling import AveragePool2D, MaxPool2D, Pool2D, StochasticPool2D
 from experiments.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
+from experiments.layers.sequences import AveragePool1D, Conv1D, MaxPool1D, Pool1D
 from experiments.layers.shaping import Dropout, Flatten, Reshape
+from experiments.layers.transposed import Conv2DTranspose
 
 Plain = (
-    Dense | Conv2D | ZeroPadding2D | MaxPool2D | AveragePool2D | StochasticPool2D | Flatten | Reshape | Dropout
-    | ActivationLayer | SimpleRNN | LSTM | GRU | BatchNormalization | LayerNormalization | UnitNormalization
+    Dense | Conv2D | SeparableConv2D | DepthwiseConv2D | Conv2DTranspose | ZeroPadding2D | MaxPool2D | AveragePool2D
+    | StochasticPool2D | GlobalAveragePool2D | GlobalMaxPool2D | Flatten | Reshape | Dropout
+    | Conv1D | MaxPool1D | AveragePool1D | GlobalAveragePool1D | GlobalMaxPool1D
+    | ActivationLayer | PReLU | SimpleRNN | LSTM | GRU | BatchNormalization | LayerNormalization | UnitNormalization
 )  # fmt: skip
 """Layers that a spec may have and that are built as they are."""
-Composed = Residual | Branches
+Composed = Residual | Branches | Bidirectional
 """Layers that a spec may have and that are written out (spec/resolve.py)."""
-Joining = Add | Average | Concatenate | ChannelPadding
+Joining = Add | Average | Concatenate | ChannelPadding | Reverse
 """Layers that a composite becomes, and that no spec has."""
 
 LayerSpec = Annotated[Plain | Composed, Field(discriminator="type")]
@@ -47,29 +58,44 @@ __all__ = [
     "ActivationLayer",
     "Add",
     "Average",
+    "AveragePool1D",
     "AveragePool2D",
     "BatchNormalization",
+    "Bidirectional",
     "Branches",
     "BuiltLayer",
     "ChannelPadding",
     "Composite",
     "Concatenate",
+    "Conv1D",
     "Conv2D",
+    "Conv2DTranspose",
     "DataFormat",
     "Dense",
+    "DepthwiseConv2D",
     "Dropout",
     "Flatten",
     "Forecast",
+    "GlobalAveragePool1D",
+    "GlobalAveragePool2D",
+    "GlobalMaxPool1D",
+    "GlobalMaxPool2D",
     "Join",
     "Layer",
     "LayerNormalization",
     "LayerSpec",
     "ListedLayer",
+    "MaxPool1D",
     "MaxPool2D",
+    "OneKernel",
+    "PReLU",
+    "Pool1D",
     "Pool2D",
     "Recurrent",
     "Reshape",
     "Residual",
+    "Reverse",
+    "SeparableConv2D",
     "Shape",
     "SimpleRNN",
     "StochasticPool2D",

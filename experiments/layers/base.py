@@ -63,6 +63,10 @@ class Layer(Strict):
     keeps_sign: ClassVar[bool] = True
     """False where inputs that are not negative can give outputs that are (where it has no activation)."""
     has_data_format: ClassVar[bool] = False
+    activates: ClassVar[bool] = False
+    """True where it is an activation as a layer of its own, so that a layer before it is linear."""
+    follows: ClassVar[dict[str, str]] = {}
+    """Field -> the model's default that it takes, where that has another name."""
     default_activation: ClassVar[str | None] = None
     """What stands for an activation that neither the layer nor the model names; None: the layer has none."""
 
@@ -88,6 +92,10 @@ class Layer(Strict):
             values["data_format"] = data_format
         return values
 
+    def drawn(self) -> dict[str, str]:
+        """Name of each trainable weight that it has, in Keras' order -> the field of its initialiser."""
+        return {}
+
     @property
     def label(self) -> str:
         """A few characters for the one-line architecture; empty for a layer that is not shown there."""
@@ -95,14 +103,14 @@ class Layer(Strict):
 
 
 class Weighted(Layer):
-    """A layer with a kernel, a bias and an activation."""
+    """A layer with kernels, a bias and an activation."""
 
     default_activation: ClassVar[str | None] = "relu"
+    kernels: ClassVar[dict[str, str]] = {"kernel": "kernel_initializer"}
+    """Name of each kernel in Keras' order -> the field of its initialiser."""
     activation: ActivationChoice | None = None
     use_bias: Flag = True
-    kernel_initializer: InitializerSpec | None = None
     bias_initializer: InitializerSpec | None = None
-    kernel_regularizer: RegularizerSpec | None = None
     bias_regularizer: RegularizerSpec | None = None
     activity_regularizer: RegularizerSpec | None = None
     weights: OwnWeights | None = None
@@ -121,9 +129,23 @@ class Weighted(Layer):
             )
         return self
 
+    def drawn(self) -> dict[str, str]:
+        return {**self.kernels, **({"bias": "bias_initializer"} if self.use_bias else {})}
+
     @abstractmethod
     def weight_shapes(self, shape: Shape, data_format: DataFormat) -> dict[str, Shape]:
         """Name -> shape of every weight for an input of `shape`, in Keras' order."""
+
+    def fan_in(self, kernel: Shape) -> int:
+        """How many inputs one unit of the first kernel, of shape `kernel`, adds up."""
+        return prod(kernel[:-1])
+
+
+class OneKernel(Weighted):
+    """A layer with one kernel for its inputs, and Keras' names for what concerns it."""
+
+    kernel_initializer: InitializerSpec | None = None
+    kernel_regularizer: RegularizerSpec | None = None
 
 
 def refuse(field: str, message: str, allowed: str) -> SpecError:

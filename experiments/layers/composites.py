@@ -15,9 +15,10 @@ from pydantic import Field
 from experiments.layers.base import DataFormat, Forecast, Layer, Shape, refuse, spatial, times
 from experiments.layers.convolution import Conv2D
 from experiments.layers.dense import Dense
-from experiments.layers.joins import Add, Average, ChannelPadding, Concatenate, Join
+from experiments.layers.joins import Add, Average, ChannelPadding, Concatenate, Join, Reverse
 from experiments.layers.normalization import BatchNormalization
 from experiments.layers.pooling import AveragePool2D
+from experiments.layers.recurrent import GRU, LSTM, SimpleRNN
 
 if TYPE_CHECKING:
     from experiments.layers import LayerSpec
@@ -35,8 +36,8 @@ class Composite(Layer):
         raise refuse("", f"{self.type} holds layers", "the layers that spec.resolve makes of it")
 
     @abstractmethod
-    def rows(self) -> list[tuple[str, Sequence[Layer]]]:
-        """(path within the composite, layers) of each row that a person wrote."""
+    def rows(self) -> list[list[tuple[str, Layer]]]:
+        """The rows that a person wrote: of each layer its path within the composite."""
 
     def implied_row(
         self, shape: Shape, outputs: Sequence[Shape], data_format: DataFormat
@@ -71,8 +72,8 @@ class Residual(Composite):
     layers: Annotated[tuple[LayerSpec, ...], Field(min_length=1, max_length=MOST_IN_ROW)]
     shortcut: Literal["identity", "projection"] = "identity"
 
-    def rows(self) -> list[tuple[str, Sequence[Layer]]]:
-        return [("layers", self.layers)]
+    def rows(self) -> list[list[tuple[str, Layer]]]:
+        return [_numbered("layers", self.layers)]
 
     def implied_row(
         self, shape: Shape, outputs: Sequence[Shape], data_format: DataFormat
@@ -126,14 +127,44 @@ class Branches(Composite):
     ]
     join: Literal["concatenate", "add", "average"] = "concatenate"
 
-    def rows(self) -> list[tuple[str, Sequence[Layer]]]:
-        return [(f"branches[{index}]", row) for index, row in enumerate(self.branches)]
+    def rows(self) -> list[list[tuple[str, Layer]]]:
+        return [_numbered(f"branches[{index}]", row) for index, row in enumerate(self.branches)]
 
     def joining(self) -> Join:
         return _JOINS[self.join]
 
 
+class Bidirectional(Composite):
+    """A recurrent layer that reads the sequence forwards, one that reads it backwards, and their outputs joined."""
+
+    formula: ClassVar[str] = "h_t = (forwards_t, backwards_t); sum, ave: number by number"
+    reference: ClassVar[str] = "Schuster & Paliwal 1997"
+    wants: ClassVar[Literal["any", "vector", "sequence", "image"]] = "sequence"
+    type: Literal["bidirectional"] = "bidirectional"
+    layer: Annotated[SimpleRNN | LSTM | GRU, Field(discriminator="type")]
+    merge_mode: Literal["concat", "sum", "ave"] = "concat"
+
+    def rows(self) -> list[list[tuple[str, Layer]]]:
+        rows: list[list[tuple[str, Layer]]] = []
+        for backwards in (self.layer.go_backwards, not self.layer.go_backwards):
+            row: list[tuple[str, Layer]] = [
+                ("layer", self.layer.model_copy(update={"go_backwards": backwards}))
+            ]
+            if len(rows) == 1 and self.layer.return_sequences:
+                row.append(("layer", Reverse()))
+            rows.append(row)
+        return rows
+
+    def joining(self) -> Join:
+        return _MERGE_MODES[self.merge_mode]
+
+
+_MERGE_MODES: dict[str, Join] = {"concat": Concatenate(), "sum": Add(), "ave": Average()}
 _JOINS: dict[str, Join] = {"concatenate": Concatenate(), "add": Add(), "average": Average()}
+
+
+def _numbered(field: str, layers: Sequence[Layer]) -> list[tuple[str, Layer]]:
+    return [(f"{field}[{index}]", layer) for index, layer in enumerate(layers)]
 
 
 def _strides(shape: Shape, output: Shape, data_format: DataFormat) -> tuple[int, int]:

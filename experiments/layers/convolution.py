@@ -12,9 +12,9 @@ from experiments.layers.base import (
     DataFormat,
     Forecast,
     Layer,
+    OneKernel,
     Shape,
     Units,
-    Weighted,
     image,
     pair,
     refuse,
@@ -26,7 +26,7 @@ from experiments.layers.windows import Padding, Window, slide, unread
 Margin = Annotated[int, Field(strict=True, ge=0, le=4096)]
 
 
-class Conv2D(Weighted):
+class Conv2D(OneKernel):
     """The forecast's formula also counts the parameters of a dense layer with as many outputs, which shows what local
     connections and shared weights save (LeCun et al. 1998, section II.A).
     """

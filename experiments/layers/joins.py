@@ -1,4 +1,5 @@
-"""Layers with several inputs, and the padding that makes a shortcut fit. A composite becomes these (composites.py)."""
+"""What a composite becomes (composites.py) beside plain layers: joins of several inputs, the padding that makes a shortcut
+fit, and the turn of what was read backwards."""
 
 from __future__ import annotations
 
@@ -118,6 +119,22 @@ class ChannelPadding(Layer):
         if data_format == "channels_last":  # (height, [width, channels]), read as channels first
             return {"padding": (none, own), "data_format": "channels_first"}
         return {"padding": (own, none), "data_format": "channels_last"}
+
+
+class Reverse(Layer):
+    """The steps of a sequence in the other order: Keras' bidirectional layer does it to what was read backwards."""
+
+    keras_name: ClassVar[str] = "Reverse"
+    formula: ClassVar[str] = "step t becomes step T + 1 - t"
+    wants: ClassVar[Literal["any", "vector", "sequence", "image"]] = "sequence"
+    type: Literal["reverse"] = "reverse"
+
+    def forecast(self, shape: Shape, data_format: DataFormat) -> Forecast:
+        return Forecast(output_shape=shape)
+
+    @property
+    def label(self) -> str:
+        return ""
 
 
 def listed(shapes: Sequence[Shape]) -> str:

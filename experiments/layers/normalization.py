@@ -30,6 +30,12 @@ def along(axis: int | None, shape: Shape, data_format: DataFormat) -> int:
     return shape[index]
 
 
+def _gamma_and_beta(scale: bool, center: bool) -> dict[str, str]:
+    """As `Layer.drawn`."""
+    there = {"gamma": scale, "beta": center}
+    return {name: f"{name}_initializer" for name, present in there.items() if present}
+
+
 class BatchNormalization(Layer):
     keras_name: ClassVar[str] = "BatchNormalization"
     formula: ClassVar[str] = "gamma (x - mean) / sqrt(var + epsilon) + beta, over the batch"
@@ -47,6 +53,9 @@ class BatchNormalization(Layer):
     gamma_initializer: InitializerSpec | None = None
     beta_regularizer: RegularizerSpec | None = None
     gamma_regularizer: RegularizerSpec | None = None
+
+    def drawn(self) -> dict[str, str]:
+        return _gamma_and_beta(self.scale, self.center)
 
     def forecast(self, shape: Shape, data_format: DataFormat) -> Forecast:
         features = along(self.axis, shape, data_format)
@@ -79,6 +88,9 @@ class LayerNormalization(Layer):
     gamma_initializer: InitializerSpec | None = None
     beta_regularizer: RegularizerSpec | None = None
     gamma_regularizer: RegularizerSpec | None = None
+
+    def drawn(self) -> dict[str, str]:
+        return _gamma_and_beta(self.scale, self.center)
 
     def forecast(self, shape: Shape, data_format: DataFormat) -> Forecast:
         features = along(self.axis, shape, data_format)

@@ -7,16 +7,20 @@ from typing import ClassVar, Literal
 from experiments.activations import ActivationName
 from experiments.fields import Flag
 from experiments.initializers import InitializerSpec
-from experiments.layers.base import DataFormat, Forecast, Shape, Units, Weighted
+from experiments.layers.base import DataFormat, Forecast, OneKernel, Shape, Units
 from experiments.regularizers import RegularizerSpec
 
 
-class Recurrent(Weighted):
+class Recurrent(OneKernel):
     """The same weights at every step; `gates` blocks of (features + units) · units."""
 
     default_activation: ClassVar[str | None] = "tanh"
     wants: ClassVar[Literal["any", "vector", "sequence", "image"]] = "sequence"
     gates: ClassVar[int]
+    kernels: ClassVar[dict[str, str]] = {
+        "kernel": "kernel_initializer",
+        "recurrent_kernel": "recurrent_initializer",
+    }
     activation: ActivationName | None = None
     units: Units
     recurrent_initializer: InitializerSpec | None = None

@@ -3,11 +3,12 @@
     pattern  = "INPUT" "-" sequence "-" "OUTPUT"
     sequence = item { "-" item }            ("->" is read as "-")
     item     = ( element | "[" sequence "]" | composite ) { "*" count | "?" }
-    element  = CONV | POOL | FC | RELU | ACT | DROP | BN | LN | PAD | FLATTEN
+    element  = CONV | SEPCONV | DWCONV | DECONV | POOL | GAP | GMP | FC | RELU | ACT | PRELU | DROP | BN | LN | PAD | FLATTEN
     composite = "RES" "[" sequence "]" | "INCEPTION" "[" sequence { "," sequence } "]"
 
 `*n` repeats, brackets nest, `?` marks what `model.optional: false` leaves out. The last FC is the output layer. RES is the
-sum of a sequence and of its input, INCEPTION the outputs of several sequences side by side.
+sum of a sequence and of its input, INCEPTION the outputs of several sequences side by side. SEPCONV, DWCONV and DECONV are
+separable, depthwise and transposed convolutions with the settings of `conv`, GAP and GMP pools over the whole image.
 Notation after CS231n, "Convolutional Networks: layer patterns".
 """
 
@@ -24,14 +25,21 @@ from experiments.layers import (
     BatchNormalization,
     Branches,
     Conv2D,
+    Conv2DTranspose,
     Dense,
+    DepthwiseConv2D,
     Dropout,
     Flatten,
+    GlobalAveragePool2D,
+    GlobalMaxPool2D,
     Layer,
     LayerNormalization,
+    PReLU,
     Residual,
+    SeparableConv2D,
     ZeroPadding2D,
 )
+from experiments.layers.depthwise import Depthwise
 from experiments.messages import unknown
 from experiments.networks import MAX_LAYERS, ModelChoice
 
@@ -246,13 +254,20 @@ class _Builder:
                 f"a mapping, as in `{block}: {_HINTS[block]}`",
             )
 
-    def conv(self) -> Layer:
+    def conv(self, layer: type[Layer]) -> Layer:
+        """A convolution of any kind, by those settings of `conv` that it has."""
         self.need("conv", "CONV")
         values = {
             field: self.value("conv", field, "CONV")
             for field in ("filters", "kernel_size", "strides", "padding")
+            if field in layer.model_fields
         }
-        return Conv2D.model_validate(values)
+        if issubclass(layer, Depthwise) and isinstance(strides := values["strides"], tuple):
+            if len(set(strides)) > 1:
+                message = f"{layer.model_fields['type'].default} takes one stride for height and width"
+                raise SpecError.one("model.conv.strides", message, f"{strides[0]} or {strides[1]}")
+            values["strides"] = strides[0]
+        return layer.model_validate(values)
 
     def pool(self) -> Layer:
         if self.choice.pool is None:
@@ -312,11 +327,17 @@ class _Builder:
 
 _HINTS = {"conv": "{filters: [32, 64], kernel_size: 5}", "fc": "{units: [1024]}"}
 BUILDERS: dict[str, Callable[[_Builder], Layer]] = {
-    "CONV": _Builder.conv,
+    "CONV": lambda builder: builder.conv(Conv2D),
+    "SEPCONV": lambda builder: builder.conv(SeparableConv2D),
+    "DWCONV": lambda builder: builder.conv(DepthwiseConv2D),
+    "DECONV": lambda builder: builder.conv(Conv2DTranspose),
     "POOL": _Builder.pool,
+    "GAP": lambda _: GlobalAveragePool2D(),
+    "GMP": lambda _: GlobalMaxPool2D(),
     "FC": _Builder.fc,
     "RELU": lambda _: ActivationLayer(activation="relu"),
     "ACT": lambda _: ActivationLayer(),
+    "PRELU": lambda _: PReLU(),
     "DROP": _Builder.drop,
     "BN": lambda _: BatchNormalization(),
     "LN": lambda _: LayerNormalization(),

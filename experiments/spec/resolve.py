@@ -12,7 +12,6 @@ from experiments.datasets import DataShape
 from experiments.errors import Problem, SpecError
 from experiments.initializers import INITIALIZERS, Auto, Initializer
 from experiments.layers import (
-    ActivationLayer,
     BatchNormalization,
     Composite,
     Dense,
@@ -160,9 +159,12 @@ def _named(origin: Placed, later: Sequence[Layer], choice: ModelChoice, output: 
             "activation: tanh in this layer",
         )
     given = getattr(layer, "weights", None) is not None
-    for name in DEFAULTS:
-        default = None if given and name.endswith("initializer") else getattr(choice, name)
-        if name in fields and getattr(layer, name) is None and default is not None:
+    for name in fields:
+        source = layer.follows.get(name, name)
+        if source not in DEFAULTS or (given and name.endswith("initializer")):
+            continue
+        default = getattr(choice, source)
+        if getattr(layer, name) is None and default is not None:
             update[name] = default
     for name in fields:
         value = update.get(name, getattr(layer, name, None))
@@ -181,9 +183,9 @@ def _hidden_activation(layer: Layer, later: Sequence[Layer], choice: ModelChoice
     """The activation of a hidden layer that names none: linear where an activation layer follows, else the model's,
     else the layer type's.
     """
-    if not isinstance(layer, ActivationLayer):
+    if not layer.activates:
         for other in later:
-            if isinstance(other, ActivationLayer):
+            if other.activates:
                 return "linear"
             if not isinstance(other, BETWEEN):
                 break
@@ -262,21 +264,23 @@ class _Network:
         return indices[len(row) - 1]
 
     def _composite(self, composite: Composite, path: str, source: int, later: Sequence[Layer]) -> int:
-        def placed(field: str, layers: Sequence[Layer]) -> list[Placed]:
-            written = path.startswith("model.layers")
-            return [
-                Placed(f"{path}.{field}[{i}]" if written else path, layer) for i, layer in enumerate(layers)
-            ]
-
-        ends = [self.row(placed(field, layers), source, later) for field, layers in composite.rows()]
+        written = path.startswith("model.layers")  # a layer of a pattern has no path of its own
+        rows = [
+            [Placed(f"{path}.{within}" if written else path, layer) for within, layer in row]
+            for row in composite.rows()
+        ]
+        implied = _implied(composite, self.shape(source), self.data_format)
+        if implied is not None:
+            source = self._add(Placed(path, implied), (source,))
+        ends = [self.row(row, source, later) for row in rows]
         try:
-            implied = composite.implied_row(
+            further = composite.implied_row(
                 self.shape(source), [self.shape(end) for end in ends], self.data_format
             )
         except SpecError as error:
             raise SpecError(Placed(path, composite).blamed(error)) from None
-        if implied is not None:
-            ends.append(self.row([Placed(path, layer) for layer in implied], source, ()))
+        if further is not None:
+            ends.append(self.row([Placed(path, layer) for layer in further], source, ()))
         return self._add(Placed(path, composite.joining()), tuple(ends))
 
     def _add(self, origin: Placed, sources: tuple[int, ...]) -> int:

@@ -8,6 +8,7 @@ FIRST_SETTINGS: dict[str, object] = {
     "kernel_size": 3,
     "rate": 0.25,
     "target_shape": [-1],
+    "layer": {"type": "lstm", "units": 32},
     "layers": [{"type": "dense", "units": 32}],
     "branches": [[{"type": "dense", "units": 32}], [{"type": "dense", "units": 16}]],
 }

@@ -67,3 +67,31 @@ def test_nielsens_first_network() -> None:
 def test_the_cnn_passes_97_percent_within_its_first_epoch() -> None:
     outcomes, _ = trained("mnist-cnn")
     assert accuracies(outcomes)[0] > 0.97
+
+
+def alone(name: str) -> dict[str, list[float]]:
+    """Case of the sweep, or "", -> the accuracy of each of its runs of an example, trained one after the other."""
+    found: dict[str, list[float]] = {}
+    document: Any = parse_yaml((FOLDER / f"{name}.yaml").read_text())
+    for point in ExperimentSpec.parse(document).expand():
+        outcomes = train(
+            [point.spec], MemoryRecorder(), lambda lane: None, source=Source(Path(DATA_DIR or ""))
+        )
+        found.setdefault(point.levels.get("case", ""), []).extend(accuracies(outcomes))
+    return found
+
+
+def test_lenet_5_passes_98_5_percent_in_three_epochs() -> None:
+    """LeCun et al. 1998 report 99.05 % after twenty passes, with tanh and radial units at the end."""
+    assert min(alone("lenet-5")[""]) >= 0.985
+
+
+def test_inception_passes_98_percent_within_its_first_epoch() -> None:
+    assert min(alone("inception-mnist")[""]) >= 0.98
+
+
+def test_thirty_layers_learn_with_shortcuts_only() -> None:
+    """He et al. 2016: a plain network of thirty layers fails where one with shortcuts does not."""
+    found = alone("plain-vs-residual")
+    assert max(found["plain"]) < 0.5
+    assert min(found["residual"]) >= 0.96

@@ -215,6 +215,8 @@ def test_every_schedule_of_keras_is_there() -> None:
 
 NEEDED: dict[str, dict[str, Any]] = {
     "dense": {"units": 3}, "conv2d": {"filters": 2, "kernel_size": 3}, "dropout": {"rate": 0.5},
+    "separable_conv2d": {"filters": 2, "kernel_size": 3}, "depthwise_conv2d": {"kernel_size": 3},
+    "conv2d_transpose": {"filters": 2, "kernel_size": 3}, "conv1d": {"filters": 2, "kernel_size": 3},
     "reshape": {"target_shape": [4]}, "simple_rnn": {"units": 2}, "lstm": {"units": 2}, "gru": {"units": 2},
     "activation": {"activation": "relu"}, "batch_normalization": {"axis": -1}, "layer_normalization":
     {"axis": -1},

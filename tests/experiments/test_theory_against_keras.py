@@ -49,6 +49,33 @@ def convolutions(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
+@st.composite
+def depthwise(draw: st.DrawFn) -> dict[str, Any]:
+    dilated, kind = draw(st.booleans()), draw(st.sampled_from(["depthwise_conv2d", "separable_conv2d"]))
+    return {
+        "type": kind,
+        "kernel_size": draw(WINDOW),
+        "strides": 1 if dilated else draw(st.integers(1, 3)),
+        "dilation_rate": draw(st.integers(1, 3)) if dilated else 1,
+        "padding": draw(PADDING),
+        "depth_multiplier": draw(st.integers(1, 2)),
+        "use_bias": draw(st.booleans()),
+        **({"filters": draw(st.integers(1, 5))} if kind == "separable_conv2d" else {}),
+    }
+
+
+TRANSPOSED = st.fixed_dictionaries(
+    {
+        "type": st.just("conv2d_transpose"),
+        "filters": st.integers(1, 4),
+        "kernel_size": WINDOW,
+        "strides": st.one_of(st.integers(1, 2), st.tuples(st.integers(1, 3), st.integers(1, 2))),
+        "padding": PADDING,
+        "use_bias": st.booleans(),
+    }
+)
+
+
 def pools(kind: str) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries(
         {
@@ -63,6 +90,9 @@ def pools(kind: str) -> st.SearchStrategy[dict[str, Any]]:
 IMAGE_LAYERS = st.one_of(
     convolutions(),
     convolutions(),
+    depthwise(),
+    TRANSPOSED,
+    st.fixed_dictionaries({"type": st.just("prelu"), "shared_axes": st.sampled_from([None, [1, 2], [3]])}),
     pools("max_pool2d"),
     pools("average_pool2d"),
     pools("stochastic_pool2d"),
@@ -101,6 +131,30 @@ def recurrent(draw: st.DrawFn, *, last: bool) -> dict[str, Any]:
     return layer
 
 
+SEQUENCE_LAYERS = st.one_of(
+    st.fixed_dictionaries(
+        {
+            "type": st.just("conv1d"),
+            "filters": st.integers(1, 6),
+            "kernel_size": st.integers(1, 4),
+            "padding": st.sampled_from(["same", "causal"]),
+            "strides": st.integers(1, 2),
+            "use_bias": st.booleans(),
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "type": st.sampled_from(["max_pool1d", "average_pool1d"]),
+            "pool_size": st.integers(1, 3),
+            "padding": st.just("same"),
+        }
+    ),
+    st.fixed_dictionaries({"type": st.just("prelu"), "shared_axes": st.sampled_from([None, [1]])}),
+)
+"""Layers that no sequence is too short for, since Keras is not asked whether it refuses them."""
+ENDS = st.sampled_from(
+    ["global_average_pool1d", "global_max_pool1d", "global_average_pool2d", "global_max_pool2d"]
+).map(lambda name: {"type": name})
 VECTOR_LAYERS = st.one_of(
     st.fixed_dictionaries(
         {
@@ -121,9 +175,13 @@ VECTOR_LAYERS = st.one_of(
 def architectures(draw: st.DrawFn) -> tuple[list[dict[str, Any]], tuple[int, int, int], DataFormat]:
     size = (draw(st.integers(4, 24)), draw(st.integers(4, 24)), draw(st.integers(1, 4)))
     layers = draw(st.lists(IMAGE_LAYERS, max_size=5))
-    if draw(st.integers(0, 4)) == 0:
+    if (ending := draw(st.integers(0, 5))) == 0:
         layers += draw(st.lists(recurrent(last=False), max_size=1))
         layers.append(draw(recurrent(last=True)))
+    elif ending == 1:
+        end = draw(ENDS)
+        layers += draw(st.lists(SEQUENCE_LAYERS, max_size=2)) if end["type"].endswith("1d") else []
+        layers.append(end)
     layers += draw(st.lists(VECTOR_LAYERS, max_size=3))
     return (
         [*layers, {"type": "dense", "units": 10}],
@@ -146,7 +204,7 @@ def refused_by_keras(
     choice = ModelChoice.model_validate({"layers": layers, "data_format": data_format})
     assert choice.layers is not None
     for layer in choice.layers:
-        if layer.type in ("dense", "simple_rnn", "lstm", "gru", "unit_normalization"):
+        if layer.wants in ("vector", "sequence"):
             return False
         values = (
             {"axis": 1 if data_format == "channels_first" else -1}

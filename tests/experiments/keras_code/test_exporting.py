@@ -73,6 +73,23 @@ KINDS: dict[str, dict[str, Any]] = {
         },
         "optimizer": {"name": "adam"},
     },
+    "separable": {
+        "dataset": SMALL,
+        "model": {
+            "kernel_initializer": "he_normal",
+            "layers": [
+                {"type": "separable_conv2d", "filters": 4, "kernel_size": 3, "bias_initializer": "random_normal"},
+                {"type": "depthwise_conv2d", "kernel_size": 2, "depth_multiplier": 2},
+                {"type": "conv2d_transpose", "filters": 3, "kernel_size": 2, "strides": 2},
+                {"type": "prelu", "shared_axes": [1, 2], "alpha_initializer": {"name": "random_uniform"}},
+                {"type": "conv1d", "filters": 4, "kernel_size": 3},
+                {"type": "max_pool1d"},
+                {"type": "global_average_pool1d"},
+                {"type": "dense", "units": 10},
+            ],
+        },
+        "optimizer": {"name": "adam"},
+    },
     "line": {
         "dataset": {"name": "linear", "validation_split": 0},
         "model": {"hidden": []},

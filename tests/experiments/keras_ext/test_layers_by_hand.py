@@ -35,16 +35,67 @@ def dense(x: Array, w: list[Array]) -> Array:
     return value
 
 
-def conv2d(x: Array, w: list[Array], data_format: str) -> Array:
-    """Valid padding, stride 1, tanh: out[f] = Σ over channels and the window of x · k, + b[f]."""
-    first = data_format == "channels_first"
-    x = np.moveaxis(x, 1, -1) if first else x
-    kernel, bias = w
+Image = Callable[[Array, list[Array]], Array]
+"""Channels-last images and kernels -> weighted sums without the bias, valid padding, stride 1."""
+
+
+def windows(x: Array, kernel: Array) -> Iterator[tuple[Array, Array]]:
+    """At each place of the window the part of the images that it meets, and the kernel there."""
     kh, kw = kernel.shape[:2]
     rows, columns = x.shape[1] - kh + 1, x.shape[2] - kw + 1
-    z = sum(x[:, i : i + rows, j : j + columns] @ kernel[i, j] for i in range(kh) for j in range(kw)) + bias
+    for i, j in np.ndindex(kh, kw):
+        yield x[:, i : i + rows, j : j + columns], kernel[i, j]
+
+
+def conv2d(x: Array, w: list[Array]) -> Array:
+    """out[f] = Σ over channels and the window of x · k."""
+    return np.asarray(sum(part @ kernel for part, kernel in windows(x, w[0])))
+
+
+def depthwise(x: Array, w: list[Array]) -> Array:
+    """out[c · m + k] = Σ over the window of x[c] · kernel[c, k], of m for each channel."""
+    z = sum(part[..., None] * kernel for part, kernel in windows(x, w[0]))
+    return np.asarray(z).reshape(*np.shape(z)[:3], -1)
+
+
+def separable(x: Array, w: list[Array]) -> Array:
+    return np.asarray(depthwise(x, w) @ w[1][0, 0])
+
+
+def transposed(x: Array, w: list[Array]) -> Array:
+    """out[y + i, x + j, f] gathers x[y, x, c] · kernel[i, j, f, c]."""
+    kh, kw, filters, _ = w[0].shape
+    n, height, width, _ = x.shape
+    z = np.zeros((n, height + kh - 1, width + kw - 1, filters), np.result_type(x, w[0]))
+    for i, j in np.ndindex(kh, kw):
+        z[:, i : i + height, j : j + width] += x @ w[0][i, j].T
+    return z
+
+
+IMAGES: dict[str, Image] = {
+    "conv2d": conv2d,
+    "depthwise_conv2d": depthwise,
+    "separable_conv2d": separable,
+    "conv2d_transpose": transposed,
+}
+
+
+def over_images(sums: Image, x: Array, w: list[Array], data_format: str) -> Array:
+    """The sums plus b[f], through tanh; in either data format."""
+    first = data_format == "channels_first"
+    z = sums(np.moveaxis(x, 1, -1) if first else x, w[:-1]) + w[-1]
     value: Array = np.tanh(np.moveaxis(z, -1, 1) if first else z)
     return value
+
+
+def conv1d(x: Array, w: list[Array]) -> Array:
+    steps = x.shape[1] - len(w[0]) + 1
+    value: Array = np.tanh(sum(x[:, i : i + steps] @ kernel for i, kernel in enumerate(w[0])) + w[1])
+    return value
+
+
+def prelu(x: Array, w: list[Array]) -> Array:
+    return np.where(x.real > 0, x, w[0] * x)
 
 
 def simple_rnn(x: Array, w: list[Array]) -> Array:
@@ -84,8 +135,8 @@ def normalised(x: Array, w: list[Array], mean_over: tuple[int, ...], feature: in
 
 
 def formula(entry: Layer, rank: int, data_format: str) -> Formula:
-    if entry.type == "conv2d":
-        return lambda x, w: conv2d(x, w, data_format)
+    if entry.type in IMAGES:
+        return lambda x, w: over_images(IMAGES[entry.type], x, w, data_format)
     if entry.type in ("batch_normalization", "layer_normalization"):
         axis = getattr(entry, "axis")  # noqa: B009
         feature = channel_axis((0,) * (rank - 1), data_format) if axis is None else axis  # type: ignore[arg-type]
@@ -93,13 +144,24 @@ def formula(entry: Layer, rank: int, data_format: str) -> Formula:
         rest = tuple(other for other in range(rank) if other != feature)
         over = rest if entry.type == "batch_normalization" else (feature,)
         return lambda x, w: normalised(x, w, over, feature, getattr(entry, "epsilon"))  # noqa: B009
-    return {"dense": dense, "simple_rnn": simple_rnn, "lstm": lstm, "gru": gru}[entry.type]
+    rows = {
+        "dense": dense,
+        "conv1d": conv1d,
+        "prelu": prelu,
+        "simple_rnn": simple_rnn,
+        "lstm": lstm,
+        "gru": gru,
+    }
+    return rows[entry.type]
 
 
 def cases() -> Iterator[Any]:
     """(layer, shape of a batch, data format), every pair of sizes equal or not."""
     for size, other in ((2, 2), (2, 3), (3, 2), (3, 3)):
         yield {"type": "dense", "units": size}, (other, size), "channels_last"
+        yield {"type": "conv1d", "filters": size, "kernel_size": 2}, (other, size + 1, other), "channels_last"
+        yield {"type": "prelu", "shared_axes": [1]}, (other, size, other), "channels_last"
+        yield {"type": "prelu"}, (size, other, size, size), "channels_first"
         for kind in ("simple_rnn", "lstm", "gru"):
             yield {"type": kind, "units": size}, (other, size, other), "channels_last"
             yield {"type": kind, "units": size}, (size, other, size), "channels_last"
@@ -111,6 +173,13 @@ def cases() -> Iterator[Any]:
                     shape = image if first else (*image[1:], other)
                     layer = {"type": "conv2d", "filters": filters, "kernel_size": 2}
                     yield layer, (size, *shape), data_format
+                    kinds = [
+                        ("separable_conv2d", "filters"),
+                        ("depthwise_conv2d", "depth_multiplier"),
+                        ("conv2d_transpose", "filters"),
+                    ]
+                    for kind, field in kinds if height == 2 else []:
+                        yield {"type": kind, field: filters, "kernel_size": 2}, (size, *shape), data_format
             for kind in ("batch_normalization", "layer_normalization"):
                 for axis in (None, 1, 2, 3, -1, -2, -3):
                     yield {"type": kind, "axis": axis}, (3, size, other, size), data_format

@@ -76,6 +76,11 @@ DROPOUT_MODEL: list[dict[str, Any]] = [
 ]
 EXTRA: dict[str, dict[str, Any]] = {
     "conv2d": {"filters": 6, "kernel_size": 3, "activation": "relu"},
+    "separable_conv2d": {"filters": 6, "kernel_size": 3, "activation": "tanh"},
+    "depthwise_conv2d": {"kernel_size": 3, "depth_multiplier": 2},
+    "conv2d_transpose": {"filters": 3, "kernel_size": 3, "strides": 2, "activation": "relu"},
+    "conv1d": {"filters": 4, "kernel_size": 3, "padding": "causal"},
+    "bidirectional": {"layer": {"type": "gru", "units": 3}},
     "dense": {"units": 5},
     "reshape": {"target_shape": [8, 8, 1]},
     "dropout": {"rate": 0.5},
@@ -110,10 +115,22 @@ def specs() -> dict[str, RunSpec]:
         layer: dict[str, Any] = {"type": name, **EXTRA.get(name, {})}
         flat = [{"type": "dense", "units": 64}] if name == "reshape" else []
         before: list[dict[str, Any]] = [relu] if LAYERS[name].non_negative else flat
-        found[f"layer-{name}"] = spec_of([*before, layer, OUTPUT])
-    for name in ("conv2d", "max_pool2d", "stochastic_pool2d", "residual", "branches"):
+        after = [{"type": "flatten"}] if LAYERS[name].wants == "sequence" else []
+        found[f"layer-{name}"] = spec_of([*before, layer, *after, OUTPUT])
+    turned = (
+        "conv2d",
+        "separable_conv2d",
+        "depthwise_conv2d",
+        "conv2d_transpose",
+        "max_pool2d",
+        "stochastic_pool2d",
+    )
+    for name in (*turned, "global_average_pool2d", "residual", "branches"):
         layers = [relu, {"type": name, **EXTRA.get(name, {})}, {"type": "dropout", "rate": 0.3}, OUTPUT]
         found[f"first-{name}"] = spec_of(layers, "channels_first")
+    sequences = {"type": "lstm", "units": 2, "return_sequences": True}
+    both_ways = {"type": "bidirectional", "layer": sequences, "merge_mode": "ave"}
+    found["layer-bidirectional-sequences"] = spec_of([both_ways, {"type": "flatten"}, OUTPUT])
     same = {"type": "stochastic_pool2d", "pool_size": 3, "strides": 2, "padding": "same"}
     found["first-same"] = spec_of([relu, same, OUTPUT], "channels_first")
     for name in ACTIVATIONS:

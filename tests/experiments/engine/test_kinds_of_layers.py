@@ -1,0 +1,89 @@
+"""Every kind of layer trains as keras.fit does: as lanes where it can be mapped over them, else at width 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from experiments.engine import models
+
+FEW = {"dataset": {"name": "digits", "train_samples": 37}, "training": {"epochs": 2, "batch_size": 16}}
+"""6 updates; the last batch of an epoch has 5 samples."""
+LANES: dict[str, list[dict[str, Any]]] = {
+    "global average, prelu": [
+        {"type": "max_pool2d"}, {"type": "global_average_pool2d"}, {"type": "dense", "units": 9}, {"type": "prelu"},
+    ],
+    "global max": [{"type": "prelu", "shared_axes": [1, 2]}, {"type": "global_max_pool2d"}],
+    "pools of rows": [
+        {"type": "dense", "units": 64}, {"type": "reshape", "target_shape": [8, 8]}, {"type": "max_pool1d"},
+        {"type": "average_pool1d"}, {"type": "global_max_pool1d"},
+    ],
+    "global average of rows": [{"type": "simple_rnn", "units": 4, "return_sequences": True}, {"type": "global_average_pool1d"}],
+    "both ways": [{
+        "type": "bidirectional",
+        "layer": {"type": "gru", "units": 3, "return_sequences": True, "activation": "sigmoid"},
+    }],
+}  # fmt: skip
+ALONE: dict[str, list[dict[str, Any]]] = {
+    "separable": [
+        {"type": "separable_conv2d", "filters": 3, "kernel_size": 3, "depth_multiplier": 2},
+        {"type": "depthwise_conv2d", "kernel_size": 2, "strides": 2},
+    ],
+    "transposed": [{"type": "conv2d_transpose", "filters": 2, "kernel_size": 3, "strides": 2}],
+    "rows": [{"type": "conv1d", "filters": 4, "kernel_size": 3, "padding": "causal"}, {"type": "max_pool1d"}],
+}  # fmt: skip
+
+
+def trained_from(layers: list[dict[str, Any]], specs: Any, seeds: int) -> Any:
+    model = {"layers": [*layers, {"type": "flatten"}, {"type": "dense", "units": 10}], "activation": "tanh"}
+    return specs(seeds=seeds, model=model, optimizer={"name": "adam", "learning_rate": 0.01}, **FEW)
+
+
+@pytest.mark.usefixtures("float64", "without_xla")
+@pytest.mark.parametrize("kind", LANES)
+def test_lanes_equal_fit(kind: str, specs: Any, same_as_fit: Any) -> None:
+    tile = trained_from(LANES[kind], specs, 2)
+    assert tile[0].max_width() > 1
+    same_as_fit(tile, 1e-9)
+
+
+@pytest.mark.usefixtures("float64", "without_xla")
+@pytest.mark.parametrize("kind", ALONE)
+def test_a_run_alone_equals_fit(kind: str, specs: Any, same_as_fit: Any) -> None:
+    tile = trained_from(ALONE[kind], specs, 1)
+    assert tile[0].max_width() == 1
+    same_as_fit(tile, 1e-9)
+
+
+@pytest.mark.parametrize("return_sequences", [False, True])
+@pytest.mark.parametrize("merge_mode", ["concat", "sum", "ave"])
+def test_bidirectional_is_keras_own(merge_mode: str, return_sequences: bool, specs: Any) -> None:
+    """With the same weights the layers that it becomes compute what keras.layers.Bidirectional does."""
+    inner = {
+        "type": "lstm",
+        "units": 3,
+        "return_sequences": return_sequences,
+        "bias_initializer": "random_normal",
+    }
+    layer = {"type": "bidirectional", "layer": inner, "merge_mode": merge_mode}
+    (run,) = trained_from([layer], specs, 1)
+    network = models.build(run)
+    joined = next(i for i, built in enumerate(network.layers) if len(run.model.wiring[i]) == 2)
+    ours = keras.Model(*_until(run, network, joined))
+    theirs = keras.layers.Bidirectional(
+        keras.layers.LSTM(3, return_sequences=return_sequences), merge_mode=merge_mode
+    )
+    x = np.random.default_rng(0).standard_normal((4, 8, 8)).astype("float32")
+    theirs.build(x.shape)
+    theirs.set_weights([w for built in network.layers[:joined] for w in built.get_weights()])
+    np.testing.assert_allclose(np.asarray(ours(x[..., None])), np.asarray(theirs(x)), atol=1e-6)
+
+
+def _until(run: Any, network: Any, last: int) -> tuple[Any, Any]:
+    """Input and output of the layers up to `last`."""
+    inputs = keras.Input(run.data_shape.formatted(run.model.data_format))
+    parts = [[built] for built in network.layers[: last + 1]]
+    return inputs, models.connected(run.model.wiring[: last + 1], parts, inputs)
