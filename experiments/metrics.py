@@ -1,7 +1,7 @@
 """The table of metrics beside loss and accuracy: what is measured on validation and test data where a spec asks for it.
 
 Classes are counted in one confusion matrix per run, targets that are numbers in sums of errors per output, both inside the
-compiled program. Everything here is computed from those in double precision, by scikit-learn's definitions and with its
+compiled program; what needs every score gets every score. Everything here is computed from those in double precision, by scikit-learn's definitions and with its
 conventions: a macro mean is over the classes that occur as truth or as answer, and 0/0 is 0.
 """
 
@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 Array = npt.NDArray[Any]
-Of = Literal["classes", "numbers"]
+Of = Literal["classes", "scores", "numbers"]
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,21 @@ class Errors:
 
 
 @dataclass(frozen=True)
+class Scores:
+    """How much the outputs speak for class 1 of two, sample by sample.
+
+    truth: whether a sample is of class 1, (samples,); score: the larger the more, (samples,)
+    """
+
+    truth: Array
+    score: Array
+
+
+@dataclass(frozen=True)
 class Metric:
     """One metric.
 
-    of: `classes`: `value` takes a confusion matrix (truth, answer) of counts; `numbers`: it takes Errors
+    of: `classes`: `value` takes a confusion matrix (truth, answer) of counts; `scores`: it takes Scores; `numbers`: Errors
     value: a number, or one per class
     """
 
@@ -90,6 +101,18 @@ def matthews(matrix: Array) -> float:
     return float(covariance / np.sqrt(spread)) if spread else 0.0
 
 
+def auc(scores: Scores) -> float:
+    """The area under the ROC curve by ranks, those of equal scores their mean (Mann & Whitney 1947); 1/2 where a class is
+    missing, as for scores that say nothing."""
+    _, inverse, counts = np.unique(scores.score, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    ones = int(np.count_nonzero(scores.truth))
+    zeros = len(ranks) - ones
+    if not ones or not zeros:
+        return 0.5
+    return float((ranks[scores.truth.astype(bool)].sum() - ones * (ones + 1) / 2) / (ones * zeros))
+
+
 def _mae(errors: Errors) -> float:
     return float(np.mean(errors.absolute / errors.count))
 
@@ -124,6 +147,8 @@ METRICS: dict[str, Metric] = {
                f1_per_class),
         Metric("mcc", "classes", "(right · n - Σ samples answers) / sqrt((n² - Σ answers²)(n² - Σ samples²))",
                "Matthews 1975; Gorodkin 2004", matthews),
+        Metric("auc", "scores", "share of the pairs of classes 1 and 0 in which the first has the higher score, ties half",
+               "Mann & Whitney 1947; Hanley & McNeil 1982", auc),
         Metric("mae", "numbers", "mean|t - y|", "Gauss 1809", _mae),
         Metric("rmse", "numbers", "sqrt(mean((t - y)²))", "Gauss 1809", _rmse),
         Metric("r2", "numbers", "1 - Σ(t - y)² / Σ(t - mean t)²", "Wright 1921", _r2),
@@ -131,8 +156,8 @@ METRICS: dict[str, Metric] = {
 }  # fmt: skip
 
 
-def measured(names: Sequence[str], of: Array | Errors) -> dict[str, float]:
-    """Name -> value of these metrics; of one per class `NAME_c` for each class c."""
+def measured(names: Sequence[str], of: Array | Scores | Errors) -> dict[str, float]:
+    """Name -> value of these metrics, which are all of one kind; of one per class `NAME_c` for each class c."""
     values: dict[str, float] = {}
     for name in names:
         value = METRICS[name].value(of)

@@ -10,7 +10,7 @@ from functools import cached_property, lru_cache
 from experiments.datasets import DatasetSpec, DataShape
 from experiments.fields import Seed, Strict
 from experiments.losses import Encoding, LossSpec
-from experiments.metrics import METRICS, MetricNames
+from experiments.metrics import METRICS, MetricNames, Of
 from experiments.networks import ModelSpec
 from experiments.optimizers import OptimizerSpec
 from experiments.schedules import Schedule
@@ -85,12 +85,21 @@ class RunSpec(Strict):
     @property
     def counts_classes(self) -> bool:
         """Whether a metric needs the confusion matrix."""
-        return any(METRICS[name].of == "classes" for name in self.metrics)
+        return bool(self.metrics_of("classes"))
 
     @property
     def counts_errors(self) -> bool:
         """Whether a metric needs sums of errors."""
-        return any(METRICS[name].of == "numbers" for name in self.metrics)
+        return bool(self.metrics_of("numbers"))
+
+    @property
+    def keeps_scores(self) -> bool:
+        """Whether a metric needs every sample's score."""
+        return bool(self.metrics_of("scores"))
+
+    def metrics_of(self, kind: Of) -> list[str]:
+        """Those of the metrics that are computed of one kind of thing."""
+        return [name for name in self.metrics if METRICS[name].of == kind]
 
     def max_width(self) -> int:
         """The most lanes that may train as one program; 1 where a layer cannot be vectorised.

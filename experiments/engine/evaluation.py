@@ -101,11 +101,19 @@ class Evaluation:
     def run(
         self, weights: list[Tensor], frozen: list[Tensor], data: Mapping[str, tuple[Tensor, Tensor]]
     ) -> dict[str, tuple[Tensor, ...]]:
-        """Per part of the data: mean loss, samples classified rightly and `counted`, each (width, ...), in inference mode.
+        """Per part of the data: mean loss, samples classified rightly and `counted`, each (width, ...), in inference mode; at the
+        end every sample's `height`, (width, samples), where a metric needs it.
 
         weights, frozen: carried
         """
         lanes = (self.axis.flat(weights), self.axis.flat(frozen))
+        sums = self._sums(lanes, data)
+        if not self.spec.keeps_scores:
+            return sums
+        return {name: (*part, self._scores(lanes, data[name][0])) for name, part in sums.items()}
+
+    def _sums(self, lanes: Any, data: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, tuple[Tensor, ...]]:
+        """What is summed up over the samples of each part."""
         sizes = {name: x.shape[0] for name, (x, _) in data.items()}
         common = self._chunk(math.gcd(*sizes.values()))
         if len(data) == 1 or common < CHUNK // 4 or any(size % common for size in sizes.values()):
@@ -159,6 +167,32 @@ class Evaluation:
         if samples % size:
             sums = add(sums, x[whole * size :], y[whole * size :])
         return self._by_lane(sums[0] / samples, *sums[1:])
+
+    def _scores(self, lanes: Any, x: Tensor) -> Tensor:
+        """`height` of every sample of one part, (width, samples)."""
+        ops, samples = keras.ops, x.shape[0]
+        size = self._chunk(samples)
+        whole = samples // size
+        split = ops.reshape(x[: whole * size], (whole, size, *x.shape[1:]))
+        width = () if self.axis.absent else (self.axis.layout.width,)
+
+        def of(x: Tensor) -> Tensor:
+            def score(weights: list[Tensor], frozen: list[Tensor]) -> Tensor:
+                return height(self.spec, self.model.stateless_call(weights, frozen, x, training=False)[0])
+
+            return self.axis.over(score, *lanes)
+
+        def body(i: Tensor, carry: Any) -> Any:
+            here = ops.reshape(
+                ops.equal(ops.arange(whole, dtype="int32"), i), (whole, *(1,) * (1 + len(width)))
+            )
+            return (backend.where(here, of(backend.take(split, i))[None], carry[0]),)
+
+        start = (ops.zeros((whole, *width, size), keras.config.floatx()),)
+        (scores,) = backend.loop(backend.tensor(0, "int32"), backend.tensor(whole, "int32"), body, start)
+        joined = ops.reshape(ops.moveaxis(scores, 0, -2), (-1, whole * size))
+        rest = [ops.reshape(of(x[whole * size :]), (-1, samples - whole * size))] if samples % size else []
+        return ops.concatenate([joined, *rest], axis=-1)
 
     def _zeros(self, *parts: int) -> tuple[Tensor, ...]:
         """The sums of no chunk: (parts, width, ...) each."""

@@ -21,13 +21,13 @@ from experiments import diagnostics
 from experiments.datasets import Source
 from experiments.engine import backend, filming, models, probe
 from experiments.engine.checkpoints import BestEpoch, Position
-from experiments.engine.evaluation import measures_accuracy
+from experiments.engine.evaluation import measures_accuracy, true_classes
 from experiments.engine.layouts import WidthError
 from experiments.engine.portable import FUNCTIONS_FILE, travelling_source
 from experiments.engine.progress import START, STATUS_OF, Outcome, Progress, StopAsked
 from experiments.engine.states import Batches
 from experiments.engine.tile import Conditions, Tile, save, save_if_due, start
-from experiments.metrics import Errors, measured, spread
+from experiments.metrics import Errors, Scores, measured, spread
 from experiments.randomness import data_order
 from experiments.recording import MOST_SMALL_WEIGHTS, SMALL_WEIGHTS, WEIGHTS, Recorder
 from experiments.runs import RunSpec
@@ -312,11 +312,16 @@ def _metrics(
     spec: RunSpec, part: str, counts: Sequence[npt.NDArray[Any]], samples: int, y: backend.Tensor
 ) -> dict[str, float]:
     """The spec's metrics on one part of the data. counts: of one lane (`evaluation.counted`)"""
+    remaining = list(counts)
+    values: dict[str, float] = {}
     if spec.counts_classes:
-        values = measured(spec.metrics, counts[0])
-    else:
-        absolute, squared = counts
-        values = measured(spec.metrics, Errors(samples, absolute, squared, spread(backend.array(y))))
+        values |= measured(spec.metrics_of("classes"), remaining.pop(0))
+    if spec.counts_errors:
+        errors = Errors(samples, remaining.pop(0), remaining.pop(0), spread(backend.array(y)))
+        values |= measured(spec.metrics_of("numbers"), errors)
+    if spec.keeps_scores:
+        truth = backend.array(true_classes(spec, y))
+        values |= measured(spec.metrics_of("scores"), Scores(truth, remaining.pop(0)))
     return {f"{part}/{name}": value for name, value in values.items()}
 
 

@@ -24,17 +24,20 @@ def metric_problems(names: Sequence[str], points: Sequence[Point]) -> list[Probl
         ]
     unnamed = next((run.spec for run in points if not run.spec.measures_accuracy), None)
     classes = next((run.spec for run in points if run.spec.data_shape.kind != "regression"), None)
+    other = next((run.spec for run in points if run.spec.data_shape.classes != 2), None)
     problems = []
     for index, name in enumerate(names):
         of = METRICS[name].of
-        wrong = unnamed if of == "classes" else classes
+        wrong = {"classes": unnamed, "scores": unnamed or other, "numbers": classes}[of]
         if wrong is not None:
             if of == "numbers":
                 what = "its targets are classes"
             elif wrong.data_shape.kind == "regression":
                 what = "its targets are numbers"
-            else:
+            elif not wrong.measures_accuracy:
                 what = f"the loss {wrong.loss.name} names no class"
+            else:
+                what = f"it has {wrong.data_shape.classes} classes, and the scores are those of two"
             fitting = [other for other, row in METRICS.items() if row.of != of]
             problems.append(
                 Problem(

@@ -10,7 +10,7 @@ from sklearn import metrics as reference
 
 from experiments.datasets import Source
 from experiments.engine import models
-from experiments.metrics import METRICS, Errors, measured, spread
+from experiments.metrics import METRICS, Errors, Scores, measured, spread
 from workers.requests.model import trained as stored_network
 
 WITHIN = 1e-12
@@ -137,6 +137,39 @@ def test_lanes_of_a_regression(specs: Any, engine: Any) -> None:
             )
 
 
+def test_auc_by_hand_and_by_scikit_learn() -> None:
+    """Class 1 scores 0.8 and 0.3, class 0 scores 0.3 and 0.1: three pairs of four are in order, and one is a tie."""
+    by_hand = Scores(np.array([1, 1, 0, 0]), np.array([0.8, 0.3, 0.3, 0.1]))
+    assert METRICS["auc"].value(by_hand) == 3.5 / 4
+    assert METRICS["auc"].value(Scores(np.zeros(3), np.arange(3.0))) == 0.5
+    random = np.random.default_rng(0)
+    for _ in range(30):
+        truth = np.append(random.integers(0, 2, 50), [0, 1])
+        score = random.integers(0, 12, 52) / 10  # with ties
+        theirs = reference.roc_auc_score(truth, score)
+        assert METRICS["auc"].value(Scores(truth, score)) == pytest.approx(theirs, abs=WITHIN)
+
+
+@pytest.mark.usefixtures("float64", "without_xla")
+@pytest.mark.parametrize("samples", [400, 10_610])
+@pytest.mark.parametrize("loss", ["binary_crossentropy", "categorical_crossentropy"])
+def test_auc_of_lanes(loss: str, samples: int, specs: Any, engine: Any) -> None:
+    """By one unit, and by the difference of two; in one chunk and in two with a rest; beside another metric."""
+    tile = specs(
+        seeds=2, dataset={"name": "moons", "samples": samples, "validation_split": 0.1}, model={"hidden": [5]},
+        training={"epochs": 1, "batch_size": 256}, loss=loss, metrics=["auc", "f1"],
+    )  # fmt: skip
+    trained = engine(tile)
+    for lane, part in ((0, "val"), (1, "test")):
+        _, y, outputs = stored_outputs(trained, lane, part)
+        truth, score = (
+            (y[:, 0], outputs[:, 0]) if outputs.shape[1] == 1 else (y[:, 1], outputs[:, 1] - outputs[:, 0])
+        )
+        theirs = reference.roc_auc_score(truth, score)
+        assert trained.outcomes[lane].metrics[f"{part}/auc"] == pytest.approx(theirs, abs=WITHIN)
+        assert f"{part}/f1" in trained.outcomes[lane].metrics
+
+
 def test_training_is_the_same_to_the_bit_with_metrics(specs: Any, engine: Any, tmp_path: Any) -> None:
     few = {"dataset": {"name": "digits", "train_samples": 64}, "training": {"epochs": 1, "batch_size": 16}}
     (plain,), (asked,) = specs(**few), specs(**few, metrics=["f1"])
@@ -148,3 +181,4 @@ def test_training_is_the_same_to_the_bit_with_metrics(specs: Any, engine: Any, t
 def test_every_metric_says_what_it_takes() -> None:
     assert {name for name, row in METRICS.items() if row.of == "classes"} == set(CLASSES)
     assert {name for name, row in METRICS.items() if row.of == "numbers"} == set(NUMBERS)
+    assert {name for name, row in METRICS.items() if row.of == "scores"} == {"auc"}

@@ -36,6 +36,8 @@ def test_what_the_data_cannot_give_is_refused() -> None:
     )
     regression = refusal(dataset={"name": "diabetes"})
     assert regression.startswith("metrics[0]: f1 is a metric of classes; diabetes: its targets are numbers")
+    assert "it has 10 classes, and the scores are those of two" in refusal(metrics=["auc"])
+    assert "its targets are numbers" in refusal(dataset={"name": "diabetes"}, metrics=["auc"])
     assert 'did you mean "rmse"' in refusal(metrics=["rmsd"])
     assert "a list" in refusal(metrics="f1")
     assert "validation" in refusal(dataset={"name": "and"}) or "test" in refusal(dataset={"name": "and"})
