@@ -30,7 +30,10 @@ from experiments.theory import NetworkForecast, forecast_network
 USUAL_WIDTH = 32
 """Lanes of the widest tile on a CPU, where wider ones are no faster (bench/README.md), and wherever a run may land on one."""
 WIDEST = {("gpu", "jax"): 4096}
-"""(device, backend) -> lanes of the widest tile, where that is not the usual width. Not measured yet: bench/gpu.py does it."""
+"""(device, backend) -> lanes of the widest tile, where that is not the usual width (bench/gpu.py)."""
+WIDEST_UNMAPPED = {("gpu", "jax"): 8}
+"""The same for networks with a layer that TensorFlow cannot map over lanes: elsewhere they train one at a time. JAX maps
+every layer, and on a GPU 8 CNNs side by side train in 0.6 of the time of one after another (bench/README.md)."""
 LANES_BYTES = 8 * 2**30
 """Memory that the lanes of one tile may take on a GPU, by the forecast of one."""
 NUMERICS = 2
@@ -102,13 +105,15 @@ class RunSpec(Strict):
         return [name for name in self.metrics if METRICS[name].of == kind]
 
     def max_width(self) -> int:
-        """The most lanes that may train as one program; 1 where a layer cannot be vectorised.
-
-        By device and backend (WIDEST), and no more than fit into LANES_BYTES.
+        """The most lanes that may train as one program: by device and backend, 1 where a layer cannot be mapped there, and
+        on a GPU no more than fit into LANES_BYTES.
         """
-        if not (self.model.vectorizable and self.loss.lanes):
+        if not self.loss.lanes:
             return 1
-        widest = WIDEST.get((self.device, self.backend), USUAL_WIDTH)
+        place = (self.device, self.backend)
+        if not self.model.vectorizable:
+            return max(1, min(WIDEST_UNMAPPED.get(place, 1), LANES_BYTES // self.forecast.memory_bytes))
+        widest = WIDEST.get(place, USUAL_WIDTH)
         if widest <= USUAL_WIDTH:
             return widest
         return max(USUAL_WIDTH, min(widest, LANES_BYTES // self.forecast.memory_bytes))

@@ -43,8 +43,8 @@ LAYOUTS: dict[int, tuple[Layout, ...]] = {
     32: (Layout(4, 8), Layout(8, 4), Layout(32, 1)),
     **{width: (Layout(width // 32, 32), Layout(width // 8, 8), Layout(width, 1)) for width in WIDTHS[5:]},
 }
-"""By width, the fastest first (bench/README.md): a batched product of 8 lanes a group keeps both cores
-busy. Above 32, on GPUs, nothing is measured yet."""
+"""By width, the fastest first (bench/README.md): a batched product of 8 lanes a group keeps both cores busy. On a GPU, at
+1,024 lanes, groups of 32 take 1 % longer than one group of all, and groups of one 26 %."""
 
 
 def width_for(runs: int, limit: int) -> int:

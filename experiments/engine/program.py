@@ -87,16 +87,20 @@ class Program:
                 weights, frozen, optimizer, loss, carry([np.asarray(row.hits, "int32") for row in rows])
             )
 
-    def lanes(self, state: State, lane_positions: Sequence[int]) -> list[LaneState]:
-        """The lanes at these positions of the state, on the host."""
-        weights, frozen, optimizer = ([backend.array(value) for value in part] for part in state.parts()[:3])
+    def lanes(
+        self, state: State, lane_positions: Sequence[int], *, optimizer: bool = True
+    ) -> list[LaneState]:
+        """The lanes at these positions of the state, on the host; without the optimizer's numbers where they are not
+        needed, which are two thirds of what Adam holds."""
+        parts = state.weights, state.frozen, state.optimizer if optimizer else []
+        weights, frozen, numbers = ([backend.array(value) for value in part] for part in parts)
         loss, hits = backend.array(state.loss), backend.array(state.hits)
         part = self.axis.slice
         return [
             LaneState(
                 weights=[part(value, position) for value in weights],
                 frozen=[part(value, position) for value in frozen],
-                optimizer=[part(value, position) for value in optimizer],
+                optimizer=[part(value, position) for value in numbers],
                 loss=float(part(loss, position)),
                 hits=int(part(hits, position)),
             )

@@ -11,7 +11,6 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -285,9 +284,10 @@ def _finish_epoch(tile: Tile) -> None:
 
 def _keep_best(tile: Tile, lanes: Sequence[Progress]) -> None:
     """Keep weights and metrics of lanes that have just ended their best epoch so far."""
-    states = tile.program.lanes(tile.state, [lane.lane_position for lane in lanes]) if lanes else []
+    positions = [lane.lane_position for lane in lanes]
+    states = tile.program.lanes(tile.state, positions, optimizer=False) if lanes else []
     for lane, state in zip(lanes, states, strict=True):
-        lane.best_epoch = BestEpoch(tile.position.epoch, lane.metrics, replace(state, optimizer=[]))
+        lane.best_epoch = BestEpoch(tile.position.epoch, lane.metrics, state)
 
 
 def _evaluate(tile: Tile) -> list[dict[str, float]]:
@@ -341,7 +341,7 @@ def _export(tile: Tile, lanes: Sequence[Progress]) -> None:
     program = tile.program
     architecture = program.architecture()
     names = [f"{layer.name}/{v.name}" for layer in program.model.layers for v in layer.trainable_variables]
-    states = program.lanes(tile.state, [lane.lane_position for lane in lanes])
+    states = program.lanes(tile.state, [lane.lane_position for lane in lanes], optimizer=False)
     for lane, last in zip(lanes, states, strict=True):
         state = lane.best_epoch.state if lane.best_epoch else last
         tile.recorder.artifact(lane.lane, WEIGHTS, program.weights_file(state))

@@ -6,6 +6,7 @@ It is made at one canonical point, once per key, and every run of the program ca
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
@@ -178,6 +179,7 @@ def certificate_key(spec: RunSpec, device: str, backend: str = DEFAULT_BACKEND) 
     return digest.hexdigest()
 
 
+@functools.cache
 def versions(backend: str) -> dict[str, str]:
     """Package -> version, of the installed libraries that compute gradients on a backend."""
     installed = {}

@@ -26,7 +26,7 @@ from service.operations.datasets import (
 from service.operations.extend import add_runs, continue_runs, extended_before, set_design
 from service.operations.keys import SCOPES, adopt_key, authenticate, create_key, list_keys, revoke_key
 from service.operations.reap import ExpiredLease, reap
-from service.operations.record import record, record_checkpoint
+from service.operations.record import record, record_checkpoints
 from service.operations.release import abandon, release, release_all, release_worker
 from service.operations.requests import (
     claim_request,
@@ -99,7 +99,7 @@ __all__ = [
     "put_dataset",
     "reap",
     "record",
-    "record_checkpoint",
+    "record_checkpoints",
     "refused_by_mlflow",
     "release",
     "release_all",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,24 +64,32 @@ def record(store: Store, batch: Mapping[str, Measured]) -> set[str]:
     return store.write(work) if batch else set()
 
 
-def record_checkpoint(store: Store, run_id: str, attempt: int, checkpoint: Mapping[str, Any]) -> bool:
-    """Note where a run's checkpoint lies. A checkpoint is progress: the count of lease expirations starts again.
+def record_checkpoints(
+    store: Store, claims: Mapping[str, int], checkpoints: Mapping[str, Mapping[str, Any]]
+) -> set[str]:
+    """Note where the checkpoints of a tile's runs lie. A checkpoint is progress: the count of lease expirations starts again.
 
     Args:
-        checkpoint: spool, epoch, width, and what the worker needs to read it.
+        claims: run id -> attempt.
+        checkpoints: run id -> spool, epoch, width, and what the worker needs to read it. No other runs than in `claims`.
 
     Returns:
-        False where the attempt no longer holds the run; nothing was stored.
+        The runs that their attempts still hold. Of the others nothing was stored.
     """
 
-    def work(connection: Connection) -> bool:
-        rows = run_rows.fenced(run_rows.lock(connection, run_rows.held([run_id])), {run_id: attempt})
-        values = {
-            "checkpoint": finite(checkpoint),
-            "lease_expirations": 0,
-            "resume_key": run_rows.resume_key(checkpoint),
-        }
-        run_rows.touch(connection, rows, values, mark_dirty=False)
-        return bool(rows)
+    def work(connection: Connection) -> set[str]:
+        held = run_rows.lock(connection, run_rows.held(list(checkpoints)))
+        rows = run_rows.fenced(held, claims)
+        together: dict[tuple[Any, ...], list[run_rows.Locked]] = defaultdict(list)
+        for row in rows:
+            together[run_rows.resumes_with(checkpoints[row.id])].append(row)
+        for group in together.values():
+            values = {
+                "lease_expirations": 0,
+                "resume_key": run_rows.resume_key(checkpoints[group[0].id]),
+            }
+            own = {row.id: {"checkpoint": finite(checkpoints[row.id])} for row in group}
+            run_rows.touch(connection, group, values, each=own, mark_dirty=False)
+        return {row.id for row in rows}
 
-    return store.write(work)
+    return store.write(work) if checkpoints else set()

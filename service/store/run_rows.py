@@ -176,9 +176,14 @@ def held(ids: Collection[str] | None = None, *, worker: str | None = None) -> Co
     return condition if worker is None else condition & (runs.c.worker == worker)
 
 
+def resumes_with(checkpoint: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What the checkpoints of one tile have in common if they can be resumed together."""
+    return tuple(checkpoint.get(name) for name in ("epoch", "width", "spool"))
+
+
 def resume_key(checkpoint: Mapping[str, Any]) -> ColumnElement[str]:
     """Lanes with the same key can go on together: one tile, epoch, width and spool."""
-    tail = f":{checkpoint.get('epoch')}:{checkpoint.get('width')}:{checkpoint.get('spool')}"
+    tail = "".join(f":{part}" for part in resumes_with(checkpoint))
     return func.coalesce(runs.c.tile, runs.c.id).concat(tail)
 
 

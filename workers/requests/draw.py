@@ -64,11 +64,12 @@ def _stored(context: WorkerContext, run: Run, drawn: Pictures) -> dict[str, Any]
     return {"plots": {path: base64.b64encode(content).decode() for path, content in drawn.items()}}
 
 
-def due(store: Store, run: Run, spec: RunSpec) -> bool:
-    """Whether a run's pictures are drawn right after its training; others are drawn when asked for."""
-    if spec.artifacts.plots == "auto":
-        return queries.get_experiment(store, run.experiment_id).n_runs <= PLOTS_UP_TO
-    return spec.artifacts.plots == "all"
+def due(spec: RunSpec, runs: int) -> bool:
+    """Whether a run's pictures are drawn right after its training; others are drawn when asked for.
+
+    runs: of its experiment.
+    """
+    return runs <= PLOTS_UP_TO if spec.artifacts.plots == "auto" else spec.artifacts.plots == "all"
 
 
 def draw(spec: RunSpec, source: Source, history: History, weights: bytes | None) -> Pictures:

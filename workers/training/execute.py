@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import structlog
@@ -93,11 +93,15 @@ class ClaimedTile:
         log.info("tile ended", seconds=round(time.monotonic() - started, 2))
 
     def _train(self) -> list[Outcome]:
+        certificates: dict[str, GradientReport] = {}
         for lane, (run, spec) in enumerate(zip(self.runs, self.specs, strict=True)):
             self.recorder.tags(lane, facts.tags(self.context))
             self.recorder.artifact(lane, "spec.yaml", facts.spec_yaml(spec, f"run {run.id[:8]}"))
             if spec.gradient_check.mode != "off":
-                self._certify(lane, spec)
+                key = certificate_key(spec, self.context.device, self.context.settings.backend)
+                if key not in certificates:
+                    certificates[key] = self._certificate(key, spec)
+                self._certify(lane, certificates[key])
         try:
             return self._train_from([self._checkpoint(run) for run in self.runs])
         except CheckpointError as error:
@@ -124,13 +128,18 @@ class ClaimedTile:
             device=self.context.device,
         )
 
-    def _certify(self, lane: int, spec: RunSpec) -> None:
-        """Record the gradient's certificate: looked up by its key, or made now. Once per key, not once per run.
+    def _certify(self, lane: int, report: GradientReport) -> None:
+        """Record the gradient's certificate."""
+        self.recorder.metrics(lane, 0, report.metrics())
+        self.recorder.tags(lane, report.tags())
+        self.recorder.artifact(lane, "gradient_check.json", report.model_dump_json(indent=1).encode())
+
+    def _certificate(self, key: str, spec: RunSpec) -> GradientReport:
+        """The certificate of a key (`certificate_key`): looked up, or made now. Once per key, not once per run.
 
         Two workers that meet a new program at the same moment both check it, since waiting would take as long as
         checking. Every run of that key bears the certificate that was stored first.
         """
-        key = certificate_key(spec, self.context.device, self.context.settings.backend)
         certificate = queries.get_certificate(self.context.store, key)
         if certificate is None:
             checked = check(spec, self.source, device=self.context.device)
@@ -138,10 +147,7 @@ class ClaimedTile:
             certificate = operations.put_certificate(
                 self.context.store, key, checked.verdict, json.loads(checked.model_dump_json())
             )
-        report = GradientReport.model_validate(certificate.report)
-        self.recorder.metrics(lane, 0, report.metrics())
-        self.recorder.tags(lane, report.tags())
-        self.recorder.artifact(lane, "gradient_check.json", report.model_dump_json(indent=1).encode())
+        return GradientReport.model_validate(certificate.report)
 
     def _should_stop(self, lane: int) -> StopAsked | None:
         """Read between chunks of training; nothing here waits for anything."""
@@ -156,14 +162,19 @@ class ClaimedTile:
 
     def _complete(self, lane: int, outcome: Outcome) -> list[Outcome]:
         """Record what a finished run leaves behind besides what training itself recorded: pictures, learned line."""
-        run, spec = self.runs[lane], self.specs[lane]
+        spec = self.specs[lane]
         weights = self.recorder.kept[lane].get(WEIGHTS)
         if weights is not None:
             self.recorder.metrics(lane, outcome.epochs, draw.learned(spec, self.source, weights))
-        if outcome.reason != "halved" and draw.due(self.context.store, run, spec):
+        if outcome.reason != "halved" and draw.due(spec, self._siblings):
             for path, content in draw.draw(spec, self.source, self._history(lane), weights).items():
                 self.recorder.artifact(lane, path, content)
         return [outcome]
+
+    @cached_property
+    def _siblings(self) -> int:
+        """Runs of the experiment that the tile's runs belong to."""
+        return queries.get_experiment(self.context.store, self.runs[0].experiment_id).n_runs
 
     def _history(self, lane: int) -> dict[str, dict[int, float]]:
         """The run's metrics of all attempts: earlier ones from the database, this one's from memory."""

@@ -174,8 +174,8 @@ class LeaseKeeper:
                 }
             if batch:
                 self._send_measured(batch)
-            for run_id, ref in checkpoints.items():
-                self._send_checkpoint(run_id, ref)
+            if checkpoints:
+                self._send_checkpoints(checkpoints)
 
     def _send_measured(self, batch: Mapping[str, Measured]) -> None:
         for run_id in operations.record(self._store, batch):
@@ -188,10 +188,12 @@ class LeaseKeeper:
                     if self._tags[run_id].get(key) == value:
                         del self._tags[run_id][key]
 
-    def _send_checkpoint(self, run_id: str, ref: CheckpointRef) -> None:
-        attempt = self._claims.get(run_id)
-        if attempt is not None and operations.record_checkpoint(self._store, run_id, attempt, ref.location):
-            ref.on_noted()
+    def _send_checkpoints(self, refs: Mapping[str, CheckpointRef]) -> None:
+        claims = {run_id: attempt for run_id, attempt in self._claims.items() if run_id in refs}
+        locations = {run_id: refs[run_id].location for run_id in claims}
+        for run_id in operations.record_checkpoints(self._store, claims, locations):
+            refs[run_id].on_noted()
         with self._lock:
-            if self._checkpoints.get(run_id) is ref:
-                del self._checkpoints[run_id]
+            for run_id, ref in refs.items():
+                if self._checkpoints.get(run_id) is ref:
+                    del self._checkpoints[run_id]

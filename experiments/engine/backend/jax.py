@@ -23,6 +23,9 @@ from experiments.engine.backend.tensors import Tensor, Tree
 # gradient check would certify nothing. A float32 network computes in float32 as before.
 jax.config.update("jax_enable_x64", True)
 dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
+# A product of single-precision matrices is computed in single precision. By default a GPU rounds the factors to TF32, with
+# 11 instead of 24 bits, and no lane would equal what it is compared with.
+jax.config.update("jax_default_matmul_precision", "highest")
 # Where TensorFlow is installed too, Keras would load it to ask whether an object is one of its shapes, when it writes a
 # network down: five seconds and 300 MB for nothing.
 module_utils.tensorflow._available = False

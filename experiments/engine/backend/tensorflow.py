@@ -15,6 +15,9 @@ from keras.src.optimizers.base_optimizer import BaseOptimizer
 
 from experiments.engine.backend.tensors import Tensor, Tree
 
+# Single precision is single precision on a GPU too: by default it rounds the factors of a product to TF32.
+tf.config.experimental.enable_tensor_float_32_execution(False)
+
 
 def value_and_gradients(
     function: Callable[[list[Tensor]], tuple[Tensor, Tree]], at: list[Tensor]

@@ -200,5 +200,16 @@ def test_normalisation_is_over_the_channels() -> None:
 
 def test_convolutions_run_one_lane_at_a_time() -> None:
     layers = [{"type": "conv2d", "filters": 4, "kernel_size": 3}, {"type": "dense", "units": 10}]
-    assert run(model={"layers": layers}).max_width() == 1
+    network = {"layers": layers}
+    assert run(model=network).max_width() == 1
+    assert run(model=network, device="gpu").max_width() == 1
+    assert run(model=network, backend="jax").max_width() == 1
     assert run().max_width() == 32
+
+
+def test_convolutions_are_mapped_over_lanes_by_jax_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = [{"type": "conv2d", "filters": 4, "kernel_size": 3}, {"type": "dense", "units": 10}]
+    spec = run(model={"layers": layers}, device="gpu", backend="jax")
+    assert spec.max_width() == 8
+    monkeypatch.setattr(runs, "LANES_BYTES", 3 * spec.forecast.memory_bytes)
+    assert spec.max_width() == 3

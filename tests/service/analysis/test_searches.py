@@ -66,7 +66,7 @@ def train(world: World, experiment_id: str) -> int:
             "epoch": run.epochs,
             "width": 4,
         }
-        operations.record_checkpoint(world.store, run.id, run.attempt, location)
+        operations.record_checkpoints(world.store, {run.id: run.attempt}, {run.id: location})
         reason = "epochs" if run.epochs == run.spec["training"]["epochs"] else "halved"
         operations.commit(
             world.store, {run.id: Committed(run.attempt, "FINISHED", reason, {"epochs": run.epochs})}

@@ -94,9 +94,8 @@ def test_the_checkpoint_that_the_copied_database_names_is_in_the_copy(
 
         def checkpoint(epoch: Any) -> None:
             name = spool.put_checkpoint(run.id, 1, epoch, b"state")
-            operations.record_checkpoint(
-                store, run.id, 1, {"spool": spool.id, "name": name, "epoch": epoch, "width": 1}
-            )
+            place = {"spool": spool.id, "name": name, "epoch": epoch, "width": 1}
+            operations.record_checkpoints(store, {run.id: 1}, {run.id: place})
             spool.forget_checkpoints(run.id, before=name)
 
         def database(source: Any, copy: Any) -> None:

@@ -274,7 +274,7 @@ def test_given_back_runs_are_sent_again_and_those_lost_twice_alone(
     broker.pop()
     claims = ops.claim(store, tile.run_ids, worker="c0", spool="s", lease_seconds=60)
     for run in claims:
-        ops.record_checkpoint(store, run.id, run.attempt, {"spool": "s", "epoch": 1, "width": 4})
+        ops.record_checkpoints(store, {run.id: run.attempt}, {run.id: {"spool": "s", "epoch": 1, "width": 4}})
     ops.release(store, {run.id: run.attempt for run in claims}, reason="drain")
     (tile,) = go()
     assert (len(tile.run_ids), tile.width) == (4, 4)

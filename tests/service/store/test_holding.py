@@ -34,7 +34,7 @@ def test_what_an_older_attempt_writes_is_refused(store: Store, submit: Any) -> N
     assert (new.attempt, new.lease_expirations) == (2, 1)
     assert ops.renew(store, {run_id: old.attempt}, 60) == set()
     assert ops.record(store, {run_id: Measured(old.attempt, [MetricPoint("train/loss", 1, 1.0)])})
-    assert not ops.record_checkpoint(store, run_id, old.attempt, {"epoch": 1})
+    assert not ops.record_checkpoints(store, {run_id: old.attempt}, {run_id: {"epoch": 1}})
     assert ops.commit(store, {run_id: Committed(old.attempt, "FINISHED", "epochs", {})})
     ops.release(store, {run_id: old.attempt}, reason="drain")
     assert ops.renew(store, {run_id: new.attempt}, 60) == {run_id}
@@ -94,7 +94,9 @@ def test_three_losses_fail_a_run_and_progress_forgives_them(store: Store, submit
         run = queries.get_run(store, first)
         assert (run.lease_expirations, run.single_lane, run.status) == (lost, lost > 1, RunStatus.SCHEDULED)
     (run,) = claim(store, [first])
-    assert ops.record_checkpoint(store, first, run.attempt, {"spool": "here", "epoch": 1, "width": 8})
+    assert ops.record_checkpoints(
+        store, {first: run.attempt}, {first: {"spool": "here", "epoch": 1, "width": 8}}
+    )
     assert queries.get_run(store, first).lease_expirations == 0
     ops.abandon(store, "w1")
     assert [(one.run, one.status) for one in ops.reap(store)] == [(first, "SCHEDULED")]

@@ -91,7 +91,7 @@ class Machine(RuleBasedStateMachine):
         for run_id, attempt in self._remembered(worker, data):
             place = {"spool": "s", "epoch": 1, "width": 4}
             assert (
-                not ops.record_checkpoint(self.store, run_id, attempt, place)
+                not ops.record_checkpoints(self.store, {run_id: attempt}, {run_id: place})
                 or attempt == self.attempts[run_id]
             )
 
