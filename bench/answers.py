@@ -109,9 +109,9 @@ def best_is_kept(repeats: int, gap: float, levels: int = 10, seed: int = 14) -> 
             name: (tuple(Score(name, "", s, float(values[index, s])) for s in range(LOOKS[-1])),)
             for index, name in enumerate(design.levels)
         }
-        found = best_set(design, sets, {})
-        kept += "l0" in found.levels
-        sizes += len(found.levels)
+        chosen = best_set(design, sets, {})
+        kept += "l0" in chosen.levels
+        sizes += len(chosen.levels)
     return kept / repeats, sizes / repeats
 
 

@@ -107,11 +107,11 @@ def seeds_to_decision(
     """
     random = np.random.default_rng(seed)
     error = share_of_error(0.05, len(LOOKS), 1)
-    found = [decided(random.normal(effect, spread, LOOKS[-1]), error) for _ in range(repeats)]
+    decisions = [decided(random.normal(effect, spread, LOOKS[-1]), error) for _ in range(repeats)]
     counts: dict[str, int] = {}
-    for verdict, _ in found:
+    for verdict, _ in decisions:
         counts[verdict] = counts.get(verdict, 0) + 1
-    return float(np.mean([n for _, n in found])), 1 - counts.get("undecided", 0) / repeats, counts
+    return float(np.mean([n for _, n in decisions])), 1 - counts.get("undecided", 0) / repeats, counts
 
 
 def forecast(repeats: int, spread: float = 1.0, seed: int = 6) -> tuple[float, float, float]:

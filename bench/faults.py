@@ -87,7 +87,7 @@ def recoveries(stack: Any, storm: Storm, workers: int) -> list[Recovery]:
         for id in runs
     }
     busy = trainings(runs, events, storm)
-    found = []
+    interrupted = []
     hits = dict(storm.hit)
     for run_id, happened in events.items():
         for event in happened:
@@ -107,15 +107,17 @@ def recoveries(stack: Any, storm: Storm, workers: int) -> list[Recovery]:
             continue  # it outlived the fault
         back = again.at.timestamp()
         queued = all_busy(busy, at, back, workers)
-        found.append(Recovery(run_id, fault, at, gone.at.timestamp() - at, back - at, back - at - queued))
-    return found
+        interrupted.append(
+            Recovery(run_id, fault, at, gone.at.timestamp() - at, back - at, back - at - queued)
+        )
+    return interrupted
 
 
 def trainings(
     runs: dict[str, Any], events: dict[str, Any], storm: Storm
 ) -> dict[str, list[tuple[float, float]]]:
     """Worker -> the times at which it trained something. One that a fault hit ends with the fault."""
-    found = defaultdict(list)
+    spans = defaultdict(list)
     for run_id, run in runs.items():
         happened = [(e.at.timestamp(), e) for e in events[run_id]]
         for number, (since, event) in enumerate(happened):
@@ -128,8 +130,8 @@ def trainings(
             elif (run_id, attempt) in storm.hit:
                 ends.append(storm.hit[run_id, attempt][0])
             if ends:
-                found[event.data["worker"]].append((since, max(since, min(ends))))
-    return found
+                spans[event.data["worker"]].append((since, max(since, min(ends))))
+    return spans
 
 
 def all_busy(busy: dict[str, list[tuple[float, float]]], start: float, end: float, workers: int) -> float:
@@ -227,10 +229,10 @@ def report(stack: Any, storm: Storm, seed: int) -> int:
     doubled = differ = points = 0
     for experiment in stack.accepted:
         there = queries.get_experiment(stack.store, experiment).mlflow_experiment_id
-        found = stack.mlflow.search_runs([there], max_results=5000) if there else []
-        tagged = Counter(run.data.tags["gradus.run_id"] for run in found)
+        tracked = stack.mlflow.search_runs([there], max_results=5000) if there else []
+        tagged = Counter(run.data.tags["gradus.run_id"] for run in tracked)
         doubled += sum(count > 1 for count in tagged.values())
-        by_id = {run.data.tags["gradus.run_id"]: run for run in found}
+        by_id = {run.data.tags["gradus.run_id"]: run for run in tracked}
         mine = stack.runs(experiment)
         differ += sum(run.id not in by_id or by_id[run.id].info.status != run.status for run in mine)
         try:
@@ -263,33 +265,35 @@ def report(stack: Any, storm: Storm, seed: int) -> int:
     return int(bool(lost or doubled or differ or points or broken) or not kept)
 
 
-def told(stack: Any, storm: Storm, found: Sequence[Recovery]) -> bool:
+def told(stack: Any, storm: Storm, recoveries: Sequence[Recovery]) -> bool:
     """Print the recoveries, and what happened in the slowest; whether the promise about them was kept."""
     load = " ".join(f"{value:.1f}" for value in os.getloadavg())
     print(f"  load average {load} on {os.cpu_count()} cores")
-    print(f"  faults hit {len(storm.hit)} trainings, {len(found)} of them were taken away")
-    if not found:
+    print(f"  faults hit {len(storm.hit)} trainings, {len(recoveries)} of them were taken away")
+    if not recoveries:
         return True
     for what, times in (
-        ("noticed", [one.noticed for one in found]),
-        ("running again or over", [one.again for one in found]),
-        ("the same, a worker free", [one.free for one in found]),
+        ("noticed", [recovery.noticed for recovery in recoveries]),
+        ("running again or over", [recovery.again for recovery in recoveries]),
+        ("the same, a worker free", [recovery.free for recovery in recoveries]),
     ):
         print(f"  {what:<24} median {statistics.median(times):5.1f} s   99 % {p99(times):5.1f} s")
     lease, reap = bounds(stack)
-    kept = p99([one.free for one in found]) <= allowed(stack)
+    kept = p99([recovery.free for recovery in recoveries]) <= allowed(stack)
     print(
         f"  allowed: lease {lease:g} + reap {reap:g} + {GRACE:g} = {allowed(stack):g} s: {'kept' if kept else 'NOT KEPT'}"
     )
-    for one in sorted(found, key=lambda one: -one.free)[:5]:
-        print(f"    slowest: {one.free:5.1f} of {one.again:5.1f} s after {one.fault}, run {one.run[:8]}")
-        happened = [(at, what) for at, what in storm.story if one.at < at < one.at + one.again]
-        for event in queries.events_after(stack.store, run_id=one.run, limit=5000):
-            if event.kind == "status" and one.at <= event.at.timestamp() <= one.at + one.again:
+    for recovery in sorted(recoveries, key=lambda recovery: -recovery.free)[:5]:
+        print(
+            f"    slowest: {recovery.free:5.1f} of {recovery.again:5.1f} s after {recovery.fault}, run {recovery.run[:8]}"
+        )
+        happened = [(at, what) for at, what in storm.story if recovery.at < at < recovery.at + recovery.again]
+        for event in queries.events_after(stack.store, run_id=recovery.run, limit=5000):
+            if event.kind == "status" and recovery.at <= event.at.timestamp() <= recovery.at + recovery.again:
                 happened.append(
                     (event.at.timestamp(), f"run {event.data['edge']} {event.data.get('worker', '')}")
                 )
-        print("      " + ", ".join(f"{at - one.at:.1f} {what}" for at, what in sorted(happened)))
+        print("      " + ", ".join(f"{at - recovery.at:.1f} {what}" for at, what in sorted(happened)))
     return kept
 
 

@@ -164,9 +164,9 @@ def main(repeats: int) -> None:
         )
     print(f"rungs {', '.join(map(str, rungs))}, η = {ETA}, {len(curves)} settings; by formula "
           f"{updates_share(len(curves), rungs, ETA):.1%} of the updates")  # fmt: skip
-    grid, halving, best, found = beside_the_grid(repeats, rungs)
+    grid, halving, best, halved = beside_the_grid(repeats, rungs)
     print(
-        f"wall time, warm, one process: grid {grid:.1f} s, halving {halving:.1f} s; {'the same' if best == found else 'another'} winner"
+        f"wall time, warm, one process: grid {grid:.1f} s, halving {halving:.1f} s; {'the same' if best == halved else 'another'} winner"
     )
 
 

@@ -57,11 +57,11 @@ def main() -> int:
         outcomes = [
             o for tile in tiles for o in train(tile, MemoryRecorder(), lambda lane: None, source=source)
         ]
-        found = [100 * outcome.metrics["test/accuracy"] for outcome in outcomes]
-        span = f"{min(found):.1f} – {max(found):.1f} %" if len(found) > 1 else f"{found[0]:.1f} %"
+        reached = [100 * outcome.metrics["test/accuracy"] for outcome in outcomes]
+        span = f"{min(reached):.1f} – {max(reached):.1f} %" if len(reached) > 1 else f"{reached[0]:.1f} %"
         seconds = time.perf_counter() - began
         print(
-            f"| {name} | {len(found)} | {band} | {span} | {statistics.fmean(found):.1f} % | {seconds:.0f} |",
+            f"| {name} | {len(reached)} | {band} | {span} | {statistics.fmean(reached):.1f} % | {seconds:.0f} |",
             flush=True,
         )
     losses = initial_losses(source)

@@ -133,7 +133,7 @@ def workers(url: str, first: int, number: int, messages: Any, train: float, clai
     open_ = [store.engine.connect() for _ in range(CONNECTIONS)]
     for connection in open_:
         connection.close()
-    names, spool = [f"w{first + one:03d}" for one in range(number)], spool_of(first)
+    names, spool = [f"w{first + index:03d}" for index in range(number)], spool_of(first)
     over = threading.Event()
 
     def beat() -> None:
@@ -238,7 +238,7 @@ def measure(url: str, options: argparse.Namespace, train: float) -> None:
     for name, costs in (("dispatch", sending), ("claim", claiming)):
         change = costs.of(options.runs - step, options.runs) / costs.of(0, step) - 1
         print(f"{name}: last thousand {change:+.0%} against the first", end="; ")
-    every = [one for took in pages for one in took]
+    every = [seconds for took in pages for seconds in took]
     print(f"page: median {1000 * statistics.median(every):.0f} ms, largest {1000 * max(every):.0f} ms")
     print(
         f"{(len(ends) - 1) * step} runs in {seconds:.1f} s: {(len(ends) - 1) * step / seconds:.0f} completions/s,",
@@ -257,7 +257,7 @@ def measure(url: str, options: argparse.Namespace, train: float) -> None:
 
 
 def parts(url: str, options: argparse.Namespace) -> None:
-    print(f"load average before: {', '.join(f'{one:.1f}' for one in os.getloadavg())}\n")
+    print(f"load average before: {', '.join(f'{load:.1f}' for load in os.getloadavg())}\n")
     for train in (options.train, 0.0):
         measure(url, options, train)
 

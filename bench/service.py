@@ -85,8 +85,8 @@ def sweep(up: Up, seed: int, workers: int) -> tuple[float, float, dict[str, floa
             break
         assert counts["FAILED"] + counts["KILLED"] == 0, counts
         time.sleep(0.2)
-    found = client.search_experiments(filter_string=f"tags.`gradus.experiment_id` = '{experiment}'")
-    runs = client.search_runs([found[0].experiment_id], max_results=1000)
+    experiments = client.search_experiments(filter_string=f"tags.`gradus.experiment_id` = '{experiment}'")
+    runs = client.search_runs([experiments[0].experiment_id], max_results=1000)
     assert sum(run.info.status == "FINISHED" for run in runs) == RUNS
     seconds = time.perf_counter() - started
     trained = sum(run.data.metrics["time/train_s"] + run.data.metrics["time/compile_s"] for run in runs)
@@ -118,7 +118,7 @@ def script(url: str, count: int, seed: int) -> tuple[float, dict[str, float]]:
         ExperimentCard(f"script{seed}", f"script #{seed}-{os.getpid()}", "script")
     )
 
-    def one(point: object) -> tuple[str, float]:
+    def trained(point: object) -> tuple[str, float]:
         run_spec, levels = point.spec, point.levels
         model = models.build(run_spec)
         optimizer = getattr(keras.optimizers, run_spec.optimizer.keras_name)(**run_spec.optimizer.arguments())
@@ -147,9 +147,9 @@ def script(url: str, count: int, seed: int) -> tuple[float, dict[str, float]]:
         tracking.set_status(run.id, "FINISHED")
         return name, float(accuracy)
 
-    one(chosen[0])  # warm
+    trained(chosen[0])  # warm
     started = time.perf_counter()
-    accuracies = dict(one(point) for point in chosen)
+    accuracies = dict(trained(point) for point in chosen)
     return time.perf_counter() - started, accuracies
 
 

@@ -41,10 +41,10 @@ def test_an_index_that_only_pip_knows_is_handed_on(
         "[global]\nindex-url = https://user:secret@packages.example/pypi\ntrusted-host = packages.example\n"
         "extra-index-url =\n    https://one.example/a\n    https://two.example/b\n"
     )
-    found = environment.index_settings(pip)
-    assert found["UV_DEFAULT_INDEX"] == "https://user:secret@packages.example/pypi"
-    assert found["UV_INSECURE_HOST"] == "packages.example"
-    assert found["UV_INDEX"] == "https://one.example/a https://two.example/b"
+    settings = environment.index_settings(pip)
+    assert settings["UV_DEFAULT_INDEX"] == "https://user:secret@packages.example/pypi"
+    assert settings["UV_INSECURE_HOST"] == "packages.example"
+    assert settings["UV_INDEX"] == "https://one.example/a https://two.example/b"
 
 
 def test_where_uv_was_told_itself_pip_is_not_asked(

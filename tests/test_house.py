@@ -84,14 +84,14 @@ def test_no_dependency_owns_a_name_of_ours(package: str) -> None:
 
 
 def test_no_file_names_a_machine_or_a_package_index() -> None:
-    found = []
+    foreign = []
     for path in tracked():
         try:
             text = path.read_text()
         except UnicodeDecodeError:
             continue
-        found += [f"{path.relative_to(ROOT)}: {match.group()}" for match in FOREIGN.finditer(text)]
-    assert not found
+        foreign += [f"{path.relative_to(ROOT)}: {match.group()}" for match in FOREIGN.finditer(text)]
+    assert not foreign
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
@@ -208,9 +208,9 @@ def test_the_api_image_has_what_the_api_imports() -> None:
 
     pinned = {plain(name) for name, _ in PIN.findall((ROOT / "requirements" / "api.txt").read_text())}
     owners = importlib.metadata.packages_distributions()
-    absent = {name for name, owned in owners.items() if not pinned & {plain(one) for one in owned}} - {
-        *PACKAGES
-    }
+    absent = {
+        name for name, owned in owners.items() if not pinned & {plain(package) for package in owned}
+    } - {*PACKAGES}
     assert {"tensorflow", "scipy"} <= absent
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({sorted(absent)}));"

@@ -65,8 +65,8 @@ def services(request: Any, folder: Path, tmp_path: Path) -> dict[str, Any]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = YAML(typ="safe").load(done.stdout)["services"]
-    return found
+    services: dict[str, Any] = YAML(typ="safe").load(done.stdout)["services"]
+    return services
 
 
 def words(value: Any) -> Iterator[str]:
@@ -74,15 +74,15 @@ def words(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         value = [*value, *value.values()]
     if isinstance(value, list):
-        for one in value:
-            yield from words(one)
+        for item in value:
+            yield from words(item)
     else:
         yield str(value)
 
 
 def test_no_container_is_told_a_secret_and_each_has_its_files(services: dict[str, Any]) -> None:
     assert not [word for word in words(services) if "in-a-file" in word]
-    given = {name: {one["source"] for one in service["secrets"]} for name, service in services.items()}
+    given = {name: {secret["source"] for secret in service["secrets"]} for name, service in services.items()}
     addresses = {"gradus_database_url", "gradus_broker_url"}
     assert given == {
         "postgres": {"postgres_password"},
@@ -137,8 +137,8 @@ def test_the_others_are_started_with_what_is_in_theirs(
     expected: str,
 ) -> None:
     """The shell's line is run; the program that it starts is one that tells how it was started."""
-    found = services[service]["healthcheck"]["test"] if part == "healthcheck" else services[service][part]
-    line = found[-1].replace("$$", "$").replace(MOUNTED, str(folder)).removesuffix("| grep -q PONG")
+    command = services[service]["healthcheck"]["test"] if part == "healthcheck" else services[service][part]
+    line = command[-1].replace("$$", "$").replace(MOUNTED, str(folder)).removesuffix("| grep -q PONG")
     stub = tmp_path / program
     stub.write_text('#!/bin/sh\necho "$@" $(env | grep -E "^(REDISCLI_AUTH|MLFLOW_BACKEND_STORE_URI)=")\n')
     stub.chmod(0o755)

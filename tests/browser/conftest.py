@@ -73,10 +73,10 @@ def pytest_collection_modifyitems(items: Any) -> None:
 def wait_until(true: Any, seconds: float = 120.0, pause: float = 0.25) -> Any:
     """Wait for a condition and return what it gave."""
     end = time.monotonic() + seconds
-    while not (found := true()):
+    while not (value := true()):
         assert time.monotonic() < end, "waited too long"
         time.sleep(pause)
-    return found
+    return value
 
 
 class Stack:
@@ -105,8 +105,8 @@ class Stack:
             raise
 
     def _reach(self, home: Path) -> None:
-        found = json.loads((home / "stack.json").read_text())
-        self.url, self.mlflow_url = found["url"], found["mlflow_url"]
+        state = json.loads((home / "stack.json").read_text())
+        self.url, self.mlflow_url = state["url"], state["mlflow_url"]
         self.client = httpx.Client(base_url=self.url, trust_env=False, timeout=30)
 
     def submit(self, spec: str) -> str:
@@ -143,7 +143,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 def chromium(profile: Path) -> WebDriver:
     """A Chromium with a profile of its own."""
-    program = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    program = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     driver = shutil.which("chromedriver")
     if program is None or driver is None:
         pytest.skip("no Chromium with its driver here: apt-get install chromium chromium-driver")

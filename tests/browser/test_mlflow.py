@@ -64,7 +64,7 @@ def test_compared_runs_show_parallel_coordinates_with_our_params(
     wait(lambda b: b.find_elements(By.CSS_SELECTOR, ".parcoords, .js-plotly-plot"))
     # MLflow starts with the metric that is first by name; a person picks the one of the question.
     wait(written)
-    wait(lambda b: "test/accuracy" in [one.text for one in b.find_elements(By.XPATH, AXES)])
+    wait(lambda b: "test/accuracy" in [axis.text for axis in b.find_elements(By.XPATH, AXES)])
     text = wait(body)
     assert all(name in text for name in ("activation", "learning_rate", "test/accuracy"))
     shoot("mlflow-compare", whole=False)
@@ -73,8 +73,8 @@ def test_compared_runs_show_parallel_coordinates_with_our_params(
 def written(browser: WebDriver) -> Any:
     """The question's metric, chosen in MLflow's second list."""
     metrics = browser.find_elements(By.CSS_SELECTOR, "input[role=combobox]")[1:2]
-    for one in metrics:
-        one.send_keys("test/accuracy", Keys.ENTER)
+    for metric in metrics:
+        metric.send_keys("test/accuracy", Keys.ENTER)
     return bool(metrics)
 
 
@@ -119,7 +119,8 @@ def test_the_report_is_an_artifact_of_the_best_run(
     browser.get(MlflowPages(stack.mlflow_url).artifact(runs[0], best, "report.html"))
     wait(frame_to_be_available_and_switch_to_it((By.CSS_SELECTOR, "iframe")))
     assert (
-        wait(lambda b: "; ".join(one.text for one in b.find_elements(By.CSS_SELECTOR, ".verdict"))) == answer
+        wait(lambda b: "; ".join(verdict.text for verdict in b.find_elements(By.CSS_SELECTOR, ".verdict")))
+        == answer
     )
     browser.switch_to.default_content()
     shoot("mlflow-report", whole=False)

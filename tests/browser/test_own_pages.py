@@ -325,10 +325,10 @@ def test_a_page_is_for_everybody(pages: Pages, browser: WebDriver, path: str) ->
 def serious_findings(browser: WebDriver) -> list[tuple[str, str, list[str]]]:
     """What axe finds serious or worse: (rule, impact, where)."""
     browser.execute_script(AXE)
-    found = browser.execute_async_script(RUN_AXE)
+    report = browser.execute_async_script(RUN_AXE)
     return [
         (rule["id"], rule["impact"], [node["html"][:150] for node in rule["nodes"][:3]])
-        for rule in found["violations"]
+        for rule in report["violations"]
         if rule["impact"] in SERIOUS
     ]
 

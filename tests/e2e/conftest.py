@@ -229,25 +229,25 @@ class Service:
 
     def wait_training(self, experiment: str, *, within: float = 120) -> Json:
         """A run that is being trained and has an epoch behind it."""
-        found: list[Json] = []
+        training: list[Json] = []
 
         def begun() -> bool:
-            found[:] = [
+            training[:] = [
                 run
                 for run in self.runs(experiment)
                 if run["status"] == "RUNNING" and "train/loss" in run["metrics"]
             ]
-            return bool(found)
+            return bool(training)
 
         wait_until(begun, within=within)
-        return found[0]
+        return training[0]
 
     def in_mlflow(self, run: Json) -> Json:
         """MLflow's own view of a run."""
         answer = self.mlflow.get("/api/2.0/mlflow/runs/get", params={"run_id": run["mlflow"]["run_id"]})
         assert answer.status_code == 200, answer.text
-        found: Json = answer.json()["run"]
-        return found
+        record: Json = answer.json()["run"]
+        return record
 
 
 def wait_until(condition: Callable[[], bool], *, within: float) -> None:

@@ -29,17 +29,17 @@ def weights(service: Any, run: Any) -> dict[str, bytes]:
     """The run's weights, as MLflow hands them out."""
     id, api = run["mlflow"]["run_id"], "/api/2.0/mlflow/artifacts/list"
     listed = service.mlflow.get(api, params={"run_id": id, "path": "weights"}).json().get("files", [])
-    found = {}
+    contents = {}
     for file in listed:
         answer = service.mlflow.get("/get-artifact", params={"run_uuid": id, "path": file["path"]})
         assert answer.status_code == 200, answer.text
-        found[file["path"]] = answer.content
-    return found
+        contents[file["path"]] = answer.content
+    return contents
 
 
 def everything(service: Any) -> dict[str, Any]:
     """All runs of all experiments, and what MLflow has of each: status, every point of every metric, weights."""
-    found = {}
+    results = {}
     for experiment in service.get("/v1/experiments", limit=100)["items"]:
         for run in service.runs(experiment["id"]):
             kept = service.in_mlflow(run)
@@ -47,8 +47,14 @@ def everything(service: Any) -> dict[str, Any]:
             points = kept["data"].get("metrics", [])
             metrics = sorted((point["key"], point["step"], point["value"]) for point in points)
             assert run["status"] == kept["info"]["status"]
-            found[run["id"]] = (run["status"], run["attempt"], run["metrics"], metrics, weights(service, run))
-    return found
+            results[run["id"]] = (
+                run["status"],
+                run["attempt"],
+                run["metrics"],
+                metrics,
+                weights(service, run),
+            )
+    return results
 
 
 def test_a_copy_of_a_running_stack_continues_after_the_stack_is_gone(

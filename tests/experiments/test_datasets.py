@@ -24,10 +24,10 @@ NEEDED: dict[str, dict[str, Any]] = {
 
 
 def make(name: str, **fields: Any) -> Dataset:
-    found: Dataset = TypeAdapter(DatasetSpec).validate_python(
+    dataset: Dataset = TypeAdapter(DatasetSpec).validate_python(
         {"name": name, **NEEDED.get(name, {}), **fields}
     )
-    return found
+    return dataset
 
 
 def load(dataset: Dataset, data_format: Any = "channels_last") -> Data:

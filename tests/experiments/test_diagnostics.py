@@ -213,10 +213,10 @@ def test_lanes_are_measured_apart() -> None:
     document["sweep"] = {"learning_rate": [1e-9, 0.05, 1e3]}
     specs = [point.spec for point in ExperimentSpec.parse({"name": "x", **document}).expand()]
     train(specs, recorder, lambda lane: None, source=Source())
-    found = [{key[17:] for key in recorder.tagged[lane] if "diagnosis" in key} for lane in range(3)]
-    assert found[0] == {"step_size"}
-    assert found[1] == set()
-    assert "diverged" in found[2]
+    diagnoses = [{key[17:] for key in recorder.tagged[lane] if "diagnosis" in key} for lane in range(3)]
+    assert diagnoses[0] == {"step_size"}
+    assert diagnoses[1] == set()
+    assert "diverged" in diagnoses[2]
 
 
 def test_off_measures_nothing() -> None:
@@ -224,48 +224,50 @@ def test_off_measures_nothing() -> None:
     assert not [key for key in recorder.history[0] if key.startswith("layers/")]
 
 
-def found(history: Any) -> Any:
-    return {one.name for one in diagnose(run_of(**HEALTHY["relu"]), history)}
+def diagnosed(history: Any) -> Any:
+    return {diagnosis.name for diagnosis in diagnose(run_of(**HEALTHY["relu"]), history)}
 
 
 def test_rules_at_their_bounds() -> None:
     first, last = "layers/1-dense/grad_norm", "layers/2-dense/grad_norm"
-    assert found({first: {0: 9e-5}, last: {0: 0.1}}) == {"vanishing_gradient"}
-    assert found({first: {0: 9e-5}, last: {0: 0.08}}) == set()
-    assert found({first: {0: 2e-4}, last: {0: 1.0}}) == set()
-    assert found({first: {0: 70.0}, last: {0: 1.0}}) == set()
-    assert found({first: {0: 1.0}, last: {0: 70.1}}) == {"exploding_gradient"}
-    assert found({first: {0: 70.1, 1: 5.0}, last: {0: 1.0, 1: 1.0}}) == set(), "a steep start"
-    assert found({first: {0: 70.1, 1: 5.0, 2: 70.1}, last: {0: 1.0, 1: 1.0, 2: 1.0}}) == {
+    assert diagnosed({first: {0: 9e-5}, last: {0: 0.1}}) == {"vanishing_gradient"}
+    assert diagnosed({first: {0: 9e-5}, last: {0: 0.08}}) == set()
+    assert diagnosed({first: {0: 2e-4}, last: {0: 1.0}}) == set()
+    assert diagnosed({first: {0: 70.0}, last: {0: 1.0}}) == set()
+    assert diagnosed({first: {0: 1.0}, last: {0: 70.1}}) == {"exploding_gradient"}
+    assert diagnosed({first: {0: 70.1, 1: 5.0}, last: {0: 1.0, 1: 1.0}}) == set(), "a steep start"
+    assert diagnosed({first: {0: 70.1, 1: 5.0, 2: 70.1}, last: {0: 1.0, 1: 1.0, 2: 1.0}}) == {
         "exploding_gradient"
     }
-    assert found({first: {0: 1.0, 1: math.nan}, last: {0: 1.0, 1: 1.0}}) == {"exploding_gradient"}
-    assert found({"train/loss": {2: 0.5}, "train/errors": {2: 7}}) == set(), "nothing was asked for"
+    assert diagnosed({first: {0: 1.0, 1: math.nan}, last: {0: 1.0, 1: 1.0}}) == {"exploding_gradient"}
+    assert diagnosed({"train/loss": {2: 0.5}, "train/errors": {2: 7}}) == set(), "nothing was asked for"
     stop = {"error": 0.1, "train_errors": 3}
     asked = run_of(**HEALTHY["relu"] | {"training": {"epochs": 2, "stop": stop}})
     missed: dict[str, dict[int, float]] = {"train/loss": {1: 0.1, 2: 0.2}, "train/errors": {1: 3, 2: 4}}
-    assert [one.name for one in diagnose(asked, missed)] == ["not_converged"]
+    assert [diagnosis.name for diagnosis in diagnose(asked, missed)] == ["not_converged"]
     assert "2 epochs did not meet training.stop.error, at most 0.1. " in diagnose(asked, missed)[0].sentence
     assert (
         "In epoch 2 the mean loss was 0.2, counted while the weights" in diagnose(asked, missed)[0].sentence
     )
     assert diagnose(asked, missed | {"train/errors": {2: 3}}) == [], "one of the two is enough"
-    assert found({"layers/1-dense/dead": {0: 0.6, 1: 0.5}}) == set()
-    assert found({"layers/1-dense/update_ratio": {0: 0.2, 1: 0.05}}) == set()
-    assert found({"layers/1-dense/update_ratio": {0: 0.2, 1: 0.11}}) == {"step_size"}
-    assert found({"layers/1-dense/update_ratio": {0: 0.0, 1: 0.0}}) == set(), "no gradient: not for its rate"
-    assert found({PROBE_LOSS: {0: math.log(10) + 0.49}}) == set()
-    assert found({PROBE_LOSS: {0: math.log(10) + 0.51}}) == {"initial_loss"}
+    assert diagnosed({"layers/1-dense/dead": {0: 0.6, 1: 0.5}}) == set()
+    assert diagnosed({"layers/1-dense/update_ratio": {0: 0.2, 1: 0.05}}) == set()
+    assert diagnosed({"layers/1-dense/update_ratio": {0: 0.2, 1: 0.11}}) == {"step_size"}
+    assert diagnosed({"layers/1-dense/update_ratio": {0: 0.0, 1: 0.0}}) == set(), (
+        "no gradient: not for its rate"
+    )
+    assert diagnosed({PROBE_LOSS: {0: math.log(10) + 0.49}}) == set()
+    assert diagnosed({PROBE_LOSS: {0: math.log(10) + 0.51}}) == {"initial_loss"}
     two = run_of(dataset="xor", model={"layers": [{"type": "dense", "units": 1}]}, loss="binary_crossentropy")
     assert diagnose(two, {PROBE_LOSS: {0: math.log(2) + 0.49}}) == []
     (off,) = diagnose(two, {PROBE_LOSS: {0: math.log(2) + 0.51}})
     assert off.name == "initial_loss"
     assert "guessing among 2 answers costs ln 2 = 0.693" in off.sentence
-    assert found({PROBE_LOSS: {0: 2.3, 1: 22.0}}) == set()
-    assert found({PROBE_LOSS: {0: 2.3, 1: 23.1}}) == {"diverged"}
-    assert found({PROBE_LOSS: {0: 2.3, 1: 2.2}, "train/loss": {1: 60.0}, "test/loss": {1: 50.0}}) == set()
+    assert diagnosed({PROBE_LOSS: {0: 2.3, 1: 22.0}}) == set()
+    assert diagnosed({PROBE_LOSS: {0: 2.3, 1: 23.1}}) == {"diverged"}
+    assert diagnosed({PROBE_LOSS: {0: 2.3, 1: 2.2}, "train/loss": {1: 60.0}, "test/loss": {1: 50.0}}) == set()
     for key in (PROBE_LOSS, "train/loss", "val/loss", "test/loss"):
-        assert found({PROBE_LOSS: {0: 2.3}, key: {0: 2.3, 1: math.nan}}) == {"diverged"}
+        assert diagnosed({PROBE_LOSS: {0: 2.3}, key: {0: 2.3, 1: math.nan}}) == {"diverged"}
 
 
 @pytest.mark.parametrize(
@@ -352,9 +354,9 @@ def test_recurrent_layers_are_measured_in_every_lane(kind: str) -> None:
     recorder = MemoryRecorder()
     specs = [run_of(**RECURRENT[kind], training={"epochs": 1}, seed=seed) for seed in (0, 1)]
     train(specs, recorder, lambda lane: None, source=Source())
-    found = [recorder.history[lane][f"layers/1-{kind}/std"][0] for lane in (0, 1)]
-    assert all(0 < value < 1 for value in found)
-    assert found[0] != found[1]
+    deviations = [recorder.history[lane][f"layers/1-{kind}/std"][0] for lane in (0, 1)]
+    assert all(0 < value < 1 for value in deviations)
+    assert deviations[0] != deviations[1]
     assert recorder.history[0][f"layers/1-{kind}/saturated"][0] == 0
     assert names(recorder) == set()
 

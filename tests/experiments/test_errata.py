@@ -59,7 +59,7 @@ def test_a_misspelt_variable_chooses_no_backend() -> None:
     environment = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"}
     program = "import keras; print(keras.backend.backend())"
     for variable, works in (("KERAS_BACKENG", True), ("KERAS_BACKEND", False)):
-        found = subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-c", program],
             env=environment | {variable: "nonsense"},
             capture_output=True,
@@ -67,8 +67,8 @@ def test_a_misspelt_variable_chooses_no_backend() -> None:
             check=False,
             timeout=120,
         )
-        assert (found.returncode == 0) == works
-        assert not works or found.stdout.split()[-1] == "tensorflow"
+        assert (done.returncode == 0) == works
+        assert not works or done.stdout.split()[-1] == "tensorflow"
 
 
 def test_the_page_names_every_slip() -> None:

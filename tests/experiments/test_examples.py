@@ -75,7 +75,7 @@ def test_the_demo_is_large_enough() -> None:
         len({point.levels[name] for point in runs})
         for name in ("activation", "optimizer", "learning_rate", "seed")
     ]
-    assert all(found >= wanted for found, wanted in zip(counts, (3, 2, 3, 2), strict=True))
+    assert all(count >= wanted for count, wanted in zip(counts, (3, 2, 3, 2), strict=True))
     assert all(point.spec.architecture == "784-32-10" for point in runs)
 
 
@@ -127,10 +127,10 @@ def shortened(path: Path) -> list[Point]:
     data = document["dataset"]
     if (data if isinstance(data, str) else data["name"]) == "mnist":
         document["dataset"] = {"name": "mnist", "train_samples": 64, "validation_split": 0.001}
-    found: dict[str, Point] = {}
+    by_program: dict[str, Point] = {}
     for point in ExperimentSpec.parse(document).expand():
-        found.setdefault(point.spec.program_key(), point)
-    return list(found.values())
+        by_program.setdefault(point.spec.program_key(), point)
+    return list(by_program.values())
 
 
 LIGHT = [path for path in EXAMPLES if path.stem not in HEAVY]
@@ -166,9 +166,9 @@ def outcomes(name: str, train: Train) -> list[tuple[Point, Outcome]]:
     return [(p, o) for tile in by_program.values() for p, o in zip(tile, train(tile), strict=True)]
 
 
-def by_case(found: Sequence[tuple[Point, Outcome]], factor: str) -> dict[str, list[Outcome]]:
+def by_case(results: Sequence[tuple[Point, Outcome]], factor: str) -> dict[str, list[Outcome]]:
     groups: dict[str, list[Outcome]] = {}
-    for point, outcome in found:
+    for point, outcome in results:
         groups.setdefault(point.levels[factor], []).append(outcome)
     return groups
 
@@ -215,9 +215,11 @@ def test_the_line_is_found_to_within_its_noise(train: Train) -> None:
 
 def test_the_mean_squared_error_wants_five_times_the_rate(train: Train) -> None:
     """½Σ(t - y)² at η = 3 and Keras' mean over K = 10 outputs at η = 3·K/2 = 15 are one training."""
-    found = {point.levels["case"]: outcome.metrics for point, outcome in outcomes("errata-loss-scale", train)}
-    assert found["half"]["test/loss"] == pytest.approx(5 * found["mean-scaled"]["test/loss"], rel=1e-3)
-    assert found["mean"]["test/accuracy"] < found["half"]["test/accuracy"]
+    metrics = {
+        point.levels["case"]: outcome.metrics for point, outcome in outcomes("errata-loss-scale", train)
+    }
+    assert metrics["half"]["test/loss"] == pytest.approx(5 * metrics["mean-scaled"]["test/loss"], rel=1e-3)
+    assert metrics["mean"]["test/accuracy"] < metrics["half"]["test/accuracy"]
 
 
 def test_a_sine_is_fitted_to_within_its_noise(train: Train) -> None:
@@ -232,8 +234,8 @@ def test_each_regulariser_helps_against_wrong_answers_learned_by_heart(train: Tr
     groups = by_case(outcomes("regularization", train), "case")
     on = {
         part: {
-            case: sum(o.metrics[f"{part}/accuracy"] for o in found) / len(found)
-            for case, found in groups.items()
+            case: sum(o.metrics[f"{part}/accuracy"] for o in group) / len(group)
+            for case, group in groups.items()
         }
         for part in ("train", "test")
     }
@@ -248,9 +250,9 @@ def test_each_regulariser_helps_against_wrong_answers_learned_by_heart(train: Tr
 def test_many_units_follow_the_noise(train: Train) -> None:
     groups = by_case(outcomes("polynomial", train), "hidden")
     gap = {
-        level: sum(o.metrics["test/loss"] - o.metrics["train/loss"] for o in found) / len(found)
-        for level, found in groups.items()
+        level: sum(o.metrics["test/loss"] - o.metrics["train/loss"] for o in group) / len(group)
+        for level, group in groups.items()
     }
-    fit = {level: sum(o.metrics["train/loss"] for o in found) / len(found) for level, found in groups.items()}
+    fit = {level: sum(o.metrics["train/loss"] for o in group) / len(group) for level, group in groups.items()}
     assert fit["128-128"] < 0.2**2 < fit["2"], "below the noise's variance: the noise was learned"
     assert gap["128-128"] > 2 * gap["8"]

@@ -25,21 +25,22 @@ def test_two_patterns_by_hand() -> None:
 
 def test_a_turned_unit_comes_back() -> None:
     pattern = np.array([1.0, -1.0, 1.0, 1.0, -1.0])
-    found = recall(hebbian(pattern[None]), pattern * [1, 1, -1, 1, 1], np.random.default_rng(0))
-    np.testing.assert_array_equal(found.state, pattern)
-    assert found.sweeps == 1
+    recalled = recall(hebbian(pattern[None]), pattern * [1, 1, -1, 1, 1], np.random.default_rng(0))
+    np.testing.assert_array_equal(recalled.state, pattern)
+    assert recalled.sweeps == 1
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_energy_never_rises_and_the_end_is_stable(seed: int) -> None:
     random = np.random.default_rng(seed)
     weights = hebbian(random.choice([-1.0, 1.0], (int(random.integers(1, 20)), 60)))
-    found = recall(weights, random.choice([-1.0, 1.0], 60), random)
+    recalled = recall(weights, random.choice([-1.0, 1.0], 60), random)
     assert all(
-        after <= before + 1e-12 for before, after in zip(found.energies, found.energies[1:], strict=False)
+        after <= before + 1e-12
+        for before, after in zip(recalled.energies, recalled.energies[1:], strict=False)
     )
-    assert np.all(found.state * (weights @ found.state) >= -1e-12)
-    assert found.energies[-1] == pytest.approx(energy(weights, found.state))
+    assert np.all(recalled.state * (weights @ recalled.state) >= -1e-12)
+    assert recalled.energies[-1] == pytest.approx(energy(weights, recalled.state))
 
 
 def test_a_pattern_and_its_negative_are_stored_together() -> None:

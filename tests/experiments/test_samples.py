@@ -24,9 +24,9 @@ from experiments.samples import MOST_PROBLEMS, samples
     ],
 )
 def test_nested_lists_are_samples(inputs: Any, shape: Any, expected: Any) -> None:
-    found = samples(inputs, shape)
-    assert found.dtype == np.float32
-    assert found.tolist() == expected
+    values = samples(inputs, shape)
+    assert values.dtype == np.float32
+    assert values.tolist() == expected
 
 
 @pytest.mark.parametrize(

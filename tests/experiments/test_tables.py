@@ -66,14 +66,14 @@ SIMPLEX = {
 @pytest.mark.parametrize("name", SIMPLEX)
 def test_sparsemax_by_hand(name: str) -> None:
     z, expected = SIMPLEX[name]
-    found = FUNCTIONS["sparsemax"](keras.ops.convert_to_tensor([z, z], "float64"))
-    np.testing.assert_allclose(np.asarray(found), [expected, expected], atol=1e-15)
+    result = FUNCTIONS["sparsemax"](keras.ops.convert_to_tensor([z, z], "float64"))
+    np.testing.assert_allclose(np.asarray(result), [expected, expected], atol=1e-15)
 
 
 def test_kerass_sparsemax_is_no_distribution() -> None:
     """Why there is our own (docs/errata.md). Where this fails, Keras has been mended and ours can go."""
-    found = np.asarray(keras.activations.sparsemax(keras.ops.convert_to_tensor([[0.5, 0.3]], "float64")))
-    np.testing.assert_allclose(found, [[0.35, 0.15]], atol=1e-12)
+    result = np.asarray(keras.activations.sparsemax(keras.ops.convert_to_tensor([[0.5, 0.3]], "float64")))
+    np.testing.assert_allclose(result, [[0.35, 0.15]], atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -116,8 +116,8 @@ def test_activation_kinks_are_all_and_only_the_stated_ones(row: Activation) -> N
     right = (values(row, z + h) - values(row, z)) / h
     left = (values(row, z) - values(row, z - h)) / h
     scale = np.maximum(1.0, np.abs(values(row, z)))
-    found = z[np.abs(right - left) > 1e-3 * scale]
-    assert set(found) == set(row.kinks)
+    kinks = z[np.abs(right - left) > 1e-3 * scale]
+    assert set(kinks) == set(row.kinks)
     assert (row.smoothness in ("C0", "jump")) == bool(row.kinks)
 
 
@@ -132,13 +132,13 @@ def keras_classes(module: Any) -> dict[str, Any]:
 
 
 def test_every_optimizer_of_keras_is_there() -> None:
-    found = set(keras_classes(keras.optimizers)) - {
+    classes = set(keras_classes(keras.optimizers)) - {
         "Optimizer",
         "MultiOptimizer",
         "OptimizerMap",
         "LossScaleOptimizer",
     }
-    assert found == {entry.keras_name for entry in OPTIMIZERS.values()}
+    assert classes == {entry.keras_name for entry in OPTIMIZERS.values()}
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -162,8 +162,8 @@ def test_what_cannot_be_a_choice_is_refused(name: str, field: str) -> None:
 
 
 def test_every_loss_of_keras_is_there() -> None:
-    found = set(keras_classes(keras.losses)) - {"Loss", "CTC"}
-    assert found == {entry.keras_name for entry in LOSSES.values() if entry.keras_name}
+    classes = set(keras_classes(keras.losses)) - {"Loss", "CTC"}
+    assert classes == {entry.keras_name for entry in LOSSES.values() if entry.keras_name}
     assert [name for name, entry in LOSSES.items() if entry.keras_name is None] == ["half_squared_error"]
 
 
@@ -179,8 +179,8 @@ def test_loss_has_keras_arguments_and_defaults(name: str) -> None:
 
 
 def test_every_initializer_of_keras_is_there() -> None:
-    found = {o.__name__ for o in keras_classes(keras.initializers).values()} - {"Initializer", "STFT"}
-    assert found == {entry.keras_name for name, entry in INITIALIZERS.items() if name != "auto"}
+    classes = {o.__name__ for o in keras_classes(keras.initializers).values()} - {"Initializer", "STFT"}
+    assert classes == {entry.keras_name for name, entry in INITIALIZERS.items() if name != "auto"}
 
 
 @pytest.mark.parametrize("name", INITIALIZERS)
@@ -194,8 +194,8 @@ def test_initializer_builds(name: str) -> None:
 
 
 def test_every_regularizer_of_keras_is_there() -> None:
-    found = {o.__name__ for o in keras_classes(keras.regularizers).values()} - {"Regularizer"}
-    assert found == {entry.keras_name for entry in REGULARIZERS.values()}
+    classes = {o.__name__ for o in keras_classes(keras.regularizers).values()} - {"Regularizer"}
+    assert classes == {entry.keras_name for entry in REGULARIZERS.values()}
 
 
 @pytest.mark.parametrize("name", REGULARIZERS)
@@ -207,10 +207,10 @@ def test_regularizer_builds(name: str) -> None:
 
 
 def test_every_schedule_of_keras_is_there() -> None:
-    found = {o.__name__ for o in keras_classes(keras.optimizers.schedules).values()} - {
+    classes = {o.__name__ for o in keras_classes(keras.optimizers.schedules).values()} - {
         "LearningRateSchedule"
     }
-    assert found == {entry.keras_name for entry in SCHEDULES.values()}
+    assert classes == {entry.keras_name for entry in SCHEDULES.values()}
 
 
 NEEDED: dict[str, dict[str, Any]] = {
@@ -237,13 +237,13 @@ def test_layer_builds_with_keras_argument_names(name: str) -> None:
 
 
 def test_catalog_is_plain_and_complete() -> None:
-    found = catalog()
-    assert {kind: len(entries) for kind, entries in found.items()} == {
+    tables = catalog()
+    assert {kind: len(entries) for kind, entries in tables.items()} == {
         "activations": len(ACTIVATIONS), "optimizers": len(OPTIMIZERS), "layers": len(LAYERS),
         "losses": len(LOSSES), "metrics": len(METRICS), "datasets": 20, "initializers": len(INITIALIZERS),
         "regularizers": len(REGULARIZERS), "schedules": len(SCHEDULES),
     }  # fmt: skip
-    for entries in found.values():
+    for entries in tables.values():
         for entry in entries:
             assert entry["name"]
             assert entry["formula"]

@@ -36,8 +36,8 @@ SMALL = {"name": "stripes", "height": 7, "width": 7, "samples": 100}
 )  # fmt: skip
 def test_output_size(length: int, window: int, stride: int, result: int, unread: int) -> None:
     """W₂ = ⌊(W₁ - F + 2P)/S⌋ + 1, the padding counted in W₁."""
-    found = slide(length, window, stride, "valid")
-    assert (found.size, found.unread) == (result, unread)
+    slides = slide(length, window, stride, "valid")
+    assert (slides.size, slides.unread) == (result, unread)
 
 
 @pytest.mark.parametrize(

@@ -159,17 +159,17 @@ class Stack:
             "broker": "valkey",
             "mlflow": "mlflow",
         }
-        for one in psutil.Process(present(self.process).pid).children(recursive=True):
+        for process in psutil.Process(present(self.process).pid).children(recursive=True):
             try:
-                command = one.cmdline()
-                owner = " ".join(one.parent().cmdline())
+                command = process.cmdline()
+                owner = " ".join(process.parent().cmdline())
             except (psutil.NoSuchProcess, AttributeError):
                 continue
             line = " ".join(command)
             if "service.embedded.process_guard" in line or "service.embedded.process_guard" not in owner:
                 continue
             if (name in marks and marks[name] in line) or f"--hostname {name}@" in line:
-                return one
+                return process
         return None
 
     def child_of(self, worker: Any) -> Any:
@@ -177,26 +177,26 @@ class Stack:
         parent = self.process_of(worker)
         try:
             children = parent.children() if parent else []
-            found = [one for one in children if "spawn_main" in " ".join(one.cmdline())]
+            spawned = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
         except psutil.NoSuchProcess:
             return None
-        return found[0] if found else None
+        return spawned[0] if spawned else None
 
     def kill(self, name: str) -> Any:
         """SIGKILL to a program and all its children; False where it is down already."""
-        one = self.process_of(name)
-        if one is None:
+        process = self.process_of(name)
+        if process is None:
             return False
-        os.killpg(one.pid, signal.SIGKILL)
-        one.wait(10)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
         return True
 
     def pause(self, name: str) -> Any:
         """SIGSTOP to a program with all its children; gives what lets it go on, None where it is down."""
-        one = self.process_of(name)
-        if one is None:
+        process = self.process_of(name)
+        if process is None:
             return None
-        group = [one, *one.children(recursive=True)]
+        group = [process, *process.children(recursive=True)]
         for member in group:
             member.suspend()
 
@@ -227,9 +227,9 @@ class Stack:
         runs = self.wait_over(experiment)
         self.wait(lambda: all(run.mlflow_status == run.status for run in self.runs(experiment)))
         there = queries.get_experiment(self.store, experiment).mlflow_experiment_id
-        found = self.mlflow.search_runs([there], max_results=5000)
-        by_id = {run.data.tags["gradus.run_id"]: run for run in found}
-        assert len(found) == len(by_id) == len(runs)
+        tracked = self.mlflow.search_runs([there], max_results=5000)
+        by_id = {run.data.tags["gradus.run_id"]: run for run in tracked}
+        assert len(tracked) == len(by_id) == len(runs)
         assert {id: run.info.status for id, run in by_id.items()} == {run.id: run.status for run in runs}
         happened = queries.events_after(self.store, experiment_id=experiment, limit=1_000_000)
         assert violations(of_events(happened), {run.id: run.status.value for run in runs}) == []

@@ -59,10 +59,10 @@ def violations(history: Iterable[Entry], statuses: Mapping[str, str]) -> list[st
     stories: dict[str, list[Entry]] = {run: [] for run in statuses}
     for entry in history:
         stories.setdefault(entry.run, []).append(entry)
-    found = []
+    complaints = []
     for run, story in stories.items():
-        found += [f"run {run}: {complaint}" for complaint in _complaints(story, statuses.get(run))]
-    return found
+        complaints += [f"run {run}: {complaint}" for complaint in _complaints(story, statuses.get(run))]
+    return complaints
 
 
 def _complaints(story: list[Entry], last: str | None) -> Iterable[str]:

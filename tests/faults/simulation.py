@@ -296,17 +296,17 @@ class Simulation:
 def simulate(seeds: range) -> dict[int, list[str]]:
     """Seed -> violations, of the schedules that have any."""
     store = SimulatedStore()
-    found = {}
+    by_seed = {}
     try:
         for seed in seeds:
             store.clear()
             with seeded_ids(seed):
                 complaints = Simulation(store, seed).run()
             if complaints:
-                found[seed] = complaints
+                by_seed[seed] = complaints
     finally:
         store.close()
-    return found
+    return by_seed
 
 
 @contextmanager

@@ -182,7 +182,7 @@ def test_cancelled_while_queued_while_running_and_while_no_worker_is_up(stack: S
     finally:
         for go_on in resume:
             go_on()
-    assert {one.status for one in stack.check(queued)} == {"KILLED"}
+    assert {run.status for run in stack.check(queued)} == {"KILLED"}
     stack.check(running)
 
 
@@ -258,7 +258,7 @@ def test_told_to_end_a_worker_gives_its_runs_back_and_no_loss_counts(stack: Stac
     worker.wait(8 + 5)  # what GRADUS_DRAIN_SECONDS allows for safety, and Celery's own end
     stack.wait(lambda: queries.get_run(stack.store, run.id).attempt > run.attempt)
     runs = stack.check(experiment)
-    assert {(one.status.value, one.lease_expirations) for one in runs} == {("FINISHED", 0)}
+    assert {(run.status.value, run.lease_expirations) for run in runs} == {("FINISHED", 0)}
     edges = [e.data["edge"] for e in queries.events_after(stack.store, run_id=run.id) if e.kind == "status"]
     assert "released" in edges
 

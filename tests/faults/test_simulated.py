@@ -23,8 +23,8 @@ def test_some_schedules_have_no_violation() -> None:
 def test_ten_thousand_schedules_have_no_violation() -> None:
     batches = [range(start, start + BATCH) for start in range(0, 10_000, BATCH)]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        found = {seed: why for result in pool.map(simulate, batches) for seed, why in result.items()}
-    assert found == {}, "replay one with tests.faults.simulation.simulate(range(SEED, SEED + 1))"
+        broken = {seed: why for result in pool.map(simulate, batches) for seed, why in result.items()}
+    assert broken == {}, "replay one with tests.faults.simulation.simulate(range(SEED, SEED + 1))"
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_the_checker_finds_what_is_wrong(story: list[tuple[str, ...]], complaint
             history.append(Entry("r", "status", int(attempt), what, *ends))
         else:
             history.append(Entry("r", what, int(attempt)))  # type: ignore[arg-type]
-    assert any(complaint in found for found in violations(history, {"r": last}))
+    assert any(complaint in violation for violation in violations(history, {"r": last}))
 
 
 def test_the_simulation_finds_a_broken_fence(monkeypatch: pytest.MonkeyPatch) -> None:

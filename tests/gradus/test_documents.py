@@ -52,9 +52,9 @@ def test_a_circle_of_bases_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_change_sets_one_field(change: Any, document: Any) -> None:
-    found: dict[str, Any] = {}
-    apply(found, change)
-    assert found == document
+    copy: dict[str, Any] = {}
+    apply(copy, change)
+    assert copy == document
 
 
 def test_a_change_reaches_into_a_list() -> None:

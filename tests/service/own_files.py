@@ -18,8 +18,8 @@ def known(store: Store, folder: Path, *, name: str = "pets", target: str | None 
     """The file CSV, as `POST /v1/datasets` keeps it; its matrix is in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "sent").write_bytes(CSV)
-    found = read_file(folder / "sent", folder / "matrix.npy", name)
-    (folder / "matrix.npy").rename(folder / f"{found.table.sha256}.npy")
+    file = read_file(folder / "sent", folder / "matrix.npy", name)
+    (folder / "matrix.npy").rename(folder / f"{file.table.sha256}.npy")
     return operations.put_dataset(
         store,
         id=hashlib.sha256(CSV).hexdigest(),
@@ -29,10 +29,10 @@ def known(store: Store, folder: Path, *, name: str = "pets", target: str | None 
         kind=None,
         size_bytes=len(CSV),
         found={
-            "table": found.table.model_dump(mode="json", exclude_defaults=True),
-            "profiles": {column: asdict(profile) for column, profile in found.profiles.items()},
-            "preview": found.preview,
-            "warnings": found.warnings,
+            "table": file.table.model_dump(mode="json", exclude_defaults=True),
+            "profiles": {column: asdict(profile) for column, profile in file.profiles.items()},
+            "preview": file.preview,
+            "warnings": file.warnings,
         },
         quota_bytes=10**9,
     )[0]

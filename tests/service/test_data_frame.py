@@ -64,11 +64,11 @@ def test_it_has_the_compared_runs_alone(world: World, mlflow_server: MlflowServe
     names: dict[str, Any] = {}
     try:
         exec("\n".join(lines), names)
-        found = eval(last, names).to_dict("index")
+        rows = eval(last, names).to_dict("index")
     finally:
         mlflow.set_tracking_uri(None)  # it is the whole process's
     assert len(names["frame"]) == 12 + 4
-    assert found == {
+    assert rows == {
         "relu": {"mean": pytest.approx(0.9), "std": pytest.approx(0.0), "count": 2},
         "tanh": {"mean": pytest.approx(0.8), "std": pytest.approx(0.0), "count": 2},
     }

@@ -124,7 +124,7 @@ def test_what_a_person_asks_for_never_waits(store: Store) -> None:
         operations.create_request(store, run.id, kind=kind, payload={}).id for kind in ("plot", "predict")
     }
     # As sets: two that were asked for within a millisecond, the tick of SQLite's clock, have no order.
-    assert {one.id for one in operations.take_due_requests(store, resend_seconds=60)} == made
+    assert {request.id for request in operations.take_due_requests(store, resend_seconds=60)} == made
 
 
 def test_training_does_not_hold_them_back_for_ever(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

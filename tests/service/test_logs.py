@@ -40,12 +40,12 @@ def test_bound_names_are_in_every_line_and_secrets_in_none(lines: Any) -> None:
             raise RuntimeError("cannot reach postgresql://u:hunter2@host/db")
         except RuntimeError:
             log.exception("failed")
-    found = lines()
-    assert [(line["run"], line["attempt"], line["worker"]) for line in found] == [("r1", 3, "w-7")] * 2
-    assert found[0]["api_key"] == "***"
-    assert found[0]["url"] == "redis://:***@host:1/0"
-    assert "RuntimeError" in found[1]["exception"]
-    assert "hunter2" not in json.dumps(found)
+    written = lines()
+    assert [(line["run"], line["attempt"], line["worker"]) for line in written] == [("r1", 3, "w-7")] * 2
+    assert written[0]["api_key"] == "***"
+    assert written[0]["url"] == "redis://:***@host:1/0"
+    assert "RuntimeError" in written[1]["exception"]
+    assert "hunter2" not in json.dumps(written)
 
 
 def test_what_libraries_log_has_the_same_form(lines: Any) -> None:
@@ -53,8 +53,8 @@ def test_what_libraries_log_has_the_same_form(lines: Any) -> None:
     logging.getLogger("multiprocessing").error("Process %r exited with %r", "child", "signal 9")
     logging.getLogger("some.library").warning("careful")
     logging.getLogger("some.library").info("not heard")
-    found = lines()
-    assert [(line["event"], line["level"], line["worker"]) for line in found] == [
+    written = lines()
+    assert [(line["event"], line["level"], line["worker"]) for line in written] == [
         ("Connected to redis://:***@host:1/0", "info", "w-7"),
         ("Process 'child' exited with 'signal 9'", "error", "w-7"),
         ("careful", "warning", "w-7"),

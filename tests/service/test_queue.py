@@ -57,16 +57,19 @@ def broker(tmp_path: Path) -> Iterator[Any]:
 
 
 def test_the_settings_that_survive_faults() -> None:
-    found = configuration(load_settings())
-    assert found["task_acks_late"] is False
-    assert (found["worker_prefetch_multiplier"], found["worker_disable_prefetch"]) == (1, True)
-    assert found["task_ignore_result"] is True
-    assert found["accept_content"] == ["json"]
-    assert found["broker_transport_options"]["visibility_timeout"] == VISIBILITY_TIMEOUT == 86400
-    assert found["broker_connection_max_retries"] is None
-    assert found["worker_pool_start_method"] == "spawn"
-    assert (found["worker_max_tasks_per_child"], found["worker_max_memory_per_child"]) == (None, None)
-    assert {queue.name for queue in found["task_queues"]} == {*QUEUES, REQUESTS, ANSWERS}
+    configured = configuration(load_settings())
+    assert configured["task_acks_late"] is False
+    assert (configured["worker_prefetch_multiplier"], configured["worker_disable_prefetch"]) == (1, True)
+    assert configured["task_ignore_result"] is True
+    assert configured["accept_content"] == ["json"]
+    assert configured["broker_transport_options"]["visibility_timeout"] == VISIBILITY_TIMEOUT == 86400
+    assert configured["broker_connection_max_retries"] is None
+    assert configured["worker_pool_start_method"] == "spawn"
+    assert (configured["worker_max_tasks_per_child"], configured["worker_max_memory_per_child"]) == (
+        None,
+        None,
+    )
+    assert {queue.name for queue in configured["task_queues"]} == {*QUEUES, REQUESTS, ANSWERS}
 
 
 def test_a_sender_outlives_its_broker(broker: Any) -> None:

@@ -34,18 +34,20 @@ def texts(value: ast.expr | None) -> set[str]:
 
 def stored_reasons() -> set[str]:
     """Texts that operations write into the column, and those of the engine and the workers under their final names."""
-    found = set()
+    reasons = set()
     for path in (ROOT / "service" / "operations").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Dict):
                 pairs = zip(node.keys, node.values, strict=True)
-                found |= {
+                reasons |= {
                     v.value
                     for k, v in pairs
                     if isinstance(k, ast.Constant) and k.value == "reason" and isinstance(v, ast.Constant)
                 }
     asked = {failures._STOPPED.get(reason, reason) for reason in get_args(StopAsked)}
-    return {str(reason) for reason in found if reason} | engine_reasons() | asked | {"restart", failures.DISK}
+    return (
+        {str(reason) for reason in reasons if reason} | engine_reasons() | asked | {"restart", failures.DISK}
+    )
 
 
 def test_every_stored_reason_is_explained() -> None:

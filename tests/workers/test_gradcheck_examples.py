@@ -23,12 +23,12 @@ quotient can tell from rounding."""
 
 def reports(output: str) -> list[dict[str, Any]]:
     """The JSON documents that the command printed one after the other."""
-    decoder, found, rest = json.JSONDecoder(), [], output.strip()
+    decoder, decoded, rest = json.JSONDecoder(), [], output.strip()
     while rest:
-        one, end = decoder.raw_decode(rest)
-        found.append(one)
+        report, end = decoder.raw_decode(rest)
+        decoded.append(report)
         rest = rest[end:].strip()
-    return found
+    return decoded
 
 
 @pytest.mark.slow
@@ -38,18 +38,18 @@ def test_every_program_of_an_example(path: Path, capsys: pytest.CaptureFixture[s
     if "mnist" in path.read_text("utf-8") and not HAS_MNIST:
         pytest.skip("no mnist.npz: set GRADUS_DATA_DIR to the folder that holds it")
     status = main([str(path), "--json"])
-    found = reports(capsys.readouterr().out)
-    verdicts = [report["verdict"] for report in found]
+    checked = reports(capsys.readouterr().out)
+    verdicts = [report["verdict"] for report in checked]
     if path.stem in STEPS:
         assert status == 1
         assert set(verdicts) == {"refused"}
-        assert all("no derivative" in report["reason"] for report in found)
+        assert all("no derivative" in report["reason"] for report in checked)
         return
     undecided = UNDECIDED.get(path.stem, 0)
     assert verdicts.count("not assessed") == undecided
     assert verdicts.count("certified") == len(verdicts) - undecided
     assert status == (1 if undecided else 0)
-    for report in found:
+    for report in checked:
         assert_the_gates_hold(report)
 
 

@@ -57,7 +57,7 @@ def test_a_design_may_be_looked_at_after_every_seed() -> None:
     end = play.play()
     assert [name for name, _ in play.stages][:2] == ["tune", "look-1"]
     assert end.wait == "decided"
-    assert {one.verdict for one in end.judgements} == {"better", "equivalent within δ"}
+    assert {judgement.verdict for judgement in end.judgements} == {"better", "equivalent within δ"}
 
 
 def test_the_verdict_uses_the_seeds_that_are_complete_in_their_order() -> None:
@@ -68,7 +68,7 @@ def test_the_verdict_uses_the_seeds_that_are_complete_in_their_order() -> None:
         "waiting" if seed == asked.fresh[2] and level == "relu" else "finished"
     )
     play.run(present(play.now().next))
-    seeds = {frozenset((one.a, one.b)): one.seeds for one in play.now().judgements}
+    seeds = {frozenset((judgement.a, judgement.b)): judgement.seeds for judgement in play.now().judgements}
     assert seeds[frozenset(("relu", "tanh"))] == 2, "relu's third seed has not ended"
     assert seeds[frozenset(("sigmoid", "tanh"))] == 4
 
@@ -78,4 +78,4 @@ def test_no_more_seeds_than_planned_unless_somebody_asks() -> None:
     play = Play(asked, lambda level, rate, seed: 0.9 + 0.001 * ((seed * (7 + len(level))) % 5))
     end = play.play()
     assert end.wait == "last look"
-    assert max(one.seeds for one in end.judgements) == 47
+    assert max(judgement.seeds for judgement in end.judgements) == 47

@@ -41,7 +41,12 @@ def test_with_a_control_the_others_are_compared_with_it_alone() -> None:
     assert compared.pairs == (("sigmoid", "relu"), ("tanh", "relu"), ("gelu", "relu"), ("elu", "relu"))
     assert compared.error == 0.05 / (2 * 4), "m = levels − 1"
     end = Play(compared, noisy).play()
-    assert [one.verdict for one in end.judgements] == ["better", "better", "equivalent within δ", "better"]
+    assert [judgement.verdict for judgement in end.judgements] == [
+        "better",
+        "better",
+        "equivalent within δ",
+        "better",
+    ]
 
 
 def test_the_best_is_among_the_set_and_the_others_get_no_further_seeds() -> None:

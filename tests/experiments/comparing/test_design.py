@@ -89,14 +89,16 @@ def test_looks_use_fresh_seeds_at_each_levels_best_rate() -> None:
     assert play.stages == [("tune", 24), ("look-1", 15)]
     assert end.wait == "decided"
     assert {r.seed for r in play.results if r.setting == ("0.1",)} == {0, 1, 2, 3, 4, 5, 6}
-    assert [one.verdict for one in end.judgements] == ["better", "better", "equivalent within δ"]
+    assert [judgement.verdict for judgement in end.judgements] == ["better", "better", "equivalent within δ"]
 
 
 def test_nothing_is_queued_while_a_stage_runs() -> None:
     play = Play(design(), good, state=lambda level, rate, seed: "waiting")
     play.run(play.now().next)
     assert (play.now().next, play.now().wait) == (None, "running")
-    assert all(one.verdict == "undecided" and one.seeds == 0 for one in play.now().judgements)
+    assert all(
+        judgement.verdict == "undecided" and judgement.seeds == 0 for judgement in play.now().judgements
+    )
 
 
 def test_an_edge_is_extended_once_for_every_level() -> None:
@@ -105,7 +107,7 @@ def test_an_edge_is_extended_once_for_every_level() -> None:
     )
     end = play.play()
     assert play.stages[:2] == [("tune", 24), ("tune-extended", 3 * 2 * 2)]
-    assert [(one.name, one.n_runs) for one in end.steps[:2]] == play.stages[:2]
+    assert [(step.name, step.n_runs) for step in end.steps[:2]] == play.stages[:2]
     assert end.axes[0].labels == ("1e-05", "0.0001", "0.001", "0.01", "0.1", "1")
     assert end.unfair == {}
 
@@ -119,7 +121,7 @@ def test_still_at_the_edge_is_not_fairly_tuned() -> None:
     play = Play(design(), falling)
     end = play.play()
     assert set(end.unfair) == {"relu"}
-    by_pair = {frozenset((one.a, one.b)): one for one in end.judgements}
+    by_pair = {frozenset((judgement.a, judgement.b)): judgement for judgement in end.judgements}
     assert by_pair[frozenset(("relu", "tanh"))].verdict == "not fairly tuned"
     assert "lowest learning_rate" in by_pair[frozenset(("relu", "tanh"))].text
     assert by_pair[frozenset(("sigmoid", "tanh"))].verdict == "equivalent within δ"
@@ -149,7 +151,9 @@ def test_only_undecided_levels_go_on() -> None:
     end = play.play()
     assert play.stages == [("tune", 24), ("look-1", 15), ("look-2", 2 * 5)]
     assert end.wait == "last look"
-    assert {frozenset((one.a, one.b)): one.seeds for one in end.judgements}[frozenset(("relu", "tanh"))] == 10
+    assert {frozenset((judgement.a, judgement.b)): judgement.seeds for judgement in end.judgements}[
+        frozenset(("relu", "tanh"))
+    ] == 10
 
 
 THREE = BASE.replace("  tune: {learning_rate: {log: [1.0e-3, 1.0], points: 4}, seeds: 2}\n", "")
@@ -169,11 +173,17 @@ def test_what_a_look_has_decided_stays_decided() -> None:
     play = Play(design(THREE), contradicted)
     end = play.play()
     assert play.stages == [("look-1", 15), ("look-2", 15)]
-    first = next(one for one in end.judgements if {one.a, one.b} == {"sigmoid", "tanh"})
+    first = next(
+        judgement for judgement in end.judgements if {judgement.a, judgement.b} == {"sigmoid", "tanh"}
+    )
     assert (first.text, first.seeds, first.won) == ("tanh better than sigmoid", 5, 5)
-    assert {one.seeds for one in end.judgements if one is not first} == {10}
+    assert {judgement.seeds for judgement in end.judgements if judgement is not first} == {10}
     failed = Play(play.design, contradicted, lambda level, rate, seed: "failed" if seed == 7 else "finished")
-    again = next(one for one in failed.play().judgements if {one.a, one.b} == {"sigmoid", "tanh"})
+    again = next(
+        judgement
+        for judgement in failed.play().judgements
+        if {judgement.a, judgement.b} == {"sigmoid", "tanh"}
+    )
     assert again == first, "a run that failed later takes nothing back"
 
 
@@ -203,7 +213,7 @@ def test_an_extension_leaves_the_first_look_its_budget(budget: Any, stages: Any,
     end = play.play()
     assert play.stages == stages
     assert set(end.unfair) == unfair
-    assert {one.seeds for one in end.judgements} == {5}
+    assert {judgement.seeds for judgement in end.judgements} == {5}
 
 
 def test_a_failed_run_stops_the_question_until_it_is_retried() -> None:
@@ -214,7 +224,7 @@ def test_a_failed_run_stops_the_question_until_it_is_retried() -> None:
     )
     end = play.play()
     assert end.wait == "incomplete"
-    verdicts = {frozenset((one.a, one.b)): one.verdict for one in end.judgements}
+    verdicts = {frozenset((judgement.a, judgement.b)): judgement.verdict for judgement in end.judgements}
     assert verdicts[frozenset(("relu", "tanh"))] == "incomplete"
     assert verdicts[frozenset(("sigmoid", "tanh"))] == "better"
 
@@ -226,7 +236,7 @@ def test_the_next_look_can_be_asked_for_all_the_same() -> None:
     assert (present(stage).name, len(present(stage).runs)) == ("look-2", 15)
     play.run(stage)
     assert play.now().wait == "decided"
-    assert all(one.seeds == 10 for one in play.now().judgements)
+    assert all(judgement.seeds == 10 for judgement in play.now().judgements)
     assert forced_look(play.design, play.now(), play.results) is None
 
 
@@ -318,10 +328,12 @@ def test_an_initialiser_that_follows_the_activation_is_named() -> None:
     asked = design(text)
     assert asked.confounded[("sigmoid", "relu")] == ("kernel_initializer",)
     end = Play(asked, good).play()
-    found = {frozenset((one.a, one.b)): one for one in end.judgements}[frozenset(("sigmoid", "relu"))]
-    assert found.verdict == "not attributable"
-    assert found.text == "not attributable: kernel_initializer differs along with activation"
-    assert found.effect is None
+    judged = {frozenset((judgement.a, judgement.b)): judgement for judgement in end.judgements}[
+        frozenset(("sigmoid", "relu"))
+    ]
+    assert judged.verdict == "not attributable"
+    assert judged.text == "not attributable: kernel_initializer differs along with activation"
+    assert judged.effect is None
 
 
 @pytest.mark.parametrize("factor", ["activation", "model.activation"])

@@ -28,36 +28,36 @@ def both(
 
 
 def test_an_effect_is_the_mean_over_the_cells_of_one_seed() -> None:
-    found = both([("x", 0, 0.9), ("y", 0, 0.8), ("x", 1, 0.7), ("y", 1, 0.7)],
+    compared = both([("x", 0, 0.9), ("y", 0, 0.8), ("x", 1, 0.7), ("y", 1, 0.7)],
                  [("x", 0, 0.8), ("y", 0, 0.4), ("x", 1, 0.8), ("y", 1, 0.8)])  # fmt: skip
-    assert found.seeds == (0, 1)
-    assert found.effects == pytest.approx((0.25, -0.1))
-    assert found.signs == (1, -1)
+    assert compared.seeds == (0, 1)
+    assert compared.effects == pytest.approx((0.25, -0.1))
+    assert compared.signs == (1, -1)
 
 
 @pytest.mark.parametrize(("metric", "sign"), [("test/accuracy", 1), ("test/loss", -1), ("val/loss", -1)])
 def test_positive_favours_a(metric: Any, sign: Any) -> None:
-    found = both([("x", 0, 0.5)], [("x", 0, 0.2)], metric=metric)
-    assert found.effects == pytest.approx((sign * 0.3,))
+    compared = both([("x", 0, 0.5)], [("x", 0, 0.2)], metric=metric)
+    assert compared.effects == pytest.approx((sign * 0.3,))
     assert lower_is_better(metric) == (sign < 0)
 
 
 def test_a_failed_or_cancelled_cell_makes_its_seed_incomplete() -> None:
-    found = both(
+    compared = both(
         [("x", 0, 0.5), ("x", 1, "failed"), ("x", 2, 0.5)], [("x", 0, 0.5), ("x", 1, 0.5), ("x", 2, "killed")]
     )
-    assert (found.seeds, found.incomplete) == ((0,), (1, 2))
+    assert (compared.seeds, compared.incomplete) == ((0,), (1, 2))
 
 
 def test_a_missing_or_open_cell_is_waited_for() -> None:
-    found = both([("x", 0, 0.5), ("x", 1, "waiting")], [("x", 1, 0.5)])
-    assert (found.seeds, found.waiting) == ((), (0, 1))
+    compared = both([("x", 0, 0.5), ("x", 1, "waiting")], [("x", 1, 0.5)])
+    assert (compared.seeds, compared.waiting) == ((), (0, 1))
 
 
 def test_a_diverged_accuracy_scores_chance() -> None:
-    found = both([("x", 0, 0.9)], [("x", 0, None)], chance=chance_level("test/accuracy", 10))
-    assert found.effects == pytest.approx((0.8,))
-    assert (found.diverged_a, found.diverged_b, found.runs) == (0, 1, 1)
+    compared = both([("x", 0, 0.9)], [("x", 0, None)], chance=chance_level("test/accuracy", 10))
+    assert compared.effects == pytest.approx((0.8,))
+    assert (compared.diverged_a, compared.diverged_b, compared.runs) == (0, 1, 1)
 
 
 @pytest.mark.parametrize(("metric", "chance"), [("test/accuracy", 0.1), ("test/loss", None)])
@@ -72,37 +72,37 @@ def test_where_every_run_diverged_nothing_is_claimed(metric: Any, chance: Any) -
 def test_what_was_never_measured_is_no_number() -> None:
     """It is waited for, not scored as chance: two levels without an accuracy would be equivalent."""
     scores = [Score(level, "x", seed, None) for level in "AB" for seed in range(5)]
-    found = pair(scores, "A", "B", metric="test/accuracy", chance=0.1)
-    assert (found.seeds, found.waiting) == ((), (0, 1, 2, 3, 4))
-    assert judge_pair(found, delta=0.1, level=0.05).verdict == "undecided"
+    compared = pair(scores, "A", "B", metric="test/accuracy", chance=0.1)
+    assert (compared.seeds, compared.waiting) == ((), (0, 1, 2, 3, 4))
+    assert judge_pair(compared, delta=0.1, level=0.05).verdict == "undecided"
     assert estimate(scores, "A", chance=0.1).mean is None
     infinite = [Score("A", "x", 0, math.inf), Score("B", "x", 0, 0.9)]
     assert pair(infinite, "A", "B", metric="test/accuracy", chance=0.1).effects == pytest.approx((-0.8,))
 
 
 def test_a_diverged_loss_has_a_sign_and_no_effect() -> None:
-    found = both([("x", s, None if s == 2 else 0.5) for s in range(10)], [("x", s, None) for s in range(10)],
+    compared = both([("x", s, None if s == 2 else 0.5) for s in range(10)], [("x", s, None) for s in range(10)],
                  metric="test/loss", chance=chance_level("test/loss", 10))  # fmt: skip
-    assert found.effects == (None,) * 10
-    assert found.signs == (1, 1, 0, 1, 1, 1, 1, 1, 1, 1)  # both diverged: a tie
-    judged = judge_pair(found, delta=0.1, level=0.05)
+    assert compared.effects == (None,) * 10
+    assert compared.signs == (1, 1, 0, 1, 1, 1, 1, 1, 1, 1)  # both diverged: a tie
+    judged = judge_pair(compared, delta=0.1, level=0.05)
     assert (judged.verdict, judged.effect, judged.won) == ("better", None, 9)
 
 
 def test_fewer_diverged_cells_win_a_seed() -> None:
-    found = both(
+    compared = both(
         [("x", 0, None), ("y", 0, 0.9)], [("x", 0, None), ("y", 0, None)], metric="test/loss", chance=None
     )
-    assert found.signs == (1,)
+    assert compared.signs == (1,)
 
 
 def test_an_estimate_is_over_seeds() -> None:
     scores = [Score("A", cell, seed, value) for cell, seed, value in
               (("x", 0, 0.8), ("y", 0, 0.6), ("x", 1, 0.9), ("y", 1, 0.7))]  # fmt: skip
-    found = estimate(scores, "A", chance=0.1)
-    assert found.mean == pytest.approx(0.75)
-    assert (found.seeds, found.runs) == (2, 4)
-    assert found.sd == pytest.approx(math.sqrt(0.005))
+    estimated = estimate(scores, "A", chance=0.1)
+    assert estimated.mean == pytest.approx(0.75)
+    assert (estimated.seeds, estimated.runs) == (2, 4)
+    assert estimated.sd == pytest.approx(math.sqrt(0.005))
 
 
 def test_the_fields_that_differ_are_named() -> None:

@@ -34,13 +34,15 @@ def held(results: Any = RESULTS, lower: bool = False) -> Any:
 
 def changed(level: Any, rate: str, seed: int, **fields: Any) -> Any:
     return [
-        replace(one, **fields) if (one.level, one.setting, one.seed) == (level, (rate,), seed) else one
-        for one in RESULTS
+        replace(result, **fields)
+        if (result.level, result.setting, result.seed) == (level, (rate,), seed)
+        else result
+        for result in RESULTS
     ]
 
 
-def rates(found: Any) -> Any:
-    return {(level, seed): one.setting[0] for ((level, _), seed), one in found.chosen.items()}
+def rates(selection: Any) -> Any:
+    return {(level, seed): result.setting[0] for ((level, _), seed), result in selection.chosen.items()}
 
 
 def test_the_seed_itself_has_no_say() -> None:
@@ -54,14 +56,14 @@ def test_the_seed_itself_has_no_say() -> None:
 
 def test_effects_are_of_test_data_at_the_rate_of_the_other_seeds() -> None:
     """A: 0.61, 0.51, 0.52; B: 0.11, 0.12, 0.43; so 0.5, 0.39, 0.09."""
-    found = pair(held().scores, "A", "B", metric="test/accuracy", chance=0.1)
-    assert found.effects == pytest.approx((0.5, 0.39, 0.09))
-    assert judge_pair(found, delta=0.01, level=0.05).effect == pytest.approx(0.98 / 3)
+    compared = pair(held().scores, "A", "B", metric="test/accuracy", chance=0.1)
+    assert compared.effects == pytest.approx((0.5, 0.39, 0.09))
+    assert judge_pair(compared, delta=0.01, level=0.05).effect == pytest.approx(0.98 / 3)
 
 
 def test_looking_at_the_seed_itself_would_have_chosen_otherwise() -> None:
     """With its own seed, A at seed 0 has 0.9 at 0.01 and would be 0.3 better on test data than it may claim."""
-    scores = {(one.level, one.seed): one.value for one in held().scores}
+    scores = {(score.level, score.seed): score.value for score in held().scores}
     assert scores["A", 0] == 0.61
     assert max(TEST["A", rate][0] for rate in RATES.labels) == 0.91
 
@@ -75,27 +77,27 @@ def test_a_loss_is_chosen_by_the_lowest() -> None:
 
 
 def test_a_rate_that_diverged_at_another_seed_ranks_last() -> None:
-    found = held(changed("A", "0.1", 1, diverged=True, validation=None, value=None))
-    assert rates(found)["A", 0] == "0.01", "0.5 without a diverged seed is before 0.8 with one"
-    assert rates(found)["A", 1] == "0.01"
+    selection = held(changed("A", "0.1", 1, diverged=True, validation=None, value=None))
+    assert rates(selection)["A", 0] == "0.01", "0.5 without a diverged seed is before 0.8 with one"
+    assert rates(selection)["A", 1] == "0.01"
 
 
 @pytest.mark.parametrize("state", ["failed", "killed", "waiting"])
 def test_a_seed_with_an_open_run_is_nobodys_tuning(state: Any) -> None:
     """Seed 2 of B is open at one rate: it is neither compared nor tuned on, of A neither."""
-    found = held(changed("B", "0.01", 2, state=state, value=None, validation=None))
-    assert rates(found) == {("A", 0): "0.1", ("A", 1): "0.01", ("B", 0): "0.1", ("B", 1): "0.1"}
-    states = {(one.level, one.seed): one.state for one in found.scores}
+    selection = held(changed("B", "0.01", 2, state=state, value=None, validation=None))
+    assert rates(selection) == {("A", 0): "0.1", ("A", 1): "0.01", ("B", 0): "0.1", ("B", 1): "0.1"}
+    states = {(score.level, score.seed): score.state for score in selection.scores}
     assert (states["A", 2], states["B", 2]) == ("waiting", state)
 
 
 @pytest.mark.parametrize(
     "results",
     [
-        [one for one in RESULTS if one.seed == 0],
-        [one for one in RESULTS if one.setting == ("0.1",)],
+        [result for result in RESULTS if result.seed == 0],
+        [result for result in RESULTS if result.setting == ("0.1",)],
         RESULTS[:-1],
-        [replace(one, validation=None) for one in RESULTS],
+        [replace(result, validation=None) for result in RESULTS],
         [],
     ],
     ids=["one seed", "one rate", "no grid", "no validation data", "nothing"],

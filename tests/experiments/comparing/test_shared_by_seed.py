@@ -15,7 +15,7 @@ from experiments.spec import ExperimentSpec
 def weights(seed: int = 3, **model: Any) -> Any:
     spec = {"name": "s", "dataset": {"name": "digits"}, "model": {"hidden": [8, 8]} | model, "seed": seed}
     point = ExperimentSpec.parse(spec).expand()[0]
-    return [np.asarray(one) for one in build(point.spec).get_weights()]
+    return [np.asarray(weight) for weight in build(point.spec).get_weights()]
 
 
 @pytest.mark.parametrize("other", ["sigmoid", "tanh", "elu"])

@@ -31,20 +31,20 @@ def test_the_interval_is_students_at_the_shared_error() -> None:
     level = share_of_error(0.05, looks=4, pairs=3)
     assert level == pytest.approx(0.05 / 12)
     low, high = stats.t.interval(1 - level, 4, loc=np.mean(d), scale=stats.sem(d))
-    found = repeated_interval(d, level)
-    assert (found.mean, found.low, found.high) == pytest.approx((np.mean(d), low, high))
+    interval = repeated_interval(d, level)
+    assert (interval.mean, interval.low, interval.high) == pytest.approx((np.mean(d), low, high))
 
 
 def test_an_interval_by_hand() -> None:
     """d = 1, 2, 3: mean 2, s = 1, t(0.975, 2) = 4.302653, half width 4.302653/√3 = 2.484138."""
-    found = repeated_interval([1.0, 2.0, 3.0], 0.05)
-    assert (found.mean, found.sd) == (2.0, 1.0)
-    assert found.high == pytest.approx(4.484138, abs=1e-6)
+    interval = repeated_interval([1.0, 2.0, 3.0], 0.05)
+    assert (interval.mean, interval.sd) == (2.0, 1.0)
+    assert interval.high == pytest.approx(4.484138, abs=1e-6)
 
 
 def test_one_seed_says_nothing_about_the_spread() -> None:
-    found = repeated_interval([0.3], 0.05)
-    assert (found.low, found.high) == (-math.inf, math.inf)
+    interval = repeated_interval([0.3], 0.05)
+    assert (interval.low, interval.high) == (-math.inf, math.inf)
 
 
 @pytest.mark.parametrize("effects", [[], [0.1, math.nan], [math.inf]])

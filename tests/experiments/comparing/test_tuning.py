@@ -28,8 +28,8 @@ def trials(*means: Any, diverged: Any = ()) -> Any:
     ],
 )
 def test_the_best_mean_wins(means: Any, setting: Any, edges: Any) -> None:
-    found = best(trials(*means), [RATES], lower=False)
-    assert (found.setting, found.edges) == ((setting,), edges)
+    choice = best(trials(*means), [RATES], lower=False)
+    assert (choice.setting, choice.edges) == ((setting,), edges)
 
 
 def test_a_loss_is_better_when_lower() -> None:

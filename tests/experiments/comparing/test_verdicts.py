@@ -28,25 +28,25 @@ def test_one_seed_decides_nothing() -> None:
     ],
 )
 def test_the_verdict_follows_from_the_interval(effects: Any, verdict: Any, text: Any) -> None:
-    found = judge("A", "B", effects, delta=0.01, level=0.05)
-    assert (found.verdict, found.text) == (verdict, text)
-    assert present(found.effect) >= 0
-    assert found.decided
+    judged = judge("A", "B", effects, delta=0.01, level=0.05)
+    assert (judged.verdict, judged.text) == (verdict, text)
+    assert present(judged.effect) >= 0
+    assert judged.decided
 
 
 def test_undecided_says_how_many_seeds_in_all() -> None:
-    found = judge("A", "B", [0.02, -0.01, 0.03, -0.02, 0.01], delta=0.01, level=0.05)
-    assert found.verdict == "undecided"
-    assert found.text == f"undecided: about {found.needed} seeds in all"
-    assert (found.won, found.seeds) == (3, 5)
+    judged = judge("A", "B", [0.02, -0.01, 0.03, -0.02, 0.01], delta=0.01, level=0.05)
+    assert judged.verdict == "undecided"
+    assert judged.text == f"undecided: about {judged.needed} seeds in all"
+    assert (judged.won, judged.seeds) == (3, 5)
 
 
 def test_the_same_difference_at_every_seed_is_left_to_the_sign_test() -> None:
     """No spread, no t interval: 2·2⁻⁵ = 0.0625 is not enough, 2·2⁻¹⁰ is."""
     assert judge("A", "B", [0.25] * 5, delta=0.01, level=0.05).verdict == "undecided"
     assert judge("A", "B", [0.25] * 5, delta=0.01, level=0.05).needed == 6
-    found = judge("A", "B", [0.25] * 10, delta=0.01, level=0.05)
-    assert (found.verdict, found.low, found.high) == ("better", None, None)
+    judged = judge("A", "B", [0.25] * 10, delta=0.01, level=0.05)
+    assert (judged.verdict, judged.low, judged.high) == ("better", None, None)
     assert judge("A", "B", [0.005] * 10, delta=0.01, level=0.05).verdict == "better", (
         "how much less is not known"
     )
@@ -64,9 +64,9 @@ def test_equal_seeds_are_equivalent_once_they_rule_out_the_share_that_matters() 
 
 
 def test_signs_decide_where_a_loss_diverged() -> None:
-    found = judge_signs("A", "B", [-1] * 9 + [0], delta=0.1, level=0.05)
-    assert (found.a, found.b, found.verdict, found.won) == ("B", "A", "better", 9)
-    assert (found.effect, found.low) == (None, None)
+    judged = judge_signs("A", "B", [-1] * 9 + [0], delta=0.1, level=0.05)
+    assert (judged.a, judged.b, judged.verdict, judged.won) == ("B", "A", "better", 9)
+    assert (judged.effect, judged.low) == (None, None)
     assert (
         judge_signs("A", "B", [1, -1, 1, -1, 0], delta=0.1, level=0.05).text
         == "undecided: no number of seeds in sight"

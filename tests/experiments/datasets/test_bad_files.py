@@ -128,7 +128,7 @@ def test_a_bad_file_is_refused_where_it_is_bad(name: str, tmp_path: Path) -> Non
     assert problem.allowed
 
 
-def numbers(found: Found, folder: Path) -> list[list[float]]:
+def numbers(file: Found, folder: Path) -> list[list[float]]:
     matrix: list[list[float]] = np.load(folder / "matrix.npy", allow_pickle=False).tolist()
     return matrix
 
@@ -163,33 +163,33 @@ AS_MEANT: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize("name", AS_MEANT)
 def test_a_file_is_read_as_it_was_meant(name: str, tmp_path: Path) -> None:
-    found = read(tmp_path, AS_MEANT[name]())
-    assert [column.name for column in found.table.columns] == ["size", "age", "kind"]
-    assert numbers(found, tmp_path) == [[1, 2, 0], [3, 4, 1], [5, 6, 0], [7, 8, 1], [9, 10, 0]]
-    size, _, kind = found.table.columns
+    file = read(tmp_path, AS_MEANT[name]())
+    assert [column.name for column in file.table.columns] == ["size", "age", "kind"]
+    assert numbers(file, tmp_path) == [[1, 2, 0], [3, 4, 1], [5, 6, 0], [7, 8, 1], [9, 10, 0]]
+    size, _, kind = file.table.columns
     assert (size.low, size.high, kind.values, kind.counts) == (1, 9, ("a", "b"), (3, 2))
 
 
 def test_names_are_made_where_there_are_none(tmp_path: Path) -> None:
-    found = read(tmp_path, ROWS.replace("a", "1").replace("b", "0").encode())
-    assert [column.name for column in found.table.columns] == ["column_1", "column_2", "column_3"]
-    assert found.table.rows == 5
-    assert any("no names" in warning for warning in found.warnings)
+    file = read(tmp_path, ROWS.replace("a", "1").replace("b", "0").encode())
+    assert [column.name for column in file.table.columns] == ["column_1", "column_2", "column_3"]
+    assert file.table.rows == 5
+    assert any("no names" in warning for warning in file.warnings)
 
 
 def test_a_column_that_numbers_the_rows_is_no_input(tmp_path: Path) -> None:
-    found = read(tmp_path, b",a,b\n" + b"".join(b"%d,%d,%d\n" % (n, n * n, n % 2) for n in range(9)))
-    assert [(column.name, column.usable) for column in found.table.columns] == [
+    file = read(tmp_path, b",a,b\n" + b"".join(b"%d,%d,%d\n" % (n, n * n, n % 2) for n in range(9)))
+    assert [(column.name, column.usable) for column in file.table.columns] == [
         ("column_1", False), ("a", True), ("b", True),
     ]  # fmt: skip
-    assert any("numbers the rows" in warning for warning in found.warnings)
+    assert any("numbers the rows" in warning for warning in file.warnings)
 
 
 def test_texts_that_are_all_different_are_no_input(tmp_path: Path) -> None:
     lines = "".join(f"person {n},{n % 7},{n % 2}\n" for n in range(1_500))
-    found = read(tmp_path, f"name,a,b\n{lines}".encode())
-    assert not found.table.columns[0].usable
-    assert any("more than 1,000 different texts" in warning for warning in found.warnings)
+    file = read(tmp_path, f"name,a,b\n{lines}".encode())
+    assert not file.table.columns[0].usable
+    assert any("more than 1,000 different texts" in warning for warning in file.warnings)
 
 
 def test_a_fault_after_many_rows_has_its_own_row(tmp_path: Path) -> None:
@@ -201,8 +201,8 @@ def test_a_fault_after_many_rows_has_its_own_row(tmp_path: Path) -> None:
 
 def test_values_and_profile_are_of_the_whole_file(tmp_path: Path) -> None:
     """Worked by hand: 60,000 zeros and 60,000 fours: mean 2, standard deviation 2; the blocks are of 50,000 rows."""
-    found = read(tmp_path, ("a,b\n" + "0,u\n" * 60_000 + "4,v\n" * 60_000).encode())
-    a, b = found.table.columns
+    file = read(tmp_path, ("a,b\n" + "0,u\n" * 60_000 + "4,v\n" * 60_000).encode())
+    a, b = file.table.columns
     assert (a.values, a.counts, a.zeros, a.grouped, b.grouped) == (
         (0, 4),
         (60_000, 60_000),
@@ -210,6 +210,6 @@ def test_values_and_profile_are_of_the_whole_file(tmp_path: Path) -> None:
         True,
         True,
     )
-    profile = found.profiles["a"]
+    profile = file.profiles["a"]
     assert (profile.mean, profile.std) == pytest.approx((2, 2))
     assert (profile.bins[0], profile.bins[-1], sum(profile.bins)) == (60_000, 60_000, 120_000)

@@ -52,8 +52,8 @@ def test_every_lane_has_a_frame_per_epoch(specs: Callable[..., list[RunSpec]], s
         (left, right), (below, above) = film.scene.axes
         corners = np.array([[left, below], [right, below], [left, above], [right, above]], np.float32)
         expected, shown = outputs(network, corners).ravel(), film.frames[-1][1].reshape(32, 32)
-        found = [shown[0, 0], shown[0, -1], shown[-1, 0], shown[-1, -1]]
-        np.testing.assert_allclose(found, expected, atol=0.02)
+        answers = [shown[0, 0], shown[0, -1], shown[-1, 0], shown[-1, -1]]
+        np.testing.assert_allclose(answers, expected, atol=0.02)
         weights = np.concatenate([value.ravel() for value in network.get_weights()])
         np.testing.assert_allclose(film.frames[-1][2], weights, atol=1e-6)
 

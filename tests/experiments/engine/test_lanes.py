@@ -199,12 +199,12 @@ def test_every_width_trains_alike(specs: Any, engine: Any) -> None:
 
 
 def test_seeds_decide_weights_and_order_alone(specs: Any, engine: Any) -> None:
-    one, two = (engine(specs(optimizer={"name": "sgd", "learning_rate": rate})) for rate in (0.1, 0.2))
-    assert one.losses(0) != two.losses(0)
+    slower, faster = (engine(specs(optimizer={"name": "sgd", "learning_rate": rate})) for rate in (0.1, 0.2))
+    assert slower.losses(0) != faster.losses(0)
     same = engine(
         specs(optimizer={"name": "sgd", "learning_rate": 0.1}, training={"epochs": 3, "batch_size": 16})
     )
-    assert same.losses(0) == one.losses(0)[:3]
+    assert same.losses(0) == slower.losses(0)[:3]
 
 
 def test_widths_and_places() -> None:

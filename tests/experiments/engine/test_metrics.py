@@ -174,8 +174,8 @@ def test_training_is_the_same_to_the_bit_with_metrics(specs: Any, engine: Any, t
     few = {"dataset": {"name": "digits", "train_samples": 64}, "training": {"epochs": 1, "batch_size": 16}}
     (plain,), (asked,) = specs(**few), specs(**few, metrics=["f1"])
     assert plain.program_key() != asked.program_key()
-    for one, other in zip(*(engine([spec]).weights(0, tmp_path) for spec in (plain, asked)), strict=True):
-        np.testing.assert_array_equal(one, other)
+    for weight, other in zip(*(engine([spec]).weights(0, tmp_path) for spec in (plain, asked)), strict=True):
+        np.testing.assert_array_equal(weight, other)
 
 
 def test_every_metric_says_what_it_takes() -> None:

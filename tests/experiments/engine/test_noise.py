@@ -26,8 +26,8 @@ def test_the_hash_is_its_formula_in_plain_integers() -> None:
     key = murmur((7 * 0x9E3779B9 + murmur(123456789)) & 0xFFFFFFFF)
     second = (key * 0x85EBCA6B) & 0xFFFFFFFF
     expected = [(murmur(murmur((i + key) & 0xFFFFFFFF) ^ second) >> 9) / 2**23 for i in range(6)]
-    found = keras.ops.convert_to_numpy(noise.uniform(backend.tensor(WORDS), (2, 3), "float32"))
-    assert found.ravel().tolist() == expected
+    drawn = keras.ops.convert_to_numpy(noise.uniform(backend.tensor(WORDS), (2, 3), "float32"))
+    assert drawn.ravel().tolist() == expected
 
 
 def test_one_mask_eagerly_in_a_graph_under_xla_and_mapped_over_lanes() -> None:

@@ -29,14 +29,14 @@ class Tutorial(NamedTuple):
 
 def tutorials() -> dict[str, Tutorial]:
     text = (ROOT / "tests/data/keras_programs.md").read_text()
-    found = {}
+    by_title = {}
     for part in re.split(r"(?m)^## ", text)[1:]:
         title, rest = part.split("\n", 1)
         blocks = re.fullmatch(r"```python\n(.*?)```\n```yaml\n(.*?)```\n(.*)", rest, re.DOTALL)
         assert blocks is not None, title
         remarks = [line.removeprefix("- ") for line in blocks[3].splitlines() if line]
-        found[title] = Tutorial(blocks[1], parse_yaml(blocks[2]), remarks)
-    return found
+        by_title[title] = Tutorial(blocks[1], parse_yaml(blocks[2]), remarks)
+    return by_title
 
 
 TUTORIALS = tutorials()

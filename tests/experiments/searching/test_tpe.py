@@ -43,9 +43,9 @@ def test_the_same_runs_give_the_same_next_settings() -> None:
 def test_a_small_space_is_searched_to_its_end_and_no_further() -> None:
     axes = factors(activation=["relu", "tanh", "sigmoid"], momentum=[0.0, 0.5, 0.9])
     known = [Trial(tuple(factor.levels()[0].label for factor in axes), "finished", 1, 0.1)]
-    found = suggestions(axes, known, 20, metric="val/loss", seed=0)
-    assert len(found) == 8
-    assert not suggestions(axes, [Trial(tuple(x.label for x in s), "waiting", 0, None) for s in found] + known, 1,
+    suggested = suggestions(axes, known, 20, metric="val/loss", seed=0)
+    assert len(suggested) == 8
+    assert not suggestions(axes, [Trial(tuple(x.label for x in s), "waiting", 0, None) for s in suggested] + known, 1,
                            metric="val/loss", seed=0)  # fmt: skip
 
 

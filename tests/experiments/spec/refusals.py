@@ -33,10 +33,12 @@ def assert_refused(change: dict[str, Any], path: str, words: str) -> None:
     with pytest.raises(SpecError) as caught:
         ExperimentSpec.parse(copy.deepcopy(GOOD) | change)
     assert time.process_time() - began < 1.0
-    found = {problem.path: problem for problem in caught.value.problems}
-    assert path in found, caught.value
+    problems = {problem.path: problem for problem in caught.value.problems}
+    assert path in problems, caught.value
     assert any(words in str(problem) for problem in caught.value.problems if problem.path == path)
-    assert found[path].message
+    assert problems[path].message
     assert (
-        found[path].allowed or "no field" in found[path].message or "cannot be written" in found[path].message
+        problems[path].allowed
+        or "no field" in problems[path].message
+        or "cannot be written" in problems[path].message
     )

@@ -28,18 +28,18 @@ from experiments.spec.documents import MAX_YAML_VALUES, parse_json, parse_yaml, 
     ],
 )  # fmt: skip
 def test_core_schema(text: str, value: object) -> None:
-    found = parse_yaml(text)
-    assert found == value
-    assert type(found) is type(value)
+    parsed = parse_yaml(text)
+    assert parsed == value
+    assert type(parsed) is type(value)
 
 
 def test_infinity_and_nan_are_read_and_then_refused() -> None:
-    found = parse_yaml("[.inf, -.INF, .nan]")
-    assert isinstance(found, list)
-    assert found[:2] == [math.inf, -math.inf]
-    assert math.isnan(found[2])
+    parsed = parse_yaml("[.inf, -.INF, .nan]")
+    assert isinstance(parsed, list)
+    assert parsed[:2] == [math.inf, -math.inf]
+    assert math.isnan(parsed[2])
     with pytest.raises(SpecError) as caught:
-        plain({"a": found})
+        plain({"a": parsed})
     assert [problem.path for problem in caught.value.problems] == ["a[0]", "a[1]", "a[2]"]
 
 

@@ -52,14 +52,14 @@ SYMBOLS = "{}[]:,-&*!|>'\"%@`#? \n\t0123456789abcxyz.eE+~\\é\0"
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    found = [path]
+    paths = [path]
     if isinstance(value, dict):
         for key, inner in value.items():
-            found += places(inner, (*path, key))
+            paths += places(inner, (*path, key))
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            found += places(inner, (*path, index))
-    return found
+            paths += places(inner, (*path, index))
+    return paths
 
 
 def mutated(draw: random.Random, document: Any, pool: list[Any]) -> Any:

@@ -18,18 +18,18 @@ SPEC = {
 
 
 def test_runs_networks_and_costs() -> None:
-    found = preview(ExperimentSpec.parse(SPEC))
-    assert found["n_runs"] == 2 * 2 * 5
-    assert sum(network["runs"] for network in found["networks"]) == 20
-    assert {network["parameters"] for network in found["networks"]} == {
+    shown = preview(ExperimentSpec.parse(SPEC))
+    assert shown["n_runs"] == 2 * 2 * 5
+    assert sum(network["runs"] for network in shown["networks"]) == 20
+    assert {network["parameters"] for network in shown["networks"]} == {
         65 * 8 + 9 * 10,
         65 * 4 + 5 * 4 + 5 * 10,
     }
-    assert found["programs"] == 4
-    assert found["training_flops"] == 5 * sum(network["training_flops"] for network in found["networks"])
-    assert found["warnings"] == []
-    assert found["question"] is None
-    assert found["runs"][0]["levels"]["activation"] == "relu"
+    assert shown["programs"] == 4
+    assert shown["training_flops"] == 5 * sum(network["training_flops"] for network in shown["networks"])
+    assert shown["warnings"] == []
+    assert shown["question"] is None
+    assert shown["runs"][0]["levels"]["activation"] == "relu"
 
 
 def test_a_question_counts_all_its_looks() -> None:
@@ -47,9 +47,9 @@ def test_an_edge_that_is_never_read_is_a_warning() -> None:
         {"type": "flatten"},
         {"type": "dense", "units": 10},
     ]
-    found = preview(ExperimentSpec.parse({**SPEC, "model": {"layers": layers}, "sweep": None}))
-    assert found["networks"][0]["layers"][0]["output_shape"] == [3, 3, 2]
-    assert len(found["warnings"]) == 1
+    shown = preview(ExperimentSpec.parse({**SPEC, "model": {"layers": layers}, "sweep": None}))
+    assert shown["networks"][0]["layers"][0]["output_shape"] == [3, 3, 2]
+    assert len(shown["warnings"]) == 1
 
 
 def test_updates_and_the_first_and_last_rate() -> None:

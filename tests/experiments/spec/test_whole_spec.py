@@ -49,9 +49,9 @@ def test_a_field_that_is_swept_and_tuned_belongs_to_tuning() -> None:
     assert list(spec.axes()) == ["activation", "optimizer", "batch_size", "case"]
     assert [level.label for level in spec.tuned()["learning_rate"]] == ["0.0001", "0.001", "0.01", "0.1"]
     assert len(spec.expand()) == (cells := 3 * 3 * 2 * 2) * 3
-    found = preview(spec)
-    assert found["question"]["runs"] == {"tuning": cells * 4 * 2, "looks": [cells * n for n in (5, 10, 20)]}
-    seeds, warning = found["warnings"]
+    shown = preview(spec)
+    assert shown["question"]["runs"] == {"tuning": cells * 4 * 2, "looks": [cells * n for n in (5, 10, 20)]}
+    seeds, warning = shown["warnings"]
     assert seeds.startswith("sweep.seeds is left out: the looks of the question")
     assert warning.startswith("sweep.learning_rate is left out of the sweep: compare.tune.learning_rate")
     again = ExperimentSpec.parse(spec.document())

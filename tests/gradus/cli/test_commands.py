@@ -34,9 +34,9 @@ def test_submit_and_wait_ends_like_its_runs(gradus: Any, api: Served, spec_file:
     def work() -> None:
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
-            found, _ = queries.list_experiments(api.store)
-            if found:
-                runs = queries.all_runs(api.store, found[0].id)
+            experiments, _ = queries.list_experiments(api.store)
+            if experiments:
+                runs = queries.all_runs(api.store, experiments[0].id)
                 api.finish(runs[0].id, status="FAILED", reason="test")
                 for run in runs[1:]:
                     api.finish(run.id, metrics=[("test/accuracy", 1, 0.5)])
@@ -132,9 +132,9 @@ def test_compare_explores_without_a_question(gradus: Any, api: Served) -> None:
     for run in queries.all_runs(api.store, experiment.id):
         value = 0.9 if run.levels["activation"] == "relu" else 0.5 + 0.01 * int(run.levels["seed"])
         api.finish(run.id, metrics=[("test/accuracy", 1, value)])
-    found = gradus("compare", experiment.id, "--factor", "activation", "--json").json()
-    assert found["verdicts"] == []
-    assert found["effects"][0]["effect"] == pytest.approx(0.395)
+    comparison = gradus("compare", experiment.id, "--factor", "activation", "--json").json()
+    assert comparison["verdicts"] == []
+    assert comparison["effects"][0]["effect"] == pytest.approx(0.395)
     assert "exploratory" in gradus("compare", experiment.id, "--factor", "activation").out
 
 

@@ -20,16 +20,16 @@ class Became(Exception):
 @pytest.fixture
 def became(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """What the command would become; standard input is put back afterwards."""
-    found = []
+    commands = []
     kept = os.dup(0)
 
     def execv(program: Any, arguments: Any) -> None:
         assert program == sys.executable
-        found.extend(arguments[1:])
+        commands.extend(arguments[1:])
         raise Became
 
     monkeypatch.setattr(os, "execv", execv)
-    yield found
+    yield commands
     os.dup2(kept, 0)
     os.close(kept)
 

@@ -74,10 +74,10 @@ def test_further_looks_say_what_they_cost(world: World) -> None:
     experiment = world.ask(CLOSE, close(world))
     extension.extend(world.store, experiment.id, looks=[8, 16])
     go_on(world, experiment.id, close(world))
-    found = compare(world.store, experiment.id)
-    asked = present(found.design)
+    comparison = compare(world.store, experiment.id)
+    asked = present(comparison.design)
     assert [asked.error_at(seeds) for seeds in (4, 8, 16)] == pytest.approx([0.05, 0.025, 0.0125])
-    assert present(found.plan)["total_error"] == pytest.approx(0.0875)
+    assert present(comparison.plan)["total_error"] == pytest.approx(0.0875)
     assert "91.25 %; the looks at 8, 16 seeds were asked for after" in report.render(
         world.store, experiment.id, load_settings()
     )
@@ -96,9 +96,9 @@ def test_a_new_level_is_tuned_and_compared_and_nothing_is_trained_twice(world: W
     assert extended.stage == "tune"
     assert extended.n_runs == experiment.n_runs + 8, "four rates on two seeds"
     go_on(world, experiment.id, score)
-    found = compare(world.store, experiment.id)
-    assert set(present(found.design).levels) == {"sigmoid", "tanh", "relu", "gelu"}
-    assert found.answer.startswith("gelu better than")
+    comparison = compare(world.store, experiment.id)
+    assert set(present(comparison.design).levels) == {"sigmoid", "tanh", "relu", "gelu"}
+    assert comparison.answer.startswith("gelu better than")
     assert set(trained.values()) == {1}
     spec = queries.get_experiment(world.store, experiment.id).experiment_spec
     assert present(spec.sweep).axes["activation"] == ["sigmoid", "tanh", "relu", "gelu"]

@@ -55,23 +55,25 @@ def answered(world: World, client: httpx.Client, text: Any, score: Any) -> Any:
 
 
 def test_where_the_optimizer_differs_too_nothing_is_claimed(world: World, client: httpx.Client) -> None:
-    experiment, found = answered(
+    experiment, compared = answered(
         world, client, ALONG, lambda run: 0.9 if run.params["activation"] == "relu" else 0.5
     )
-    assert found["kind"] == "question"
+    assert compared["kind"] == "question"
     text = "not attributable: optimizer differs along with activation"
-    verdict = found["verdicts"][0]
+    verdict = compared["verdicts"][0]
     assert (verdict["verdict"], verdict["text"]) == ("not attributable", text)
     assert (verdict["effect"], verdict["low"], verdict["high"]) == (None, None, None)
-    assert text in found["answer"]
+    assert text in compared["answer"]
     assert (experiment["stage"], experiment["n_runs"]) == ("nothing to decide", 10)
     again = client.get(
         f"/v1/experiments/{experiment['id']}/comparison", params={"factor": "activation"}
     ).json()
-    assert again["verdicts"] == found["verdicts"]
+    assert again["verdicts"] == compared["verdicts"]
     pair = ALONG.replace("factor: activation", "factor: case")
-    _, found = answered(world, client, pair, lambda run: 0.9 if run.params["activation"] == "relu" else 0.5)
-    assert found["answer"] == "modern better than classic", "the pair itself may be asked about"
+    _, compared = answered(
+        world, client, pair, lambda run: 0.9 if run.params["activation"] == "relu" else 0.5
+    )
+    assert compared["answer"] == "modern better than classic", "the pair itself may be asked about"
 
 
 @pytest.mark.parametrize("draw", range(8))
@@ -84,9 +86,9 @@ def test_levels_that_are_alike_are_never_better(
     def score(run: Any) -> Any:
         return 0.9 + spread * world.noise(draw, run.params["activation"], run.params["seed"])
 
-    _, found = answered(world, client, ALIKE, score)
-    assert found["verdicts"][0]["verdict"] in ("equivalent within δ", "undecided")
-    assert found["verdicts"][0]["seeds"] in (5, 10, 20)
+    _, compared = answered(world, client, ALIKE, score)
+    assert compared["verdicts"][0]["verdict"] in ("equivalent within δ", "undecided")
+    assert compared["verdicts"][0]["seeds"] in (5, 10, 20)
 
 
 def test_a_look_uses_the_runs_there_are_and_none_is_trained_twice(world: World, client: httpx.Client) -> None:
@@ -113,8 +115,8 @@ def test_a_look_uses_the_runs_there_are_and_none_is_trained_twice(world: World, 
             until(lambda: queries.get_experiment(world.store, made.id).is_settled)
             assert queries.get_experiment(world.store, made.id).n_runs == 24 + 15
             asked = list(pool.map(lambda _: client.post(f"/v1/experiments/{made.id}/extend"), range(4)))
-            assert sorted(one.status_code for one in asked)[0] == 202
-            assert {one.status_code for one in asked} <= {202, 409}
+            assert sorted(response.status_code for response in asked)[0] == 202
+            assert {response.status_code for response in asked} <= {202, 409}
             until(lambda: queries.get_experiment(world.store, made.id).is_settled)
         finally:
             ended.set()
@@ -157,9 +159,9 @@ def test_not_attributable_to_itself(world: World, client: httpx.Client, flatten:
     text = ITSELF.replace("  layers:\n", "  layers:\n" + flatten)
     if flatten:
         text = text.replace("layers[1]", "layers[2]")
-    _, found = answered(world, client, text, lambda run: 0.9 - 0.001 * run.params["seed"])
-    assert found["effects"][0]["differs"] == []
-    assert "; exploratory" in found["answer"]
+    _, compared = answered(world, client, text, lambda run: 0.9 - 0.001 * run.params["seed"])
+    assert compared["effects"][0]["differs"] == []
+    assert "; exploratory" in compared["answer"]
 
 
 def test_progress_is_as_it_is(world: World, client: httpx.Client) -> None:

@@ -22,8 +22,8 @@ sweep: {"training.batch_size": [32, 64], seeds: 2}
 """
 
 
-def verdicts(found: Any) -> Any:
-    return {frozenset((one["a"], one["b"])): one for one in found.to_json()["verdicts"]}
+def verdicts(compared: Any) -> Any:
+    return {frozenset((verdict["a"], verdict["b"])): verdict for verdict in compared.to_json()["verdicts"]}
 
 
 def test_the_question_gets_verdicts(world: World) -> None:
@@ -31,7 +31,7 @@ def test_the_question_gets_verdicts(world: World) -> None:
     body = comparison.compare(world.store, experiment.id).to_json()
     json.dumps(body, allow_nan=False)
     assert body["kind"] == "question"
-    first = next(one for one in body["verdicts"] if one["text"] == "relu better than sigmoid")
+    first = next(verdict for verdict in body["verdicts"] if verdict["text"] == "relu better than sigmoid")
     assert first.keys() >= {"a", "b", "verdict", "text", "effect", "low", "high", "seeds", "won", "diverged"}
     assert (first["a"], first["b"], first["verdict"], first["seeds"], first["won"]) == (
         "relu",
@@ -42,7 +42,7 @@ def test_the_question_gets_verdicts(world: World) -> None:
     )
     assert 0 < first["low"] < first["effect"] < first["high"]
     assert first["diverged"] == {"sigmoid": 0, "relu": 0, "of": 5}
-    level = {one["level"]: one for one in body["levels"]}["relu"]
+    level = {row["level"]: row for row in body["levels"]}["relu"]
     assert (level["seeds"], level["tuned"], level["certificates"]) == (
         5,
         [{"learning_rate": "0.1"}],
@@ -53,8 +53,8 @@ def test_the_question_gets_verdicts(world: World) -> None:
 def test_the_worked_example_of_the_documentation(world: World) -> None:
     """The numbers in docs/comparing.md."""
     experiment = world.ask(world.QUESTION)
-    found = verdicts(comparison.compare(world.store, experiment.id))
-    pair = found[frozenset(("relu", "tanh"))]
+    by_pair = verdicts(comparison.compare(world.store, experiment.id))
+    pair = by_pair[frozenset(("relu", "tanh"))]
     assert pair["text"] == "relu and tanh equivalent within 0.01"
     assert [round(pair[key], 5) for key in ("effect", "low", "high")] == [0.00339, -0.0008, 0.00759]
 
@@ -77,21 +77,21 @@ def test_a_number_is_named_with_its_factor(world: World) -> None:
         rate = run.params["learning_rate"]
         return mean[rate] + spread[rate] * world.noise(rate, run.params["seed"])
 
-    found = comparison.compare(world.store, world.ask(RATES, score).id)
-    one = verdicts(found)[frozenset(("0.1", "0.01"))]
-    assert (one["a"], one["b"]) == ("0.1", "0.01")
-    assert one["text"] == "learning_rate 0.1 better than learning_rate 0.01"
-    assert one["text"] in found.answer
-    left = verdicts(found)[frozenset(("0.1", "1"))]
-    assert f"learning_rate {left['a']} and learning_rate {left['b']} undecided" in found.answer
+    compared = comparison.compare(world.store, world.ask(RATES, score).id)
+    verdict = verdicts(compared)[frozenset(("0.1", "0.01"))]
+    assert (verdict["a"], verdict["b"]) == ("0.1", "0.01")
+    assert verdict["text"] == "learning_rate 0.1 better than learning_rate 0.01"
+    assert verdict["text"] in compared.answer
+    left = verdicts(compared)[frozenset(("0.1", "1"))]
+    assert f"learning_rate {left['a']} and learning_rate {left['b']} undecided" in compared.answer
 
 
 def test_it_holds_for_every_data_set_that_was_swept(world: World) -> None:
     text = RATES.replace("learning_rate: [0.1, 0.01, 1.0]", "dataset: [digits, mnist, stripes]")
-    found = comparison.compare(
+    compared = comparison.compare(
         world.store, world.submit(text.replace("factor: learning_rate", "factor: dataset")).id
     )
-    assert found.scope.startswith(
+    assert compared.scope.startswith(
         "This holds for the data sets digits, mnist and stripes and the one split of each"
     )
     alone = comparison.compare(world.store, world.submit(RATES).id)
@@ -144,8 +144,8 @@ def test_levels_that_are_truly_alike_are_never_better(world: World) -> None:
     experiment = world.ask(
         text, lambda run: 0.9 + 0.004 * ((run.params["seed"] * 7 + len(run.params["activation"])) % 5)
     )
-    for one in verdicts(comparison.compare(world.store, experiment.id)).values():
-        assert one["verdict"] in ("equivalent within δ", "undecided")
+    for verdict in verdicts(comparison.compare(world.store, experiment.id)).values():
+        assert verdict["verdict"] in ("equivalent within δ", "undecided")
 
 
 CASES = """
@@ -173,15 +173,15 @@ def test_diverged_runs_score_chance_and_are_counted(world: World) -> None:
         return None if run.params["activation"] == "relu" and run.params["seed"] >= 2 else world.accuracy(run)
 
     experiment = world.ask(world.QUESTION, score)
-    found = comparison.compare(world.store, experiment.id)
-    pair = verdicts(found)[frozenset(("relu", "tanh"))]
+    compared = comparison.compare(world.store, experiment.id)
+    pair = verdicts(compared)[frozenset(("relu", "tanh"))]
     assert (pair["a"], pair["verdict"], pair["diverged"]) == (
         "tanh",
         "better",
         {"tanh": 0, "relu": 5, "of": 5},
     )
     assert pair["effect"] > 0.8
-    assert "relu: 5 of 5 runs diverged" in found.warnings
+    assert "relu: 5 of 5 runs diverged" in compared.warnings
 
 
 def test_the_answer_as_markdown(world: World) -> None:
@@ -201,7 +201,7 @@ def test_before_the_first_look_there_is_no_answer(world: World) -> None:
     experiment = world.submit(world.QUESTION)
     body = comparison.compare(world.store, experiment.id).to_json()
     assert body["answer"] == "no answer yet (tune: 0 of 24 runs)"
-    assert {one["verdict"] for one in body["verdicts"]} == {"undecided"}
+    assert {verdict["verdict"] for verdict in body["verdicts"]} == {"undecided"}
     assert page.render(world.store, experiment.id, load_settings())
 
 

@@ -56,7 +56,7 @@ def test_a_level_is_compared_at_its_own_best_rate(world: World, client: httpx.Cl
     effect = body["effects"][0]
     assert (effect["a"], effect["b"], effect["seeds"], effect["won"]) == ("relu", "sigmoid", 3, 3)
     assert effect["effect"] == pytest.approx(0.1)
-    levels = {one["level"]: one for one in body["levels"]}
+    levels = {row["level"]: row for row in body["levels"]}
     assert levels["relu"]["tuned"] == [{"learning_rate": "0.01", "seeds": "0, 1, 2"}]
     assert levels["sigmoid"]["mean"] == pytest.approx(0.61)
     assert levels["sigmoid"]["runs"] == 3
@@ -161,8 +161,8 @@ def test_the_rate_of_a_seed_is_not_chosen_by_it(world: World, client: httpx.Clie
 
     made = world.submit(GRID)
     world.work(made.id, lucky)
-    tuned = {one["level"]: one["tuned"] for one in explored(client, made.id)["levels"]}["relu"]
-    assert {one["learning_rate"]: one["seeds"] for one in tuned} == {"0.01": "2", "0.1": "0, 1"}
+    tuned = {row["level"]: row["tuned"] for row in explored(client, made.id)["levels"]}["relu"]
+    assert {setting["learning_rate"]: setting["seeds"] for setting in tuned} == {"0.01": "2", "0.1": "0, 1"}
 
 
 def test_one_seed_leaves_none_to_tune_on(world: World, client: httpx.Client) -> None:
@@ -194,7 +194,7 @@ def test_optimizers_are_compared_over_their_rates_one_by_one(
     effect = explored(client, made.id, factor="optimizer")["effects"][0]
     assert effect["effect"] == pytest.approx(0.0)
     assert effect["seeds"] == seeds
-    levels = {one["level"]: one for one in explored(client, made.id, factor="optimizer")["levels"]}
+    levels = {row["level"]: row for row in explored(client, made.id, factor="optimizer")["levels"]}
     assert levels["adam"]["mean"] == pytest.approx(0.9 if seeds > 1 else 0.8)
 
 
@@ -253,11 +253,11 @@ def test_a_question_without_fresh_seeds_is_explored_on_those_it_tunes_on(
     world.work(made.id)
     tuning = explored(client, made.id, metric="test/loss")
     assert tuning["tuning"] == {"how": "other seeds", "fields": ["learning_rate"], "metric": "val/loss"}
-    assert {one["seeds"] for one in tuning["effects"]} == {2}
+    assert {effect["seeds"] for effect in tuning["effects"]} == {2}
     asked = world.ask(world.QUESTION)
     fresh = explored(client, asked.id, metric="test/loss")
     assert fresh["tuning"] == {"how": "fresh seeds", "fields": ["learning_rate"], "metric": "val/accuracy"}
-    assert {one["seeds"] for one in fresh["effects"]} == {5}
+    assert {effect["seeds"] for effect in fresh["effects"]} == {5}
     assert "exploratory" in fresh["answer"]
     assert fresh["verdicts"] == []
 
@@ -266,6 +266,6 @@ def test_a_failed_run_takes_its_seed_out_for_every_level(world: World, client: h
     made = world.submit(GRID)
     world.work(made.id, peaked, status=lambda run: "FAILED" if run.index == 0 else "FINISHED")
     body = explored(client, made.id)
-    lost = {one["level"]: (one["seeds"], one["failed"], one["waiting"]) for one in body["levels"]}
+    lost = {row["level"]: (row["seeds"], row["failed"], row["waiting"]) for row in body["levels"]}
     assert lost == {"sigmoid": (2, 1, 0), "relu": (2, 0, 1)}
     assert body["effects"][0]["seeds"] == 2

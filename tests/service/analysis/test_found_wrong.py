@@ -35,11 +35,11 @@ def test_label_cut_before_compared(world: World) -> None:
     runs = queries.all_runs(world.store, made.id)
     assert len({run.levels["hidden"] for run in runs}) == 2
     assert len({str(run.params["hidden"]) for run in runs}) == 2
-    found = compare(world.store, made.id)
-    assert len(found.levels) == 2
-    assert present(found.effects[0].judgement.effect) > 0.09
+    compared = compare(world.store, made.id)
+    assert len(compared.levels) == 2
+    assert present(compared.effects[0].judgement.effect) > 0.09
     page = report.render(world.store, made.id, load_settings())
-    assert all(level.estimate.level in page for level in found.levels)
+    assert all(level.estimate.level in page for level in compared.levels)
 
 
 NOISE = """
@@ -71,11 +71,11 @@ def test_tuned_by_noise(world: World) -> None:
         )
 
     experiment = world.ask(NOISE, score)
-    found = compare(world.store, experiment.id)
-    assert any("compare.tune.seeds is 1" in warning for warning in found.spec.warnings())
-    stages = [stage["name"] for stage in present(found.plan)["stages"]]
+    compared = compare(world.store, experiment.id)
+    assert any("compare.tune.seeds is 1" in warning for warning in compared.spec.warnings())
+    stages = [stage["name"] for stage in present(compared.plan)["stages"]]
     assert "tune-again-1" in stages
-    (verdict,) = found.to_json()["verdicts"]
+    (verdict,) = compared.to_json()["verdicts"]
     assert verdict["verdict"] not in ("better", "better, but by less than δ")
 
 

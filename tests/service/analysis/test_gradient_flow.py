@@ -54,10 +54,10 @@ def worked(world: World, text: Any, slopes: Any = SLOPES) -> Any:
 
 def test_first_over_last_before_training_as_geometric_mean(world: World) -> None:
     _, runs, curves = worked(world, DEEP)
-    found = gradient_flow.ratios(runs, curves)
-    assert found.keys() == SLOPES.keys()
+    ratios = gradient_flow.ratios(runs, curves)
+    assert ratios.keys() == SLOPES.keys()
     for activation, slope in SLOPES.items():
-        assert found[activation] == pytest.approx({hidden: slope**hidden for hidden in (2, 3, 4)})
+        assert ratios[activation] == pytest.approx({hidden: slope**hidden for hidden in (2, 3, 4)})
 
 
 def test_what_vanished_altogether_is_left_out(world: World) -> None:

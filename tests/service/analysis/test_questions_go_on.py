@@ -40,10 +40,10 @@ def test_a_question_is_answered_stage_by_stage(world: World) -> None:
     assert stages(world, experiment.id) == {"tune": 24, "look-1": 15}
     world.work(experiment.id)
     assert design.advance(world.store) == 1
-    found = queries.get_experiment(world.store, experiment.id)
-    assert found.stage == "decided"
-    assert "relu better than sigmoid" in present(found.design)["answer"]
-    assert [(one["name"], one["state"]) for one in present(found.design)["stages"]] == [
+    stored = queries.get_experiment(world.store, experiment.id)
+    assert stored.stage == "decided"
+    assert "relu better than sigmoid" in present(stored.design)["answer"]
+    assert [(stage["name"], stage["state"]) for stage in present(stored.design)["stages"]] == [
         ("tune", "done"), ("look-1", "done"), ("look-2", "not needed"),
     ]  # fmt: skip
     assert design.advance(world.store) == 0
@@ -169,9 +169,9 @@ def test_a_failed_run_holds_the_question_until_it_is_retried(world: World) -> No
     experiment = world.submit(world.QUESTION)
     world.work(experiment.id, status=lambda run: "FAILED" if run.index == 3 else "FINISHED")
     design.advance(world.store)
-    found = queries.get_experiment(world.store, experiment.id)
-    assert found.stage == "tune"
-    assert "incomplete" in present(found.design)["answer"]
+    stored = queries.get_experiment(world.store, experiment.id)
+    assert stored.stage == "tune"
+    assert "incomplete" in present(stored.design)["answer"]
     operations.retry_experiment(world.store, experiment.id)
     world.work(experiment.id)
     assert design.advance(world.store) == 1
@@ -204,25 +204,25 @@ def test_a_question_that_ends_undecided_says_why(
     assert "undecided" in experiment.design["answer"]
     address = serve()
     with httpx.Client(base_url=address, trust_env=False) as http:
-        found = http.get(f"/v1/experiments/{experiment.id}").json()
+        document = http.get(f"/v1/experiments/{experiment.id}").json()
         listed = http.get("/").text
         report = http.get(f"/v1/experiments/{experiment.id}/report").text
         compared = http.get(f"/v1/experiments/{experiment.id}/comparison").json()
         ended = http.get(f"/v1/experiments/{experiment.id}/events").text
-    assert (found["stage"], found["plan"]["wait"]) == (stage, wait)
-    assert [one["state"] for one in found["plan"]["stages"]] == states
+    assert (document["stage"], document["plan"]["wait"]) == (stage, wait)
+    assert [state["state"] for state in document["plan"]["stages"]] == states
     assert f"stage {stage}" in listed
     assert "decided</" not in listed
-    assert compared["plan"] == found["plan"]
-    assert html.escape(found["plan"]["standing"]) in report
+    assert compared["plan"] == document["plan"]
+    assert html.escape(document["plan"]["standing"]) in report
     assert "event: end" in ended
     capsys.readouterr()
     client = gradus.Client(str(address))
     listings.show(client.experiment(experiment.id))
     shown = " ".join(capsys.readouterr().out.split())
     assert f"stage {stage}," in shown
-    assert found["plan"]["standing"] in shown
-    assert found["plan"]["standing"] in str(client.experiment(experiment.id).compare())
+    assert document["plan"]["standing"] in shown
+    assert document["plan"]["standing"] in str(client.experiment(experiment.id).compare())
 
 
 def test_a_question_with_a_failed_run_waits_for_a_person(world: World) -> None:

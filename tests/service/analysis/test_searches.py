@@ -257,9 +257,9 @@ def test_page_api_comparison_and_note_say_how_a_search_stands(world: World, serv
         assert "no answer yet (rung-1: 0 of 18 runs)" in page
         while train(world, experiment.id):
             design.advance(world.store)
-        found = client.get(f"/v1/experiments/{experiment.id}").json()
-        assert found["plan"] is None
-        answer = found["search"]["answer"]
+        document = client.get(f"/v1/experiments/{experiment.id}").json()
+        assert document["plan"] is None
+        answer = document["search"]["answer"]
         assert answer.startswith("best found: activation relu, learning_rate 0.1")
         assert answer in client.get(f"/experiments/{experiment.id}").text
         assert answer in client.get("/").text

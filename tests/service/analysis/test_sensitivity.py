@@ -31,15 +31,15 @@ def score(run: Any) -> float:
 def test_shares_are_in_the_comparison_the_report_and_the_note(world: World) -> None:
     made = world.submit(GRID)
     world.work(made.id, score)
-    found = compare(world.store, made.id, factor="activation")
-    shares = {tuple(one["factors"]): one["share"] for one in found.to_json()["importance"]}
+    compared = compare(world.store, made.id, factor="activation")
+    shares = {tuple(part["factors"]): part["share"] for part in compared.to_json()["importance"]}
     assert shares["activation", "learning_rate"] == pytest.approx(0.9)
     assert shares["batch_size",] == pytest.approx(0.1)
     page = report.render(world.store, made.id, load_settings(), factor="activation")
     assert "activation with learning_rate" in page
     assert "Where the winner turns" in page
     assert "<td>tanh</td><td>relu</td>" in page
-    assert "activation with learning_rate 90%, batch_size 10%" in markdown(found)
+    assert "activation with learning_rate 90%, batch_size 10%" in markdown(compared)
 
 
 def test_runs_of_one_factor_have_no_shares(world: World) -> None:

@@ -12,7 +12,7 @@ def test_everything_that_the_page_names_is_here(client: httpx.Client) -> None:
     page = client.get("/docs")
     assert page.status_code == 200
     named = re.findall(r"""(?:src|href)="([^"]+)"|url: '([^']+)'""", page.text)
-    addresses = {urljoin("/docs", one or other) for one, other in named}
+    addresses = {urljoin("/docs", address or url) for address, url in named}
     script, style, document = "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/openapi.json"
     assert {script, style, document} <= addresses
     assert all(address.startswith("/") for address in addresses)

@@ -15,15 +15,15 @@ from tests.streams import events_of
 
 def stream(client: httpx.Client, path: Any, last: Any = None, until: Any = None) -> Any:
     headers = {"last-event-id": last} if last else {}
-    found = []
+    events = []
     with client.stream("GET", path, headers=headers) as answer:
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/event-stream")
         for event in events_of(answer):
-            found.append(event)
+            events.append(event)
             if event.kind == "end" or (until and until(event)):
                 break
-    return found
+    return events
 
 
 def test_a_stream_tells_the_whole_story_and_ends(client: httpx.Client, api: Served) -> None:
@@ -32,13 +32,13 @@ def test_a_stream_tells_the_whole_story_and_ends(client: httpx.Client, api: Serv
     for run in runs[1:]:
         operations.cancel_run(api.store, run.id)
     api.finish(runs[0].id, metrics=[("train/loss", 1, 0.5)])
-    found = stream(client, f"/v1/experiments/{experiment.id}/events")
-    assert found[-1].kind == "end"
-    statuses = [(e.data["run_id"], e.data["status"]) for e in found if e.kind == "status"]
+    events = stream(client, f"/v1/experiments/{experiment.id}/events")
+    assert events[-1].kind == "end"
+    statuses = [(e.data["run_id"], e.data["status"]) for e in events if e.kind == "status"]
     assert (runs[0].id, "FINISHED") in statuses
     assert {(run.id, "KILLED") for run in runs[1:]} <= set(statuses)
-    assert any(e.kind == "metrics" and e.data["run_id"] == runs[0].id for e in found)
-    ids = [e.id for e in found if e.kind != "end"]
+    assert any(e.kind == "metrics" and e.data["run_id"] == runs[0].id for e in events)
+    ids = [e.id for e in events if e.kind != "end"]
     assert len(set(ids)) == len(ids)
 
 
@@ -55,10 +55,10 @@ def test_what_happens_later_arrives(client: httpx.Client, api: Served) -> None:
     run = queries.all_runs(api.store, experiment.id)[0]
     later = threading.Timer(0.5, operations.cancel_run, (api.store, run.id))
     later.start()
-    found = stream(client, f"/v1/runs/{run.id}/events")
+    events = stream(client, f"/v1/runs/{run.id}/events")
     later.join()
-    assert [e.data["status"] for e in found if e.kind == "status"] == ["KILLED"]
-    assert found[-1].kind == "end"
+    assert [e.data["status"] for e in events if e.kind == "status"] == ["KILLED"]
+    assert events[-1].kind == "end"
 
 
 def test_a_cursor_that_is_none_is_refused_before_the_stream(client: httpx.Client, api: Served) -> None:

@@ -63,11 +63,11 @@ optimizer: {name: sgd, learning_rate: 1e-4}
 def test_dry_run_keeps_nothing(client: httpx.Client, api: Served, spec: Any) -> None:
     answer = client.post("/v1/experiments?dry_run=true", json=spec)
     assert answer.status_code == 200
-    found = answer.json()
-    assert found["n_runs"] == 4
-    assert found["factors"] == {"activation": ["relu", "tanh"]}
-    assert [layer["output_shape"] for layer in found["networks"][0]["layers"]] == [[64], [8], [10]]
-    assert found["networks"][0]["parameters"] == 64 * 8 + 8 + 8 * 10 + 10
+    preview = answer.json()
+    assert preview["n_runs"] == 4
+    assert preview["factors"] == {"activation": ["relu", "tanh"]}
+    assert [layer["output_shape"] for layer in preview["networks"][0]["layers"]] == [[64], [8], [10]]
+    assert preview["networks"][0]["parameters"] == 64 * 8 + 8 + 8 * 10 + 10
     assert queries.list_experiments(api.store) == ([], None)
 
 
@@ -165,8 +165,8 @@ def test_runs_are_filtered_by_whatever_they_have(
 ) -> None:
     id = api.submit().id
     assert len(client.get(f"/v1/experiments/{id}/runs?{query}").json()["items"]) == number
-    found = client.get(f"/v1/experiments?{query}").json()["items"]
-    assert [item["id"] for item in found] == ([id] if number else [])
+    items = client.get(f"/v1/experiments?{query}").json()["items"]
+    assert [item["id"] for item in items] == ([id] if number else [])
 
 
 @pytest.mark.parametrize("query", ["activatoin=relu", "status=DONE", "a%22b=1", "activation=%00", "limit=0"])
@@ -235,9 +235,9 @@ def test_a_run_has_its_history_and_cannot_be_retried_when_finished(client: httpx
     api.finish(
         run.id, metrics=[("train/loss", 1, 0.5), ("train/loss", 2, 0.25), ("test/accuracy", 2, float("nan"))]
     )
-    found = client.get(f"/v1/runs/{run.id}").json()
-    assert found["status"] == "FINISHED"
-    assert found["metrics"] == {"train/loss": 0.25, "test/accuracy": None}
+    shown = client.get(f"/v1/runs/{run.id}").json()
+    assert shown["status"] == "FINISHED"
+    assert shown["metrics"] == {"train/loss": 0.25, "test/accuracy": None}
     history = client.get(f"/v1/runs/{run.id}/metrics?key=train/loss").json()
     assert [(point["step"], point["value"]) for point in history["items"]] == [(1, 0.5), (2, 0.25)]
     refused = client.post(f"/v1/runs/{run.id}/retry")
@@ -257,12 +257,12 @@ def test_broker_and_mlflow_down_do_not_matter(client: httpx.Client, spec: Any) -
     assert client.post("/v1/experiments", json=spec).status_code == 201
     ready = client.get("/readyz")
     assert ready.status_code == 200
-    found = ready.json()
-    assert found["status"] == "degraded"
-    assert found["dependencies"]["database"]["status"] == "ok"
+    health = ready.json()
+    assert health["status"] == "degraded"
+    assert health["dependencies"]["database"]["status"] == "ok"
     for away in ("broker", "mlflow", "workers"):
-        assert found["dependencies"][away]["status"] == "unreachable"
-        assert found["dependencies"][away]["remedy"]
+        assert health["dependencies"][away]["status"] == "unreachable"
+        assert health["dependencies"][away]["remedy"]
 
 
 def test_catalog_workers_and_metrics_answer(client: httpx.Client, api: Served) -> None:
@@ -283,24 +283,24 @@ def test_metrics_tell_what_waits_runs_and_lags(client: httpx.Client, api: Served
     operations.beat(api.store, Worker("w", queues=("gradus.any",), state="busy"))
     time.sleep(0.05)  # the least age that the figures below show
     text = client.get("/metrics").text
-    found = {
+    measures = {
         line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
         for line in text.splitlines()
         if line and not line.startswith("#")
     }
     for status, number in {"SCHEDULED": 1, "RUNNING": 2, "FINISHED": 1}.items():
-        assert found[f'gradus_runs{{status="{status}"}}'] == number
-    assert found['gradus_queued_runs{device="auto",priority="0"}'] == 1
-    assert found['gradus_training_runs{width="1"}'] == 1
-    assert 55 < found["gradus_lease_left_seconds"] < 60
-    assert found["gradus_unshipped_runs"] == 1
-    assert 0.05 <= found["gradus_mlflow_lag_seconds"] < 10
-    assert found["gradus_ended_runs_last_hour"] == 1
-    assert 0 < found["gradus_training_seconds_mean"] < 10
-    assert 0 < found["gradus_tracking_seconds_mean"] < 10
-    assert 0.05 <= found["gradus_queue_age_seconds"] < 30
-    assert found["gradus_metric_points_total"] == 2
-    assert found['gradus_workers{device="cpu",kind="train",state="busy"}'] == 1
+        assert measures[f'gradus_runs{{status="{status}"}}'] == number
+    assert measures['gradus_queued_runs{device="auto",priority="0"}'] == 1
+    assert measures['gradus_training_runs{width="1"}'] == 1
+    assert 55 < measures["gradus_lease_left_seconds"] < 60
+    assert measures["gradus_unshipped_runs"] == 1
+    assert 0.05 <= measures["gradus_mlflow_lag_seconds"] < 10
+    assert measures["gradus_ended_runs_last_hour"] == 1
+    assert 0 < measures["gradus_training_seconds_mean"] < 10
+    assert 0 < measures["gradus_tracking_seconds_mean"] < 10
+    assert 0.05 <= measures["gradus_queue_age_seconds"] < 30
+    assert measures["gradus_metric_points_total"] == 2
+    assert measures['gradus_workers{device="cpu",kind="train",state="busy"}'] == 1
     (worker,) = client.get("/v1/workers").json()["items"]
     assert (worker["name"], worker["state"], worker["alive"]) == ("w", "busy", True)
 

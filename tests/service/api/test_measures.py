@@ -39,15 +39,15 @@ def test_requests_are_counted_by_route_and_not_by_id(client: httpx.Client, api: 
     run = queries.all_runs(api.store, api.submit().id)[0].id
     for id in (run, run[:8], "0" * 20):
         client.get(f"/v1/runs/{id}")
-    found = numbers(client)
+    measures = numbers(client)
     name = 'gradus_http_request_seconds_count{code="%s",method="GET",route="/v1/runs/{id}"}'
-    assert (found[name % 200], found[name % 404]) == (2, 1)
-    assert not any(run in line for line in found)
+    assert (measures[name % 200], measures[name % 404]) == (2, 1)
+    assert not any(run in line for line in measures)
 
 
 def test_gauges_do_not_vanish_at_zero_and_the_version_is_told(client: httpx.Client) -> None:
-    found = numbers(client)
-    assert found['gradus_queued_runs{device="auto",priority="0"}'] == 0
-    assert found['gradus_workers{device="cpu",kind="train",state="idle"}'] == 0
-    assert found["gradus_unshipped_runs"] == 0
-    assert any(line.startswith("gradus_build_info{version=") for line in found)
+    measures = numbers(client)
+    assert measures['gradus_queued_runs{device="auto",priority="0"}'] == 0
+    assert measures['gradus_workers{device="cpu",kind="train",state="idle"}'] == 0
+    assert measures["gradus_unshipped_runs"] == 0
+    assert any(line.startswith("gradus_build_info{version=") for line in measures)

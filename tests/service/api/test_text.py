@@ -81,6 +81,8 @@ def test_a_case_named_like_a_version_is_no_number(api_on_both: Any) -> None:
     api_on_both.submit({**SPEC, "sweep": sweep})
     with api_on_both.client() as client:
         for value, expected in (("5", ["5"]), ("5.0", ["5"]), ("1.2.3", ["1.2.3"]), ("100000", ["1e5"])):
-            (one,) = client.get("/v1/experiments", params={"case": value}).json()["items"]
-            found = client.get(f"/v1/experiments/{one['id']}/runs", params={"case": value}).json()["items"]
-            assert [run["levels"]["case"] for run in found] == expected
+            (experiment,) = client.get("/v1/experiments", params={"case": value}).json()["items"]
+            runs = client.get(f"/v1/experiments/{experiment['id']}/runs", params={"case": value}).json()[
+                "items"
+            ]
+            assert [run["levels"]["case"] for run in runs] == expected

@@ -73,9 +73,9 @@ def test_a_copy_taken_under_a_writer_is_one_moment_of_the_home(home: Path, tmp_p
         after = len(written)
     with closing(Store(f"sqlite:///{tmp_path / 'copy' / 'gradus.db'}")) as copy:
         assert len(queries.all_runs(copy, first.id)) == 2
-        found = [id for id in written if _there(copy, id)]
-        assert 3 <= len(found) <= after
-        assert all(len(queries.all_runs(copy, id)) == 2 for id in found)
+        kept = [id for id in written if _there(copy, id)]
+        assert 3 <= len(kept) <= after
+        assert all(len(queries.all_runs(copy, id)) == 2 for id in kept)
     copied = Spool.open(tmp_path / "copy" / "spool")
     assert copied.id == spool.id
     assert [path for _, path in copied.artifacts("a-run", 1)] == ["weights/model.weights.h5"]

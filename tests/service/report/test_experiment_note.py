@@ -26,28 +26,28 @@ def summary(world: World, id: Any) -> Any:
 
 def test_a_question_is_described_from_its_first_stage_on(world: World) -> None:
     experiment = world.submit(world.QUESTION)
-    found = summary(world, experiment.id)
-    assert "Three activations" in found.description
-    assert "no answer yet" in found.description
-    assert found.best is None
+    note = summary(world, experiment.id)
+    assert "Three activations" in note.description
+    assert "no answer yet" in note.description
+    assert note.best is None
 
 
 def test_an_answered_question_has_its_verdicts_links_and_best_run(world: World) -> None:
     experiment = world.ask(world.QUESTION)
-    found = summary(world, experiment.id)
-    assert "| relu better than sigmoid |" in found.description
-    assert f"[report](http://here:1/experiments/{experiment.id}/report)" in found.description
+    note = summary(world, experiment.id)
+    assert "| relu better than sigmoid |" in note.description
+    assert f"[report](http://here:1/experiments/{experiment.id}/report)" in note.description
     runs = queries.all_runs(world.store, experiment.id)
-    assert found.best.metrics["val/accuracy"] == max(present(run.metrics["val/accuracy"]) for run in runs)
+    assert note.best.metrics["val/accuracy"] == max(present(run.metrics["val/accuracy"]) for run in runs)
 
 
 def test_the_report_and_the_views_of_mlflow_go_along(world: World) -> None:
-    found = summary(world, world.submit(world.QUESTION).id)
-    assert (found.best, found.report) == (None, "")
-    found = summary(world, world.ask(world.QUESTION).id)
-    assert "relu better than sigmoid" in found.report
+    note = summary(world, world.submit(world.QUESTION).id)
+    assert (note.best, note.report) == (None, "")
+    note = summary(world, world.ask(world.QUESTION).id)
+    assert "relu better than sigmoid" in note.report
     side_by_side, grouped = (
-        json.loads(found.views[f"mlflow.sharedViewState.{key}"]) for key in (COMPARE, GROUPED)
+        json.loads(note.views[f"mlflow.sharedViewState.{key}"]) for key in (COMPARE, GROUPED)
     )
     parallel = side_by_side["compareRunCharts"][0]
     assert (parallel["selectedParams"], parallel["selectedMetrics"]) == (
@@ -55,7 +55,7 @@ def test_the_report_and_the_views_of_mlflow_go_along(world: World) -> None:
         ["test/accuracy"],
     )
     assert grouped["groupBy"]["groupByKeys"] == [{"mode": "param", "groupByData": "activation"}]
-    assert all(len(tag) <= 5000 for tag in found.views.values()), "MLflow keeps 5,000 characters"
+    assert all(len(tag) <= 5000 for tag in note.views.values()), "MLflow keeps 5,000 characters"
 
 
 def test_between_two_stages_no_run_is_the_best(world: World) -> None:
@@ -70,10 +70,10 @@ def test_a_sweep_without_a_question_is_described_once_it_is_over(world: World) -
         summary(world, experiment.id).description == "Three activations, each at its own best learning rate."
     )
     world.work(experiment.id)
-    found = summary(world, experiment.id)
-    assert "| relu | 0.9" in found.description
-    assert "verdict" not in found.description
-    assert found.best is not None
+    note = summary(world, experiment.id)
+    assert "| relu | 0.9" in note.description
+    assert "verdict" not in note.description
+    assert note.best is not None
 
 
 MIXED = """
@@ -92,9 +92,9 @@ sweep:
 def test_a_number_of_a_mixed_column_is_found_as_a_number(world: World) -> None:
     made = world.submit(MIXED)
     for text in ("0.05", "5e-2"):
-        found, _ = queries.list_runs(world.store, made.id, filters={"learning_rate": [text]}, limit=100)
-        assert len(found) == made.n_runs / 2
-        assert {run.params["learning_rate"] for run in found} == {"= 0.05"}
+        matching, _ = queries.list_runs(world.store, made.id, filters={"learning_rate": [text]}, limit=100)
+        assert len(matching) == made.n_runs / 2
+        assert {run.params["learning_rate"] for run in matching} == {"= 0.05"}
 
 
 def kinds(texts: Iterable[str]) -> set[str]:

@@ -50,7 +50,9 @@ def test_it_is_well_formed_and_loads_nothing(page: Any) -> None:
     parser.feed(page)
     assert parser.open == []
     loading = [
-        one for one in parser.attributes if one[1] in ("src", "srcset", "data", "style") or one[0] == "link"
+        attribute
+        for attribute in parser.attributes
+        if attribute[1] in ("src", "srcset", "data", "style") or attribute[0] == "link"
     ]
     assert loading == []
     assert "script" not in parser.tags
@@ -63,7 +65,7 @@ def test_it_is_well_formed_and_loads_nothing(page: Any) -> None:
 def test_every_picture_has_its_text(page: Any) -> None:
     pictures = re.findall(r'<svg class="chart".*?</svg>', page, re.S)
     assert len(pictures) >= 5
-    assert all("<title>" in one and "<desc>" in one for one in pictures)
+    assert all("<title>" in picture and "<desc>" in picture for picture in pictures)
     assert page.count("<figcaption>") == len(pictures)
 
 

@@ -82,7 +82,7 @@ def test_claims_commits_cancels_and_reapers_at_once(store: Store, submit: Any) -
     assert counts["FINISHED"] >= 39
     for run_id in run_ids:
         seen = [e.data for e in queries.events_after(store, run_id=run_id) if e.kind == "status"]
-        assert sum(one["status"] in ("FINISHED", "KILLED") for one in seen) == 1
+        assert sum(run["status"] in ("FINISHED", "KILLED") for run in seen) == 1
 
 
 @pytest.mark.parametrize("writers", [8])
@@ -144,7 +144,7 @@ def test_a_quota_holds_for_requests_at_once(store: Store, make_spec: Any) -> Non
     with ThreadPoolExecutor(8) as pool:
         answers = Counter(pool.map(attempt, range(8)))
     assert answers == {"ok": 3, "refused": 5}
-    waiting = sum(one.counts[RunStatus.SCHEDULED] for one in queries.list_experiments(store)[0])
+    waiting = sum(experiment.counts[RunStatus.SCHEDULED] for experiment in queries.list_experiments(store)[0])
     assert waiting == 18
 
 

@@ -62,7 +62,7 @@ def test_cancelled_and_given_back_or_lost(store: Store, submit: Any, how: Any) -
     else:
         ops.abandon(store, "w1")
         assert claim(store, [run_id]) == []
-        assert [(one.run, one.status) for one in ops.reap(store)] == [(run_id, "KILLED")]
+        assert [(lapsed.run, lapsed.status) for lapsed in ops.reap(store)] == [(run_id, "KILLED")]
     assert queries.get_run(store, run_id).status == RunStatus.KILLED
 
 
@@ -123,13 +123,13 @@ def test_deleted_at_once_and_removed_when_mlflow_knows(store: Store, submit: Any
     assert queries.experiments_to_purge(store) == []
     with pytest.raises(Conflict):
         ops.purge_experiment(store, experiment.id)
-    for one in (run, other):
-        ops.commit(store, {one.id: Committed(1, "KILLED", "cancelled", {})})
-        ops.finish(store, {one.id: None})
+    for ended in (run, other):
+        ops.commit(store, {ended.id: Committed(1, "KILLED", "cancelled", {})})
+        ops.finish(store, {ended.id: None})
     # MLflow never heard of the other runs and need not.
     (left,) = queries.to_ship(store, "here")
     assert left.id == run.id
     ops.note_shipped(store, {run.id: Shipped(left.change, None, "KILLED")})
-    assert [one.id for one in queries.experiments_to_purge(store)] == [experiment.id]
+    assert [due.id for due in queries.experiments_to_purge(store)] == [experiment.id]
     ops.purge_experiment(store, experiment.id)
     assert queries.get_runs(store, [run.id]) == {}

@@ -65,8 +65,8 @@ class Crowd:
     def end(self) -> None:
         for result in self.results:
             result.result(timeout=60)
-        for one in self.stores:
-            one.close()
+        for store in self.stores:
+            store.close()
         self.pool.shutdown()
 
 

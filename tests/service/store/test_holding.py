@@ -90,7 +90,7 @@ def test_three_losses_fail_a_run_and_progress_forgives_them(store: Store, submit
     for lost in (1, 2):
         claim(store, [first])
         ops.abandon(store, "w1")
-        assert [(one.run, one.status) for one in ops.reap(store)] == [(first, "SCHEDULED")]
+        assert [(lapsed.run, lapsed.status) for lapsed in ops.reap(store)] == [(first, "SCHEDULED")]
         run = queries.get_run(store, first)
         assert (run.lease_expirations, run.single_lane, run.status) == (lost, lost > 1, RunStatus.SCHEDULED)
     (run,) = claim(store, [first])
@@ -99,12 +99,14 @@ def test_three_losses_fail_a_run_and_progress_forgives_them(store: Store, submit
     )
     assert queries.get_run(store, first).lease_expirations == 0
     ops.abandon(store, "w1")
-    assert [(one.run, one.status) for one in ops.reap(store)] == [(first, "SCHEDULED")]
+    assert [(lapsed.run, lapsed.status) for lapsed in ops.reap(store)] == [(first, "SCHEDULED")]
     for _ in range(3):
         claim(store, [second], worker="w2")
         ops.abandon(store, "w2")
         reaped = ops.reap(store)
-    assert [(one.run, one.attempt, one.worker, one.status) for one in reaped] == [(second, 3, "w2", "FAILED")]
+    assert [(lapsed.run, lapsed.attempt, lapsed.worker, lapsed.status) for lapsed in reaped] == [
+        (second, 3, "w2", "FAILED")
+    ]
     failed = queries.get_run(store, second)
     assert (failed.status, failed.reason, failed.attempt) == (RunStatus.FAILED, "worker_lost", 3)
     assert edges(store, second) == ["claimed", "lost", "claimed", "lost", "claimed", "worker_lost"]

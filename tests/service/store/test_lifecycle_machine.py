@@ -185,8 +185,8 @@ class Machine(RuleBasedStateMachine):
                     for run in got:
                         ops.commit(self.store, {run.id: Committed(run.attempt, "FINISHED", "x", {})})
                     ops.finish(self.store, {run_id: None})
-            found = queries.get_runs(self.store, self.runs).values()
-            assert all(is_terminal(run.status) for run in found)
+            runs = queries.get_runs(self.store, self.runs).values()
+            assert all(is_terminal(run.status) for run in runs)
         finally:
             self.store.close()
             self.folder.cleanup()

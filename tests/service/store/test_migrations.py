@@ -20,9 +20,9 @@ from service.store.tables import metadata
 
 def tables(url: str) -> Any:
     store = Store(url)
-    found = set(inspect(store.engine).get_table_names())
+    names = set(inspect(store.engine).get_table_names())
     store.close()
-    return found - {"alembic_version", "sqlite_sequence"}
+    return names - {"alembic_version", "sqlite_sequence"}
 
 
 def test_migrations_make_what_the_models_say(database_url: Any) -> None:

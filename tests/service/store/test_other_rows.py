@@ -41,9 +41,9 @@ def test_the_first_certificate_of_a_key_stays(store: Store) -> None:
 def test_requests_are_fenced_and_resent(store: Store, submit: Any) -> None:
     run_id = ids(store, submit())[0]
     made = ops.create_request(store, run_id[:15], kind="predict", payload={"x": [[1.0]]})
-    assert [one.id for one in ops.take_due_requests(store, resend_seconds=60)] == [made.id]
+    assert [request.id for request in ops.take_due_requests(store, resend_seconds=60)] == [made.id]
     assert ops.take_due_requests(store, resend_seconds=60) == []
-    assert [one.id for one in ops.take_due_requests(store, resend_seconds=0)] == [made.id]
+    assert [request.id for request in ops.take_due_requests(store, resend_seconds=0)] == [made.id]
     first = ops.claim_request(store, made.id, worker="a", lease_seconds=0.001)
     time.sleep(0.01)
     second = ops.claim_request(store, made.id, worker="b", lease_seconds=60)
@@ -70,8 +70,8 @@ def test_a_request_that_loses_its_worker_each_time_fails(store: Store, submit: A
 def test_keys_are_kept_as_hashes_only(store: Store) -> None:
     key, secret = ops.create_key(store, owner="me", scopes=["write", "read"], quota=7)
     assert (key.scopes, key.quota, len(secret)) == (("read", "write"), 7, 50)
-    found = ops.authenticate(store, secret)
-    assert (present(found).id, present(found).owner) == (key.id, "me")
+    holder = ops.authenticate(store, secret)
+    assert (present(holder).id, present(holder).owner) == (key.id, "me")
     assert ops.list_keys(store)[0].last_used_at is not None
     assert secret not in repr(ops.list_keys(store))
     assert ops.authenticate(store, secret + "x") is None
@@ -124,9 +124,9 @@ def test_no_question_waits_behind_those_that_were_left_incomplete(store: Store, 
 
     left = {ended("incomplete") for _ in range(3)}
     first, second = ended("running"), ended("running")
-    found = [[one.id for one in queries.staged_experiments(store, limit=3)] for _ in range(60)]
-    assert {tuple(some[:2]) for some in found} == {(first, second)}
-    assert {some[2] for some in found} == left, "a retried one is looked at again"
+    looks = [[experiment.id for experiment in queries.staged_experiments(store, limit=3)] for _ in range(60)]
+    assert {tuple(some[:2]) for some in looks} == {(first, second)}
+    assert {some[2] for some in looks} == left, "a retried one is looked at again"
 
 
 def test_many_runs_are_cancelled_and_retried_in_short_transactions(

@@ -21,8 +21,8 @@ def waiting(number: int, program: str = "p", **changes: Any) -> Any:
 def tiles(runs: Any, slots: int = 100, workers: int = 1, wait: Any = None) -> Any:
     candidate = Candidate("e", "me", 0, 0.0, 0, list(runs))
     wait = {"gradus.any": wait or len(candidate.runs)}
-    found = plan([candidate], {"gradus.any": slots}, {"gradus.any": workers}, wait)
-    return [(len(tile.run_ids), tile.width) for tile in found]
+    planned = plan([candidate], {"gradus.any": slots}, {"gradus.any": workers}, wait)
+    return [(len(tile.run_ids), tile.width) for tile in planned]
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def test_every_worker_has_work_before_a_tile_is_widened() -> None:
 def test_only_one_program_in_a_tile() -> None:
     runs = [waiting(n, program) for n in range(4) for program in "ab"]
     candidate = Candidate("e", "me", 0, 0.0, 0, runs)
-    found = plan([candidate], {"gradus.any": 9}, {"gradus.any": 1}, {"gradus.any": 8})
-    assert [{id[0] for id in tile.run_ids} for tile in found] == [{"a"}, {"b"}]
+    planned = plan([candidate], {"gradus.any": 9}, {"gradus.any": 1}, {"gradus.any": 8})
+    assert [{id[0] for id in tile.run_ids} for tile in planned] == [{"a"}, {"b"}]
 
 
 def test_resumed_lanes_keep_their_company_and_width() -> None:
@@ -69,22 +69,22 @@ def test_priority_first_then_whoever_has_least_at_work() -> None:
         runs = [waiting(n, id, max_width=1) for n in range(3)]
         return Candidate(id, owner, priority, 0.0, active, runs)
 
-    found = plan(
+    planned = plan(
         [candidate("a", "x", active=5), candidate("b", "y"), candidate("c", "y"), candidate("u", "z", 1)],
         {"gradus.any": 7},
         {"gradus.any": 1},
         {"gradus.any": 12},
         owners={"x": 5, "y": 4},
     )
-    assert [tile.experiment_id for tile in found] == ["u", "u", "u", "b", "c", "a", "b"]
+    assert [tile.experiment_id for tile in planned] == ["u", "u", "u", "b", "c", "a", "b"]
 
 
 def test_widths_are_of_the_ladder() -> None:
     for number in range(1, 70):
         for workers in (1, 2, 5):
-            found = tiles(map(waiting, range(number)), workers=workers)
-            assert sum(lanes for lanes, _ in found) == number
-            assert all(width in LADDER and lanes <= width for lanes, width in found)
+            cut = tiles(map(waiting, range(number)), workers=workers)
+            assert sum(lanes for lanes, _ in cut) == number
+            assert all(width in LADDER and lanes <= width for lanes, width in cut)
 
 
 def test_a_class_of_thirty_takes_turns_with_a_large_sweep() -> None:
@@ -95,9 +95,9 @@ def test_a_class_of_thirty_takes_turns_with_a_large_sweep() -> None:
         Candidate(f"e{i}", f"student-{i}", 0, 1.0 + i, 0, [waiting(n, f"p{i}-{n}") for n in range(3)])
         for i in range(30)
     ]
-    found = plan(
+    planned = plan(
         [sweep, *students], {"gradus.any": 40}, {"gradus.any": 2}, {"gradus.any": 1090}, {"lecturer": 64}
     )
-    order = [tile.experiment_id for tile in found]
+    order = [tile.experiment_id for tile in planned]
     assert sorted(order[:30]) == sorted(student.id for student in students)
     assert "sweep" not in order

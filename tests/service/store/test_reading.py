@@ -24,21 +24,23 @@ def test_pages_and_filters(store: Store, submit: Any) -> None:
     assert [run.index for run in (*first, *second)] == list(range(8))
     assert last is None
 
-    def found(**filters: Any) -> Any:
+    def matching(**filters: Any) -> Any:
         return len(queries.list_runs(store, experiment.id, filters={k: [v] for k, v in filters.items()})[0])
 
-    assert found(activation="relu") == 4
-    assert found(activation="relu", seed="1") == 1
-    assert found(learning_rate="1e-1") == 8
-    assert found(status="FINISHED") == 0
-    assert found(nothing="x") == 0
+    assert matching(activation="relu") == 4
+    assert matching(activation="relu", seed="1") == 1
+    assert matching(learning_rate="1e-1") == 8
+    assert matching(status="FINISHED") == 0
+    assert matching(nothing="x") == 0
     both = {"activation": ["relu", "tanh"], "status": ["SCHEDULED", "RUNNING"]}
     assert len(queries.list_runs(store, experiment.id, filters=both)[0]) == 8
     other = submit(name="another")
     pages, cursor = queries.list_experiments(store, limit=1)
-    assert [one.id for one in pages] == [other.id]
-    assert [one.id for one in queries.list_experiments(store, cursor=cursor)[0]] == [experiment.id]
-    assert [one.id for one in queries.list_experiments(store, filters={"name": ["another"]})[0]] == [other.id]
+    assert [item.id for item in pages] == [other.id]
+    assert [item.id for item in queries.list_experiments(store, cursor=cursor)[0]] == [experiment.id]
+    assert [item.id for item in queries.list_experiments(store, filters={"name": ["another"]})[0]] == [
+        other.id
+    ]
     assert len(queries.list_experiments(store, filters={"activation": ["relu"]})[0]) == 2
     for bad in ("x", "-1", "1; drop table runs", "9" * 30, "²"):
         with pytest.raises(BadCursor):
@@ -49,7 +51,7 @@ def test_ids_may_be_shortened(store: Store, submit: Any) -> None:
     experiment = submit()
     assert queries.get_experiment(store, experiment.id[:12]).id == experiment.id
     many = [submit(seeds=1).id for _ in range(17)]
-    first = next(id[0] for id in many if sum(one[0] == id[0] for one in many) > 1)
+    first = next(id[0] for id in many if sum(entry[0] == id[0] for entry in many) > 1)
     with pytest.raises(AmbiguousId):
         queries.get_experiment(store, first)
     for unknown in ("", "zz", "%", "0" * 20, "a'b"):

@@ -85,13 +85,13 @@ class Replicas:
 
     def by_each(self, ask: Callable[[], httpx.Response]) -> list[httpx.Response]:
         """The first answer of each replica to the same request."""
-        found: dict[str, httpx.Response] = {}
+        answers: dict[str, httpx.Response] = {}
         deadline = time.monotonic() + 30
-        while len(found) < 2:
-            assert time.monotonic() < deadline, f"only {list(found)} answers"
+        while len(answers) < 2:
+            assert time.monotonic() < deadline, f"only {list(answers)} answers"
             answer = ask()
-            found.setdefault(answer.headers[WHO], answer)
-        return list(found.values())
+            answers.setdefault(answer.headers[WHO], answer)
+        return list(answers.values())
 
     def kill(self, who: str) -> None:
         process = self.processes[self.ports.index(int(who.rpartition(":")[2]))]

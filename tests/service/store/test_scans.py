@@ -60,7 +60,7 @@ class Plans:
 
     def whole(self) -> Any:
         """Table and statement of what was read from end to end."""
-        return [(found[1], sql) for sql, plan in self.found for found in WHOLE[self.dialect].finditer(plan)]
+        return [(match[1], sql) for sql, plan in self.found for match in WHOLE[self.dialect].finditer(plan)]
 
 
 @pytest.mark.parametrize("what", REGULAR)

@@ -49,9 +49,9 @@ def test_a_cancel_that_overtakes_the_shipper_reaches_mlflow(store: Store, submit
 
 def test_a_lost_spool_makes_its_runs_wait_again(store: Store, submit: Any) -> None:
     run_id, other = ids(store, submit())[:2]
-    for one in (run_id, other):
-        claim(store, [one])
-        ops.commit(store, {one: Committed(1, "FINISHED", "epochs", {})})
+    for id in (run_id, other):
+        claim(store, [id])
+        ops.commit(store, {id: Committed(1, "FINISHED", "epochs", {})})
     ops.cancel_run(store, other)
     assert ops.reschedule_lost_spools(store, 60) == {}
     time.sleep(0.01)

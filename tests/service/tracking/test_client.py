@@ -58,12 +58,12 @@ def test_an_experiment_is_made_once_with_its_tags(
     tracking: Tracking, client: Any, card: Any, experiment: Any
 ) -> None:
     assert tracking.ensure_experiment(card) == experiment
-    found = client.get_experiment(experiment)
-    assert found.name == card.name
-    assert found.tags["gradus.name"] == "activations"
-    assert found.tags["gradus.experiment_id"] == card.id
-    assert found.tags["mlflow.note.content"] == "what for"
-    assert found.tags["course"] == "nn-101"
+    stored = client.get_experiment(experiment)
+    assert stored.name == card.name
+    assert stored.tags["gradus.name"] == "activations"
+    assert stored.tags["gradus.experiment_id"] == card.id
+    assert stored.tags["mlflow.note.content"] == "what for"
+    assert stored.tags["course"] == "nn-101"
 
 
 def test_a_deleted_experiment_is_brought_back_and_a_foreign_one_is_refused(
@@ -81,10 +81,10 @@ def test_a_deleted_experiment_is_brought_back_and_a_foreign_one_is_refused(
 def test_name_and_description_follow(tracking: Tracking, client: Any, card: Any, experiment: Any) -> None:
     changed = ExperimentCard(card.id, f"new {card.name}", "new", "", card.tags)
     tracking.describe_experiment(experiment, changed)
-    found = client.get_experiment(experiment)
-    assert found.name == changed.name
-    assert found.tags["gradus.name"] == "new"
-    assert found.tags["mlflow.note.content"] == ""
+    stored = client.get_experiment(experiment)
+    assert stored.name == changed.name
+    assert stored.tags["gradus.name"] == "new"
+    assert stored.tags["mlflow.note.content"] == ""
 
 
 def test_a_run_whose_creation_answer_was_lost_is_found(tracking: Tracking, experiment: Any) -> None:
@@ -115,13 +115,13 @@ def test_a_run_logged_twice_has_each_point_once(
     tags = {f"t{i}": "x" * 9000 for i in range(3)}
     for _ in range(2):
         tracking.log(run.id, points, params, tags)
-    found = client.get_run(run.id)
-    assert math.isnan(found.data.metrics["val/loss"])
-    assert len(found.data.params) == 130
-    assert len(found.data.tags["t0"]) == 8000
-    assert found.data.tags["gradus.fingerprint"] == "abc"
-    assert found.data.tags["mlflow.source.name"] == "gradus"
-    assert found.info.start_time == NOW
+    tracked = client.get_run(run.id)
+    assert math.isnan(tracked.data.metrics["val/loss"])
+    assert len(tracked.data.params) == 130
+    assert len(tracked.data.tags["t0"]) == 8000
+    assert tracked.data.tags["gradus.fingerprint"] == "abc"
+    assert tracked.data.tags["mlflow.source.name"] == "gradus"
+    assert tracked.info.start_time == NOW
     history = client.get_metric_history(run.id, "layers/7-dense/grad_norm")
     assert [(m.step, m.value, m.timestamp) for m in history] == [(s, s / 7, NOW + s) for s in range(80)]
     with sqlite3.connect(mlflow_server.folder / "mlflow.db") as db:

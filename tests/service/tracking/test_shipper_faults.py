@@ -112,7 +112,7 @@ def ready(world: World, number: int = 3) -> Any:
 
 
 def files(world: World, run: Any) -> Any:
-    return {one.path for one in world.client.list_artifacts(world.run(run).mlflow_run_id)}
+    return {file.path for file in world.client.list_artifacts(world.run(run).mlflow_run_id)}
 
 
 def test_a_server_that_lets_nobody_in_loses_nothing(
@@ -210,7 +210,7 @@ def test_a_shipper_that_stood_still_beyond_its_lease_leaves_the_run_to_the_other
     assert named is not None
     frozen.turn()
     other.close()
-    assert [one.info.run_id for one in world.all_there()] == [named] == [world.run(run).mlflow_run_id]
+    assert [tracked.info.run_id for tracked in world.all_there()] == [named] == [world.run(run).mlflow_run_id]
 
 
 class Retried(Spool):

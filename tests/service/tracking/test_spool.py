@@ -28,9 +28,9 @@ def test_artifacts_of_one_attempt_only(tmp_path: Path) -> None:
     spool.put("r1", 1, "spec.yaml", b"old")
     spool.put("r1", 2, "weights/model.weights.h5", b"w")
     spool.put("r1", 2, "spec.yaml", b"new")
-    found = spool.artifacts("r1", 2)
-    assert [path for _, path in found] == ["spec.yaml", "weights/model.weights.h5"]
-    assert found[0][0].read_bytes() == b"new"
+    files = spool.artifacts("r1", 2)
+    assert [path for _, path in files] == ["spec.yaml", "weights/model.weights.h5"]
+    assert files[0][0].read_bytes() == b"new"
     assert spool.artifacts("r1", 3) == []
     assert spool.run_ids() == ["r1"]
     spool.forget("r1")

@@ -63,7 +63,7 @@ def text_of(document: dict[str, Any]) -> str:
     return text
 
 
-@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=20, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(DOCUMENT)
 def test_spec_to_form_to_spec_loses_nothing(document: dict[str, Any]) -> None:
     """What the form shows, sent back as it is, changes no character; each entry alone means what the spec says."""

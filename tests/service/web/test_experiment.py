@@ -65,15 +65,15 @@ def test_one_drawing_serves_all_who_watch(world: World) -> None:
         return f"<p>{state['mark']}</p>"
 
     async def watch(number: int) -> list[str]:
-        found: list[str] = []
+        pages: list[str] = []
 
-        async def one() -> None:
-            found.append(await live.current(world.store, ("x", "state"), lambda: state["mark"], build))
+        async def reader() -> None:
+            pages.append(await live.current(world.store, ("x", "state"), lambda: state["mark"], build))
 
         async with anyio.create_task_group() as group:
             for _ in range(number):
-                group.start_soon(one)
-        return found
+                group.start_soon(reader)
+        return pages
 
     async def story() -> None:
         assert set(await watch(30)) == {"<p>1</p>"}

@@ -63,7 +63,7 @@ def test_a_child_that_dies_while_it_trains_is_reaped_at_once(bench: Bench, paren
     (tile,) = sent(bench)
     operations.claim(bench.store, tile.run_ids, worker="w", spool="s", lease_seconds=3600)
     die(tile)
-    assert sorted(one.run for one in operations.reap(bench.store)) == sorted(tile.run_ids)
+    assert sorted(lapsed.run for lapsed in operations.reap(bench.store)) == sorted(tile.run_ids)
 
 
 class Message:

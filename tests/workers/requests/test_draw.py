@@ -146,10 +146,10 @@ def test_histograms_count_every_activation_over_common_bins() -> None:
     spec = run_of(model={"hidden": [6], "activation": "tanh"})
     x = spec.dataset.load(Source()).x_test[:20]
     networks = {"a": models.build(spec, seed=1), "b": models.build(spec, seed=2)}
-    found = activity.histograms(spec, networks, x)
-    assert list(found) == ["1-dense", "2-dense"]
+    histograms = activity.histograms(spec, networks, x)
+    assert list(histograms) == ["1-dense", "2-dense"]
     for name, units, low in (("1-dense", 6, -1.0), ("2-dense", 10, 0.0)):
-        (a, edges), (b, same) = found[name]["a"], found[name]["b"]
+        (a, edges), (b, same) = histograms[name]["a"], histograms[name]["b"]
         assert a.sum() == b.sum() == 20 * units
         assert np.array_equal(edges, same)
         assert len(edges) == activity.BINS + 1
@@ -162,8 +162,8 @@ def test_few_points_are_taken_where_a_layer_is_wide() -> None:
         model={"layers": [{"type": "conv2d", "filters": 10, "kernel_size": 5}, {"type": "max_pool2d", "pool_size": 50},
                           {"type": "dense", "units": 1}]},
     )  # fmt: skip
-    found = activity.histograms(spec, {"a": models.build(spec)}, spec.dataset.load(Source()).x_train)
-    assert found["0-conv2d"]["a"][0].sum() == 996 * 996 * 10
+    histograms = activity.histograms(spec, {"a": models.build(spec)}, spec.dataset.load(Source()).x_train)
+    assert histograms["0-conv2d"]["a"][0].sum() == 996 * 996 * 10
 
 
 def test_a_recurrent_layer_is_noted_at_every_step() -> None:
@@ -173,9 +173,9 @@ def test_a_recurrent_layer_is_noted_at_every_step() -> None:
     x = models.inputs(spec, spec.dataset.load(Source()).x_test[:3])
     index = next(i for i, entry in enumerate(spec.model.layers) if entry.type == "simple_rnn")
     layer = network.layers[index]
-    with activity.noted({index: layer}) as found:
+    with activity.noted({index: layer}) as noted:
         after = np.asarray(network(x, training=False))
-    z, a = (np.asarray(part) for part in found[index])
+    z, a = (np.asarray(part) for part in noted[index])
     kernel, recurrent, bias = (np.asarray(value) for value in layer.get_weights())
     h = np.zeros((3, 5), np.float32)
     for step in range(8):

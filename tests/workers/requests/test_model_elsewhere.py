@@ -109,14 +109,14 @@ def spec_of(layers: list[dict[str, Any]], data_format: str = "channels_last") ->
 
 def specs() -> dict[str, RunSpec]:
     """A network with each layer and each activation of the tables, and both data formats."""
-    found = {"dropout-model": spec_of(DROPOUT_MODEL)}
+    by_name = {"dropout-model": spec_of(DROPOUT_MODEL)}
     relu = {"type": "conv2d", "filters": 6, "kernel_size": 3, "activation": "relu"}
     for name in LAYERS:
         layer: dict[str, Any] = {"type": name, **EXTRA.get(name, {})}
         flat = [{"type": "dense", "units": 64}] if name == "reshape" else []
         before: list[dict[str, Any]] = [relu] if LAYERS[name].non_negative else flat
         after = [{"type": "flatten"}] if LAYERS[name].wants == "sequence" else []
-        found[f"layer-{name}"] = spec_of([*before, layer, *after, OUTPUT])
+        by_name[f"layer-{name}"] = spec_of([*before, layer, *after, OUTPUT])
     turned = (
         "conv2d",
         "separable_conv2d",
@@ -127,21 +127,21 @@ def specs() -> dict[str, RunSpec]:
     )
     for name in (*turned, "global_average_pool2d", "residual", "branches"):
         layers = [relu, {"type": name, **EXTRA.get(name, {})}, {"type": "dropout", "rate": 0.3}, OUTPUT]
-        found[f"first-{name}"] = spec_of(layers, "channels_first")
+        by_name[f"first-{name}"] = spec_of(layers, "channels_first")
     sequences = {"type": "lstm", "units": 2, "return_sequences": True}
     both_ways = {"type": "bidirectional", "layer": sequences, "merge_mode": "ave"}
-    found["layer-bidirectional-sequences"] = spec_of([both_ways, {"type": "flatten"}, OUTPUT])
+    by_name["layer-bidirectional-sequences"] = spec_of([both_ways, {"type": "flatten"}, OUTPUT])
     same = {"type": "stochastic_pool2d", "pool_size": 3, "strides": 2, "padding": "same"}
-    found["first-same"] = spec_of([relu, same, OUTPUT], "channels_first")
+    by_name["first-same"] = spec_of([relu, same, OUTPUT], "channels_first")
     for name in ACTIVATIONS:
-        found[f"activation-{name}"] = spec_of([{"type": "dense", "units": 7, "activation": name}, OUTPUT])
+        by_name[f"activation-{name}"] = spec_of([{"type": "dense", "units": 7, "activation": name}, OUTPUT])
         if ACTIVATIONS[name].keras_name is None or name in ("softmax", "tanh"):
             conv = {"type": "conv2d", "filters": 4, "kernel_size": 3, "activation": name}
-            found[f"filters-{name}"] = spec_of([conv, OUTPUT], "channels_first")
-            found[f"recurrent-{name}"] = spec_of(
+            by_name[f"filters-{name}"] = spec_of([conv, OUTPUT], "channels_first")
+            by_name[f"recurrent-{name}"] = spec_of(
                 [{"type": "simple_rnn", "units": 3, "activation": name}, OUTPUT]
             )
-    return found
+    return by_name
 
 
 @pytest.fixture(scope="module")

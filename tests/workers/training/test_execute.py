@@ -138,9 +138,9 @@ def test_every_line_of_a_tile_names_run_attempt_and_worker(
     finally:
         logging.getLogger().handlers = handlers
         structlog.reset_defaults()
-    found = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
-    assert {"tile claimed", "database away", "ended", "tile ended"} <= {line["event"] for line in found}
-    for line in found:
+    said = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
+    assert {"tile claimed", "database away", "ended", "tile ended"} <= {line["event"] for line in said}
+    for line in said:
         assert line["run"] in (run.id, [run.id]), line
         assert line["attempt"] in (1, [1]), line
         assert line["worker"] == "w", line
@@ -159,8 +159,8 @@ def test_a_worker_does_not_take_up_what_was_lost_too_often(
     operations.abandon(bench.store, "gone")
     module.execute([run.id], 1)
     operations.reap(bench.store, max_lease_expirations=allowed)
-    found = queries.get_run(bench.store, run.id)
-    assert (found.attempt, found.status) == (attempt, status)
+    stored = queries.get_run(bench.store, run.id)
+    assert (stored.attempt, stored.status) == (attempt, status)
     bench.store.close()
 
 
@@ -188,8 +188,8 @@ def test_a_lost_lane_commits_nothing(bench: Bench) -> None:
         operations.release(bench.store, {run.id: 1}, reason="test")
         operations.claim(bench.store, [run.id], worker="thief", spool="x", lease_seconds=60)
 
-    (found,) = bench.train([run], before=steal)
-    assert (found.attempt, found.worker, found.committed_at) == (2, "thief", None)
+    (stolen,) = bench.train([run], before=steal)
+    assert (stolen.attempt, stolen.worker, stolen.committed_at) == (2, "thief", None)
 
 
 class Full(Spool):
@@ -302,12 +302,12 @@ def test_a_drained_run_goes_on_from_its_checkpoint_to_the_same_weights(
     (done,) = bench.train([run])
     assert done.attempt == 2
     same = [
-        (bench.spool.files(one.id, one.attempt) / "weights/model.weights.h5").read_bytes()
-        for one in (whole, done)
+        (bench.spool.files(run.id, run.attempt) / "weights/model.weights.h5").read_bytes()
+        for run in (whole, done)
     ]
     assert same[0] == same[1]
     keys = ["train/loss", "test/loss"]
-    first, second = (queries.metric_history(bench.store, one.id, keys=keys)[0] for one in (whole, done))
+    first, second = (queries.metric_history(bench.store, run.id, keys=keys)[0] for run in (whole, done))
     assert [(p.key, p.step, p.value) for p in first] == [(p.key, p.step, p.value) for p in second]
 
 
