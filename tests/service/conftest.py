@@ -28,12 +28,12 @@ from service.entities import Committed, Measured, MetricPoint
 from service.report.experiment_note import describe_experiment
 from service.settings import load_settings
 from service.store import Store, queries
-from service.store.migrate import upgrade
 from service.store.tables import metadata, runs
 from service.tracking.client import Tracking
 from service.tracking.records import TrackingUnavailable
 from service.tracking.shipper import Shipper
 from service.tracking.spool import Spool
+from tests.databases import make_tables
 from tests.present import present
 
 
@@ -135,7 +135,7 @@ class World:
 
     def __init__(self, folder: Path, url: str) -> None:
         database = f"sqlite:///{folder / 'gradus.db'}"
-        upgrade(database)
+        make_tables(database)
         self.store = Store(database)
         self.spool = Spool.open(folder / "spool")
         self.client = MlflowClient(url)

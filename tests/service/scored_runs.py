@@ -22,7 +22,8 @@ from service.api.app import create_app
 from service.entities import Committed, Measured, MetricPoint
 from service.lifecycle import RunStatus
 from service.settings import load_settings
-from service.store import Store, migrate, queries
+from service.store import Store, queries
+from tests.databases import make_tables
 
 QUESTION = """
 name: activations
@@ -64,7 +65,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         url = f"sqlite:///{folder / 'gradus.db'}"
-        migrate.upgrade(url)
+        make_tables(url)
         self.store = Store(url)
 
     def submit(self, text: str, **more: object) -> Any:

@@ -18,8 +18,8 @@ from service.analysis.comparison import compare
 from service.entities import ENDED_STAGES, Committed, Measured, MetricPoint, Shipped, Worker
 from service.lifecycle import RunStatus
 from service.store import Store, queries, request_rows
-from service.store.migrate import upgrade
 from service.store.tables import experiments
+from tests.databases import make_tables
 
 SPEC = {
     "name": "many",
@@ -33,7 +33,7 @@ SPEC = {
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Any]:
     url = f"sqlite:///{tmp_path / 'gradus.db'}"
-    upgrade(url)
+    make_tables(url)
     made = Store(url)
     yield made
     made.close()

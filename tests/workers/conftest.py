@@ -12,8 +12,8 @@ from experiments.spec import ExperimentSpec
 from service import operations
 from service.settings import load_settings
 from service.store import Store, queries
-from service.store.migrate import upgrade
 from service.tracking.spool import Spool
+from tests.databases import make_tables
 from workers.process.child import WorkerContext
 from workers.process.watchdog import Watchdog
 from workers.training.execute import ClaimedTile
@@ -38,7 +38,7 @@ class Bench:
         self.settings = load_settings(
             home=folder, worker_name="w", lease_seconds=5, poll_seconds=0.1, **settings
         )
-        upgrade(self.settings.sql_url)
+        make_tables(self.settings.sql_url)
         self.store = Store(self.settings.sql_url)
         self.spool = Spool.open(self.settings.spool)
         self.watchdog = Watchdog(memory_limit=2**40)

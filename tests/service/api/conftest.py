@@ -23,7 +23,7 @@ from service.api.app import create_app
 from service.entities import Committed, Measured, MetricPoint
 from service.settings import Settings
 from service.store import Store, queries
-from service.store.migrate import upgrade
+from tests.databases import make_tables
 
 SPEC = {
     "name": "choices",
@@ -40,7 +40,7 @@ class Served:
 
     def __init__(self, settings: Any, *, empty: bool = False) -> None:
         if not empty:
-            upgrade(settings.sql_url)
+            make_tables(settings.sql_url)
         self.settings = settings
         self.store = Store(settings.sql_url)
         self.socket = socket.create_server(("127.0.0.1", 0))

@@ -15,7 +15,7 @@ from service import operations
 from service.entities import MetricPoint
 from service.errors import StoreUnavailable
 from service.store import Store, queries
-from service.store.migrate import upgrade
+from tests.databases import make_tables
 from tests.workers.conftest import LINEAR
 from workers.training.lease_keeper import CheckpointRef, LeaseKeeper
 
@@ -74,7 +74,7 @@ class Scene:
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
     url = f"sqlite:///{tmp_path / 'gradus.db'}"
-    upgrade(url)
+    make_tables(url)
     store = SwitchedStore(url)
     yield Scene(store)
     store.close()
