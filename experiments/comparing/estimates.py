@@ -40,9 +40,11 @@ def estimate(scores: Iterable[Score], level: str, *, chance: float | None, alpha
         The estimate over the seeds at which every cell has finished.
     """
     own = [score for score in scores if score.level == level]
+    cells_of: dict[int, list[Score]] = {}
+    for score in own:
+        cells_of.setdefault(score.seed, []).append(score)
     by_seed: list[tuple[int, float | None]] = []
-    for seed in sorted({score.seed for score in own}):
-        cells = [score for score in own if score.seed == seed]
+    for seed, cells in sorted(cells_of.items()):
         if any(score.state != "finished" for score in cells):
             continue
         finite = [value for value in (value_of(score, chance) for score in cells) if value is not None]

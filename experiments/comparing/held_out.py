@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from experiments.comparing.design import Arm, Observation
 from experiments.comparing.effects import Score, State
@@ -56,20 +57,31 @@ def leave_one_out(
         values = {
             setting: [_validation(table[(*arm, setting, seed)]) for seed in complete] for setting in settings
         }
+        measured = tuple(Trial(setting, tuple(of_setting)) for setting, of_setting in values.items())
+        choose = _chosen if all(axis.spacing != "none" for axis in axes) else _chosen.__wrapped__
+        best_without = dict(zip(complete, choose(measured, tuple(axes), lower), strict=False))
         for seed in seeds:
             own = {setting: table[(*arm, setting, seed)] for setting in settings}
-            if seed in open_seeds or len(complete) < 2:
+            if seed not in best_without:
                 scores.append(_open_score(arm, seed, own.values()))
                 continue
-            at = complete.index(seed)
-            trials = [
-                Trial(setting, (*measured[:at], *measured[at + 1 :])) for setting, measured in values.items()
-            ]
-            tuned = best(trials, axes, lower=lower)
-            chosen[arm, seed] = tuned
+            tuned = chosen[arm, seed] = best_without[seed]
             run = own[tuned.setting]
             scores.append(Score(arm[0], " / ".join(arm[1]), seed, run.value, run.state, run.diverged))
     return HeldOut(tuple(scores), chosen)
+
+
+@lru_cache(maxsize=64)
+def _chosen(trials: tuple[Trial, ...], axes: tuple[TuneAxis, ...], lower: bool) -> tuple[Tuned, ...]:
+    """The best setting without each of the seeds in turn; empty for fewer than two seeds.
+
+    Kept, because a page asks again whenever a run ends, and then at most one arm has other values. Only for axes of
+    numbers: another value may have no hash.
+    """
+    count = len(trials[0].values)
+    if count < 2:
+        return ()
+    return tuple(best([trial.without(at) for trial in trials], axes, lower=lower) for at in range(count))
 
 
 def _validation(run: Observation) -> float | None:

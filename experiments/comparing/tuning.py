@@ -102,6 +102,13 @@ class Trial:
     def diverged(self) -> bool:
         return None in self.values or not all(map(math.isfinite, self.values))  # type: ignore[arg-type]
 
+    def without(self, at: int) -> Trial:
+        """The same setting without the seed at this place."""
+        rest = Trial(self.setting, self.values[:at] + self.values[at + 1 :])
+        if not self.diverged:
+            vars(rest)["diverged"] = False  # known, and asked hundreds of times (`held_out`)
+        return rest
+
     @cached_property
     def mean(self) -> float:
         finite: Sequence[float] = self.values  # type: ignore[assignment]

@@ -27,8 +27,14 @@ Curves = Mapping[str, Mapping[str, Sequence[tuple[int, float | None]]]]
 
 def gradient_keys(runs: Iterable[Run]) -> list[str]:
     """The names of the gradient norms that the runs have, the first layer's first."""
-    layers = {key: layer for run in runs for key in run.metrics if (layer := layer_of(key)) is not None}
-    return sorted(layers, key=lambda key: layers[key])
+    return list(_gradient_keys(tuple(dict.fromkeys(key for run in runs for key in run.metrics))))
+
+
+@lru_cache(maxsize=256)
+def _gradient_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of gradient norms, in order. Runs of one network have the same keys."""
+    layers = {key: layer for key in keys if (layer := layer_of(key)) is not None}
+    return tuple(sorted(layers, key=lambda key: layers[key]))
 
 
 @lru_cache(maxsize=4096)

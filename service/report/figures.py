@@ -63,9 +63,8 @@ def _asks_about_zeros(comparison: Comparison) -> bool:
 
 def _zeros_keys(runs: Sequence[Run]) -> list[str]:
     """The shares of zeros that the hidden layers of the runs have."""
-    layers = {
-        key: layer for run in runs for key in run.metrics if (layer := _layer_of_zeros(key)) is not None
-    }
+    keys = dict.fromkeys(key for run in runs for key in run.metrics)
+    layers = {key: layer for key in keys if (layer := _layer_of_zeros(key)) is not None}
     return [key for key, layer in layers.items() if layer < max(layers.values())]
 
 
