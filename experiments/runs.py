@@ -76,6 +76,8 @@ class RunSpec(Strict):
     @cached_property
     def _program_key(self) -> str:
         rest = [self.optimizer.structure, str(self.training.batch_size), self.diagnostics.every]
+        if self.training.class_weight:
+            rest.append(f"class_weight={self.training.class_weight}")
         parts = (self.dataset, self.model, self.loss)
         return _hash([*(part.canonical for part in parts), *rest, *self._asked_for])
 

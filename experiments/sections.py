@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cached_property
+from operator import itemgetter
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    SerializerFunctionWrapHandler,
+    WithJsonSchema,
+    model_serializer,
+)
+from pydantic_core import PydanticCustomError
 
 from experiments.fields import Count, CountOrZero, NonNegative, Positive, Strict
 
@@ -32,6 +42,25 @@ class StopSpec(Strict):
         return fields
 
 
+def _by_class(value: object) -> object:
+    """{"0": 1, "1": 5} as pairs in the order of the classes."""
+    if value is None or isinstance(value, tuple):
+        return value
+    if isinstance(value, Mapping) and all(str(key).isdecimal() for key in value):
+        return tuple(sorted(((int(key), weight) for key, weight in value.items()), key=itemgetter(0)))
+    found = {"found": str(value)[:80], "allowed": 'class: weight, as {"0": 1, "1": 5}'}
+    raise PydanticCustomError("misfit", "{found}", found)
+
+
+ClassWeight = Annotated[
+    tuple[tuple[Annotated[int, Field(strict=True, ge=0)], NonNegative], ...],
+    BeforeValidator(_by_class),
+    PlainSerializer(lambda pairs: {str(number): weight for number, weight in pairs}),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": "number", "minimum": 0}}),
+]
+"""Class -> what its samples count in the loss, as Keras' `class_weight`."""
+
+
 class TrainingSpec(Strict):
     epochs: Count = 1
     batch_size: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 32
@@ -41,7 +70,10 @@ class TrainingSpec(Strict):
     min_delta: NonNegative = 0.0
     """An epoch is better only where its loss is lower by more than this: for `stop.patience` and `restore: best`."""
 
-    LATER: ClassVar = ("restore", "min_delta")
+    class_weight: ClassWeight | None = None
+    """What each class's samples count in the training loss: {"0": 1, "1": 5}. One that is not named counts 1."""
+
+    LATER: ClassVar = ("restore", "min_delta", "class_weight")
     """Fields that earlier versions did not know, left out of hashes where they have their defaults."""
 
     @cached_property

@@ -77,6 +77,20 @@ def counted(spec: RunSpec, y: Tensor, outputs: Tensor) -> tuple[Tensor, ...]:
     return counts
 
 
+def weighed(spec: RunSpec, y: Tensor, share: Tensor | None = None) -> Tensor | None:
+    """What each sample counts in the mean of the training loss: its share times its class's weight; None: all count alike.
+
+    share: (batch,), of the samples in their batch; None: all equal
+    """
+    if not spec.training.class_weight:
+        return share
+    known = dict(spec.training.class_weight)
+    numbers = [known.get(number, 1.0) for number in range(spec.data_shape.classes)]
+    floatx = keras.config.floatx()
+    weights = keras.ops.take(keras.ops.convert_to_tensor(np.asarray(numbers, floatx)), true_classes(spec, y))
+    return weights if share is None else weights * share
+
+
 def right(spec: RunSpec, y: Tensor, outputs: Tensor, share: Tensor | None = None) -> Tensor:
     """How many of the samples that count are classified rightly; 0 where nothing is classified. int32
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from experiments.engine import backend, models, states
 from experiments.engine.backend import Tensor
-from experiments.engine.evaluation import Evaluation, right
+from experiments.engine.evaluation import Evaluation, right, weighed
 from experiments.engine.initial_weights import initial_weights
 from experiments.engine.lane_axis import LaneAxis
 from experiments.engine.lane_optimizer import LaneOptimizer
@@ -232,7 +232,8 @@ class Program:
             outputs, after, penalties = self.model.stateless_call(
                 at, frozen, x, training=True, return_losses=True
             )
-            return sum(penalties, self.loss(y, outputs, sample_weight=share)), (outputs, after)
+            loss = self.loss(y, outputs, sample_weight=weighed(self.spec, y, share))
+            return sum(penalties, loss), (outputs, after)
 
         return backend.value_and_gradients(objective, weights)
 

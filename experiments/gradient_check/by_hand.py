@@ -30,7 +30,11 @@ def network_gradient(
         in a row or beside each other, with the activations and losses of `backprop`.
     """
     changed = {"name", "from_logits", "label_smoothing"}  # arguments that change the loss' formula
-    if spec.loss.integer_targets or any(spec.loss.arguments().get(name) for name in changed):
+    if (
+        spec.training.class_weight
+        or spec.loss.integer_targets
+        or any(spec.loss.arguments().get(name) for name in changed)
+    ):
         return None
     if spec.model.inputs:
         known = covered_layers(spec.model.layers) and covers(spec.model.activations, spec.loss.name)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from experiments.datasets import Data
 from experiments.engine import backend, models
+from experiments.engine.evaluation import weighed
 from experiments.engine.initial_weights import initial_weights
 from experiments.gradient_check.certificates import Part
 from experiments.gradient_check.kinks import Notes, Watch
@@ -154,7 +155,7 @@ class Objective:
         (y, _), notes = self.watch.during(
             lambda: self.model.stateless_call(list(values), frozen, x, training=True)
         )
-        return self.loss(t, y), [*notes, *self.watch.loss(t, y)]
+        return self.loss(t, y, sample_weight=weighed(self.spec, t)), [*notes, *self.watch.loss(t, y)]
 
     def _penalty(self, values: Values, batch: Sequence[Any]) -> tuple[Any, Notes]:
         x, _, *frozen = batch

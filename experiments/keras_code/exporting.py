@@ -187,6 +187,11 @@ def _training(run: RunSpec) -> list[str]:
         "        y_train[order],",
         "        batch_size=BATCH_SIZE,",
         "        shuffle=False,  # `order` has shuffled",
+        *(
+            [f"        class_weight={dict(run.training.class_weight)!r},"]
+            if run.training.class_weight
+            else []
+        ),
         *(["        validation_data=(x_validation, y_validation),"] if validated else []),
         "        verbose=2,",
         "    ).history",

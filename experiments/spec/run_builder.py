@@ -139,7 +139,7 @@ class Builder:
         self, network: ModelSpec, shape: DataShape, training: TrainingSpec, optimizer: Optimizer
     ) -> NetworkForecast:
         forecast = forecast_network(network, shape, batch_size=training.batch_size, slots=optimizer.slots)
-        problems = stop_problems(training, shape)
+        problems = training_problems(training, shape)
         problems += film_problems(self.shared["diagnostics"], shape, forecast)
         problems += limit_problems(forecast, shape.n_train, training.epochs, self.limits)
         if problems:
@@ -168,13 +168,18 @@ class Builder:
         return self._parts[name, key]
 
 
-def stop_problems(training: TrainingSpec, shape: DataShape) -> list[Problem]:
-    """Rules about the end of the training that can never act."""
+def training_problems(training: TrainingSpec, shape: DataShape) -> list[Problem]:
+    """Rules about the end of the training that can never act, and weights of classes that there are not."""
     problems = []
     if training.stop.train_errors is not None and shape.kind == "regression":
         problems.append(
             Problem("training.stop.train_errors", "regression classifies nothing", "error or patience")
         )
+    if training.class_weight and shape.kind == "regression":
+        problems.append(Problem("training.class_weight", "regression has no classes", "leave it out"))
+    elif training.class_weight and (highest := training.class_weight[-1][0]) >= shape.classes:
+        allowed = f"classes from 0 to {shape.classes - 1}"
+        problems.append(Problem("training.class_weight", f"there is no class {highest}", allowed))
     if training.restore == "best" and not shape.n_validation:
         message = "no rows are set aside for validation, by which an epoch would be the best"
         problems.append(

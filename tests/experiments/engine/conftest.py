@@ -109,8 +109,9 @@ def fitted(spec: RunSpec) -> tuple[keras.Model, list[float]]:
         run_eagerly=len(batches) <= FEW and keras.backend.backend() == "tensorflow",
     )
     history = model.fit(
-        batches, epochs=spec.training.epochs, steps_per_epoch=batches.per_epoch, shuffle=False, verbose=0
-    )
+        batches, epochs=spec.training.epochs, steps_per_epoch=batches.per_epoch, shuffle=False, verbose=0,
+        class_weight=dict(spec.training.class_weight) if spec.training.class_weight else None,
+    )  # fmt: skip
     return model, [float(loss) for loss in history.history["loss"]]
 
 

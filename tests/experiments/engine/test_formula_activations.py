@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import keras
@@ -61,6 +62,35 @@ def test_lanes_train_as_with_the_built_in(name: str, specs: Any, engine: Any, tm
     for lane in (0, 1):
         for built_in, formula in zip(*(run.weights(lane, tmp_path) for run in trained), strict=True):
             np.testing.assert_allclose(formula, built_in, rtol=0, atol=WITHIN)
+
+
+@pytest.mark.usefixtures("without_xla")
+def test_a_swept_slope_trains_each_of_its_values_as_keras_does(
+    specs: Any, engine: Any, fit: Any, tmp_path: Any
+) -> None:
+    """Each slope is a program (docs/decisions/0007), its seeds are lanes of it; all end where keras.fit ends with Keras' own."""
+    slopes = (0.0, 0.01, 0.3)
+    runs = specs(
+        model={"hidden": [6], "activation": {"name": "leaky_relu", "negative_slope": 0.2}},
+        sweep={"model.activation.negative_slope": list(slopes), "seeds": 2},
+        training={"epochs": 1, "batch_size": 16}, dataset={"name": "digits", "train_samples": 64},
+    )  # fmt: skip
+    tiles: dict[str, list[Any]] = {}
+    for run in runs:
+        tiles.setdefault(run.program_key(), []).append(run)
+    assert [len(tile) for tile in tiles.values()] == [2, 2, 2]
+    for slope, tile in zip(slopes, tiles.values(), strict=True):
+        trained = engine(tile)
+        for lane, run in enumerate(tile):
+            assert run.model.activations[0] == LeakyReLU(name="leaky_relu", negative_slope=slope)
+            model = models.build(run)
+            own = next(layer for layer in model.layers if getattr(layer, "units", 0) == 6)
+            own.activation = functools.partial(keras.activations.leaky_relu, negative_slope=slope)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(models, "build", lambda spec, model=model: model)
+                theirs, _ = fit(run)
+            for mine, right in zip(trained.weights(lane, tmp_path), theirs.weights, strict=True):
+                np.testing.assert_allclose(mine, np.asarray(right.numpy()), rtol=0, atol=1e-9)
 
 
 def test_the_certificate_of_a_formula_and_of_a_setting(specs: Any) -> None:
