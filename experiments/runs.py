@@ -110,7 +110,7 @@ class RunSpec(Strict):
         """The most lanes that may train as one program: by device and backend, 1 where a layer cannot be mapped there, and
         on a GPU no more than fit into LANES_BYTES.
         """
-        if not self.loss.lanes:
+        if not self.loss.lanes or any(layer.alone for layer in self.model.layers):
             return 1
         place = (self.device, self.backend)
         if not self.model.vectorizable:

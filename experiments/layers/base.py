@@ -52,6 +52,8 @@ class Layer(Strict):
     reference: ClassVar[str] = "Keras"
     lanes: ClassVar[bool] = True
     """False where the vectorised map over lanes has no converter for it."""
+    alone: ClassVar[bool] = False
+    """True where its lanes were held against keras.fit on no backend: such a network trains one run at a time everywhere."""
     coupled: ClassVar[bool] = False
     """True where a sample's output in training depends on the others of its batch."""
     kinked: ClassVar[bool] = False

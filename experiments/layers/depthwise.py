@@ -20,6 +20,7 @@ class Depthwise(Weighted):
 
     wants: ClassVar[Literal["any", "vector", "sequence", "image"]] = "image"
     lanes: ClassVar[bool] = False
+    alone: ClassVar[bool] = True
     has_data_format: ClassVar[bool] = True
     kernel_size: Window
     strides: Edge = 1

@@ -17,6 +17,7 @@ class Conv1D(OneKernel):
     reference: ClassVar[str] = "Waibel et al. 1989; van den Oord et al. 2016, arXiv:1609.03499 (causal)"
     wants: ClassVar[Literal["any", "vector", "sequence", "image"]] = "sequence"
     lanes: ClassVar[bool] = False
+    alone: ClassVar[bool] = True
     type: Literal["conv1d"] = "conv1d"
     filters: Units
     kernel_size: Edge

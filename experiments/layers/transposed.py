@@ -16,6 +16,7 @@ class Conv2DTranspose(OneKernel):
     reference: ClassVar[str] = "Zeiler et al. 2010; Dumoulin & Visin 2016, arXiv:1603.07285"
     wants: ClassVar[Literal["any", "vector", "sequence", "image"]] = "image"
     lanes: ClassVar[bool] = False
+    alone: ClassVar[bool] = True
     has_data_format: ClassVar[bool] = True
     type: Literal["conv2d_transpose"] = "conv2d_transpose"
     filters: Units

@@ -211,5 +211,9 @@ def test_convolutions_are_mapped_over_lanes_by_jax_on_a_gpu(monkeypatch: pytest.
     layers = [{"type": "conv2d", "filters": 4, "kernel_size": 3}, {"type": "dense", "units": 10}]
     spec = run(model={"layers": layers}, device="gpu", backend="jax")
     assert spec.max_width() == 8
+    separable = {"layers": [{**layers[0], "type": "separable_conv2d"}, layers[1]]}
+    assert run(model=separable, device="gpu", backend="jax").max_width() == 1, (
+        "held against keras.fit nowhere"
+    )
     monkeypatch.setattr(runs, "LANES_BYTES", 3 * spec.forecast.memory_bytes)
     assert spec.max_width() == 3
