@@ -152,6 +152,12 @@ class Settings(ClientSettings):
     artifact_retention_days: float | None = Field(
         None, gt=0, description="age after which artifacts go; unset: never"
     )
+    maintenance_metrics_host: str = Field(
+        "127.0.0.1", description="address at which maintenance answers /metrics"
+    )
+    maintenance_metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="port at which maintenance answers /metrics; unset: it does not"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level logged")
     log_json: bool = Field(False, description="one JSON object per log line")
 

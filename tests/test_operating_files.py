@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import generate_latest
 from ruamel.yaml import YAML
 
 from service.api.measures import Measures
 from service.api.metrics import render
+from service.planner.measures import PlanningMeasures
 from service.settings import Settings, markdown_table
 from service.store import Store
 from service.store.migrate import upgrade
@@ -36,7 +38,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> str:
     store = Store(url)
     text = render(store, Measures(), Settings(_env_file=None)).decode()
     store.close()
-    return text
+    return text + generate_latest(PlanningMeasures().registry).decode()
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])

@@ -23,6 +23,7 @@ from experiments.errors import GradusError
 from service import logs, operations, planner, queue, tracing
 from service.analysis import design, final_artifacts
 from service.entities import BACKGROUND_KINDS, Worker
+from service.planner.measures import PlanningMeasures
 from service.report.experiment_note import describe_experiment
 from service.routes import ANSWERS, REQUESTS
 from service.settings import Settings, get_settings
@@ -75,6 +76,7 @@ class Maintenance:
         require_schema(self._store)
         self._spool = Spool.open(settings.spool)
         self._sender, self._requests_sender = queue.Sender(settings), queue.Sender(settings)
+        self._planning = PlanningMeasures()
         self._name = f"maintenance-{socket.gethostname()}-{os.getpid()}"
         self._ended = threading.Event()
         self._chores = [
@@ -91,6 +93,8 @@ class Maintenance:
         """Run until SIGTERM or SIGINT."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
+        if (port := self._settings.maintenance_metrics_port) is not None:
+            self._planning.serve(self._settings.maintenance_metrics_host, port)
         describe = partial(describe_experiment, self._store, self._settings)
         arguments = (self._settings, self._store, self._spool, describe, self._ended)
         shipper = vital_thread(partial(run_shipper, *arguments), "shipper")
@@ -112,7 +116,9 @@ class Maintenance:
         self._ended.set()
 
     def _dispatch(self) -> None:
-        planner.dispatch(self._store, self._sender.send_tile, self._sender.waiting, self._settings)
+        began = time.monotonic()
+        tiles = planner.dispatch(self._store, self._sender.send_tile, self._sender.waiting, self._settings)
+        self._planning.planned(time.monotonic() - began, tiles)
 
     def _serve_requests(self) -> None:
         """Send requests in a thread of their own: a person waits, and the other chores may take a second."""
