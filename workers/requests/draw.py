@@ -210,6 +210,12 @@ def _first_layer(spec: RunSpec, model: keras.Model) -> Pictures:
     if not shape.is_image or not weighted:
         return {}
     kernel = np.asarray(weighted[0].get_weights()[0])
+    if isinstance(weighted[0], keras.layers.Conv2DTranspose):  # (height, width, filters, channels)
+        kernel = np.swapaxes(kernel, 2, 3)
+    if isinstance(
+        weighted[0], keras.layers.DepthwiseConv2D | keras.layers.SeparableConv2D
+    ):  # a window for each channel
+        kernel = kernel.reshape(*kernel.shape[:2], 1, -1)
     if kernel.ndim == 4:  # (height, width, channels, filters)
         images = np.moveaxis(kernel.mean(axis=2), -1, 0)
     elif kernel.ndim == 2 and kernel.shape[0] == shape.input[0] * shape.input[1]:

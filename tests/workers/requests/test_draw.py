@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import plots
+from experiments import layer_plots, plots
 from experiments.datasets import Source
 from experiments.engine import activity, models
 from experiments.engine.training import train
@@ -27,6 +27,13 @@ NETWORKS = {
     },
     "simple_rnn": {"layers": [{"type": "simple_rnn", "units": 5}, {"type": "dense", "units": 10}]},
     "lstm": {"layers": [{"type": "lstm", "units": 4}, {"type": "dense", "units": 10}]},
+    "both ways": {
+        "layers": [
+            {"type": "depthwise_conv2d", "kernel_size": 3}, {"type": "prelu"},
+            {"type": "bidirectional", "layer": {"type": "simple_rnn", "units": 3, "return_sequences": True}},
+            {"type": "conv1d", "filters": 4, "kernel_size": 2}, {"type": "global_max_pool1d"}, {"type": "dense", "units": 10},
+        ]
+    },
     "normalised": {
         "layers": [
             {"type": "dense", "units": 8, "activation": "linear"}, {"type": "batch_normalization"},
@@ -53,6 +60,31 @@ def test_gradient_and_activations_are_drawn(name: str) -> None:
     pictures = drawn(run_of(model=NETWORKS[name]))
     for path in ("plots/gradient_by_layer.png", "plots/activations.png"):
         assert min(Image.open(io.BytesIO(pictures[path])).size) > 200
+
+
+@pytest.mark.parametrize(
+    ("layer", "windows"),
+    [
+        ({"type": "conv2d", "filters": 6}, 6),
+        ({"type": "separable_conv2d", "filters": 6, "depth_multiplier": 2}, 2),
+        ({"type": "depthwise_conv2d", "depth_multiplier": 4}, 4),
+        ({"type": "conv2d_transpose", "filters": 5}, 5),
+    ],
+)
+def test_the_windows_of_a_first_convolution(
+    layer: dict[str, Any], windows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one channel: a window for each filter, or for each output of the channel."""
+    shown: list[Any] = []
+
+    def show(images: Any) -> bytes:
+        shown.append(images)
+        return b""
+
+    monkeypatch.setattr(layer_plots, "first_layer_weights", show)
+    spec = run_of(model={"layers": [{**layer, "kernel_size": 3}, {"type": "dense", "units": 10}]})
+    draw._first_layer(spec, models.build(spec))
+    assert shown[0].shape == (windows, 3, 3)
 
 
 AND = {1: ([[2.0], [2.0]], [-3.0]), 2: ([[-2.0, 2.0], [-2.0, 2.0]], [3.0, -3.0])}
