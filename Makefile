@@ -50,8 +50,9 @@ test: setup ## the whole suite that needs neither Docker nor a browser
 test-slow: setup ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
+# Two processes: one for the pages over made-up results, one for those of a whole stack, which is started once.
 test-browser: setup ## the tests in Chromium
-	@$(BIN)/python -m pytest -m "browser and not slow" $(PYTEST_ARGS); status=$$?; \
+	@XLA_FLAGS="$(TEST_XLA_FLAGS)" $(BIN)/python -m pytest tests/browser -n 2 --dist loadfile -m "browser and not slow" $(PYTEST_ARGS); status=$$?; \
 	if [ $$status -eq 5 ]; then echo "make test-browser: there are no browser tests yet"; else exit $$status; fi
 
 demo: setup ## a whole comparison on this machine; DEMO_EXIT=1 ends after printing it

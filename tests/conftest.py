@@ -17,13 +17,14 @@ from xdist.scheduler import LoadFileScheduling
 from service.embedded import mlflow_server
 
 gc.disable()  # until everything is imported and collected: most of it stays
-TOGETHER = ("tests/e2e", "tests/faults", "tests/service/tracking")
+TOGETHER = ("tests/e2e", "tests/faults", "tests/service/tracking", "tests/browser")
 """Folders whose files run in one process, because they share a whole stack, or MLflow's server."""
 APART = (
     "tests/e2e/test_gpus.py",
     "tests/e2e/test_backends.py",
     "tests/faults/test_simulated.py",
     "tests/faults/test_long.py",
+    "tests/browser/test_own_pages.py",
 )
 """Files of these folders that do not use it."""
 FIRST = (
