@@ -60,13 +60,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What was imported and collected stays: the garbage collector need not look through it again and again. And
-    TensorFlow does not rewrite its graphs: they are small, and most of them run a few times only."""
+    """What was imported and collected stays: the garbage collector need not look through it again and again."""
     gc.collect()
     gc.freeze()
     gc.enable()
-    if (tensorflow := sys.modules.get("tensorflow")) is not None:
-        tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 @pytest.fixture(autouse=True)

@@ -5,8 +5,6 @@ Each test is named after the kind of fault whose example it holds.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -193,18 +191,6 @@ def test_a_normalisation_over_one_feature_is_not_assessed_rather_than_failed() -
     assert unassessed(report) == {"1-layer_normalization/gamma"}
 
 
-@pytest.fixture
-def rewritten_graphs() -> Iterator[None]:
-    """TensorFlow rewrites its graphs, as in a worker; the suite does without (tests/conftest.py), which rounds otherwise."""
-    tensorflow = sys.modules.get("tensorflow")
-    if tensorflow is not None:
-        tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
-    yield
-    if tensorflow is not None:
-        tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-
-
-@pytest.mark.usefixtures("rewritten_graphs")
 def test_a_vector_that_passes_the_origin_is_no_wrong_gradient() -> None:
     """All values come from the one β of a normalisation over one channel, so the direction jumps where β passes 0, as it
     does within one step at this seed."""
