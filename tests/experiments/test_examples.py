@@ -120,10 +120,10 @@ HEAVY = {
 
 
 def shortened(path: Path) -> list[Point]:
-    """One run per program, one epoch, few samples."""
+    """One run per program, one epoch (two where a sweep is halved), few samples."""
     document: Any = parse_yaml(path.read_text())
     training = document.setdefault("training", {})
-    training["epochs"] = 1
+    training["epochs"] = 2 if document.get("sweep", {}).get("strategy") == "halving" else 1
     data = document["dataset"]
     if (data if isinstance(data, str) else data["name"]) == "mnist":
         document["dataset"] = {"name": "mnist", "train_samples": 64, "validation_split": 0.001}
