@@ -200,6 +200,8 @@ class Experiment(ExperimentOut):
     def __repr__(self) -> str:
         return f"<Experiment {self.name} {short_id(self.id)}: {counts(self.status, self.shipping)}>"
 
+    __str__ = __repr__  # pydantic's own prints every field
+
     @property
     def _path(self) -> str:
         return path_of("experiments", self.id)

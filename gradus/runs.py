@@ -173,6 +173,8 @@ class Run(RunFields):
         levels = ", ".join(f"{name}={label}" for name, label in self.levels.items())
         return f"<Run {short_id(self.id)} {levels}: {self.status}>"
 
+    __str__ = __repr__  # pydantic's own prints every field
+
     @property
     def _path(self) -> str:
         return path_of("runs", self.id)

@@ -95,18 +95,23 @@ class Upload(Dataset):
 
     @cached_property
     def input_columns(self) -> tuple[Column, ...]:
-        """The inputs in order. Raises SpecError: one is none that can be an input."""
+        """The inputs in order. Raises SpecError: one is none that can be an input.
+
+        A column that numbers the rows is one where the file has nothing else: a year beside a sum is no row number.
+        """
         target = self.target_column
         if self.inputs is None:
-            chosen = tuple(
+            possible = [
                 column for column in self.found.columns
-                if column.usable and column is not target and column.width <= (MAX_CHOICES if column.text else 10**9)
-            )  # fmt: skip
-            if not chosen:
+                if column is not target and (not column.text or (column.usable and column.width <= MAX_CHOICES))
+            ]  # fmt: skip
+            if not possible:
                 raise SpecError.one(
-                    "inputs", "no column is left to predict from", "a file with further columns"
+                    "inputs",
+                    f"no column beside {target.name} can be an input",
+                    f"a file with a column of numbers, or of at most {MAX_CHOICES} different texts",
                 )
-            return chosen
+            return tuple(column for column in possible if column.usable) or tuple(possible)
         columns, problems = [], []
         for index, name in enumerate(self.inputs):
             path = f"inputs[{index}]"

@@ -130,7 +130,9 @@ def finished(
                 f"column {column.name} holds more than {MAX_VALUES:,} different texts: it is no input and no target"
             )
         elif not column.usable:
-            warnings.append(f"column {column.name} numbers the rows: it is no input unless `inputs` names it")
+            warnings.append(
+                f"column {column.name} numbers the rows: it is no input unless `inputs` names it, or there is no other"
+            )
         elif column.text and column.width > MAX_CHOICES:
             warnings.append(
                 f"column {column.name} holds {column.width} different texts: as an input at most {MAX_CHOICES} are allowed"

@@ -168,3 +168,15 @@ def test_rows_sorted_by_class_are_seen(tmp_path: Path) -> None:
         "model": {"hidden": [2]},
     }
     assert any("sorted" in warning for warning in ExperimentSpec.parse(document).warnings())
+
+
+def test_a_column_that_numbers_the_rows_is_an_input_where_there_is_no_other(tmp_path: Path) -> None:
+    (tmp_path / "sums.csv").write_text("year,total\n" + "".join(f"{n},{2 * n + 1}\n" for n in range(ROWS)))
+    table = read_file(tmp_path / "sums.csv", tmp_path / "matrix.npy", "sums").table
+    assert [column.usable for column in table.columns] == [False, True]
+    dataset = Upload(id="sums", table=table, target="total", kind="regression")
+    assert [column.name for column in dataset.input_columns] == ["year"]
+    with pytest.raises(SpecError, match="no column beside year can be an input"):
+        _ = Upload(
+            id="sums", table=table.model_copy(update={"columns": table.columns[:1]}), target="year"
+        ).input_columns
