@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse, Response
 
-from experiments.course import lessons
+from experiments.course import Lesson, lessons
 from service.analysis.lessons import standings
 from service.errors import NotFound
 from service.http.submission import prepare, submit_spec
@@ -25,13 +25,24 @@ def course(visit: VisitDep) -> Response:
     return visit.page("lessons.html", rows=rows, done=done, running=running, pictures=pictures)
 
 
+@router.get("/{name}")
+def one_lesson(name: str, visit: VisitDep) -> Response:
+    """A lesson's place on the page."""
+    return RedirectResponse(f"/lessons#{_known(name).name}", 303)
+
+
 @router.post("/{name}")
 def start_lesson(name: str, visit: VisitDep) -> Response:
     """Train what a lesson needs."""
-    lesson = lessons().get(name)
-    if lesson is None:
-        raise NotFound("lesson", name)
-    who = visit.writer
+    lesson, who = _known(name), visit.writer
     if lesson.trains:
         submit_spec(visit.store, who, prepare(lesson.document(), visit.settings, visit.store, who))
     return RedirectResponse(f"/lessons#{name}", 303)
+
+
+def _known(name: str) -> Lesson:
+    """Raises NotFound: there is no such lesson."""
+    lesson = lessons().get(name)
+    if lesson is None:
+        raise NotFound("lesson", name)
+    return lesson
