@@ -14,7 +14,7 @@ XLA's, so the last bits differ.
 
 from __future__ import annotations
 
-import functools
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,10 +22,9 @@ import keras
 from keras import ops
 
 
-@functools.cache
 def by_patches() -> bool:
     """Whether this process computes convolutions as products of patches: on JAX."""
-    return bool(keras.backend.backend() == "jax")
+    return str(keras.backend.backend()) == "jax"
 
 
 def convolved(
@@ -101,10 +100,8 @@ class ChannelsLast:
         if not (first or self.replaced()):
             return super().call(inputs)  # type: ignore[misc]
         outputs = self.sums(to_channels_last(inputs) if first else inputs)
-        if self.use_bias:
-            outputs = ops.add(
-                outputs, self.bias
-            )  # (filters,) along the last axis, which no size makes doubtful
+        if self.use_bias:  # (filters,) along the last axis, which no size makes doubtful
+            outputs = ops.add(outputs, self.bias)
         outputs = to_channels_first(outputs) if first else outputs
         return outputs if self.activation is None else self.activation(outputs)
 
@@ -112,9 +109,9 @@ class ChannelsLast:
         """Whether `sums` replaces Keras' own for channels-last images too."""
         return False
 
+    @abstractmethod
     def sums(self, images: Any) -> Any:
         """The weighted sums without a bias. images: (batch, height, width, channels)"""
-        raise NotImplementedError
 
 
 @keras.saving.register_keras_serializable(package="gradus")

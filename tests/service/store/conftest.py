@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from sqlalchemy import event
 
 from experiments.spec import ExperimentSpec
 from service import operations
+from service.planner import dispatch
 from service.store import Store
 from service.store.tables import metadata
+from tests.service.store.sending import Broker
 
 
 def hurry(store: Store) -> None:
@@ -75,3 +78,19 @@ def submit(store: Store) -> Any:
         return operations.submit(store, spec, spec.expand(), owner=owner)
 
     return submit
+
+
+@pytest.fixture
+def broker() -> Any:
+    return Broker()
+
+
+@pytest.fixture
+def go(store: Store, broker: Broker) -> Any:
+    """Dispatch with some patience; the tiles that were sent."""
+
+    def dispatched(patience: float = 60.0) -> Any:
+        time.sleep(0.002)  # SQLite's clock counts milliseconds: what was sent before has an age
+        return dispatch(store, broker.send, broker.length, redispatch_seconds=patience)
+
+    return dispatched
