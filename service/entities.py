@@ -313,14 +313,10 @@ class Certificate:
     created_at: datetime
 
 
-BACKGROUND_KINDS = ("model", "picture")
-"""Kinds of request that no person waits for (`service.analysis.final_artifacts`). Training goes first."""
-
-
 @dataclass(frozen=True)
 class Request:
     """Work on a run, or on the spec in `payload` where there is no run: then `owner` asked. `kind` is predict, plot or
-    gradient, which a person waits for, or one of BACKGROUND_KINDS."""
+    gradient, which a person waits for, or one of routes.BACKGROUND_KINDS."""
 
     id: str
     run_id: str | None

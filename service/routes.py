@@ -8,6 +8,8 @@ REQUESTS = "gradus.requests"
 """Requests of people: every worker answers them, whatever its backend."""
 ANSWERS = "gradus.answers"
 """Requests that a person waits for, where a worker trains nothing and answers them (GRADUS_ONLY_REQUESTS)."""
+BACKGROUND_KINDS = ("model", "picture")
+"""Kinds of request that no person waits for (`service.analysis.final_artifacts`). Training goes first."""
 Route = tuple[str, str]
 """(device, backend) that a run asks for, `auto` among them."""
 QUEUE_OF: dict[Route, str] = {

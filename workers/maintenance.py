@@ -22,10 +22,10 @@ import structlog
 from experiments.errors import GradusError
 from service import logs, operations, planner, queue, tracing
 from service.analysis import design, final_artifacts
-from service.entities import BACKGROUND_KINDS, Worker
+from service.entities import Worker
 from service.planner.measures import PlanningMeasures
 from service.report.experiment_note import describe_experiment
-from service.routes import ANSWERS, REQUESTS
+from service.routes import ANSWERS, BACKGROUND_KINDS, REQUESTS
 from service.settings import Settings, get_settings
 from service.startup import require_schema, run_program
 from service.store import Store, queries

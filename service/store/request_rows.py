@@ -20,7 +20,7 @@ from sqlalchemy import (
     update,
 )
 
-from service.entities import BACKGROUND_KINDS
+from service.routes import BACKGROUND_KINDS
 from service.store.clock import db_now, later
 from service.store.dispatch_rows import some_run_waits
 from service.store.tables import experiments, requests, runs
