@@ -81,11 +81,13 @@ class StaleVersion(Conflict):
 
 
 class StaleStage(Conflict):
-    """Somebody else moved the experiment to its next stage first."""
+    """Somebody else moved the experiment on, or changed its spec, since it was read."""
 
-    def __init__(self, experiment_id: str, found: str, expected: str) -> None:
-        super().__init__(f"experiment {experiment_id} is at stage {found!r}, not {expected!r}")
-        self.experiment_id, self.found, self.expected = experiment_id, found, expected
+    def __init__(self, experiment_id: str, stage: str, n_runs: int) -> None:
+        super().__init__(
+            f"experiment {experiment_id} was changed meanwhile: it is at stage {stage!r} with {n_runs:,} runs; look at "
+            "it and ask again"
+        )
 
 
 class KeyInFlight(Conflict):

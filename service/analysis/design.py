@@ -60,11 +60,19 @@ def advance(store: Store) -> int:
     moved = 0
     unmoved = _unmoved.setdefault(store, {})
     for experiment in queries.staged_experiments(store):
-        state = (experiment.stage, experiment.n_runs, tuple(sorted(experiment.counts.items())))
+        state = (
+            experiment.stage,
+            experiment.n_runs,
+            experiment.version,
+            tuple(sorted(experiment.counts.items())),
+        )
         if unmoved.get(experiment.id) == state:
             continue
         try:
             went_on = _advance(store, experiment)
+        except StaleStage:  # nothing is known of the state that another process made of it
+            log.info("another process moved the experiment on", experiment=experiment.id)
+            continue
         except StoreUnavailable:
             raise
         except GradusError as error:
@@ -87,32 +95,17 @@ def _advance(store: Store, experiment: Experiment) -> bool:
         return False
     now = progress(design, observations(design, queries.all_runs(store, experiment.id)))
     document = design_document(design, now)
-    try:
-        if now.next is not None:
-            points = points_of(spec, now.next)
-            operations.add_runs(
-                store,
-                experiment.id,
-                points,
-                stage=now.next.name,
-                expected_stage=experiment.stage,
-                design=document,
-            )
-            log.info("next stage", experiment=experiment.id, stage=now.next.name, runs=len(points))
-            return True
-        if now.over and now.wait in QUESTION_OVER:
-            stage = QUESTION_OVER[now.wait]
-            operations.set_design(
-                store, experiment.id, document, stage=stage, expected_stage=experiment.stage
-            )
-            log.info("design over", experiment=experiment.id, why=now.wait, answer=document["answer"])
-            return True
-        if document != experiment.design:
-            operations.set_design(
-                store, experiment.id, document, stage=experiment.stage, expected_stage=experiment.stage
-            )
-    except StaleStage:
-        log.info("another process moved the design on", experiment=experiment.id)
+    if now.next is not None:
+        points = points_of(spec, now.next)
+        operations.add_runs(store, experiment, points, stage=now.next.name, design=document)
+        log.info("next stage", experiment=experiment.id, stage=now.next.name, runs=len(points))
+        return True
+    if now.over and now.wait in QUESTION_OVER:
+        operations.set_design(store, experiment, document, stage=QUESTION_OVER[now.wait])
+        log.info("design over", experiment=experiment.id, why=now.wait, answer=document["answer"])
+        return True
+    if document != experiment.design:
+        operations.set_design(store, experiment, document, stage=experiment.stage)
     return False
 
 

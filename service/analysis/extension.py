@@ -98,10 +98,9 @@ def extend(
         points, stage = points_of(spec, next_stage), next_stage.name
     operations.add_runs(
         store,
-        experiment.id,
+        experiment,
         points,
         stage=stage,
-        expected_stage=experiment.stage,
         design=document,
         spec=revised.document() if revised is not None else None,
         quota=quota,

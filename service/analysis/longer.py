@@ -64,12 +64,11 @@ def lengthen(
     ended = {run.id for run in runs if run.status == RunStatus.FINISHED and run.reason == "epochs"}
     operations.continue_runs(
         store,
-        experiment.id,
+        experiment,
         columns,
         going_on=ended,
         packed_anew=False,
         stage=experiment.stage,
-        expected_stage=experiment.stage,
         spec=document,
         quota=quota,
         idempotency=idempotency,

@@ -25,7 +25,6 @@ from service import operations
 from service.analysis.observations import diverged, seed_of, state_of
 from service.analysis.search_document import halving_document, tpe_document
 from service.entities import Experiment, Json, Run
-from service.errors import StaleStage
 from service.store import Store, queries
 
 log = structlog.get_logger(__name__)
@@ -72,17 +71,14 @@ def advance_search(store: Store, experiment: Experiment) -> bool:
         Whether runs were queued, or the search came to its end.
 
     Raises:
+        StaleStage: another process moved the search on.
         StoreUnavailable: the database is away.
         GradusError: the search cannot go on.
     """
     spec = experiment.experiment_spec
     runs = queries.all_runs(store, experiment.id)
     step = _next_batch if (spec.sweep or Sweep()).strategy == "tpe" else _next_rung
-    try:
-        return step(store, experiment, spec, runs)
-    except StaleStage:
-        log.info("another process moved the search on", experiment=experiment.id)
-        return False
+    return step(store, experiment, spec, runs)
 
 
 def observed(spec: ExperimentSpec, runs: Sequence[Run], metric: str) -> list[Observed]:
@@ -113,7 +109,7 @@ def _next_rung(store: Store, experiment: Experiment, spec: ExperimentSpec, runs:
     )
     if not going_on:
         document = halving_document(spec, metric, settings, rungs, rung, over=True)
-        operations.set_design(store, experiment.id, document, stage=OVER, expected_stage=experiment.stage)
+        operations.set_design(store, experiment, document, stage=OVER)
         log.info("search over", experiment=experiment.id, answer=document["answer"])
         return True
     stage, names = f"rung-{rung + 2}", [factor.name for factor in spec.factors]
@@ -122,12 +118,11 @@ def _next_rung(store: Store, experiment: Experiment, spec: ExperimentSpec, runs:
     again = {run.id for run in chosen if run.reason == "halved"}
     operations.continue_runs(
         store,
-        experiment.id,
+        experiment,
         {run.id: {"epochs": rungs[rung + 1], "stage": stage} for run in chosen},
         going_on=again,
         packed_anew=True,
         stage=stage,
-        expected_stage=experiment.stage,
         design=halving_document(spec, metric, settings, rungs, rung + 1, queued=len(chosen)),
     )
     log.info("next rung", experiment=experiment.id, stage=stage, runs=len(again))
@@ -153,14 +148,12 @@ def _next_batch(store: Store, experiment: Experiment, spec: ExperimentSpec, runs
         points = _suggested(spec, known, min(wanted, _fleet(store)), metric)
     if not points:
         document = tpe_document(spec, metric, known, queued=len(runs), over=True)
-        operations.set_design(store, experiment.id, document, stage=OVER, expected_stage=experiment.stage)
+        operations.set_design(store, experiment, document, stage=OVER)
         log.info("search over", experiment=experiment.id, answer=document["answer"])
         return True
     stage = f"search-{int(experiment.stage.rpartition('-')[2]) + 1}"
     document = tpe_document(spec, metric, known, queued=len(runs) + len(points))
-    operations.add_runs(
-        store, experiment.id, points, stage=stage, expected_stage=experiment.stage, design=document
-    )
+    operations.add_runs(store, experiment, points, stage=stage, design=document)
     log.info("next settings", experiment=experiment.id, stage=stage, runs=len(points))
     return True
 

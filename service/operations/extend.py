@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from service.entities import Json, Run
+from service.entities import Experiment, Json, Run
 from service.errors import Conflict, KeyReused, NotFound, StaleStage
 from service.lifecycle import Edge, RunStatus
 from service.operations.columns import AFRESH
@@ -30,11 +30,10 @@ if TYPE_CHECKING:
 
 def add_runs(
     store: Store,
-    experiment_id: str,
+    seen: Experiment,
     points: Sequence[Point],
     *,
     stage: str,
-    expected_stage: str,
     design: Json | None = None,
     spec: Json | None = None,
     quota: int | None = None,
@@ -46,9 +45,9 @@ def add_runs(
     of the spec's `reuse` has trained is taken over.
 
     Args:
+        seen: the experiment as the caller read it, from which the points and the stage were worked out.
         points: the runs of the stage.
         stage: name of the new stage.
-        expected_stage: stage that the caller saw.
         design: replaces the experiment's design; None leaves it.
         spec: replaces the experiment's spec, where levels or looks were added; None leaves it.
         quota: how many runs the owner may have waiting, these included; None: any number.
@@ -59,16 +58,16 @@ def add_runs(
 
     Raises:
         NotFound: there is no such experiment.
-        StaleStage: somebody else moved the experiment on.
+        StaleStage: somebody else moved the experiment on or changed its spec since it was read.
         Conflict: the experiment was cancelled.
         QuotaExceeded: too many runs would wait.
     """
-    new = [run_row(experiment_id, point, stage, index=0, tags={}) for point in points]
+    new = [run_row(seen.id, point, stage, index=0, tags={}) for point in points]
     fingerprints = [row["fingerprint"] for row in new]
 
     def work(connection: Connection) -> list[Run]:
-        row = _locked(connection, experiment_id, expected_stage, adds=bool(points))
-        known = experiment_rows.by_fingerprint(connection, experiment_id, fingerprints)
+        row = _locked(connection, seen, adds=bool(points))
+        known = experiment_rows.by_fingerprint(connection, seen.id, fingerprints)
         rows: list[dict[str, Any]] = []
         for new_run in new:
             if new_run["fingerprint"] not in known:
@@ -88,13 +87,12 @@ def add_runs(
 
 def continue_runs(
     store: Store,
-    experiment_id: str,
+    seen: Experiment,
     columns: Mapping[str, Mapping[str, Any]],
     *,
     going_on: Collection[str],
     packed_anew: bool,
     stage: str,
-    expected_stage: str,
     design: Json | None = None,
     spec: Json | None = None,
     quota: int | None = None,
@@ -106,7 +104,7 @@ def continue_runs(
         columns: run id -> columns to change, the same for all; `epochs` is after how many epochs the run ends.
         going_on: those of the runs that train on; the others keep their status.
         packed_anew: whether the lanes are packed into new tiles; else those of one tile go on in one of its width.
-        stage, expected_stage, design, spec, quota, idempotency: as for `add_runs`.
+        seen, stage, design, spec, quota, idempotency: as for `add_runs`.
 
     Returns:
         How many runs were queued again: those that are FINISHED.
@@ -116,7 +114,7 @@ def continue_runs(
     """
 
     def work(connection: Connection) -> int:
-        row = _locked(connection, experiment_id, expected_stage, adds=bool(going_on))
+        row = _locked(connection, seen, adds=bool(going_on))
         locked = run_rows.lock(connection, run_rows.of(columns))
         again = [run for run in locked if run.id in going_on and run.status == RunStatus.FINISHED]
         check_quota(connection, row.owner, len(again), quota)
@@ -131,16 +129,20 @@ def continue_runs(
     return store.write(work)
 
 
-def _locked(connection: Connection, experiment_id: str, expected_stage: str, *, adds: bool) -> Row[Any]:
+def _locked(connection: Connection, seen: Experiment, *, adds: bool) -> Row[Any]:
     """The experiment's row, locked. Raises NotFound, StaleStage, or Conflict where runs are queued in spite of a
-    cancellation."""
-    row = experiment_rows.lock_experiment(connection, experiment_id)
+    cancellation.
+
+    The stage alone is not enough: a question is `decided` after its first look and again after its second, and a grid
+    that gets levels stays a grid.
+    """
+    row = experiment_rows.lock_experiment(connection, seen.id)
     if row is None:
-        raise NotFound("experiment", experiment_id)
-    if row.stage != expected_stage:
-        raise StaleStage(experiment_id, row.stage, expected_stage)
+        raise NotFound("experiment", seen.id)
+    if (row.stage, row.n_runs, row.version) != (seen.stage, seen.n_runs, seen.version):
+        raise StaleStage(seen.id, row.stage, row.n_runs)
     if row.cancel_requested_at is not None and adds:
-        raise Conflict(f"experiment {experiment_id} was cancelled; retry it before adding runs")
+        raise Conflict(f"experiment {seen.id} was cancelled; retry it before adding runs")
     return row
 
 
@@ -177,11 +179,11 @@ def extended_before(store: Store, owner: str, idempotency: IdempotencyKey) -> bo
     return known is not None
 
 
-def set_design(store: Store, experiment_id: str, design: Json, *, stage: str, expected_stage: str) -> None:
+def set_design(store: Store, seen: Experiment, design: Json, *, stage: str) -> None:
     """Change an experiment's design and stage without adding runs.
 
     Raises:
         NotFound: there is no such experiment.
-        StaleStage: somebody else moved the experiment on.
+        StaleStage: somebody else moved the experiment on or changed its spec since it was read.
     """
-    add_runs(store, experiment_id, (), stage=stage, expected_stage=expected_stage, design=design)
+    add_runs(store, seen, (), stage=stage, design=design)

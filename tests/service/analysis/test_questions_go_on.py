@@ -19,7 +19,7 @@ from experiments.spec import ExperimentSpec
 from gradus.cli import listings
 from service import operations
 from service.analysis import design, extension
-from service.errors import Conflict
+from service.errors import Conflict, StaleStage
 from service.store import queries
 from service.store.tables import experiments
 from tests.present import present
@@ -53,9 +53,57 @@ def test_two_maintenance_loops_queue_a_stage_once(world: World) -> None:
     experiment = world.submit(world.QUESTION)
     world.work(experiment.id)
     design.advance(world.store)
-    with pytest.raises(Conflict):  # the second one comes with the stage it saw
-        operations.add_runs(world.store, experiment.id, (), stage="look-1", expected_stage="tune")
+    with pytest.raises(StaleStage):  # the second one comes with the stage it saw
+        operations.add_runs(world.store, experiment, (), stage="look-1")
     assert stages(world, experiment.id)["look-1"] == 15
+
+
+def test_a_loop_that_came_too_late_looks_again_when_the_question_is_open_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it could not move, because another loop had, is no state in which nothing is to be done."""
+    experiment = world.submit(world.QUESTION)
+    for _ in range(2):
+        world.work(experiment.id)
+        seen = queries.staged_experiments(world.store)
+        assert design.advance(world.store) == 1
+    with monkeypatch.context() as late:
+        late.setattr(queries, "staged_experiments", lambda store: seen)
+        assert design.advance(world.store) == 0
+    over = queries.get_experiment(world.store, experiment.id)
+    assert (over.stage, seen[0].stage) == ("decided", "look-1")
+    operations.add_runs(world.store, over, (), stage="look-1")
+    assert design.advance(world.store) == 1
+    assert queries.get_experiment(world.store, experiment.id).stage == "decided"
+
+
+def test_who_read_a_question_before_its_last_look_cannot_ask_for_that_look_again(world: World) -> None:
+    """It is `decided` before and after; the runs say that they are not the same."""
+    before = world.ask(world.QUESTION)
+    extension.extend(world.store, before.id)
+    world.work(before.id)
+    design.advance(world.store)
+    assert queries.get_experiment(world.store, before.id).stage == before.stage == "decided"
+    with pytest.raises(StaleStage, match=r"changed meanwhile: it is at stage 'decided' with 54 runs"):
+        operations.add_runs(world.store, before, (), stage="look-2")
+
+
+@pytest.mark.parametrize("asked", [{"seeds": 2}, {"levels": ["elu"]}, {"epochs": 2}])
+def test_of_two_extensions_of_a_grid_that_was_read_at_once_none_is_forgotten(
+    world: World, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = world.submit(world.QUESTION.split("compare:")[0])
+    world.work(experiment.id)
+    seen = queries.get_experiment(world.store, experiment.id)
+    extension.extend(world.store, experiment.id, levels=["selu"])
+    world.work(experiment.id, lambda run: 0.9)
+    with monkeypatch.context() as late:
+        late.setattr(queries, "get_experiment", lambda store, id: seen)
+        with pytest.raises(StaleStage):
+            extension.extend(world.store, experiment.id, **asked)
+    spec = extension.extend(world.store, experiment.id, **asked).experiment_spec
+    labels = [level.label for level in spec.axes()["activation"]]
+    assert labels == ["sigmoid", "tanh", "relu", "selu", *asked.get("levels", ())]
 
 
 def test_a_question_that_cannot_be_read_holds_no_other_up(world: World) -> None:
@@ -153,7 +201,9 @@ def test_seeds_that_exist_add_no_run(world: World) -> None:
     world.work(experiment.id)
     for new in (3, 0):
         points = ExperimentSpec.parse(text.replace("relu]}", "relu], seeds: 4}")).expand()
-        got = operations.add_runs(world.store, experiment.id, points, stage="grid", expected_stage="grid")
+        got = operations.add_runs(
+            world.store, queries.get_experiment(world.store, experiment.id), points, stage="grid"
+        )
         assert len(got) == 12
         assert {run.fingerprint: run.id for run in got}.items() >= before.items()
         assert queries.get_experiment(world.store, experiment.id).n_runs == 12

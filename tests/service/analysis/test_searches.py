@@ -125,15 +125,7 @@ def test_two_maintenance_loops_take_a_rung_once(world: World) -> None:
     train(world, experiment.id)
     assert design.advance(world.store) == 1
     with pytest.raises(StaleStage):
-        operations.continue_runs(
-            world.store,
-            experiment.id,
-            {},
-            going_on=(),
-            packed_anew=True,
-            stage="rung-2",
-            expected_stage="rung-1",
-        )
+        operations.continue_runs(world.store, experiment, {}, going_on=(), packed_anew=True, stage="rung-2")
     assert design.advance(world.store) == 0
 
 

@@ -131,15 +131,14 @@ class Machine(RuleBasedStateMachine):
         """Those that are FINISHED train on for more epochs; the others stay as they are."""
         wanted = [self.runs[number] for number in which]
         finished = [id for id in wanted if self.statuses[id] == "FINISHED"]
-        stage = queries.get_experiment(self.store, self.experiment).stage
+        seen = queries.get_experiment(self.store, self.experiment)
         again = ops.continue_runs(
             self.store,
-            self.experiment,
+            seen,
             {id: {"epochs": 9} for id in wanted},
             going_on=wanted,
             packed_anew=packed_anew,
-            stage=stage,
-            expected_stage=stage,
+            stage=seen.stage,
         )
         assert again == len(finished)
 

@@ -99,7 +99,7 @@ def test_runs_have_the_tags_of_their_experiment_also_those_added_later(
     store: Store, submit: Any, make_spec: Any
 ) -> None:
     experiment = submit(seeds=1, tags={"course": "nn-101"})
-    ops.add_runs(store, experiment.id, make_spec(2).expand(), stage="look-1", expected_stage="grid")
+    ops.add_runs(store, experiment, make_spec(2).expand(), stage="look-1")
     tags = [run.tags for run in queries.all_runs(store, experiment.id)]
     assert tags == [{"course": "nn-101"}] * 4
 
@@ -109,14 +109,14 @@ def test_added_runs_reuse_equal_ones_and_only_one_adder_wins(
 ) -> None:
     experiment = submit(seeds=2)
     more = make_spec(3).expand()
-    added = ops.add_runs(store, experiment.id, more, stage="look-1", expected_stage="grid", design={"k": 1})
+    added = ops.add_runs(store, experiment, more, stage="look-1", design={"k": 1})
     assert len({run.id for run in added}) == 6
     assert {run.id for run in added} >= set(ids(store, experiment)[:4])
     now = queries.get_experiment(store, experiment.id)
     assert (now.n_runs, now.stage, now.design) == (6, "look-1", {"k": 1})
     assert [run.levels["seed"] for run in added] == [point.levels["seed"] for point in more]
     with pytest.raises(StaleStage):
-        ops.add_runs(store, experiment.id, more, stage="look-1", expected_stage="grid")
+        ops.add_runs(store, experiment, more, stage="look-1")
     ops.cancel_experiment(store, experiment.id)
     with pytest.raises(Conflict):
-        ops.add_runs(store, experiment.id, make_spec(5).expand(), stage="look-2", expected_stage="look-1")
+        ops.add_runs(store, now, make_spec(5).expand(), stage="look-2")
