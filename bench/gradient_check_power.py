@@ -16,16 +16,11 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from bench.gradient_check_programs import Program, programs
 from experiments.datasets import Data, Source
 from experiments.gradient_check.check import ATTEMPTS, Checker, jumps
-from experiments.gradient_check.injected_faults import applicable
+from experiments.gradient_check.injected_faults import applicable, changed
 from experiments.gradient_check.objective import Objective
-
-CHANGED = 1e-3
-"""A fault counts where it changes a derivative by at least this share of its tensor's largest."""
 
 
 @dataclass
@@ -111,16 +106,6 @@ def faults(checker: Checker, data: Data) -> tuple[int, list[str]]:
         if verdict == "certified" or (certified and verdict != "failed"):
             missed.append(name)
     return injected, missed
-
-
-def changed(right: list[np.ndarray], faulty: list[np.ndarray]) -> bool:
-    """Whether a derivative differs by CHANGED of its tensor's largest, or of a hundredth of the network's largest."""
-    largest = max(float(np.max(np.abs(g), initial=0.0)) for g in right)
-    return any(
-        float(np.max(np.abs(a - b), initial=0.0))
-        > CHANGED * max(float(np.max(np.abs(a), initial=0.0)), 1e-2 * largest)
-        for a, b in zip(right, faulty, strict=True)
-    )
 
 
 def show(tallies: dict[str, Tally]) -> None:

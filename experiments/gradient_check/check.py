@@ -28,6 +28,7 @@ from experiments.gradient_check.certificates import (
 )
 from experiments.gradient_check.differences import Differences
 from experiments.gradient_check.engine_check import NOTHING, EngineCheck
+from experiments.gradient_check.hidden_slopes import HiddenSlope
 from experiments.gradient_check.injected_faults import Spoil, inject, rewrites_layers
 from experiments.gradient_check.objective import SEED, Array, Batch, Objective, Values
 from experiments.gradient_check.point import Gate, Point
@@ -43,7 +44,7 @@ SAMPLED_HEAVY = 8
 FULL_LIMIT = 300_000
 """Parameters up to which `full` takes every coordinate; beyond it takes 1,000 of each tensor."""
 ATTEMPTS = ((0, 1), (1, 1), (2, 1), (0, 4), (1, 4))
-"""(which other seed, how many times the points), in this order, until every tensor was assessed somewhere."""
+"""(which other seed, how many times the points), in this order, until every tensor was assessed somewhere and every slope seen."""
 OTHER_SEED = 1000
 """Distance between the seeds of two attempts."""
 
@@ -121,6 +122,7 @@ class Checker:
         self.objective = self._source = Objective(spec, data, dtype=dtype)
         self._spoil: Spoil | None = None
         self._differences = {part: Differences(self.objective, part) for part in self.objective.parts}
+        self._slope = HiddenSlope(self.objective)
         self._removed = removed_biases(spec, self.objective.names)
         self._engine: EngineCheck | None = None
 
@@ -152,7 +154,8 @@ class Checker:
         return [sum(of_tensor[1:], of_tensor[0]) for of_tensor in zip(*parts, strict=True)]
 
     def report(self, seed: int = SEED, *, engine: bool = True) -> GradientReport:
-        """The report at the canonical points of a seed, and at others where a tensor could not be assessed there."""
+        """The report at the canonical points of a seed, and at others where a tensor could not be assessed there or a
+        forgotten slope could not be seen."""
         began = time.perf_counter()
         objective, double = self.objective, self.objective.dtype == "float64"
         states: list[StateReport] = []
@@ -161,7 +164,8 @@ class Checker:
             where = [f"seed {seed + OTHER_SEED * other}"] * (other > 0)
             where += [f"{len(attempt.batch.x)} points"] * (times > 1)
             states += self._states(attempt, where)
-            if not double or verdicts.settled(states):
+            hidden = self._slope.hidden(attempt.weights[0], attempt.batch)
+            if not double or (verdicts.settled(states) and not hidden):
                 break
         engine_report: EngineReport | None = None
         if engine and double and self.fault is None:

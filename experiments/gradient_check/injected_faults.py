@@ -7,7 +7,7 @@ whose slope is that of `wrong`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ from experiments.gradient_check.faults import SENTENCES
 from experiments.gradient_check.objective import Array, Objective
 from experiments.layers import Join
 
+CHANGED = 1e-3
+"""A fault counts where it changes a derivative by at least this share of its tensor's largest."""
 Spoil = Callable[[Part, list[Array]], list[Array]]
 
 
@@ -70,6 +72,20 @@ def inject(name: str, objective: Objective) -> Spoil:
 def applicable(objective: Objective) -> list[str]:
     """The faults that this network has a place for. The objective cannot be used afterwards."""
     return [name for name, fault in FAULTS.items() if fault.inject(objective) is not None]
+
+
+def changed(right: Sequence[Array], faulty: Sequence[Array]) -> bool:
+    """Whether a derivative differs by CHANGED of its tensor's largest, or of a hundredth of the network's largest.
+
+    Args:
+        right, faulty: One array of derivatives per tensor.
+    """
+    largest = max(float(np.max(np.abs(g), initial=0.0)) for g in right)
+    return any(
+        float(np.max(np.abs(a - b), initial=0.0))
+        > CHANGED * max(float(np.max(np.abs(a), initial=0.0)), 1e-2 * largest)
+        for a, b in zip(right, faulty, strict=True)
+    )
 
 
 def _unspoilt(part: Part, gradients: list[Array]) -> list[Array]:

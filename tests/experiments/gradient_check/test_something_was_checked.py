@@ -14,6 +14,7 @@ from experiments.datasets import Source
 from experiments.gradient_check.certificates import GradientReport
 from experiments.gradient_check.check import Checker, check
 from experiments.gradient_check.engine_check import BOUND
+from experiments.gradient_check.injected_faults import changed
 from experiments.gradient_check.kinks import Watch, penalty_notes
 from experiments.gradient_check.objective import Objective
 from experiments.gradient_check.redundant import removed_biases
@@ -64,6 +65,22 @@ def test_circle_unit_norm() -> None:
     assert {report.verdict for report in reports} == {"certified"}, [report.reason for report in reports]
     assert all(present(report.engine).bound >= BOUND for report in reports)
     assert checker.with_fault("scale").report().verdict == "failed"
+
+
+def test_slope_behind_a_global_max_pool() -> None:
+    """The largest of 36 values of ReLU is on the slope of 1 at the first points, so a forgotten slope is right there."""
+    layers = [
+        {"type": "conv2d", "filters": 3, "kernel_size": 3},
+        {"type": "global_max_pool2d"},
+        {"type": "dense", "units": 10},
+    ]
+    checker = checker_of(model={"layers": layers})
+    forgetful = checker.with_fault("slope")
+    assert not changed(checker.gradient(), forgetful.gradient())
+    assert forgetful.report().verdict == "failed"
+    report = checker.report(engine=False)
+    assert report.verdict == "certified"
+    assert len(report.states) > 2, "other points were asked, where a channel is 0 everywhere"
 
 
 def test_dead_layer_certificate() -> None:
