@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import marshal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -77,6 +78,32 @@ class Run:
     @property
     def is_terminal(self) -> bool:
         return is_terminal(self.status)
+
+    @cached_property
+    def seed(self) -> int:
+        return int(self.spec.get("seed", 0))
+
+    @cached_property
+    def point(self) -> tuple[object, ...]:
+        """Its levels and its seed: equal for runs of the same point of a sweep."""
+        return (*sorted(self.levels.items()), self.seed)
+
+    @cached_property
+    def apart_from_seed(self) -> bytes:
+        """Everything that decides its result but the seed: equal for runs that differ in nothing else."""
+        from experiments.spec.confounders import UNDECISIVE
+
+        return marshal.dumps({name: self.spec[name] for name in self.spec if name not in UNDECISIVE}, 2)
+
+    @cached_property
+    def ended_as(self) -> str:
+        """Its status; that of a committed outcome already while its results are on their way to MLflow."""
+        return str((self.outcome or {}).get("status", self.status.value))
+
+    @cached_property
+    def measured(self) -> tuple[str, ...]:
+        """The names of its metrics."""
+        return tuple(self.metrics)
 
 
 QUESTION_OVER = {

@@ -36,6 +36,7 @@ from workers.training.facts import versions
 
 log = structlog.get_logger(__name__)
 TICK = 0.1  # seconds
+NEW_REQUESTS_TICK = 0.03  # seconds between two looks for requests that a person waits for
 
 
 @dataclass
@@ -122,9 +123,17 @@ class Maintenance:
 
     def _serve_requests(self) -> None:
         """Send requests in a thread of their own: a person waits, and the other chores may take a second."""
-        chore = Chore("requests", TICK, self._requests)
-        while not self._ended.wait(TICK):
-            chore.run(time.monotonic())
+        new = Chore("new requests", NEW_REQUESTS_TICK, self._new_requests)
+        every = Chore("requests", TICK, self._requests)
+        while not self._ended.wait(NEW_REQUESTS_TICK):
+            for chore in (new, every):
+                now = time.monotonic()
+                if now >= chore.due:
+                    chore.run(now)
+
+    def _new_requests(self) -> None:
+        if operations.is_request_new(self._store):
+            self._requests()
 
     def _requests(self) -> None:
         """Send the requests that are due; those that a person waits for to the worker that trains nothing, if one is up."""

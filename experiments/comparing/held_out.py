@@ -11,9 +11,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
+import numpy.typing as npt
+
 from experiments.comparing.design import Arm, Observation
 from experiments.comparing.effects import Score, State
-from experiments.comparing.tuning import Trial, TuneAxis, Tuned, best
+from experiments.comparing.statistics import half_width
+from experiments.comparing.tuning import TOLD_APART, Trial, TuneAxis, Tuned, best
+
+FEWEST_SUMMED = 8
+"""Seeds from which on the best settings are found from sums."""
+ROUNDING = 1e-7
+"""Means that differ by less than this share of the largest value are compared number by number."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,48 @@ def _chosen(trials: tuple[Trial, ...], axes: tuple[TuneAxis, ...], lower: bool) 
     count = len(trials[0].values)
     if count < 2:
         return ()
-    return tuple(best([trial.without(at) for trial in trials], axes, lower=lower) for at in range(count))
+    clear = _clearly_best(trials, axes, lower)
+    return tuple(
+        clear.get(at) or best([trial.without(at) for trial in trials], axes, lower=lower)
+        for at in range(count)
+    )
+
+
+def _clearly_best(trials: Sequence[Trial], axes: Sequence[TuneAxis], lower: bool) -> dict[int, Tuned]:
+    """What `best` says without a seed, for each seed at which no rounding can change it.
+
+    `best` adds up all values again for every seed. Here one sum does for all: with n seeds, the mean m and the deviations c
+    from it, the mean without seed i is m − c_i / (n − 1), and the squares about that add up to Σc² − c_i²·n / (n − 1).
+    """
+    count, whole = len(trials[0].values), [trial for trial in trials if not trial.diverged]
+    if len(whole) < 2 or count < FEWEST_SUMMED:
+        return {}
+    values = np.array([trial.values for trial in whole], np.float64)
+    near = ROUNDING * float(np.abs(values).max())
+    without = (values.sum(axis=1, keepdims=True) - values) / (count - 1)
+    worth = without if lower else -without
+    order = np.argsort(worth, axis=0)
+    gaps = np.diff(np.take_along_axis(worth, order, axis=0), axis=0)[:2].min(axis=0)
+    clear = {}
+    for first, second in set(zip(order[0].tolist(), order[1].tolist(), strict=True)):
+        differences = values[first] - values[second]
+        deviations = differences - differences.mean()
+        mean = differences.mean() - deviations / (count - 1)
+        squares = deviations @ deviations - deviations**2 * count / (count - 1)
+        sd = np.sqrt(np.maximum(squares, 0.0) / (count - 2))
+        margin = np.abs(mean) - half_width(1.0, count - 1, TOLD_APART) * sd
+        own = (order[0] == first) & (order[1] == second) & (gaps > near) & (np.abs(margin) > near)
+        for at in np.flatnonzero(own & ~_whole_without(trials)).tolist():
+            tied = whole[second].setting if margin[at] < 0 else None
+            clear[at] = Tuned.of(whole[first].setting, float(without[first, at]), tied, axes)
+    return clear
+
+
+def _whole_without(trials: Sequence[Trial]) -> npt.NDArray[np.bool_]:
+    """For every seed whether some setting diverged at it and at no other seed."""
+    values = np.array([trial.values for trial in trials], np.float64)
+    lost = ~np.isfinite(values)
+    return (lost & (lost.sum(axis=1, keepdims=True) == 1)).any(axis=0)
 
 
 def _validation(run: Observation) -> float | None:

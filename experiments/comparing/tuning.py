@@ -129,6 +129,14 @@ class Tuned:
     tied: Setting | None = None
     """The second best setting, where the tuning seeds cannot tell the two apart."""
 
+    @classmethod
+    def of(
+        cls, setting: Setting, mean: float | None, tied: Setting | None, axes: Sequence[TuneAxis]
+    ) -> Tuned:
+        """The best setting, with the ends of the axes at which it or the tied one lies."""
+        edges = dict.fromkeys(_edges(setting, axes) + (_edges(tied, axes) if tied is not None else []))
+        return cls(setting, mean, tuple(edges), tied)
+
     @property
     def settings(self) -> tuple[Setting, ...]:
         """The settings at which the arm is compared."""
@@ -167,9 +175,7 @@ def best(
     tied = None
     if others and chosen.mean != perfect and is_tied(chosen, others[0]):
         tied = others[0].setting
-    edges = dict.fromkeys(_edges(chosen.setting, axes) + (_edges(tied, axes) if tied is not None else []))
-    mean = None if math.isnan(chosen.mean) else chosen.mean
-    return Tuned(chosen.setting, mean, tuple(edges), tied)
+    return Tuned.of(chosen.setting, None if math.isnan(chosen.mean) else chosen.mean, tied, axes)
 
 
 def is_tied(first: Trial, second: Trial) -> bool:

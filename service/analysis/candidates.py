@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import marshal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from experiments.comparing.confounding import Confounders
-from experiments.comparing.design import Arm, Observation
+from experiments.comparing.design import Observation
 from experiments.comparing.effects import Score, lower_is_better, validation_of
 from experiments.comparing.held_out import HeldOut, leave_one_out
-from experiments.comparing.tuning import Setting, TuneAxis
+from experiments.comparing.tuning import TuneAxis
 from experiments.spec import ExperimentSpec
-from experiments.spec.confounders import UNDECISIVE, owner, possible_confounders
+from experiments.spec.confounders import owner, possible_confounders
 from service.analysis.levels import SEED, level_of
-from service.analysis.observations import diverged, seed_of, state_of
+from service.analysis.observations import diverged, state_of
 from service.analysis.result import SEEDS, Tuning
 from service.entities import Run
 
@@ -66,14 +65,15 @@ def select(
     names = tuple(axis.name for axis in axes)
     if axes:
         seen = candidates(spec, runs, factor, [*settled, *names])
-        held = leave_one_out(
-            [_observation(candidate, axes, metric) for candidate in seen],
-            axes,
-            lower=lower_is_better(metric),
-        )
+        observed = [_observation(candidate, names, metric) for candidate in seen]
+        held = leave_one_out(observed, axes, lower=lower_is_better(metric))
         if held is not None:
             behind = {(*key, tuned.setting) for key, tuned in held.chosen.items()}
-            used = [candidate for candidate in seen if _key(candidate, axes) in behind]
+            used = [
+                candidate
+                for candidate, run in zip(seen, observed, strict=True)
+                if ((run.level, run.cell), run.seed, run.setting) in behind
+            ]
             tuned = _settings(used, names, factor)
             tuning = Tuning("other seeds", names, validation_of(metric))
             runs_used = tuple(candidate.run for candidate in used)
@@ -102,8 +102,7 @@ def candidates(spec: ExperimentSpec, runs: Sequence[Run], factor: str, own: Sequ
     for run in runs:
         if (level := level_of(run, factor)) is not None:
             others = {name: run.levels[name] for name in swept if name in run.levels}
-            decisive = {name: run.spec[name] for name in run.spec if name not in UNDECISIVE}
-            key = (marshal.dumps(decisive, 2), *others.items())
+            key = (run.apart_from_seed, *others.items())
             if key not in known:
                 confounders = possible_confounders(run.spec, owned, written)
                 cell = "\n".join(f"{name}={value}" for name, value in (confounders | others).items())
@@ -115,30 +114,21 @@ def candidates(spec: ExperimentSpec, runs: Sequence[Run], factor: str, own: Sequ
 def _score(candidate: Candidate, metric: str) -> Score:
     run = candidate.run
     value, state = run.metrics.get(metric), state_of(run)
-    return Score(candidate.level, candidate.cell, seed_of(run), value, state, diverged(run, metric))
+    return Score(candidate.level, candidate.cell, run.seed, value, state, diverged(run, metric))
 
 
-def _setting(run: Run, axes: Sequence[TuneAxis]) -> Setting:
-    return tuple(run.levels.get(axis.name, "") for axis in axes)
-
-
-def _observation(candidate: Candidate, axes: Sequence[TuneAxis], metric: str) -> Observation:
+def _observation(candidate: Candidate, tuned: Sequence[str], metric: str) -> Observation:
     run = candidate.run
     return Observation(
         level=candidate.level,
         cell=(candidate.cell,),
-        setting=_setting(run, axes),
-        seed=seed_of(run),
+        setting=tuple([run.levels.get(name, "") for name in tuned]),
+        seed=run.seed,
         state=state_of(run),
         value=run.metrics.get(metric),
         validation=run.metrics.get(validation_of(metric)),
         diverged=diverged(run, metric),
     )
-
-
-def _key(candidate: Candidate, axes: Sequence[TuneAxis]) -> tuple[Arm, int, Setting]:
-    arm = (candidate.level, (candidate.cell,))
-    return arm, seed_of(candidate.run), _setting(candidate.run, axes)
 
 
 def _settings(
@@ -151,7 +141,7 @@ def _settings(
         others = {name: label for name, label in levels.items() if name not in (factor, SEED, *names)}
         setting = others | {name: levels[name] for name in names}
         own = seeds.setdefault(candidate.level, {}).setdefault(tuple(setting.items()), [])
-        own.append(str(seed_of(candidate.run)))
+        own.append(str(candidate.run.seed))
     return {
         level: tuple(dict(setting) | {SEEDS: ", ".join(own)} for setting, own in settings.items())
         for level, settings in seeds.items()

@@ -19,7 +19,7 @@ from service import operations
 from service.analysis.exploration import explore
 from service.analysis.headline import headline
 from service.analysis.levels import levels_of, scope_of, warnings_of
-from service.analysis.observations import observations, seed_of
+from service.analysis.observations import observations
 from service.analysis.result import Comparison, Effect, Tuning
 from service.entities import Experiment, Run
 from service.store import Store, queries
@@ -78,7 +78,7 @@ def _judged(experiment: Experiment, spec: ExperimentSpec, design: Design, runs: 
     used = [
         run
         for run in runs
-        if seed_of(run) in seeds_used
+        if run.seed in seeds_used
         and settings.get(_arm(design, run)) == tuple(run.levels.get(axis.name, "") for axis in now.axes)
     ]
     names = tuple(axis.name for axis in now.axes)

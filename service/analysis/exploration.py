@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from experiments.comparing.confounding import differing
@@ -27,10 +27,10 @@ from experiments.spec.confounders import display, other_measure
 from experiments.spec.swept_fields import field_path
 from service.analysis.candidates import Candidate, Selection, select
 from service.analysis.levels import SEED, level_of, levels_of, scope_of, warnings_of
-from service.analysis.observations import latest_of_each_point, observations, seed_of
+from service.analysis.observations import latest_of_each_point, observations
 from service.analysis.result import Comparison, Effect, Level, Tuning
 from service.analysis.search_document import live_search
-from service.entities import Experiment, Run
+from service.entities import Experiment, Json, Run
 
 METRICS = ("test/accuracy", "test/loss", "val/accuracy", "val/loss", "train/accuracy", "train/loss")
 TUNABLE = ("optimizer", "training")
@@ -96,11 +96,11 @@ def _compared_runs(
         return latest_of_each_point(runs), (), _tunable(spec, factor)
     names = tuple(axis.name for axis in design.axes)
     tuning_seeds = set(design.tune_seeds)
-    fresh = tuple(run for run in runs if seed_of(run) not in tuning_seeds)
+    fresh = tuple(run for run in runs if run.seed not in tuning_seeds)
     if fresh and factor not in names:
         return fresh, names, ()
     axes = progress(design, observations(design, runs)).axes
-    tuning_runs = tuple(run for run in runs if seed_of(run) in tuning_seeds)
+    tuning_runs = tuple(run for run in runs if run.seed in tuning_seeds)
     return tuning_runs, (), tuple(axis for axis in axes if axis.name != factor)
 
 
@@ -124,11 +124,14 @@ def _comparison(
     chosen: Selection,
     axes: Sequence[TuneAxis],
 ) -> Comparison:
-    names = list(dict.fromkeys(candidate.level for candidate in chosen.candidates))
+    sides: dict[str, list[Candidate]] = {}
+    for candidate in chosen.candidates:
+        sides.setdefault(candidate.level, []).append(candidate)
+    names = list(sides)
     chance = _chance(chosen.candidates, metric)
     pairs = list(itertools.combinations(names, 2))
     error = share_of_error(ALPHA, 1, max(1, len(pairs)))
-    effects = tuple(_effect(chosen.candidates, chosen.scores, a, b, metric, chance, error) for a, b in pairs)
+    effects = tuple(_effect(sides, chosen.scores, a, b, metric, chance, error) for a, b in pairs)
     levels = levels_of(chosen.scores, names, chance, chosen.used, factor, chosen.tuned)
     confounders = sorted({name for effect in effects for name in effect.differs})
     return Comparison(
@@ -158,7 +161,7 @@ def _chance(seen: Sequence[Candidate], metric: str) -> float | None:
 
 
 def _effect(
-    seen: Sequence[Candidate],
+    candidates: Mapping[str, Sequence[Candidate]],
     scores: Sequence[Score],
     a: str,
     b: str,
@@ -166,10 +169,13 @@ def _effect(
     chance: float | None,
     error: float,
 ) -> Effect:
-    sides = [[candidate for candidate in seen if candidate.level == level] for level in (a, b)]
-    names = dict.fromkeys(display(differing(*([run.confounders for run in side] for side in sides))))
-    for cell in dict.fromkeys(candidate.cell for side in sides for candidate in side):
-        specs = [candidate.run.spec for side in sides for candidate in side if candidate.cell == cell]
+    sides = candidates[a], candidates[b]
+    fields = ({id(run.confounders): run.confounders for run in side}.values() for side in sides)
+    names = dict.fromkeys(display(differing(*fields)))
+    cells: dict[str, list[Json]] = {}
+    for candidate in itertools.chain(*sides):
+        cells.setdefault(candidate.cell, []).append(candidate.run.spec)
+    for specs in cells.values():
         names |= dict.fromkeys(other_measure(metric, specs))
     paired = pair(scores, a, b, metric=metric, chance=chance)
     judgement = Judgement.without_effect(a, b, "undecided", "")

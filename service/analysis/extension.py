@@ -22,7 +22,7 @@ from service import operations
 from service.analysis.design import points_of
 from service.analysis.design_document import advice, design_document, options
 from service.analysis.longer import lengthen
-from service.analysis.observations import observations, seed_of
+from service.analysis.observations import observations
 from service.entities import Experiment, Json, Run
 from service.errors import Conflict
 from service.store import Store, queries
@@ -210,7 +210,7 @@ def _further_runs(
         raise Conflict("no question is fixed, so there is no planned look; say how many seeds more")
     if spec.sweep is not None and spec.sweep.draws:
         raise Conflict("a random draw has no grid to extend; submit another experiment")
-    known = sorted({seed_of(run) for run in runs})
+    known = sorted({run.seed for run in runs})
     first = max(known, default=spec.seed) + 1
     further = range(first, first + (seeds or 0)) if seeds is None or isinstance(seeds, int) else seeds
     wanted = [*(known if new_levels else ()), *further]

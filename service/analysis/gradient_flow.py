@@ -6,6 +6,7 @@ slope is at most ¼, and the gradient of the first layer passes L of them.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections import defaultdict
@@ -27,7 +28,13 @@ Curves = Mapping[str, Mapping[str, Sequence[tuple[int, float | None]]]]
 
 def gradient_keys(runs: Iterable[Run]) -> list[str]:
     """The names of the gradient norms that the runs have, the first layer's first."""
-    return list(_gradient_keys(tuple(dict.fromkeys(key for run in runs for key in run.metrics))))
+    return list(_gradient_keys(measured_by(runs)))
+
+
+def measured_by(runs: Iterable[Run]) -> tuple[str, ...]:
+    """The names of all metrics that the runs have."""
+    different = dict.fromkeys(run.measured for run in runs)
+    return tuple(dict.fromkeys(itertools.chain(*different)))
 
 
 @lru_cache(maxsize=256)
@@ -46,7 +53,7 @@ def layer_of(key: str) -> int | None:
 
 def hidden_layers(run: Run) -> int:
     """Layers with a gradient before the last one; −1 where none was measured."""
-    return len(gradient_keys([run])) - 1
+    return len(_gradient_keys(run.measured)) - 1
 
 
 def ratios(runs: Sequence[Run], curves: Curves) -> dict[str, dict[int, float]]:
@@ -70,7 +77,7 @@ def ratios(runs: Sequence[Run], curves: Curves) -> dict[str, dict[int, float]]:
         depth, measured = hidden_layers(run), curves.get(run.id, {})
         if depth <= 0:
             continue
-        first, *_, last = (_earliest(measured.get(key, ())) for key in gradient_keys([run]))
+        first, *_, last = (_earliest(measured.get(key, ())) for key in _gradient_keys(run.measured))
         if first is not None and last is not None and 0 < first < math.inf and 0 < last < math.inf:
             label = ", ".join(value for name, value in run.levels.items() if name not in set_depth)
             logs[label or "all runs"][depth].append(math.log(first / last))

@@ -18,20 +18,15 @@ _STATES: dict[str, State] = {
 
 def state_of(run: Run) -> State:
     """A run's state. A committed outcome counts already while it is on its way to MLflow."""
-    status = run.outcome["status"] if run.outcome and "status" in run.outcome else run.status.value
-    return _STATES.get(status, "waiting")
+    return _STATES.get(run.ended_as, "waiting")
 
 
 def diverged(run: Run, metric: str) -> bool:
     """Whether a finished run's loss, or this metric, is not finite."""
+    if state_of(run) != "finished":
+        return False
     reason = run.reason or str((run.outcome or {}).get("reason", ""))
-    lost = metric in run.metrics and run.metrics[metric] is None
-    return state_of(run) == "finished" and (reason == "diverged" or lost)
-
-
-def seed_of(run: Run) -> int:
-    """The run's seed."""
-    return int(run.spec.get("seed", 0))
+    return reason == "diverged" or (metric in run.metrics and run.metrics[metric] is None)
 
 
 def latest_of_each_point(runs: Iterable[Run]) -> tuple[Run, ...]:
@@ -40,7 +35,7 @@ def latest_of_each_point(runs: Iterable[Run]) -> tuple[Run, ...]:
     There are several where an experiment of an earlier version was extended by this one, which trains to other numbers
     (`experiments.runs.NUMERICS`) and so trains the known levels again beside the new ones.
     """
-    return tuple({(*sorted(run.levels.items()), seed_of(run)): run for run in runs}.values())
+    return tuple({run.point: run for run in runs}.values())
 
 
 def observations(design: Design, runs: Iterable[Run]) -> list[Observation]:
@@ -51,7 +46,7 @@ def observations(design: Design, runs: Iterable[Run]) -> list[Observation]:
             level=run.levels[design.factor],
             cell=tuple(run.levels[name] for name in design.others),
             setting=tuple(run.levels[axis.name] for axis in design.axes),
-            seed=seed_of(run),
+            seed=run.seed,
             state=state_of(run),
             value=run.metrics.get(design.metric),
             validation=run.metrics.get(design.validation_metric),

@@ -22,7 +22,7 @@ from experiments.spec.levels import Level
 from experiments.spec.sweep_checks import searched_metric
 from experiments.spec.sweeps import Sweep
 from service import operations
-from service.analysis.observations import diverged, seed_of, state_of
+from service.analysis.observations import diverged, state_of
 from service.analysis.search_document import halving_document, tpe_document
 from service.entities import Experiment, Json, Run
 from service.store import Store, queries
@@ -87,7 +87,7 @@ def observed(spec: ExperimentSpec, runs: Sequence[Run], metric: str) -> list[Obs
     return [
         Observed(
             setting=tuple(run.levels[name] for name in names),
-            seed=seed_of(run),
+            seed=run.seed,
             epochs=run.epochs,
             state=state_of(run),
             value=run.metrics.get(metric),

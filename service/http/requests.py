@@ -22,7 +22,7 @@ from service.lifecycle import RunStatus
 from service.settings import Settings
 from service.store import Store, queries
 
-POLL_SECONDS = (0.04, 1.0)  # between two looks, at first and at most
+POLL_SECONDS = (0.02, 1.0)  # between two looks, at first and at most
 
 
 class Inputs(Strict):

@@ -33,6 +33,7 @@ from service.operations.requests import (
     create_request,
     create_spec_request,
     finish_request,
+    is_request_new,
     renew_request,
     take_due_requests,
 )
@@ -86,6 +87,7 @@ __all__ = [
     "finish_request",
     "get_dataset",
     "give_back_shipping",
+    "is_request_new",
     "join_class",
     "list_classes",
     "list_datasets",

@@ -111,6 +111,12 @@ def finish_request(
     )
 
 
+def is_request_new(store: Store) -> bool:
+    """Whether there is a request that a person waits for and that was never sent. One look at an index: it may be asked
+    many times a second."""
+    return store.read(request_rows.any_new_request)
+
+
 def take_due_requests(store: Store, *, resend_seconds: float, limit: int = 100) -> list[Request]:
     """Choose the requests whose message is to be sent now and mark them as sent. Fails those whose worker was lost too
     often. Called several times a second, so it reads first and writes only where it must.

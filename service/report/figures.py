@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -16,7 +17,7 @@ from experiments.numbers import finite, parsed, signed, wants_log_axis
 from service.analysis import gradient_flow
 from service.analysis.gradient_flow import Curves
 from service.analysis.levels import SEED, level_of
-from service.analysis.observations import diverged, seed_of, state_of
+from service.analysis.observations import diverged, state_of
 from service.analysis.result import Comparison
 from service.entities import Run
 from service.report import charts
@@ -63,15 +64,13 @@ def _asks_about_zeros(comparison: Comparison) -> bool:
 
 def _zeros_keys(runs: Sequence[Run]) -> list[str]:
     """The shares of zeros that the hidden layers of the runs have."""
-    keys = dict.fromkeys(key for run in runs for key in run.metrics)
-    layers = {key: layer for key in keys if (layer := _layer_of_zeros(key)) is not None}
-    return [key for key, layer in layers.items() if layer < max(layers.values())]
+    return list(_hidden_zeros(gradient_flow.measured_by(runs)))
 
 
-@lru_cache(maxsize=4096)
-def _layer_of_zeros(key: str) -> int | None:
-    match = ZEROS.match(key)
-    return int(match[1]) if match else None
+@lru_cache(maxsize=256)
+def _hidden_zeros(names: tuple[str, ...]) -> tuple[str, ...]:
+    layers = {name: int(match[1]) for name in names if (match := ZEROS.match(name))}
+    return tuple(name for name, layer in layers.items() if layer < max(layers.values()))
 
 
 def figures(comparison: Comparison, curves: Curves, say: Words) -> list[Figure]:
@@ -139,7 +138,7 @@ def rate_figures(comparison: Comparison, levels: Sequence[str], say: Words) -> l
     seeds = set(design.tune_seeds) if design and design.axes else None
     cells: dict[str, list[Run]] = defaultdict(list)
     for run in comparison.runs:
-        if RATE in run.levels and (seeds is None or seed_of(run) in seeds):
+        if RATE in run.levels and (seeds is None or run.seed in seeds):
             own = (comparison.factor, RATE, SEED)
             cell = ", ".join(f"{name} {label}" for name, label in run.levels.items() if name not in own)
             cells[cell].append(run)
@@ -211,8 +210,8 @@ def training_figure(key: str, groups: Mapping[str, Sequence[Run]], curves: Curve
                 if value is not None:
                     steps[step].append(value)
         ordered = sorted(steps.items())
-        points = [(float(step), float(np.mean(values))) for step, values in ordered]
-        band = [(float(step), float(np.min(values)), float(np.max(values))) for step, values in ordered]
+        points = [(float(step), math.fsum(values) / len(values)) for step, values in ordered]
+        band = [(float(step), min(values), max(values)) for step, values in ordered]
         lines.append(Line(level, points, band, (), index))
         if points and points[-1][0] == 0 and len(ordered[-1][1]) == len(runs):
             words.append(say("figure.training_none", level=level))

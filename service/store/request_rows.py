@@ -92,6 +92,14 @@ def fail_worn_requests(connection: Connection, max_attempts: int) -> int:
     return connection.execute(update(requests).where(_worn(max_attempts)).values(**values)).rowcount
 
 
+def any_new_request(connection: Connection) -> bool:
+    """Whether there is a request that a person waits for and that was never sent."""
+    new = and_(
+        OPEN_REQUEST, _queued, requests.c.dispatched_at.is_(None), requests.c.kind.not_in(BACKGROUND_KINDS)
+    )
+    return bool(connection.scalar(select(exists().where(new))))
+
+
 def any_worn_request(connection: Connection, max_attempts: int) -> bool:
     return bool(connection.scalar(select(exists().where(_worn(max_attempts)))))
 

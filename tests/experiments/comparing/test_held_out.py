@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from experiments.comparing.design import Observation
 from experiments.comparing.effects import judge_pair, pair
-from experiments.comparing.held_out import leave_one_out
-from experiments.comparing.tuning import TuneAxis
+from experiments.comparing.held_out import _chosen, leave_one_out
+from experiments.comparing.tuning import Trial, TuneAxis, best
 
 RATES = TuneAxis("learning_rate", (0.01, 0.1), "log")
 VALIDATION = {  # (level, rate) -> the validation accuracy of seeds 0, 1, 2
@@ -108,3 +109,20 @@ def test_where_there_is_nothing_to_tune_on(results: Any) -> None:
 
 def test_an_edge_is_told() -> None:
     assert held().chosen[("A", ()), 0].edges == (("learning_rate", "high"),)
+
+
+@pytest.mark.parametrize("lower", [False, True])
+@pytest.mark.parametrize("seed", range(30))
+def test_from_sums_as_number_by_number(seed: int, lower: bool) -> None:
+    """Random values, coarse ones among them so that means are equal, and some settings that diverged once or twice."""
+    random = np.random.default_rng(seed)
+    values: list[list[float | None]] = random.normal(0.9, 0.02, (4, 12)).round(seed % 4 + 1).tolist()
+    for setting in range(seed % 3):
+        for at in random.integers(0, 12, setting + 1):
+            values[setting][at] = None
+    axis = TuneAxis("learning_rate", (0.001, 0.01, 0.1, 1.0), "log")
+    trials = tuple(Trial((label,), tuple(own)) for label, own in zip(axis.labels, values, strict=True))
+    for at, tuned in enumerate(_chosen(trials, (axis,), lower)):
+        expected = best([trial.without(at) for trial in trials], [axis], lower=lower)
+        assert (tuned.setting, tuned.tied, tuned.edges) == (expected.setting, expected.tied, expected.edges)
+        assert tuned.mean == pytest.approx(expected.mean, rel=1e-12)
