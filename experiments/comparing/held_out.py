@@ -131,7 +131,8 @@ def _whole_without(trials: Sequence[Trial]) -> npt.NDArray[np.bool_]:
     """For every seed whether some setting diverged at it and at no other seed."""
     values = np.array([trial.values for trial in trials], np.float64)
     lost = ~np.isfinite(values)
-    return (lost & (lost.sum(axis=1, keepdims=True) == 1)).any(axis=0)
+    only: npt.NDArray[np.bool_] = (lost & (lost.sum(axis=1, keepdims=True) == 1)).any(axis=0)
+    return only
 
 
 def _validation(run: Observation) -> float | None:

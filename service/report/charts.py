@@ -209,12 +209,9 @@ class Scale:
             decades = [10.0**k for k in range(first, last + 1, max(1, (last - first) // 6))]
             if len(decades) > 1:
                 return decades
-            return [
-                v
-                for k in range(first - 2, last + 2)
-                for v in (10.0**k, 2 * 10.0**k, 5 * 10.0**k)
-                if self._in(v)
-            ]
+            steps = [v for k in range(first - 2, last + 2) for v in (10.0**k, 2 * 10.0**k, 5 * 10.0**k)]
+            if len(shown := [v for v in steps if self._in(v)]) > 1:
+                return shown
         rough = (self.high - self.low) / 7
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(power * m for m in (1, 2, 2.5, 5, 10) if power * m >= rough * 0.999)

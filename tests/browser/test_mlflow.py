@@ -43,6 +43,8 @@ def test_the_first_look_is_the_table_of_runs_with_what_was_swept(
     chosen = "return document.querySelector('[role=radiogroup] [aria-checked=true], [aria-pressed=true]')?.textContent"
     assert f"{stack.experiment()['n_runs']} matching runs" in body(fresh_browser)
     assert "GenAI" not in str(fresh_browser.execute_script(chosen))
+    remembered = "return localStorage.getItem('mlflow.assistant.panelOpen_v1')"
+    assert fresh_browser.execute_script(remembered) in (None, "false"), "the assistant opened by itself"
     fresh_browser.save_screenshot(str(OUTPUT / "mlflow-first-look.png"))
 
 
