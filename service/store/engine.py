@@ -179,9 +179,9 @@ def take_turn(connection: Connection, name: str) -> None:
         connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
-def insert_or(connection: Connection, table: Table) -> Any:
-    """An INSERT that may say what a conflict does (`on_conflict_…`), in the database's dialect."""
-    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+def insert_or(dialect: str, table: Table) -> Any:
+    """An INSERT that may say what a conflict does (`on_conflict_…`). dialect: the name of the database's."""
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
 def _advisory_lock(connection: Connection, name: str) -> None:

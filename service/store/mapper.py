@@ -46,13 +46,12 @@ _SELECTED = (*_RUN, experiments.c.priority, experiments.c.mlflow_experiment_id)
 _NAMES = [column.name for column in _SELECTED]
 
 
-def select_runs() -> Select[Any]:
-    """Runs with what belongs to their experiment; the rows are for `to_run`."""
-    return select(*_SELECTED).join(experiments, experiments.c.id == runs.c.experiment_id)
+SELECT_RUNS: Select[Any] = select(*_SELECTED).join(experiments, experiments.c.id == runs.c.experiment_id)
+"""Runs with what belongs to their experiment; the rows are for `to_run`."""
 
 
 def to_run(row: Row[Any]) -> Run:
-    """A row of `select_runs` as a Run."""
+    """A row of `SELECT_RUNS` as a Run."""
     fields: dict[str, Any] = dict(
         zip(_NAMES, row, strict=True)
     )  # `row._mapping` costs more than all the rest

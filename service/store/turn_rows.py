@@ -24,7 +24,7 @@ def mark_turn(connection: Connection, run_ids: Collection[str]) -> None:
         .where(of(run_ids))
         .distinct()
     )
-    statement = insert_or(connection, turns).from_select(["owner", "at"], owners)
+    statement = insert_or(connection.dialect.name, turns).from_select(["owner", "at"], owners)
     connection.execute(
         statement.on_conflict_do_update(index_elements=["owner"], set_={"at": statement.excluded.at})
     )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, exists, update
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, exists, update
 
 from service.entities import RETIRED, Worker
 from service.store.clock import db_now, later
@@ -27,12 +30,24 @@ def save_worker(connection: Connection, worker: Worker) -> None:
         "run_ids": list(worker.run_ids),
         "width": worker.width,
         "memory_bytes": worker.memory_bytes,
-        "last_seen": db_now(),
     }
-    statement = insert_or(connection, workers).values(name=worker.name, started_at=db_now(), **values)
-    connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
-    retired = (workers.c.spool == worker.spool) & (workers.c.state == RETIRED)
-    connection.execute(delete(workers).where(retired, workers.c.name != worker.name))
+    connection.execute(_save(connection.dialect.name, tuple(values)), {"name": worker.name, **values})
+    connection.execute(_DELETE_RETIRED, {"of_spool": worker.spool, "but": worker.name})
+
+
+@cache
+def _save(dialect: str, names: tuple[str, ...]) -> Any:
+    """The INSERT of a worker with these columns, or their UPDATE where its name is known. Made once: workers report every few seconds."""
+    statement = insert_or(dialect, workers).values(started_at=db_now(), last_seen=db_now())
+    changed = {name: statement.excluded[name] for name in (*names, "last_seen")}
+    return statement.on_conflict_do_update(index_elements=["name"], set_=changed)
+
+
+_DELETE_RETIRED = delete(workers).where(
+    workers.c.spool == bindparam("of_spool"),
+    workers.c.state == RETIRED,
+    workers.c.name != bindparam("but"),
+)
 
 
 def retire_worker(connection: Connection, name: str) -> None:

@@ -22,7 +22,7 @@ def to_ship(store: Store, spool: str, *, limit: int = 100) -> list[Run]:
     """
 
     def work(connection: Connection) -> list[Run]:
-        statement = mapper.select_runs().where(shippable(spool)).order_by(*SHIP_ORDER).limit(limit)
+        statement = mapper.SELECT_RUNS.where(shippable(spool)).order_by(*SHIP_ORDER).limit(limit)
         return [mapper.to_run(row) for row in connection.execute(statement)]
 
     return store.read(work)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from experiments.sections import DEFAULT_BACKEND
 from service.entities import Run
@@ -21,14 +21,15 @@ from service.store.queries.workers import read_workers
 from service.store.tables import runs
 
 CHUNK = 1000
+_OF_IDS = mapper.SELECT_RUNS.where(runs.c.id.in_(bindparam("ids", expanding=True)))
 
 
 def read_runs(connection: Connection, ids: Collection[str]) -> list[Run]:
     wanted = list(ids)
     rows: list[Run] = []
     for start in range(0, len(wanted), CHUNK):
-        chosen = mapper.select_runs().where(runs.c.id.in_(wanted[start : start + CHUNK]))
-        rows += [mapper.to_run(row) for row in connection.execute(chosen)]
+        chosen = connection.execute(_OF_IDS, {"ids": wanted[start : start + CHUNK]})
+        rows += [mapper.to_run(row) for row in chosen]
     return rows
 
 
@@ -95,7 +96,7 @@ def list_runs(
     """
 
     def work(connection: Connection) -> tuple[list[Run], str | None]:
-        statement = mapper.select_runs().where(runs.c.experiment_id == experiment_id)
+        statement = mapper.SELECT_RUNS.where(runs.c.experiment_id == experiment_id)
         for name, values in (filters or {}).items():
             statement = statement.where(matching(name, values))
         if cursor is not None:

@@ -65,9 +65,7 @@ class Snapshot:
 def _read(connection: Connection, ids: Sequence[str]) -> dict[str, Run]:
     chunks = (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK))
     rows = (
-        row
-        for chunk in chunks
-        for row in connection.execute(mapper.select_runs().where(runs.c.id.in_(chunk)))
+        row for chunk in chunks for row in connection.execute(mapper.SELECT_RUNS.where(runs.c.id.in_(chunk)))
     )
     return {run.id: run for run in map(mapper.to_run, rows)}
 
