@@ -48,8 +48,8 @@ def _by_class(value: object) -> object:
         return value
     if isinstance(value, Mapping) and all(str(key).isdecimal() for key in value):
         return tuple(sorted(((int(key), weight) for key, weight in value.items()), key=itemgetter(0)))
-    found = {"found": str(value)[:80], "allowed": 'class: weight, as {"0": 1, "1": 5}'}
-    raise PydanticCustomError("misfit", "{found}", found)
+    context = {"found": str(value)[:80], "allowed": 'class: weight, as {"0": 1, "1": 5}'}
+    raise PydanticCustomError("misfit", "{found}", context)
 
 
 ClassWeight = Annotated[

@@ -148,13 +148,13 @@ def _refuse_endless(tree: Node, x: Array) -> None:
 @functools.lru_cache(maxsize=64)
 def _ties(tree: Node) -> tuple[float, ...]:
     """The x at which a comparison inside the formula is even."""
-    found: set[float] = set()
+    ties: set[float] = set()
     for part in _parts(tree):
         if part.op in ("abs", "sign"):
-            found.update(_zeros(part.args[0]))
+            ties.update(_zeros(part.args[0]))
         elif part.op in ("max", "min", *COMPARISONS):
-            found.update(_zeros(Node("-", part.args)))
-    return tuple(sorted(found))
+            ties.update(_zeros(Node("-", part.args)))
+    return tuple(sorted(ties))
 
 
 def _zeros(tree: Node) -> list[float]:

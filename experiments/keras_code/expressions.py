@@ -211,7 +211,7 @@ class Expressions(ABC):
         before = arguments[0] if arguments else UNKNOWN
         if isinstance(before, Tensor):
             return replace(before, layers=(*before.layers, layer))
-        if isinstance(before, list | tuple) and any(isinstance(one, Tensor) for one in before):
+        if isinstance(before, list | tuple) and any(isinstance(branch, Tensor) for branch in before):
             return self._joined(layer.name, before, line)
         return UNKNOWN
 

@@ -16,8 +16,8 @@ def definitions(file: str, *names: str, constants: tuple[str, ...] = ()) -> str:
         constants: names that are assigned at the top of the file.
     """
     tree = _tree(file)
-    found = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    parts = [ast.unparse(_Bare().visit(ast.parse(ast.unparse(found[name])))) for name in names]
+    definitions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    parts = [ast.unparse(_Bare().visit(ast.parse(ast.unparse(definitions[name])))) for name in names]
     return "\n\n\n".join(["\n".join(_assigned(tree, name) for name in constants), *parts]).strip()
 
 

@@ -45,10 +45,10 @@ def _found(name: str) -> Any:
     from experiments.course import lessons as all_lessons
 
     known = all_lessons()
-    found = [key for key in known if key == name or key.split("-")[0] == name.zfill(2)]
-    if len(found) != 1:
+    matches = [key for key in known if key == name or key.split("-")[0] == name.zfill(2)]
+    if len(matches) != 1:
         raise UsageError(f"there is no lesson {name!r} (allowed: {', '.join(known)})")
-    return known[found[0]]
+    return known[matches[0]]
 
 
 def _list(language: Language, as_json: bool) -> None:

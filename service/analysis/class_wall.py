@@ -116,5 +116,5 @@ def _of(store: Store, students: Sequence[ApiKey]) -> list[Experiment]:
     owners = [key.owner for key in students]
     if not owners:
         return []
-    found, _ = queries.list_experiments(store, filters={"owner": owners}, limit=MOST_EXPERIMENTS)
-    return found
+    experiments, _ = queries.list_experiments(store, filters={"owner": owners}, limit=MOST_EXPERIMENTS)
+    return experiments

@@ -59,7 +59,9 @@ def _leading(design: Design, judgements: Sequence[Judgement]) -> list[str]:
         wins[judgement.a] += judgement.verdict.startswith("better")
         ahead[judgement.a] += judgement.favours == judgement.a
     leader = max(design.levels, key=lambda level: (wins[level], ahead[level]))
-    return _against(design, leader, [one for one in judgements if leader in (one.a, one.b)])
+    return _against(
+        design, leader, [judgement for judgement in judgements if leader in (judgement.a, judgement.b)]
+    )
 
 
 def _against(design: Design, level: str, judgements: Iterable[Judgement]) -> list[str]:

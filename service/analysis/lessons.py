@@ -42,14 +42,14 @@ def standing(store: Store, lesson: Lesson, owner: str) -> Standing:
     if not lesson.trains:
         return Standing(lesson, "done", None, on_paper(lesson.name))
     filters = {TAG: [lesson.name], "owner": [owner]}
-    found, _ = queries.list_experiments(store, filters=filters, limit=1)
-    if not found:
+    experiments, _ = queries.list_experiments(store, filters=filters, limit=1)
+    if not experiments:
         return Standing(lesson, "not yet")
-    runs, _ = queries.list_runs(store, found[0].id, limit=MOST_RUNS)
+    runs, _ = queries.list_runs(store, experiments[0].id, limit=MOST_RUNS)
     if any(state_of(run) == "waiting" for run in runs):
-        return Standing(lesson, "running", found[0].id)
+        return Standing(lesson, "running", experiments[0].id)
     finished = [run for run in runs if state_of(run) == "finished"]
-    return Standing(lesson, "done", found[0].id, judge(lesson, _seen(store, lesson, finished)))
+    return Standing(lesson, "done", experiments[0].id, judge(lesson, _seen(store, lesson, finished)))
 
 
 def _seen(store: Store, lesson: Lesson, runs: Sequence[Run]) -> list[LessonRun]:

@@ -132,8 +132,10 @@ def _answer(
     setting = ", ".join(f"{name} {label}" for name, label in zip(names, best.setting, strict=True))
     seeds = (spec.sweep or Sweep()).n_seeds
     mean = f", the mean of {seeds} seeds" if seeds > 1 else ""
-    found = f"{metric} {short(best.value or 0.0)}{mean}, after {best.epochs} epoch{'s' * (best.epochs != 1)}"
-    return f"{'best found' if over else 'best so far'}: {setting} ({found})"
+    reached = (
+        f"{metric} {short(best.value or 0.0)}{mean}, after {best.epochs} epoch{'s' * (best.epochs != 1)}"
+    )
+    return f"{'best found' if over else 'best so far'}: {setting} ({reached})"
 
 
 def live_search(experiment: Experiment) -> Json | None:

@@ -87,12 +87,12 @@ def _out(row: Standing, language: str, urls: Urls) -> LessonOut:
     measured = outcome.measured if outcome is not None else ()
     checks = [
         LessonCheck(
-            says=one.check.says.in_language(language),
-            expected=one.expected,
-            measured=None if math.isnan(one.value) else one.value,
-            holds=one.holds,
+            says=value.check.says.in_language(language),
+            expected=value.expected,
+            measured=None if math.isnan(value.value) else value.value,
+            holds=value.holds,
         )
-        for one in measured
+        for value in measured
     ]
     links = {"self": urls.at(f"/v1/lessons/{lesson.name}")}
     if lesson.picture.draw is not None or row.experiment_id is not None:

@@ -29,11 +29,11 @@ def get_dataset(store: Store, key: str, *, owner: str | None, prefer: str = "") 
         NotFound, AmbiguousId: none, or several have it.
     """
     rows = store.read(lambda connection: dataset_rows.find_datasets(connection, key, owner))
-    found = [mapper.to_dataset(row) for row in rows]
+    datasets = [mapper.to_dataset(row) for row in rows]
     for chosen in (
-        [dataset for dataset in found if dataset.owner == prefer and key in (dataset.name, dataset.id)],
-        [dataset for dataset in found if key in (dataset.name, dataset.id)],
-        found,
+        [dataset for dataset in datasets if dataset.owner == prefer and key in (dataset.name, dataset.id)],
+        [dataset for dataset in datasets if key in (dataset.name, dataset.id)],
+        datasets,
     ):
         if len({dataset.id for dataset in chosen}) == 1:
             return chosen[0]

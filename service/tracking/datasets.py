@@ -69,10 +69,10 @@ def _download(folder: Path, mlflow_url: str, sha256: str) -> None:
             if time.monotonic() > deadline:
                 raise DataError(f"the file's numbers cannot be fetched: {error}; retry the run") from error
             time.sleep(2)
-    if (found := digest_of(local)) != sha256:
+    if (digest := digest_of(local)) != sha256:
         local.unlink()
         raise DataError(
-            f"MLflow's artifact store holds another file under {sha256[:12]} (its SHA-256 begins {found[:12]}); upload the"
+            f"MLflow's artifact store holds another file under {sha256[:12]} (its SHA-256 begins {digest[:12]}); upload the"
             " file again"
         )
     os.replace(local, folder / name_of(sha256))
@@ -107,8 +107,8 @@ def take_in(path: Path, folder: Path, title: str, mlflow_url: str) -> dict[str, 
 
     out = path.with_suffix(".npy")
     try:
-        found = read_file(path, out, title)
-        stored = folder / name_of(found.table.sha256)
+        reading = read_file(path, out, title)
+        stored = folder / name_of(reading.table.sha256)
         os.replace(out, stored)
     finally:
         out.unlink(missing_ok=True)
@@ -116,10 +116,10 @@ def take_in(path: Path, folder: Path, title: str, mlflow_url: str) -> dict[str, 
 
     Tracking(mlflow_url, timeout_s=TIMEOUT).put_file(stored, FOLDER)
     return {
-        "table": found.table.model_dump(mode="json", exclude_defaults=True),
-        "profiles": {name: asdict(profile) for name, profile in found.profiles.items()},
-        "preview": found.preview,
-        "warnings": found.warnings,
+        "table": reading.table.model_dump(mode="json", exclude_defaults=True),
+        "profiles": {name: asdict(profile) for name, profile in reading.profiles.items()},
+        "preview": reading.preview,
+        "warnings": reading.warnings,
     }
 
 

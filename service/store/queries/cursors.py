@@ -19,8 +19,8 @@ def float_and_id(cursor: str) -> tuple[float, str]:
 
 def text_and_id(cursor: str) -> tuple[str, str]:
     """Of a list of experiments by name: `<name>_<id>`. A name may hold `_`, an id may not."""
-    name, found, id = cursor.rpartition("_")
-    if not found or not id:
+    name, separator, id = cursor.rpartition("_")
+    if not separator or not id:
         raise BadCursor(cursor)
     return name, id
 
