@@ -16,7 +16,7 @@ from experiments.runs import RunSpec
 from experiments.spec import ExperimentSpec
 
 REQUIRED: dict[str, Any] = {
-    "units": 4, "filters": 3, "kernel_size": 3, "rate": 0.3, "target_shape": [8, 8],
+    "units": 4, "filters": 3, "kernel_size": 3, "rate": 0.3, "target_shape": [8, 8], "num_heads": 2, "key_dim": 3, "output_dim": 3,
     "layer": {"type": "simple_rnn", "units": 3},
     "layers": [{"type": "conv2d", "filters": 3, "kernel_size": 3, "padding": "same"}],
     "branches": [[{"type": "conv2d", "filters": 2, "kernel_size": 1}], []],

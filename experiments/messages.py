@@ -19,6 +19,8 @@ OTHER_NAMES = {
     "depthwiseconv": "depthwise_conv2d", "convtranspose2d": "conv2d_transpose", "convolution1d": "conv1d",
     "maxpooling1d": "max_pool1d", "averagepooling1d": "average_pool1d", "globalaveragepooling1d": "global_average_pool1d",
     "globalmaxpooling1d": "global_max_pool1d", "parametricrelu": "prelu",
+    "multiheadattention": "multi_head_attention", "multiheadselfattention": "multi_head_attention", "mha": "multi_head_attention",
+    "selfattention": "multi_head_attention", "dotproductattention": "attention", "wordembedding": "embedding",
     "deconv2d": "conv2d_transpose", "deconvolution2d": "conv2d_transpose", "zeropadding": "zero_padding2d",
     "padding2d": "zero_padding2d", "batchnorm": "batch_normalization", "batchnorm2d": "batch_normalization",
     "bn": "batch_normalization", "layernorm": "layer_normalization", "fullyconnected": "dense", "fc": "dense",

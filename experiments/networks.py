@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, mode
 from experiments.activations import ActivationChoice, activation
 from experiments.fields import Flag, Fraction, LongText, Strict
 from experiments.initializers import InitializerSpec
-from experiments.layers import BuiltLayer, DataFormat, Flatten, ListedLayer, Shape
+from experiments.layers import BuiltLayer, DataFormat, Embedding, Flatten, ListedLayer, Shape
 from experiments.layers.base import Units, size, times
 from experiments.layers.windows import Edge, Padding, Window
 from experiments.regularizers import RegularizerSpec
@@ -60,6 +60,16 @@ class ModelSpec(Strict):
     def wiring(self) -> tuple[tuple[int, ...], ...]:
         """Of each layer the indices of the layers that it reads."""
         return self.inputs or tuple((index - 1,) for index in range(len(self.layers)))
+
+    @cached_property
+    def sequential(self) -> bool:
+        """Whether Keras' Sequential can hold Keras' own layers of it: they stand in a row, each called with its input alone."""
+        return not self.inputs and all(layer.keras_call == "x" for layer in self.layers)
+
+    @cached_property
+    def rows(self) -> int:
+        """Of the embedding that reads the network's input; 0: none does."""
+        return next((layer.input_dim or 0 for layer in self.layers if isinstance(layer, Embedding)), 0)
 
     @cached_property
     def names(self) -> list[str]:
@@ -138,6 +148,19 @@ class ResBlock(Strict):
     shortcut: Shortcut | tuple[Shortcut, ...] = "identity"
 
 
+class EmbedBlock(Strict):
+    """Settings of the EMBED layer of a pattern."""
+
+    output_dim: Units
+
+
+class AttnBlock(Strict):
+    """Settings of the ATTN layers of a pattern."""
+
+    num_heads: Units | tuple[Units, ...] = 1
+    key_dim: Units | tuple[Units, ...]
+
+
 class DropBlock(Strict):
     """Settings of the DROP layers of a pattern."""
 
@@ -180,8 +203,10 @@ class ModelChoice(Strict):
     drop: DropBlock | None = None
     pad: PadBlock | None = None
     res: ResBlock | None = None
+    embed: EmbedBlock | None = None
+    attn: AttnBlock | None = None
 
 
 FORMS = ("layers", "hidden", "pattern")
 """The three ways to say which layers there are; setting one in a sweep displaces the others."""
-PATTERN_FIELDS = ("optional", "conv", "pool", "fc", "drop", "pad", "res")
+PATTERN_FIELDS = ("optional", "conv", "pool", "fc", "drop", "pad", "res", "embed", "attn")

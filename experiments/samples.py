@@ -17,19 +17,20 @@ MOST_PROBLEMS = 20
 NUMBERS = f"numbers from {-LARGEST:g} to {LARGEST:g}"
 
 
-def samples(inputs: Sequence[object], shape: Shape) -> npt.NDArray[np.float32]:
+def samples(inputs: Sequence[object], shape: Shape, rows: int = 0) -> npt.NDArray[np.float32]:
     """Nested lists of numbers as an array.
 
     Args:
         inputs: in the data set's own units. Grey pictures may leave the channel out. A sample may be one row of its
             numbers, as in a line of a CSV file. A single sample may leave out the list around it.
         shape: one sample's shape
+        rows: of the embedding that reads the samples, so that they are whole numbers below it; 0: there is none
 
     Returns:
         (samples, *shape), float32
 
     Raises:
-        SpecError: an entry is no finite number, or a sample has another shape; by path: `inputs[3]`.
+        SpecError: an entry is no finite number or no token, or a sample has another shape; by path: `inputs[3]`.
     """
     grey = len(shape) == 3 and shape[-1] == 1
     shapes = tuple(dict.fromkeys((shape, *([shape[:2]] if grey else ()), (math.prod(shape),))))
@@ -39,7 +40,22 @@ def samples(inputs: Sequence[object], shape: Shape) -> npt.NDArray[np.float32]:
         given = ()
     if given not in shapes and given[1:] not in shapes:
         raise SpecError(_problems(inputs, shapes))
-    return np.asarray(inputs, np.float32).reshape(-1, *shape)
+    read = np.asarray(inputs, np.float32).reshape(-1, *shape)
+    if rows:
+        _check_tokens(read, rows)
+    return read
+
+
+def _check_tokens(read: npt.NDArray[np.float32], rows: int) -> None:
+    """Raises SpecError where a number is no row of an embedding."""
+    strange = (read != np.floor(read)) | (read < 0) | (read >= rows)
+    problems = [
+        Problem(f"inputs[{index}]", f"found {sample[wrong][0]:g}", f"whole numbers from 0 to {rows - 1}")
+        for index, (sample, wrong) in enumerate(zip(read, strange, strict=True))
+        if wrong.any()
+    ]
+    if problems:
+        raise SpecError(problems[:MOST_PROBLEMS])
 
 
 def _problems(inputs: Sequence[object], shapes: Collection[Shape]) -> list[Problem]:

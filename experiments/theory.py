@@ -22,7 +22,7 @@ from experiments.networks import INPUT, ModelSpec
 FLOAT = 4
 """Bytes of a float32."""
 TRAINING_PASSES = 3
-RANKS = {"vector": 1, "sequence": 2, "image": 3}
+RANKS = {"vector": 1, "tokens": 1, "sequence": 2, "image": 3}
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ def step(layer: Layer, shapes: Sequence[Shape], data_format: DataFormat) -> Fore
     if rank is not None and len(shape) != rank and not (layer.wants == "vector" and len(shape) == 2):
         raise SpecError.one(
             "",
-            f"{layer.type} takes {_KINDS[rank]}, its input has the shape {_shape(shape)}",
-            _REMEDIES[rank],
+            f"{layer.type} takes {_KINDS[layer.wants]}, its input has the shape {_shape(shape)}",
+            _REMEDIES[layer.wants],
         )
     forecast = layer.forecast(shape, data_format)
     if isinstance(layer, Weighted) and layer.weights is not None:
@@ -123,11 +123,17 @@ def step(layer: Layer, shapes: Sequence[Shape], data_format: DataFormat) -> Fore
     return forecast
 
 
-_KINDS = {1: "a vector", 2: "a sequence (steps, features)", 3: "an image (height, width, channels)"}
+_KINDS = {
+    "vector": "a vector",
+    "tokens": "tokens (steps)",
+    "sequence": "a sequence (steps, features)",
+    "image": "an image (height, width, channels)",
+}
 _REMEDIES = {
-    1: "a flatten layer before it",
-    2: "a reshape layer before it, or return_sequences: true in the recurrent layer before it",
-    3: "image data, and no flatten or dense layer before it",
+    "vector": "a flatten layer before it",
+    "tokens": "a data set of tokens, and no layer before it",
+    "sequence": "a reshape layer before it, an embedding of tokens, or return_sequences: true in the recurrent layer before it",
+    "image": "image data, and no flatten or dense layer before it",
 }
 
 
@@ -140,7 +146,7 @@ def _row(
 ) -> LayerRow:
     """One row of the table from a layer's forecast."""
     weights = forecast.parameters * (2 + slots)
-    values = 2 * batch_size * size(forecast.output_shape)
+    values = 2 * batch_size * size(forecast.output_shape) + batch_size * forecast.held
     return LayerRow(
         name=name,
         type=layer.type,

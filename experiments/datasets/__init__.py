@@ -16,13 +16,14 @@ from experiments.datasets.inline import Inline
 from experiments.datasets.mnist import Mnist
 from experiments.datasets.pictures import Cifar10, FashionMnist
 from experiments.datasets.planes import Blobs, Checkerboard, Circles, Moons, Spiral
+from experiments.datasets.recall import Recall
 from experiments.datasets.stripes import Stripes
 from experiments.datasets.upload import Upload
 from experiments.fields import named
 
 DatasetSpec = Annotated[
     Mnist | FashionMnist | Cifar10 | Digits | Linear | Sine | Polynomial | Diabetes | CaliforniaHousing | And | Or | Xor | Moons | Circles | Spiral | Blobs
-    | Checkerboard | Stripes | Inline | Upload,
+    | Checkerboard | Stripes | Recall | Inline | Upload,
     Field(discriminator="name"),
     BeforeValidator(named),
 ]  # fmt: skip
@@ -31,7 +32,7 @@ DATASETS: dict[str, type[Dataset]] = {
     str(entry.model_fields["name"].default): entry
     for entry in (
         Mnist, FashionMnist, Cifar10, Digits, Linear, Sine, Polynomial, Diabetes, CaliforniaHousing, And, Or, Xor, Moons, Circles, Spiral, Blobs,
-        Checkerboard, Stripes, Inline, Upload,
+        Checkerboard, Stripes, Recall, Inline, Upload,
     )
 }  # fmt: skip
 

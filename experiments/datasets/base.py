@@ -42,6 +42,7 @@ class DataShape:
     classes: number of classes, 0 for regression
     low, high: the range of the inputs, in the units of the data set's docstring
     empty_classes: classes of which no sample exists
+    tokens: one more than the largest input where all are whole numbers from 0 on: the rows that an embedding needs; else 0
     """
 
     input: tuple[int, ...]
@@ -54,6 +55,7 @@ class DataShape:
     low: float
     high: float
     empty_classes: tuple[int, ...] = ()
+    tokens: int = 0
 
     @property
     def outputs(self) -> int:
@@ -83,6 +85,7 @@ class DataFacts:
     split_off: part -> its rows, for parts that are taken from the rows that a person gave
     drawn: whether these were drawn at random, and not taken from the end
     test_by_default: whether a test part is split off that nobody asked for
+    symbols: whether the inputs are whole numbers that stand for symbols, and are no amounts
     """
 
     targets: tuple[float, float] | None = None
@@ -92,6 +95,7 @@ class DataFacts:
     split_off: Mapping[str, int] = field(default_factory=dict)
     drawn: bool = True
     test_by_default: bool = False
+    symbols: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -34,6 +35,8 @@ Targets = tuple[Row, ...] | Row
 MAX_CLASS = 9_999
 TEST_SPLIT = 0.2
 """Share of the rows that is split off for testing where a person gives no test data."""
+MOST_TOKENS = 10_000_000
+"""Whole numbers from here on are amounts."""
 LISTED_ZEROS = 5
 """Targets of 0 that a warning names."""
 
@@ -194,6 +197,7 @@ class Inline(Dataset):
             low=min(numbers),
             high=max(numbers),
             empty_classes=tuple(sorted(set(range(self._classes)) - set(given))),
+            tokens=_tokens(numbers),
         )
 
     def glimpse(self, source: Source, count: int) -> Glimpse | None:
@@ -215,6 +219,12 @@ class Inline(Dataset):
         if self.kind == "regression":
             return inputs, np.asarray([_row(entry) for entry in y], np.float32)
         return inputs, np.asarray(y, np.int32)
+
+
+def _tokens(numbers: Sequence[float]) -> int:
+    """As `DataShape.tokens`."""
+    whole = all(number.is_integer() and 0 <= number < MOST_TOKENS for number in numbers)
+    return int(max(numbers)) + 1 if whole else 0
 
 
 def _labels(y: Targets) -> list[int]:

@@ -20,7 +20,7 @@ from experiments.engine.initial_weights import (
     noting_draws,
     with_given,
 )
-from experiments.keras_ext import convolution, formulas, functions, noise, pooling, sequences
+from experiments.keras_ext import attention, convolution, formulas, functions, noise, pooling, sequences
 from experiments.layers import Layer, Recurrent, Weighted
 from experiments.losses import Loss
 from experiments.networks import INPUT
@@ -29,9 +29,11 @@ from experiments.runs import RunSpec
 Array = npt.NDArray[Any]
 Wiring = Sequence[Sequence[int]]
 OURS: dict[str, type[keras.layers.Layer]] = {
+    "Attention": attention.Attention,
     "Conv2D": convolution.Conv2D,
     "Conv2DTranspose": convolution.Conv2DTranspose,
     "DepthwiseConv2D": convolution.DepthwiseConv2D,
+    "MultiHeadAttention": attention.MultiHeadAttention,
     "Reverse": sequences.Reverse,
     "SeparableConv2D": convolution.SeparableConv2D,
     "Dropout": noise.Dropout,

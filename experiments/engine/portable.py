@@ -18,6 +18,7 @@ import keras
 from experiments.engine import models
 from experiments.engine.models import FUNCTIONS
 from experiments.keras_ext import formulas, functions, noise
+from experiments.keras_ext.attention import SelfAttention
 from experiments.keras_ext.convolution import ChannelsLast
 from experiments.keras_ext.pooling import StochasticPool2D
 from experiments.keras_ext.sequences import Reverse
@@ -75,6 +76,8 @@ def _parts(layer: keras.layers.Layer, name: str) -> list[Any]:
         return [layer.still]
     if isinstance(layer, Reverse):
         return [layer.call]
+    if isinstance(layer, SelfAttention):
+        return [layer.keras_own()]
     activation = getattr(layer, "activation", None)
     ours = formulas.operations(activation) or (activation if activation in FUNCTIONS.values() else None)
     channels_first = isinstance(layer, ChannelsLast) and layer.data_format == "channels_first"

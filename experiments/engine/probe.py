@@ -20,7 +20,6 @@ from experiments.engine import activity, backend
 from experiments.engine.backend import Tensor
 from experiments.engine.program import Program
 from experiments.engine.states import State
-from experiments.layers import Weighted
 from experiments.runs import RunSpec
 
 POINTS, GRADIENT_POINTS = 512, 128
@@ -41,9 +40,9 @@ class Probe:
         self.owners = [owner[id(v)] for v in program.model.trainable_variables]
         self.kernels = ["kernel" in v.name for v in program.model.trainable_variables]
         self.fans = {
-            i: entry.fan_in(next(tuple(v.shape) for v in layers[i].trainable_variables if "kernel" in v.name))
+            i: entry.fan_in(kernels[0])
             for i, entry in enumerate(program.spec.model.layers)
-            if isinstance(entry, Weighted)
+            if (kernels := [tuple(v.shape) for v in layers[i].trainable_variables if "kernel" in v.name])
         }
         self._facts = _facts(program.spec, backend.array(self.x), backend.array(self.y))
         self._run = backend.compiled(self._measure_all, fused=False)

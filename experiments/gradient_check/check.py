@@ -242,7 +242,7 @@ class Checker:
             if point.part == "penalty" and not penalised and report.flat == report.checked:
                 continue
             if name in self._removed and verdicts.still(report, point.gradient[index], largest):
-                report = report.model_copy(update={"status": "passed", "reason": verdicts.REMOVED})
+                report = report.model_copy(update={"status": "passed", "reason": self._removed[name]})
             if hand is not None:
                 error = _share(hand[index], point.gradient[index], NOTHING * largest)
                 report = report.model_copy(update={"by_hand": error})

@@ -19,6 +19,7 @@ from experiments.errors import GradusError
 from experiments.gradient_check.certificates import Part
 from experiments.gradient_check.faults import SENTENCES
 from experiments.gradient_check.objective import Array, Objective
+from experiments.keras_ext.attention import MultiHeadAttention, SelfAttention
 from experiments.layers import Join
 
 CHANGED = 1e-3
@@ -115,7 +116,7 @@ def _sign(objective: Objective) -> Spoil | None:
 
 
 def _drop_bias(objective: Objective) -> Spoil | None:
-    biases = {i for i, v in enumerate(objective.variables) if v.name == "bias"}
+    biases = {i for i, v in enumerate(objective.variables) if v.name.endswith("bias")}
     if not biases:
         return None
     return lambda part, gradients: [0 * g if i in biases else g for i, g in enumerate(gradients)]
@@ -262,6 +263,36 @@ def _truncate(objective: Objective) -> Spoil | None:
     return None
 
 
+def _attention_scale(objective: Objective) -> Spoil | None:
+    for layer in objective.model.layers:
+        if isinstance(layer, MultiHeadAttention) and layer.key_dim > 1:
+            right = layer.scaled
+            object.__setattr__(layer, "scaled", lambda scores, right=right: _pretend(right(scores), scores))
+            return _unspoilt
+    return None
+
+
+def _softmax_diagonal(objective: Objective) -> Spoil | None:
+    """∂a_i/∂s_j = a_i (δ_ij − a_j) without its part beside the diagonal."""
+    for layer in objective.model.layers:
+        if isinstance(layer, SelfAttention):
+            right = layer.softmax
+
+            def softmax(scores: Any, right: Any = right) -> Any:
+                shares = right(scores)
+                slope = ops.stop_gradient(shares * (1 - shares))
+                return _pretend(shares, slope * scores)
+
+            object.__setattr__(layer, "softmax", softmax)
+            return _unspoilt
+    return None
+
+
+def _wrong_row(objective: Objective) -> Spoil | None:
+    tables = [i for i, v in enumerate(objective.variables) if v.name == "embeddings"]
+    return _at(tables[0], lambda g: np.roll(g, 1, axis=0)) if tables else None
+
+
 def _drop_shortcut(objective: Objective) -> Spoil | None:
     """Nothing passes back through the last input of the last join, which of a residual layer is its shortcut."""
     joins = [
@@ -293,6 +324,9 @@ FAULTS: dict[str, Fault] = {
     "pool-mean": Fault(SENTENCES["pool-mean"], _pool_mean, rewrites=True),
     "stride": Fault(SENTENCES["stride"], _stride, rewrites=True),
     "drop-shortcut": Fault(SENTENCES["drop-shortcut"], _drop_shortcut, rewrites=True),
+    "attention-scale": Fault(SENTENCES["attention-scale"], _attention_scale, rewrites=True),
+    "softmax-diagonal": Fault(SENTENCES["softmax-diagonal"], _softmax_diagonal, rewrites=True),
+    "wrong-row": Fault(SENTENCES["wrong-row"], _wrong_row),
     "truncate": Fault(SENTENCES["truncate"], _truncate, rewrites=True),
     "drop-penalty": Fault(SENTENCES["drop-penalty"], _drop_penalty),
 }

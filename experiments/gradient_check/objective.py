@@ -93,7 +93,7 @@ class Objective:
         values = []
         for variable, value in self._initial(seed, self.variables):
             value = np.asarray(value, np.float64)
-            if variable.name in ("bias", "beta"):
+            if variable.name.endswith(("bias", "beta")):
                 value = value + draw.normal(0.0, BIAS_NOISE, value.shape)
             values.append(self.tensor(value.astype(np.float32)))
         return values

@@ -1,4 +1,4 @@
-"""Biases that a following batch normalisation removes, so that their derivative is 0 in every right program."""
+"""Tensors whose derivative is 0 in every right program: biases that what follows removes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from experiments.layers import (
     Flatten,
     Join,
     Layer,
+    MultiHeadAttention,
     Recurrent,
     Weighted,
 )
@@ -17,25 +18,32 @@ from experiments.layers.normalization import channel_axis
 from experiments.networks import INPUT
 from experiments.runs import RunSpec
 
+NORMALISATION = "batch normalisation removes it: its derivative is 0"
+SOFTMAX = "softmax removes it: its derivative is 0"
 
-def removed_biases(spec: RunSpec, names: Sequence[str]) -> frozenset[str]:
-    """The tensors, by name, whose effect a batch normalisation subtracts again.
+
+def removed_biases(spec: RunSpec, names: Sequence[str]) -> dict[str, str]:
+    """The tensors, by name, whose effect is subtracted again, and by what.
+
+    A softmax takes the bias of an attention's keys out: it adds the same number to all scores of a query, and softmax(s + c)
+    is softmax(s).
 
     The mean over the batch contains a bias whole: x + b − mean(x + b) = x − mean(x) (Ioffe & Szegedy 2015, section
-    3.2). That holds for the bias of a linear dense or convolutional layer, and for the beta of a batch
-    normalisation, where a batch normalisation over the same features comes next.
+    3.2). That holds for the bias of a linear dense or convolutional layer, for the beta of a batch normalisation, and for
+    the biases of an attention's output and values (whose shares add up to 1), where a batch normalisation over the same
+    features comes next.
 
     Args:
         spec: The run whose network it is.
         names: `<layer>/<variable>` of every trainable tensor.
     """
     layers, readers = spec.model.layers, _readers(spec)
-    removed = {
-        f"{name}/{'beta' if isinstance(layer, BatchNormalization) else 'bias'}"
-        for index, (name, layer) in enumerate(zip(spec.model.names, layers, strict=True))
-        if _adds_a_bias(layer) and _normalised_next(spec, readers, index)
-    }
-    return frozenset(name for name in names if name in removed)
+    removed: dict[str, str] = {}
+    for index, (name, layer) in enumerate(zip(spec.model.names, layers, strict=True)):
+        removed |= {f"{name}/{weight}": SOFTMAX for weight in layer.idle}
+        if _normalised_next(spec, readers, index):
+            removed |= {f"{name}/{weight}": NORMALISATION for weight in _added(layer)}
+    return {name: removed[name] for name in names if name in removed}
 
 
 def _readers(spec: RunSpec) -> list[list[int]]:
@@ -48,10 +56,14 @@ def _readers(spec: RunSpec) -> list[list[int]]:
     return readers
 
 
-def _adds_a_bias(layer: Layer) -> bool:
+def _added(layer: Layer) -> tuple[str, ...]:
+    """The weights of a layer that are added to its outputs, each to one feature."""
     if isinstance(layer, Weighted) and not isinstance(layer, Recurrent):
-        return layer.activation in (None, "linear") and layer.activity_regularizer is None
-    return isinstance(layer, BatchNormalization)
+        linear = layer.activation in (None, "linear") and layer.activity_regularizer is None
+        return ("bias",) if linear else ()
+    if isinstance(layer, MultiHeadAttention):
+        return ("value_bias", "output_bias")
+    return ("beta",) if isinstance(layer, BatchNormalization) else ()
 
 
 def _normalised_next(spec: RunSpec, readers: Sequence[Sequence[int]], index: int) -> bool:

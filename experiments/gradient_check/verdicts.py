@@ -25,7 +25,6 @@ HAND_BOUND = 1e-8
 TRUSTED_STEPS = (1e-7, 1e-3)
 """Outside, a quotient is off by more than the gates allow whatever the gradient is."""
 START, LATER = "at the start", "after 100 steps"
-REMOVED = "batch normalisation removes it: its derivative is 0"
 
 
 def still(report: TensorReport, gradient: Array, largest: float) -> bool:

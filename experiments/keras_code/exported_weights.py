@@ -24,6 +24,8 @@ DEFAULTS = {
     "gamma": "ones",
     "beta": "zeros",
     "alpha": "zeros",
+    "embeddings": "random_uniform",
+    **{f"{name}_bias": "zeros" for name in ("query", "key", "value", "output")},
 }
 """Keras' own initialisers of weights that name none, where that is not glorot_uniform."""
 
@@ -34,7 +36,7 @@ def weight_lines(run: RunSpec) -> list[str]:
     used: list[Initializer] = []
     given: list[str] = []
     for index, (layer, called) in enumerate(zip(run.model.layers, run.model.names, strict=True)):
-        own = f"model.get_layer({called!r})" if run.model.inputs else f"model.layers[{index}]"
+        own = f"model.layers[{index}]" if run.model.sequential else f"model.get_layer({called!r})"
         if isinstance(layer, Weighted) and layer.weights is not None:
             given += [f"{own}.set_weights([", *_arrays(layer.weights), "])"]
             continue

@@ -13,7 +13,7 @@ from experiments.initializers import Initializer
 from experiments.keras_code.exported_data import data_lines
 from experiments.keras_code.exported_weights import weight_lines
 from experiments.keras_code.own_code import definitions
-from experiments.layers import Dropout, Layer, Reverse, StochasticPool2D
+from experiments.layers import Dropout, Embedding, Layer, Reverse, StochasticPool2D
 from experiments.networks import INPUT
 from experiments.regularizers import Regularizer
 from experiments.runs import RunSpec
@@ -113,15 +113,22 @@ def _network(run: RunSpec) -> list[str]:
     note = [
         "# Keras draws masks of its own for dropout: such a network ends near, not at, the same weights"
     ] * masks
-    if not run.model.inputs:
+    if any(isinstance(layer, Embedding) for layer in run.model.layers) and run.backend != "jax":
+        note.append(
+            "# On TensorFlow, Keras' Adam and its kin square each occurrence of a token apart: near, not at, the same weights"
+        )
+    if run.model.sequential:
         inside = [f"{inputs},", *(f"{layer}," for layer in layers), *note]
         return ["model = keras.Sequential(", "    [", *(f"        {line}" for line in inside), "    ]", ")"]
     lines = [*note, f"inputs = {inputs}"]
     for index, (layer, sources) in enumerate(zip(layers, run.model.wiring, strict=True)):
         read = ["inputs" if source == INPUT else f"x{source}" for source in sources]
         given = read[0] if len(read) == 1 else f"[{', '.join(read)}]"
-        turned = isinstance(run.model.layers[index], Reverse)
-        lines.append(f"x{index} = " + (f"ops.flip({given}, axis=1)" if turned else f"{layer}({given})"))
+        entry = run.model.layers[index]
+        called = f"{layer}({entry.keras_call.replace('x', given)})"
+        lines.append(
+            f"x{index} = " + (f"ops.flip({given}, axis=1)" if isinstance(entry, Reverse) else called)
+        )
     return [*lines, f"model = keras.Model(inputs, x{len(layers) - 1})"]
 
 

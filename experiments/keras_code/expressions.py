@@ -13,7 +13,7 @@ from typing import Any
 from experiments.keras_code import arithmetic
 from experiments.keras_code.known_calls import Arguments, known_call
 from experiments.keras_code.methods import array_method, net_method
-from experiments.keras_code.names import JOINS, READ_JOINS
+from experiments.keras_code.names import ATTENTION, JOINS, READ_JOINS
 from experiments.keras_code.notes import Notes
 from experiments.keras_code.values import (
     UNKNOWN,
@@ -200,20 +200,40 @@ class Expressions(ABC):
         if isinstance(called, Function):
             return self.call_function(called, arguments, keywords)
         if isinstance(called, Made):
-            return self._applied(called, arguments, node.lineno)
+            return self._applied(called, arguments, keywords, node.lineno)
         if isinstance(called, Dotted):
             result = self._imported(called, arguments, keywords, node.lineno)
             return replace(result, lines=lines) if isinstance(result, Made) else result
         return UNKNOWN
 
-    def _applied(self, layer: Made, arguments: tuple[Any, ...], line: int) -> Any:
+    def _applied(self, layer: Made, arguments: tuple[Any, ...], keywords: dict[str, Any], line: int) -> Any:
         """A layer called on a tensor, as a functional program does."""
+        if layer.name in ATTENTION:
+            return self._attended(layer, arguments, keywords, line)
         before = arguments[0] if arguments else UNKNOWN
         if isinstance(before, Tensor):
             return replace(before, layers=(*before.layers, layer))
         if isinstance(before, list | tuple) and any(isinstance(branch, Tensor) for branch in before):
             return self._joined(layer.name, before, line)
         return UNKNOWN
+
+    def _attended(self, layer: Made, arguments: tuple[Any, ...], keywords: dict[str, Any], line: int) -> Any:
+        """An attention called with a query and a value: `layer(x, x)`, `layer([x, x])`, `layer(query=x, value=x)`."""
+        given = arguments[0] if arguments and isinstance(arguments[0], list | tuple) else arguments
+        read = [
+            value
+            for value in (*given, *(keywords.get(name) for name in ("query", "value", "key")))
+            if isinstance(value, Tensor)
+        ]
+        if not read:
+            return UNKNOWN
+        if any(tensor is not read[0] for tensor in read):
+            text = f"{layer.name} of two sequences: a spec's attends to its own input; the query is read"
+            self.notes.add(line, "changed", text)
+        if keywords.get("use_causal_mask") or "attention_mask" in keywords or "mask" in keywords:
+            text = f"a mask of {layer.name}: every step attends to all steps here"
+            self.notes.add(line, "left out", text)
+        return replace(read[0], layers=(*read[0].layers, layer))
 
     def _joined(self, name: str, branches: list[Any] | tuple[Any, ...], line: int) -> Tensor:
         """The branches from where they part, joined; the longest of them where a spec cannot say the same."""

@@ -39,6 +39,8 @@ POSITIONS: dict[str, tuple[str, ...]] = {
     "LSTM": ("units", "activation", "recurrent_activation"),
     "GRU": ("units", "activation", "recurrent_activation"),
     "Embedding": ("input_dim", "output_dim"),
+    "Attention": ("use_scale",),
+    "MultiHeadAttention": ("num_heads", "key_dim", "value_dim", "dropout", "use_bias"),
 }
 """Arguments of a layer in the order of Keras 2 and 3."""
 OLD_POSITIONS: dict[str, tuple[str, ...]] = {
@@ -77,9 +79,9 @@ NOT_NEEDED = frozenset(
 NO_COUNTERPART = frozenset(
     {
         "dropout", "recurrent_dropout", "dropout_W", "dropout_U", "stateful", "return_state", "kernel_constraint",
-        "bias_constraint", "recurrent_constraint", "alpha_constraint", "depthwise_constraint", "pointwise_constraint", "output_padding",
+        "bias_constraint", "recurrent_constraint", "embeddings_constraint", "alpha_constraint", "depthwise_constraint", "pointwise_constraint", "output_padding",
         "keepdims", "weights", "sparse", "mask_zero", "activity_regularizer", "renorm",
-        "moving_mean_initializer", "moving_variance_initializer",
+        "moving_mean_initializer", "moving_variance_initializer", "score_mode", "output_shape", "attention_axes",
     }
 )  # fmt: skip
 """Arguments of Keras that are no slip and have no field here."""
@@ -94,6 +96,8 @@ READ_JOINS = {
     "average": "average",
 }
 """Join, or mode of Keras 1's `merge` -> the join here."""
+ATTENTION = ("Attention", "MultiHeadAttention")
+"""Layers that are called with a query and a value."""
 ACTIVATION_LAYERS = {
     "ReLU": "relu", "ELU": "elu", "Softmax": "softmax", "LeakyReLU": "leaky_relu", "SELU": "selu", "Softplus": "softplus",
 }  # fmt: skip
@@ -105,7 +109,6 @@ INSTEAD = {
     "GaussianDropout": "dropout",
     "SpatialDropout2D": "dropout",
     "AlphaDropout": "dropout",
-    "Embedding": "simple_rnn, lstm or gru over an image's rows: words are no data set here",
     "Bidirectional": "the layer within it, once forwards",
     "TimeDistributed": "the layer within it: dense over a sequence has the same weights at every step",
     "Lambda": "the layers that compute the same",
@@ -117,7 +120,8 @@ INSTEAD = {
     "DepthwiseConv1D": "conv1d",
     "Conv1DTranspose": "conv1d, or conv2d_transpose over an image",
     "Conv3D": "conv2d",
-    "MultiHeadAttention": "lstm or gru",
+    "GroupedQueryAttention": "multi_head_attention",
+    "AdditiveAttention": "attention or multi_head_attention",
     "Rescaling": "leave it out: inputs are in [0, 1] here",
     "RandomFlip": "leave it out: images are trained on as they are",
     "RandomRotation": "leave it out: images are trained on as they are",

@@ -6,6 +6,7 @@ from typing import Annotated, get_args
 
 from pydantic import Field
 
+from experiments.layers.attention import Attention, MultiHeadAttention, SelfAttention
 from experiments.layers.base import DataFormat, Forecast, Layer, OneKernel, Shape, Weighted
 from experiments.layers.composites import Bidirectional, Branches, Composite, Residual
 from experiments.layers.convolution import Conv2D, ZeroPadding2D
@@ -23,12 +24,14 @@ from experiments.layers.pooling import AveragePool2D, MaxPool2D, Pool2D, Stochas
 from experiments.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
 from experiments.layers.sequences import AveragePool1D, Conv1D, MaxPool1D, Pool1D
 from experiments.layers.shaping import Dropout, Flatten, Reshape
+from experiments.layers.tokens import Embedding
 from experiments.layers.transposed import Conv2DTranspose
 
 Plain = (
     Dense | Conv2D | SeparableConv2D | DepthwiseConv2D | Conv2DTranspose | ZeroPadding2D | MaxPool2D | AveragePool2D
     | StochasticPool2D | GlobalAveragePool2D | GlobalMaxPool2D | Flatten | Reshape | Dropout
     | Conv1D | MaxPool1D | AveragePool1D | GlobalAveragePool1D | GlobalMaxPool1D
+    | Embedding | Attention | MultiHeadAttention
     | ActivationLayer | PReLU | SimpleRNN | LSTM | GRU | BatchNormalization | LayerNormalization | UnitNormalization
 )  # fmt: skip
 """Layers that a spec may have and that are built as they are."""
@@ -57,6 +60,7 @@ __all__ = [
     "LSTM",
     "ActivationLayer",
     "Add",
+    "Attention",
     "Average",
     "AveragePool1D",
     "AveragePool2D",
@@ -74,6 +78,7 @@ __all__ = [
     "Dense",
     "DepthwiseConv2D",
     "Dropout",
+    "Embedding",
     "Flatten",
     "Forecast",
     "GlobalAveragePool1D",
@@ -87,6 +92,7 @@ __all__ = [
     "ListedLayer",
     "MaxPool1D",
     "MaxPool2D",
+    "MultiHeadAttention",
     "OneKernel",
     "PReLU",
     "Pool1D",
@@ -95,6 +101,7 @@ __all__ = [
     "Reshape",
     "Residual",
     "Reverse",
+    "SelfAttention",
     "SeparableConv2D",
     "Shape",
     "SimpleRNN",

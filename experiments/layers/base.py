@@ -24,6 +24,7 @@ from experiments.regularizers import Regularizer, RegularizerSpec
 Shape = tuple[int, ...]
 DataFormat = Literal["channels_last", "channels_first"]
 Units = Annotated[int, Field(strict=True, ge=1, le=10_000_000)]
+Wanted = Literal["any", "vector", "sequence", "image", "tokens"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Forecast:
     parameters: all weights; frozen: those among them that no gradient moves (moving means and variances)
     formula: how the output's size or the parameter count comes about, with the numbers filled in
     warnings: what a person should know though nothing is wrong
+    held: numbers for one sample that are kept for the way back, beside the outputs
     """
 
     output_shape: Shape
@@ -41,6 +43,7 @@ class Forecast:
     flops: int = 0
     formula: str = ""
     warnings: tuple[str, ...] = ()
+    held: int = 0
 
 
 class Layer(Strict):
@@ -58,8 +61,8 @@ class Layer(Strict):
     """True where a sample's output in training depends on the others of its batch."""
     kinked: ClassVar[bool] = False
     """True where the layer itself has kinks (max pooling: where two inputs tie)."""
-    wants: ClassVar[Literal["any", "vector", "sequence", "image"]] = "any"
-    """The rank it takes: the resolver flattens or makes rows where that fits."""
+    wants: ClassVar[Wanted] = "any"
+    """The rank it takes: the resolver flattens or makes rows where that fits. tokens: a row of whole numbers."""
     non_negative: ClassVar[bool] = False
     """True where it takes no negative inputs."""
     keeps_sign: ClassVar[bool] = True
@@ -71,6 +74,10 @@ class Layer(Strict):
     """Field -> the model's default that it takes, where that has another name."""
     default_activation: ClassVar[str | None] = None
     """What stands for an activation that neither the layer nor the model names; None: the layer has none."""
+    keras_call: ClassVar[str] = "x"
+    """The arguments that Keras' own layer is called with, of the input x."""
+    idle: ClassVar[tuple[str, ...]] = ()
+    """Weights that change no output, whatever their values, so that their derivative is 0."""
 
     type: str
 
@@ -97,6 +104,10 @@ class Layer(Strict):
     def drawn(self) -> dict[str, str]:
         """Name of each trainable weight that it has, in Keras' order -> the field of its initialiser."""
         return {}
+
+    def fan_in(self, kernel: Shape) -> int:
+        """How many inputs one unit of the first kernel, of shape `kernel`, adds up."""
+        return prod(kernel[:-1])
 
     @property
     def label(self) -> str:
@@ -137,10 +148,6 @@ class Weighted(Layer):
     @abstractmethod
     def weight_shapes(self, shape: Shape, data_format: DataFormat) -> dict[str, Shape]:
         """Name -> shape of every weight for an input of `shape`, in Keras' order."""
-
-    def fan_in(self, kernel: Shape) -> int:
-        """How many inputs one unit of the first kernel, of shape `kernel`, adds up."""
-        return prod(kernel[:-1])
 
 
 class OneKernel(Weighted):

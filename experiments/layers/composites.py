@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from experiments.layers.base import DataFormat, Forecast, Layer, Shape, refuse, spatial, times
+from experiments.layers.base import DataFormat, Forecast, Layer, Shape, Wanted, refuse, spatial, times
 from experiments.layers.convolution import Conv2D
 from experiments.layers.dense import Dense
 from experiments.layers.joins import Add, Average, ChannelPadding, Concatenate, Join, Reverse
@@ -139,7 +139,7 @@ class Bidirectional(Composite):
 
     formula: ClassVar[str] = "h_t = (forwards_t, backwards_t); sum, ave: number by number"
     reference: ClassVar[str] = "Schuster & Paliwal 1997"
-    wants: ClassVar[Literal["any", "vector", "sequence", "image"]] = "sequence"
+    wants: ClassVar[Wanted] = "sequence"
     type: Literal["bidirectional"] = "bidirectional"
     layer: Annotated[SimpleRNN | LSTM | GRU, Field(discriminator="type")]
     merge_mode: Literal["concat", "sum", "ave"] = "concat"

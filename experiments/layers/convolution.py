@@ -15,6 +15,7 @@ from experiments.layers.base import (
     OneKernel,
     Shape,
     Units,
+    Wanted,
     image,
     pair,
     refuse,
@@ -34,7 +35,7 @@ class Conv2D(OneKernel):
     keras_name: ClassVar[str] = "Conv2D"
     formula: ClassVar[str] = "W₂ = ⌊(W₁ - F + 2P)/S⌋ + 1; parameters (F·F·channels/groups + 1) · filters"
     reference: ClassVar[str] = "LeCun et al. 1998, Gradient-based learning"
-    wants: ClassVar[Literal["any", "vector", "sequence", "image"]] = "image"
+    wants: ClassVar[Wanted] = "image"
     lanes: ClassVar[bool] = False
     has_data_format: ClassVar[bool] = True
     type: Literal["conv2d"] = "conv2d"
@@ -97,7 +98,7 @@ class ZeroPadding2D(Layer):
 
     keras_name: ClassVar[str] = "ZeroPadding2D"
     formula: ClassVar[str] = "W₂ = W₁ + 2P"
-    wants: ClassVar[Literal["any", "vector", "sequence", "image"]] = "image"
+    wants: ClassVar[Wanted] = "image"
     has_data_format: ClassVar[bool] = True
     type: Literal["zero_padding2d"] = "zero_padding2d"
     padding: Margin | tuple[Margin, Margin] | tuple[tuple[Margin, Margin], tuple[Margin, Margin]] = 1

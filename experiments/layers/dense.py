@@ -9,7 +9,7 @@ from pydantic import Field
 
 from experiments.activations import ActivationChoice
 from experiments.initializers import InitializerSpec
-from experiments.layers.base import DataFormat, Forecast, Layer, OneKernel, Shape, Units, refuse, size
+from experiments.layers.base import DataFormat, Forecast, Layer, OneKernel, Shape, Units, Wanted, refuse, size
 from experiments.regularizers import RegularizerSpec
 
 
@@ -19,7 +19,7 @@ class Dense(OneKernel):
     keras_name: ClassVar[str] = "Dense"
     formula: ClassVar[str] = "a = f(x W + b); parameters (inputs + 1) · units"
     reference: ClassVar[str] = "Rosenblatt 1958"
-    wants: ClassVar[Literal["any", "vector", "sequence", "image"]] = "vector"
+    wants: ClassVar[Wanted] = "vector"
     type: Literal["dense"] = "dense"
     units: Units
 

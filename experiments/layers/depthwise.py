@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from experiments.initializers import InitializerSpec
-from experiments.layers.base import DataFormat, Forecast, Shape, Units, Weighted, image, pair, spatial
+from experiments.layers.base import DataFormat, Forecast, Shape, Units, Wanted, Weighted, image, pair, spatial
 from experiments.layers.windows import Edge, Padding, Slide, Window, slide, unread
 from experiments.regularizers import RegularizerSpec
 
@@ -18,7 +18,7 @@ Multiplier = Annotated[int, Field(strict=True, ge=1, le=1024)]
 class Depthwise(Weighted):
     """A window of its own for each channel. Abstract."""
 
-    wants: ClassVar[Literal["any", "vector", "sequence", "image"]] = "image"
+    wants: ClassVar[Wanted] = "image"
     lanes: ClassVar[bool] = False
     alone: ClassVar[bool] = True
     has_data_format: ClassVar[bool] = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from experiments.layers.base import DataFormat, Forecast, Layer, Shape, size, spatial
+from experiments.layers.base import DataFormat, Forecast, Layer, Shape, Wanted, size, spatial
 
 
 class GlobalPool(Layer):
@@ -23,7 +23,7 @@ class GlobalAveragePool2D(GlobalPool):
     keras_name: ClassVar[str] = "GlobalAveragePooling2D"
     formula: ClassVar[str] = "mean of each channel over the image"
     reference: ClassVar[str] = "Lin, Chen & Yan 2014, arXiv:1312.4400"
-    wants: ClassVar[Literal["any", "vector", "sequence", "image"]] = "image"
+    wants: ClassVar[Wanted] = "image"
     has_data_format: ClassVar[bool] = True
     type: Literal["global_average_pool2d"] = "global_average_pool2d"
 
@@ -35,7 +35,7 @@ class GlobalAveragePool2D(GlobalPool):
 class GlobalMaxPool2D(GlobalPool):
     keras_name: ClassVar[str] = "GlobalMaxPooling2D"
     formula: ClassVar[str] = "max of each channel over the image"
-    wants: ClassVar[Literal["any", "vector", "sequence", "image"]] = "image"
+    wants: ClassVar[Wanted] = "image"
     has_data_format: ClassVar[bool] = True
     kinked: ClassVar[bool] = True
     type: Literal["global_max_pool2d"] = "global_max_pool2d"
@@ -48,7 +48,7 @@ class GlobalMaxPool2D(GlobalPool):
 class GlobalAveragePool1D(GlobalPool):
     keras_name: ClassVar[str] = "GlobalAveragePooling1D"
     formula: ClassVar[str] = "mean of each feature over the steps"
-    wants: ClassVar[Literal["any", "vector", "sequence", "image"]] = "sequence"
+    wants: ClassVar[Wanted] = "sequence"
     type: Literal["global_average_pool1d"] = "global_average_pool1d"
 
     @property
@@ -60,7 +60,7 @@ class GlobalMaxPool1D(GlobalPool):
     keras_name: ClassVar[str] = "GlobalMaxPooling1D"
     formula: ClassVar[str] = "max of each feature over the steps"
     reference: ClassVar[str] = "Collobert et al. 2011; Kim 2014, arXiv:1408.5882"
-    wants: ClassVar[Literal["any", "vector", "sequence", "image"]] = "sequence"
+    wants: ClassVar[Wanted] = "sequence"
     kinked: ClassVar[bool] = True
     type: Literal["global_max_pool1d"] = "global_max_pool1d"
 

@@ -10,7 +10,18 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from experiments.layers.base import DataFormat, Forecast, Layer, Shape, image, refuse, size, spatial, times
+from experiments.layers.base import (
+    DataFormat,
+    Forecast,
+    Layer,
+    Shape,
+    Wanted,
+    image,
+    refuse,
+    size,
+    spatial,
+    times,
+)
 from experiments.layers.normalization import Axis, channel_axis
 
 
@@ -97,7 +108,7 @@ class ChannelPadding(Layer):
     keras_name: ClassVar[str] = "ZeroPadding2D"
     formula: ClassVar[str] = "channels: before + c + after"
     reference: ClassVar[str] = "He et al. 2016, arXiv:1512.03385, section 3.3, option A"
-    wants: ClassVar[Literal["any", "vector", "sequence", "image"]] = "image"
+    wants: ClassVar[Wanted] = "image"
     type: Literal["channel_padding"] = "channel_padding"
     before: Annotated[int, Field(strict=True, ge=0)]
     after: Annotated[int, Field(strict=True, ge=0)]
@@ -126,7 +137,7 @@ class Reverse(Layer):
 
     keras_name: ClassVar[str] = "Reverse"
     formula: ClassVar[str] = "step t becomes step T + 1 - t"
-    wants: ClassVar[Literal["any", "vector", "sequence", "image"]] = "sequence"
+    wants: ClassVar[Wanted] = "sequence"
     type: Literal["reverse"] = "reverse"
 
     def forecast(self, shape: Shape, data_format: DataFormat) -> Forecast:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from experiments.fields import Flag, Positive, UnitInterval
 from experiments.initializers import InitializerSpec
-from experiments.layers.base import DataFormat, Forecast, Layer, Shape, refuse, size
+from experiments.layers.base import DataFormat, Forecast, Layer, Shape, Wanted, refuse, size
 from experiments.regularizers import RegularizerSpec
 
 Axis = Annotated[int, Field(strict=True, ge=-3, le=3)]
@@ -112,7 +112,7 @@ class UnitNormalization(Layer):
 
     keras_name: ClassVar[str] = "UnitNormalization"
     formula: ClassVar[str] = "x / |x|"
-    wants: ClassVar[Literal["any", "vector", "sequence", "image"]] = "vector"
+    wants: ClassVar[Wanted] = "vector"
     type: Literal["unit_normalization"] = "unit_normalization"
 
     def forecast(self, shape: Shape, data_format: DataFormat) -> Forecast:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from experiments.layers.base import DataFormat, Forecast, Layer, Shape, image, pair, spatial
+from experiments.layers.base import DataFormat, Forecast, Layer, Shape, Wanted, image, pair, spatial
 from experiments.layers.windows import Padding, Window, slide, unread
 
 
 class Pool2D(Layer):
     """A window's one value instead of all of it; channel by channel, no parameters."""
 
-    wants: ClassVar[Literal["any", "vector", "sequence", "image"]] = "image"
+    wants: ClassVar[Wanted] = "image"
     has_data_format: ClassVar[bool] = True
     pool_size: Window = 2
     strides: Window | None = None

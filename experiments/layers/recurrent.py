@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from experiments.activations import ActivationName
 from experiments.fields import Flag
 from experiments.initializers import InitializerSpec
-from experiments.layers.base import DataFormat, Forecast, OneKernel, Shape, Units
+from experiments.layers.base import DataFormat, Forecast, OneKernel, Shape, Units, Wanted
 from experiments.regularizers import RegularizerSpec
 
 
@@ -15,7 +15,7 @@ class Recurrent(OneKernel):
     """The same weights at every step; `gates` blocks of (features + units) · units."""
 
     default_activation: ClassVar[str | None] = "tanh"
-    wants: ClassVar[Literal["any", "vector", "sequence", "image"]] = "sequence"
+    wants: ClassVar[Wanted] = "sequence"
     gates: ClassVar[int]
     kernels: ClassVar[dict[str, str]] = {
         "kernel": "kernel_initializer",

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
-from experiments.layers.base import DataFormat, Forecast, Layer, OneKernel, Shape, Units
+from experiments.layers.base import DataFormat, Forecast, Layer, OneKernel, Shape, Units, Wanted
 from experiments.layers.windows import Edge, Padding, Slide, slide
 
 
@@ -15,7 +15,7 @@ class Conv1D(OneKernel):
     keras_name: ClassVar[str] = "Conv1D"
     formula: ClassVar[str] = "steps₂ = ⌊(steps₁ - F)/S⌋ + 1; parameters (F·features + 1) · filters"
     reference: ClassVar[str] = "Waibel et al. 1989; van den Oord et al. 2016, arXiv:1609.03499 (causal)"
-    wants: ClassVar[Literal["any", "vector", "sequence", "image"]] = "sequence"
+    wants: ClassVar[Wanted] = "sequence"
     lanes: ClassVar[bool] = False
     alone: ClassVar[bool] = True
     type: Literal["conv1d"] = "conv1d"
@@ -60,7 +60,7 @@ class Conv1D(OneKernel):
 class Pool1D(Layer):
     """A window's one value instead of all of it; feature by feature, no parameters."""
 
-    wants: ClassVar[Literal["any", "vector", "sequence", "image"]] = "sequence"
+    wants: ClassVar[Wanted] = "sequence"
     pool_size: Edge = 2
     strides: Edge | None = None
     """None: as large as the window."""

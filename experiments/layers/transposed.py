@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from experiments.layers.base import DataFormat, Forecast, OneKernel, Shape, Units, image, pair, spatial
+from experiments.layers.base import (
+    DataFormat,
+    Forecast,
+    OneKernel,
+    Shape,
+    Units,
+    Wanted,
+    image,
+    pair,
+    spatial,
+)
 from experiments.layers.windows import Padding, Window
 
 
@@ -14,7 +24,7 @@ class Conv2DTranspose(OneKernel):
         "valid: W₂ = (W₁ - 1)·S + max(F, S), same: W₁·S; parameters (F·F·channels + 1) · filters"
     )
     reference: ClassVar[str] = "Zeiler et al. 2010; Dumoulin & Visin 2016, arXiv:1603.07285"
-    wants: ClassVar[Literal["any", "vector", "sequence", "image"]] = "image"
+    wants: ClassVar[Wanted] = "image"
     lanes: ClassVar[bool] = False
     alone: ClassVar[bool] = True
     has_data_format: ClassVar[bool] = True

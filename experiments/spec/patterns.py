@@ -4,11 +4,14 @@
     sequence = item { "-" item }            ("->" is read as "-")
     item     = ( element | "[" sequence "]" | composite ) { "*" count | "?" }
     element  = CONV | SEPCONV | DWCONV | DECONV | POOL | GAP | GMP | FC | RELU | ACT | PRELU | DROP | BN | LN | PAD | FLATTEN
+              | EMBED | ATTN
     composite = "RES" "[" sequence "]" | "INCEPTION" "[" sequence { "," sequence } "]"
 
 `*n` repeats, brackets nest, `?` marks what `model.optional: false` leaves out. The last FC is the output layer. RES is the
 sum of a sequence and of its input, INCEPTION the outputs of several sequences side by side. SEPCONV, DWCONV and DECONV are
-separable, depthwise and transposed convolutions with the settings of `conv`, GAP and GMP pools over the whole image.
+separable, depthwise and transposed convolutions with the settings of `conv`, GAP and GMP pools over the whole image, or
+over all steps. EMBED is an
+embedding of tokens, ATTN a multi-head attention.
 Notation after CS231n, "Convolutional Networks: layer patterns".
 """
 
@@ -29,11 +32,15 @@ from experiments.layers import (
     Dense,
     DepthwiseConv2D,
     Dropout,
+    Embedding,
     Flatten,
+    GlobalAveragePool1D,
     GlobalAveragePool2D,
+    GlobalMaxPool1D,
     GlobalMaxPool2D,
     Layer,
     LayerNormalization,
+    MultiHeadAttention,
     PReLU,
     Residual,
     SeparableConv2D,
@@ -238,6 +245,8 @@ class _Builder:
     def __init__(self, choice: ModelChoice, output: Dense) -> None:
         self.choice, self.output = choice, output
         self.supplies: dict[tuple[str, str], _Supply] = {}
+        self.of_tokens = False
+        """Whether the pattern reads a sequence of tokens, and no image."""
 
     def value(self, block: str, field: str, element: str) -> object:
         settings = getattr(self.choice, block)
@@ -288,6 +297,17 @@ class _Builder:
             {"rate": 0.5 if self.choice.drop is None else self.value("drop", "rate", "DROP")}
         )
 
+    def embed(self) -> Layer:
+        self.need("embed", "EMBED")
+        self.of_tokens = True
+        return Embedding.model_validate({"output_dim": self.value("embed", "output_dim", "EMBED")})
+
+    def attn(self) -> Layer:
+        self.need("attn", "ATTN")
+        return MultiHeadAttention.model_validate(
+            {field: self.value("attn", field, "ATTN") for field in ("num_heads", "key_dim")}
+        )
+
     def pad(self) -> Layer:
         return ZeroPadding2D(padding=1 if self.choice.pad is None else self.choice.pad.padding)
 
@@ -325,15 +345,20 @@ class _Builder:
             )
 
 
-_HINTS = {"conv": "{filters: [32, 64], kernel_size: 5}", "fc": "{units: [1024]}"}
+_HINTS = {
+    "conv": "{filters: [32, 64], kernel_size: 5}",
+    "fc": "{units: [1024]}",
+    "embed": "{output_dim: 16}",
+    "attn": "{num_heads: 2, key_dim: 8}",
+}
 BUILDERS: dict[str, Callable[[_Builder], Layer]] = {
     "CONV": lambda builder: builder.conv(Conv2D),
     "SEPCONV": lambda builder: builder.conv(SeparableConv2D),
     "DWCONV": lambda builder: builder.conv(DepthwiseConv2D),
     "DECONV": lambda builder: builder.conv(Conv2DTranspose),
     "POOL": _Builder.pool,
-    "GAP": lambda _: GlobalAveragePool2D(),
-    "GMP": lambda _: GlobalMaxPool2D(),
+    "GAP": lambda builder: GlobalAveragePool1D() if builder.of_tokens else GlobalAveragePool2D(),
+    "GMP": lambda builder: GlobalMaxPool1D() if builder.of_tokens else GlobalMaxPool2D(),
     "FC": _Builder.fc,
     "RELU": lambda _: ActivationLayer(activation="relu"),
     "ACT": lambda _: ActivationLayer(),
@@ -343,6 +368,8 @@ BUILDERS: dict[str, Callable[[_Builder], Layer]] = {
     "LN": lambda _: LayerNormalization(),
     "PAD": _Builder.pad,
     "FLATTEN": lambda _: Flatten(),
+    "EMBED": _Builder.embed,
+    "ATTN": _Builder.attn,
 }
 COMPOSITES: dict[str, Callable[[Rows, dict[str, object]], Layer]] = {
     "RES": lambda rows, settings: Residual.model_validate({"layers": rows[0], **settings}),

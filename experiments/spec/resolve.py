@@ -16,6 +16,7 @@ from experiments.layers import (
     Composite,
     Dense,
     Dropout,
+    Embedding,
     Flatten,
     Join,
     Layer,
@@ -201,6 +202,7 @@ class _Network:
         self.inputs: list[tuple[int, ...]] = []
         self._shapes = [shape.formatted(choice.data_format)]
         self._lows = [shape.low]
+        self._data = shape
 
     def shape(self, index: int) -> Shape:
         """Of the outputs of a layer, or of INPUT."""
@@ -293,6 +295,8 @@ class _Network:
         if "axis" in type(layer).model_fields and getattr(layer, "axis", 0) is None:
             layer = layer.model_copy(update={"axis": channel_axis(current, self.data_format)})
         try:
+            if isinstance(layer, Embedding):
+                layer = _with_rows(layer, self._data, reads_data=sources == (INPUT,))
             forecast = step(layer, [self.shape(source) for source in sources], self.data_format)
         except SpecError as error:
             raise SpecError(origin.blamed(error)) from None
@@ -308,6 +312,33 @@ class _Network:
         self._shapes.append(forecast.output_shape)
         self._lows.append(layer.lowest(lows) if isinstance(layer, Join) else lowest(layer, lows[0]))
         return len(self.layers) - 1
+
+
+def _with_rows(layer: Embedding, data: DataShape, *, reads_data: bool) -> Embedding:
+    """The embedding with a row for every token of the data.
+
+    Raises:
+        SpecError: there are no tokens, another layer stands between them and it, or it has too few rows.
+    """
+    if not reads_data:
+        raise SpecError.one(
+            "",
+            "embedding looks up a row for a whole number, and the layer before it gives other numbers",
+            "embedding as the first layer",
+        )
+    if not data.tokens:
+        raise SpecError.one(
+            "",
+            f"embedding looks up a row for a whole number, and the inputs are numbers from {data.low:g} to {data.high:g}",
+            "dataset: recall, or inline rows of whole numbers from 0 on",
+        )
+    if layer.input_dim is not None and layer.input_dim < data.tokens:
+        raise SpecError.one(
+            "input_dim",
+            f"{layer.input_dim} rows, and the data have tokens from 0 to {data.tokens - 1}",
+            f"{data.tokens} or more; without input_dim there are as many",
+        )
+    return layer if layer.input_dim is not None else layer.model_copy(update={"input_dim": data.tokens})
 
 
 def lowest(layer: Layer, low: float) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from experiments.activations import activation
-from experiments.layers import BatchNormalization, Conv2D, Flatten, LayerNormalization, Reshape
+from experiments.layers import BatchNormalization, Conv2D, Embedding, Flatten, LayerNormalization, Reshape
 from experiments.messages import short
 from experiments.runs import Point, RunSpec
 from experiments.schedules import Schedule
@@ -79,12 +79,31 @@ def _inputs_not_scaled(run: RunSpec) -> str | None:
     shape = run.data_shape
     largest = max(abs(shape.low), abs(shape.high))
     weighted = next((layer for layer in run.model.layers if not isinstance(layer, RESHAPING)), None)
-    if largest <= LARGE_INPUT or isinstance(weighted, NORMALIZING):
+    if largest <= LARGE_INPUT or run.dataset.facts.symbols or isinstance(weighted, (*NORMALIZING, Embedding)):
         return None
     return (
         f"dataset: the inputs are not scaled, they reach from {shape.low:g} to {shape.high:g}; sums and gradients of the"
         f" first layer grow with them. Divide them by {largest:g}, or subtract the mean and divide by the standard"
         " deviation"
+    )
+
+
+def _symbols_as_amounts(run: RunSpec) -> str | None:
+    if not run.dataset.facts.symbols or run.model.rows:
+        return None
+    return (
+        f"dataset: the inputs are whole numbers from 0 to {run.data_shape.tokens - 1} that stand for symbols; without an"
+        " embedding the network takes them for amounts. Put {type: embedding, output_dim: 16} first"
+    )
+
+
+def _rows_without_a_token(run: RunSpec) -> str | None:
+    rows, tokens = run.model.rows, run.data_shape.tokens
+    if rows <= tokens:
+        return None
+    return (
+        f"model: the embedding has {rows:,} rows, the data have {tokens:,} tokens; the rows from {tokens:,} on keep their"
+        " initial values. Leave input_dim out, and there are as many rows as tokens"
     )
 
 
@@ -270,6 +289,8 @@ def _convolutions_on_jax(run: RunSpec) -> str | None:
 
 RULES = (
     Rule(("dataset", "model"), _inputs_not_scaled),
+    Rule(("dataset", "model"), _symbols_as_amounts),
+    Rule(("dataset", "model"), _rows_without_a_token),
     Rule(("dataset", "model"), _targets_out_of_reach),
     Rule(("dataset", "loss"), _targets_below_loss),
     Rule(("dataset", "loss"), _divided_by_zero),

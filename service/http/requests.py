@@ -104,7 +104,7 @@ def check_inputs(run: Run, body: Inputs) -> None:
     with found_in("body"):
         spec = run.run_spec()
         if spec.dataset.read_rows(body.inputs) is None:
-            samples(body.inputs, spec.data_shape.input)
+            samples(body.inputs, spec.data_shape.input, spec.model.rows)
 
 
 async def settled(store: Store, work: Work, wait: float) -> Work:

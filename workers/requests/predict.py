@@ -41,7 +41,7 @@ def predict(context: WorkerContext, run: Run, payload: Mapping[str, Any]) -> Jso
     rows = spec.dataset.read_rows(payload["inputs"])
     if rows is not None and isinstance(spec.dataset, Upload):
         return _predict_rows(context, run, spec, spec.dataset, rows)
-    x = samples(payload["inputs"], shape)
+    x = samples(payload["inputs"], shape, spec.model.rows)
     if len(shape) == 3 and spec.model.data_format == "channels_first":
         x = np.moveaxis(x, -1, 1)
     y = outputs(network_of(context, run), x)

@@ -30,12 +30,13 @@ def value_and_gradients(
 
     Returns:
         (what `function` returned, one gradient per tensor of `at`). A tensor that the scalar does not depend on has
-        the gradient 0.
+        the gradient 0; one of which rows are taken, as of an embedding, has a gradient of its whole shape.
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(at)
         value = function(at)
-    return value, tape.gradient(value[0], at, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    slopes = tape.gradient(value[0], at, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return value, [tf.convert_to_tensor(slope) for slope in slopes]
 
 
 def over_lanes(function: Callable[..., Tree], *stacked: Tree) -> Tree:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from experiments.engine import models
+from experiments.layers import LAYERS
 
 FEW = {"dataset": {"name": "digits", "train_samples": 37}, "training": {"epochs": 2, "batch_size": 16}}
 """6 updates; the last batch of an epoch has 5 samples."""
@@ -27,6 +28,10 @@ LANES: dict[str, list[dict[str, Any]]] = {
         "layer": {"type": "gru", "units": 3, "return_sequences": True, "activation": "sigmoid"},
     }],
 }  # fmt: skip
+TOKENS = {
+    "dataset": {"name": "recall", "length": 5, "vocabulary": 3, "samples": 50},
+    "training": {"epochs": 2, "batch_size": 16},
+}
 ALONE: dict[str, list[dict[str, Any]]] = {
     "separable": [
         {"type": "separable_conv2d", "filters": 3, "kernel_size": 3, "depth_multiplier": 2},
@@ -46,6 +51,22 @@ def trained_from(layers: list[dict[str, Any]], specs: Any, seeds: int) -> Any:
 @pytest.mark.parametrize("kind", LANES)
 def test_lanes_equal_fit(kind: str, specs: Any, same_as_fit: Any) -> None:
     tile = trained_from(LANES[kind], specs, 2)
+    assert tile[0].max_width() > 1
+    same_as_fit(tile, 1e-9)
+
+
+@pytest.mark.usefixtures("float64", "without_xla")
+def test_lanes_over_tokens_equal_fit(specs: Any, same_as_fit: Any) -> None:
+    """An embedding, of which each row is taken several times in a batch, and both attentions."""
+    layers = [
+        {"type": "embedding", "output_dim": 4},
+        {"type": "multi_head_attention", "num_heads": 2, "key_dim": 3, "value_dim": 2},
+        {"type": "attention", "use_scale": True},
+        {"type": "flatten"},
+        {"type": "dense", "units": 1},
+    ]
+    optimizer = {"name": "sgd", "learning_rate": 0.5, "momentum": 0.9}
+    tile = specs(seeds=2, model={"layers": layers}, optimizer=optimizer, **TOKENS)
     assert tile[0].max_width() > 1
     same_as_fit(tile, 1e-9)
 
@@ -80,6 +101,30 @@ def test_bidirectional_is_keras_own(merge_mode: str, return_sequences: bool, spe
     theirs.build(x.shape)
     theirs.set_weights([w for built in network.layers[:joined] for w in built.get_weights()])
     np.testing.assert_allclose(np.asarray(ours(x[..., None])), np.asarray(theirs(x)), atol=1e-6)
+
+
+@pytest.mark.parametrize("use_bias", [False, True])
+@pytest.mark.parametrize("kind", ["attention", "multi_head_attention"])
+def test_attention_is_keras_own(kind: str, use_bias: bool) -> None:
+    """With the same weights it computes what Keras' layer does, called with one sequence as query and as value."""
+    given = (
+        {"use_scale": use_bias}
+        if kind == "attention"
+        else {"num_heads": 2, "key_dim": 3, "value_dim": 5, "use_bias": use_bias}
+    )
+    entry = LAYERS[kind].model_validate({"type": kind, **given})
+    ours = models.layer(entry, "layer", "channels_last")
+    random = np.random.default_rng(0)
+    x = random.standard_normal((4, 7, 6)).astype("float32")
+    ours.build(x.shape)
+    ours.set_weights([random.standard_normal(w.shape) for w in ours.weights])
+    theirs = getattr(keras.layers, entry.keras_name)(**entry.arguments())
+    arguments: Any = ([x, x],) if kind == "attention" else (x, x)
+    theirs(*arguments)
+    theirs.set_weights(ours.get_weights())
+    np.testing.assert_allclose(np.asarray(ours(x)), np.asarray(theirs(*arguments)), rtol=0, atol=1e-5)
+    assert ours.count_params() == theirs.count_params() == entry.forecast((7, 6), "channels_last").parameters
+    np.testing.assert_allclose(np.asarray(ours.shares(x)).sum(axis=-1), 1, atol=1e-6)
 
 
 def _until(run: Any, network: Any, last: int) -> tuple[Any, Any]:

@@ -29,6 +29,8 @@ ALL = [
     "engine/test_lanes.py",
     "engine/test_equal_to_fit.py",
     "engine/test_restore_and_go_on.py",
+    "engine/test_kinds_of_layers.py::test_attention_is_keras_own",
+    "engine/test_kinds_of_layers.py::test_lanes_over_tokens_equal_fit",
     "gradient_check/test_backprop.py",
     "gradient_check/test_gradient_check.py",
     "keras_ext",

@@ -17,7 +17,7 @@ from experiments.gradient_check.engine_check import BOUND
 from experiments.gradient_check.injected_faults import changed
 from experiments.gradient_check.kinks import Watch, penalty_notes
 from experiments.gradient_check.objective import Objective
-from experiments.gradient_check.redundant import removed_biases
+from experiments.gradient_check.redundant import NORMALISATION, SOFTMAX, removed_biases
 from experiments.runs import RunSpec
 from experiments.spec import ExperimentSpec
 from tests.present import present
@@ -166,12 +166,38 @@ def test_a_bias_that_batch_normalisation_removes_has_a_derivative_of_0() -> None
         {"type": "dense", "units": 10},
     ]
     checker = checker_of(model={"layers": layers})
-    assert removed_biases(checker.spec, checker.objective.names) == {"1-dense/bias"}
+    assert removed_biases(checker.spec, checker.objective.names) == {"1-dense/bias": NORMALISATION}
     report = checker.report()
     assert report.verdict == "certified", report.reason
     (bias,) = [tensor for tensor in report.states[0].tensors if tensor.name == "1-dense/bias"]
-    assert bias.reason == "batch normalisation removes it: its derivative is 0"
+    assert bias.reason == NORMALISATION == "batch normalisation removes it: its derivative is 0"
     assert not bias.assessed
+
+
+def test_softmax_removes_the_bias_of_an_attentions_keys_and_a_token_that_never_comes_is_flat() -> None:
+    """softmax(s + c) = softmax(s). The three points have 12 tokens of 20, so that 8 rows of the table move nothing."""
+    layers = [
+        {"type": "embedding", "output_dim": 2},
+        {"type": "multi_head_attention", "num_heads": 1, "key_dim": 2},
+        {"type": "flatten"},
+        {"type": "dense", "units": 1},
+    ]
+    dataset = {"name": "recall", "length": 4, "vocabulary": 10, "samples": 100}
+    checker = checker_of(dataset=dataset, model={"layers": layers}, gradient_check={"mode": "full"})
+    assert removed_biases(checker.spec, checker.objective.names) == {
+        "1-multi_head_attention/key_bias": SOFTMAX
+    }
+    report = checker.report(engine=False)
+    assert report.verdict == "certified", report.reason
+    table, *_ = report.states[0].tensors
+    seen = np.unique(checker.objective.batch().x)
+    assert (table.name, table.flat, table.assessed) == (
+        "0-embedding/embeddings",
+        2 * (20 - len(seen)),
+        2 * len(seen),
+    )
+    for fault in ("attention-scale", "softmax-diagonal", "wrong-row"):
+        assert checker.with_fault(fault).report(engine=False).verdict == "failed", fault
 
 
 def test_a_program_is_traced_once_for_all_seeds() -> None:

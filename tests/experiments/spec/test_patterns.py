@@ -37,6 +37,28 @@ def test_notation(pattern: str, written_out: str) -> None:
     assert names(pattern) == written_out
 
 
+def test_tokens() -> None:
+    document = {
+        "name": "tokens", "dataset": {"name": "recall", "length": 6, "vocabulary": 5}, "model": {
+            "pattern": "INPUT-EMBED-RES[ATTN]-ATTN-GMP-FC*2-OUTPUT", "fc": {"units": 8},
+            "embed": {"output_dim": 4}, "attn": {"num_heads": [2, 1], "key_dim": 3},
+        },
+    }  # fmt: skip
+    spec = ExperimentSpec.parse(document).expand()[0].spec
+    shapes = [(row.type, row.output_shape, row.parameters) for row in spec.forecast.layers]
+    assert shapes == [
+        ("embedding", (6, 4), 10 * 4),
+        ("multi_head_attention", (6, 4), 3 * 5 * 6 + 7 * 4),
+        ("add", (6, 4), 0),
+        ("multi_head_attention", (6, 4), 3 * 5 * 3 + 4 * 4),
+        ("global_max_pool1d", (4,), 0),
+        ("dense", (8,), 40),
+        ("dense", (1,), 9),
+    ]
+    with pytest.raises(SpecError, match=r"embed: \{output_dim: 16\}"):
+        ExperimentSpec.parse({**document, "model": {"pattern": "INPUT-EMBED-FLATTEN-FC-OUTPUT"}})
+
+
 def test_optional_parts_can_be_left_out() -> None:
     assert names("INPUT-[CONV-POOL?]*2-DROP?-FC-OUTPUT", optional=False) == "CONV CONV FC"
 

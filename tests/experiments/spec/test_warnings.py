@@ -30,9 +30,20 @@ def schedule(steps: int, name: str = "exponential_decay") -> dict[str, Any]:
     return {"optimizer": {"name": "sgd", "learning_rate": rate}, "training": {"epochs": 10}}
 
 
+FLAT: list[dict[str, Any]] = [{"type": "flatten"}, {"type": "dense", "units": 1}]
 COUNTING = [float(i) for i in range(1, 13)]
 # kind: (changes to BASE, words of the warning, a change on top with which it is gone)
 CASES: dict[str, tuple[dict[str, Any], list[str], dict[str, Any]]] = {
+    "symbols without an embedding": (
+        {"dataset": {"name": "recall"}},
+        ["that stand for symbols", "from 0 to 31", "embedding"],
+        {"model": {"layers": [{"type": "embedding", "output_dim": 4}, *FLAT]}},
+    ),
+    "rows without a token": (
+        {"dataset": {"name": "recall"}, "model": {"layers": [{"type": "embedding", "input_dim": 40, "output_dim": 4}, *FLAT]}},
+        ["keep their initial values", "40 rows", "32 tokens"],
+        {"model": {"layers": [{"type": "embedding", "output_dim": 4}, *FLAT]}},
+    ),
     "inputs to 255": (
         {"dataset": rows(x=[[255 * a, b] for a, b in ROWS])},
         ["not scaled", "from 0 to 233.75", "Divide them by 233.75"],
