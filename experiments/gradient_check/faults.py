@@ -15,7 +15,7 @@ SENTENCES: dict[str, str] = {
     "pool-mean": "mean for sum (or sum for mean) on the way back through a pool",
     "stride": "a wrong stride on the way back through the first convolution or pool",
     "drop-shortcut": "nothing passes back through the last input of a sum or concatenation (of a residual layer: the shortcut)",
-    "attention-scale": "1/√key_dim forgotten on the way back through the scores of an attention",
+    "attention-scale": "1/√key_dim forgotten on the way back through the queries of an attention",
     "softmax-diagonal": "the softmax of an attention taken number by number: a(1 − a) alone",
     "wrong-row": "the gradient of an embedding's row given to the next row",
     "truncate": "nothing passes back through time in a recurrent layer",

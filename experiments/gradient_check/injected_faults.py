@@ -267,7 +267,7 @@ def _attention_scale(objective: Objective) -> Spoil | None:
     for layer in objective.model.layers:
         if isinstance(layer, MultiHeadAttention) and layer.key_dim > 1:
             right = layer.scaled
-            object.__setattr__(layer, "scaled", lambda scores, right=right: _pretend(right(scores), scores))
+            object.__setattr__(layer, "scaled", lambda query, right=right: _pretend(right(query), query))
             return _unspoilt
     return None
 

@@ -11,6 +11,7 @@ from experiments.datasets.base import Resplit
 from experiments.datasets.bundled import Diabetes, Digits
 from experiments.datasets.curves import Curve, Polynomial, Sine
 from experiments.datasets.mnist import Mnist
+from experiments.datasets.recall import Recall
 from experiments.errors import SpecError
 from experiments.runs import RunSpec
 
@@ -30,6 +31,8 @@ def data_lines(run: RunSpec) -> list[str]:
             lines = _diabetes(run, dataset)
         case Curve():
             lines = [*_curve(run, dataset), *_redrawn(dataset, dataset.samples - dataset.samples // 5)]
+        case Recall():
+            lines = [*_recall(dataset), *_redrawn(dataset, dataset.samples - dataset.samples // 5)]
         case _:
             return [*_written(run), *_encoded(run)]
     return [*lines, *_parts(run), *_encoded(run)]
@@ -93,6 +96,22 @@ def _curve(run: RunSpec, dataset: Curve) -> list[str]:
     ]
 
 
+def _recall(dataset: Recall) -> list[str]:
+    samples, letters, small = dataset.samples, dataset.vocabulary, dataset.length - 1
+    kept = samples - samples // 5
+    return [
+        f"draw = np.random.default_rng({dataset.data_seed})",
+        f'y = draw.permutation(np.arange({samples}) % 2).astype("int32")',
+        f"asked = draw.integers(0, {letters}, {samples})",
+        f"others = draw.integers(0, {letters - 1}, ({samples}, {small}))",
+        "others += others >= asked[:, None]",
+        f"place, rows = draw.integers(0, {small}, {samples}), np.flatnonzero(y)",
+        "others[rows, place[rows]] = asked[rows]",
+        f'x = np.concatenate([{letters} + asked[:, None], others], axis=1).astype("float32")',
+        f"x, x_test, y, y_test = x[:{kept}], x[{kept}:], y[:{kept}], y[{kept}:]",
+    ]
+
+
 def _redrawn(dataset: Resplit, kept: int) -> list[str]:
     """Lines that draw other parts from all samples, where a seed says so. kept: samples that are not for testing."""
     if dataset.split_seed is None:
@@ -124,7 +143,7 @@ def _written(run: RunSpec) -> list[str]:
         raise SpecError.one(
             "dataset",
             f"{run.dataset.name} has {count:,} numbers, too many to be written into a program",
-            f"at most {MOST_NUMBERS:,}, or mnist, digits, diabetes, linear, sine, polynomial",
+            f"at most {MOST_NUMBERS:,}, or mnist, digits, diabetes, linear, sine, polynomial, recall",
         )
     return [f'{name} = np.array({_shortest(part)}, "{part.dtype}")' for name, part in parts.items()]
 

@@ -13,7 +13,7 @@ from experiments.initializers import Initializer
 from experiments.keras_code.exported_data import data_lines
 from experiments.keras_code.exported_weights import weight_lines
 from experiments.keras_code.own_code import definitions
-from experiments.layers import Dropout, Embedding, Layer, Reverse, StochasticPool2D
+from experiments.layers import Dropout, Embedding, Layer, MultiHeadAttention, Reverse, StochasticPool2D
 from experiments.networks import INPUT
 from experiments.regularizers import Regularizer
 from experiments.runs import RunSpec
@@ -50,6 +50,17 @@ def export_keras(run: RunSpec, name: str) -> str:
         raise SpecError.one(
             f"model.layers[{refused[0]}]", "Keras has no stochastic pooling", "max_pool2d or average_pool2d"
         )
+    for index, layer in enumerate(run.model.layers):
+        if (
+            isinstance(layer, MultiHeadAttention)
+            and run.backend == "jax"
+            and layer.value_dim not in (None, layer.key_dim)
+        ):
+            raise SpecError.one(
+                f"model.layers[{index}].value_dim",
+                "on JAX, Keras has one size for keys and values",
+                f"{layer.key_dim}, as key_dim",
+            )
     training = run.training
     sections = [
         [f"SEED, EPOCHS, BATCH_SIZE = {run.seed}, {training.epochs}, {training.batch_size}"],

@@ -120,13 +120,13 @@ class MultiHeadAttention(SelfAttention):
             )
         return weights
 
-    def scaled(self, scores: Any) -> Any:
-        """The scores over √key_dim: their variance does not grow with key_dim (Vaswani et al., footnote 4)."""
-        return ops.multiply(scores, self.key_dim**-0.5)
+    def scaled(self, query: Any) -> Any:
+        """Queries over √key_dim, so that the scores' variance does not grow with key_dim (Vaswani et al., footnote 4)."""
+        return ops.multiply(query, self.key_dim**-0.5)
 
     def shares(self, inputs: Any) -> Any:
         query, key = (_mapped("btf,fhd->bthd", inputs, weights) for weights in (self.query, self.key))
-        return self.softmax(self.scaled(ops.einsum("bthd,bshd->bhts", query, key)))
+        return self.softmax(ops.einsum("bshd,bthd->bhts", key, self.scaled(query)))
 
     def call(self, inputs: Any) -> Any:
         value = _mapped("btf,fhd->bthd", inputs, self.value)
@@ -136,7 +136,8 @@ class MultiHeadAttention(SelfAttention):
     def keras_own(self) -> Callable[[Any], Any]:
         settings = {key: value for key, value in self.get_config().items() if key != "trainable"}
         own = keras.layers.MultiHeadAttention(**settings, flash_attention=False)
-        return lambda inputs: own(inputs, inputs)
+        # Asked for the shares too, it takes the same way on every backend; on JAX the other one wants value_dim = key_dim.
+        return lambda inputs: own(inputs, inputs, return_attention_scores=True)[0]
 
     def get_config(self) -> dict[str, Any]:
         return {

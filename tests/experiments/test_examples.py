@@ -229,6 +229,15 @@ def test_a_sine_is_fitted_to_within_its_noise(train: Train) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
+def test_attention_finds_what_a_dense_network_learns_by_heart(train: Train) -> None:
+    groups = by_case(outcomes("attention", train), "case")
+    assert min(outcome.metrics["train/accuracy"] for outcome in groups["dense"]) > 0.95
+    assert max(outcome.metrics["test/accuracy"] for outcome in groups["dense"]) < 0.65
+    assert min(outcome.metrics["test/accuracy"] for outcome in groups["attention"]) > 0.95
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_each_regulariser_helps_against_wrong_answers_learned_by_heart(train: Train) -> None:
     """One training answer in five is wrong: who has learned all of them answers test points wrongly."""
     groups = by_case(outcomes("regularization", train), "case")

@@ -51,6 +51,19 @@ KINDS: dict[str, dict[str, Any]] = {
         },
         "optimizer": "sgd",
     },
+    "attention": {
+        "dataset": {"name": "recall", "length": 5, "vocabulary": 3, "samples": 100},
+        "model": {
+            "layers": [
+                {"type": "embedding", "output_dim": 4},
+                {"type": "residual", "layers": [{"type": "multi_head_attention", "num_heads": 2, "key_dim": 3, "value_dim": 2}]},
+                {"type": "attention", "use_scale": True},
+                {"type": "global_average_pool1d"},
+                {"type": "dense", "units": 1},
+            ]
+        },
+        "optimizer": {"name": "sgd", "learning_rate": 0.5},
+    },
     "recurrent": {
         "dataset": SMALL,
         "model": {"layers": [{"type": "lstm", "units": 6}, {"type": "dense", "units": 10}]},

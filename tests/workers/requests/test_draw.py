@@ -27,6 +27,11 @@ NETWORKS = {
     },
     "simple_rnn": {"layers": [{"type": "simple_rnn", "units": 5}, {"type": "dense", "units": 10}]},
     "lstm": {"layers": [{"type": "lstm", "units": 4}, {"type": "dense", "units": 10}]},
+    "attention": {
+        "layers": [
+            {"type": "multi_head_attention", "num_heads": 2, "key_dim": 3}, {"type": "flatten"}, {"type": "dense", "units": 10},
+        ]
+    },
     "both ways": {
         "layers": [
             {"type": "depthwise_conv2d", "kernel_size": 3}, {"type": "prelu"},

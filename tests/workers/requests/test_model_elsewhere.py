@@ -81,6 +81,8 @@ EXTRA: dict[str, dict[str, Any]] = {
     "conv2d_transpose": {"filters": 3, "kernel_size": 3, "strides": 2, "activation": "relu"},
     "conv1d": {"filters": 4, "kernel_size": 3, "padding": "causal"},
     "bidirectional": {"layer": {"type": "gru", "units": 3}},
+    "embedding": {"output_dim": 3},
+    "multi_head_attention": {"num_heads": 2, "key_dim": 3},
     "dense": {"units": 5},
     "reshape": {"target_shape": [8, 8, 1]},
     "dropout": {"rate": 0.5},
@@ -97,9 +99,10 @@ EXTRA: dict[str, dict[str, Any]] = {
 """What a layer cannot do without."""
 
 
-def spec_of(layers: list[dict[str, Any]], data_format: str = "channels_last") -> RunSpec:
+def spec_of(layers: list[dict[str, Any]], data_format: str = "channels_last", **changes: Any) -> RunSpec:
     document = {
         **IMAGE,
+        **changes,
         "name": "x",
         "model": {"layers": layers, "data_format": data_format},
         "optimizer": {"name": "sgd"},
@@ -115,8 +118,12 @@ def specs() -> dict[str, RunSpec]:
         layer: dict[str, Any] = {"type": name, **EXTRA.get(name, {})}
         flat = [{"type": "dense", "units": 64}] if name == "reshape" else []
         before: list[dict[str, Any]] = [relu] if LAYERS[name].non_negative else flat
-        after = [{"type": "flatten"}] if LAYERS[name].wants == "sequence" else []
-        by_name[f"layer-{name}"] = spec_of([*before, layer, *after, OUTPUT])
+        after = [{"type": "flatten"}] if LAYERS[name].wants in ("sequence", "tokens") else []
+        if LAYERS[name].wants == "tokens":
+            tokens = {"name": "recall", "length": 5, "vocabulary": 4}
+            by_name[f"layer-{name}"] = spec_of([layer, *after, {"type": "dense", "units": 1}], dataset=tokens)
+        else:
+            by_name[f"layer-{name}"] = spec_of([*before, layer, *after, OUTPUT])
     turned = (
         "conv2d",
         "separable_conv2d",
@@ -177,7 +184,10 @@ def stored(spec: RunSpec, folder: Path, *, logged: bool) -> None:
             variable.assign(
                 0.02 + 0.1 * rng.random(variable.shape) - 0.03 * (rng.random(variable.shape) < 0.2)
             )
-    x = rng.random((5, *spec.data_shape.formatted(spec.model.data_format)), np.float32) - np.float32(0.2)
+    shape = (5, *spec.data_shape.formatted(spec.model.data_format))
+    x = rng.random(shape, np.float32) - np.float32(0.2)
+    if spec.model.rows:
+        x = rng.integers(0, spec.model.rows, shape).astype(np.float32)
     exported = portable(spec)
     architecture = exported.to_json()
     filled = template(exported, same_variables(network, exported)).filled(
