@@ -97,24 +97,6 @@ class TrainingConverter:
         self.notes.add(compiled.line, "read", f"loss: {known}")
         return {"name": known, **settings} if settings else known
 
-    def note_metrics(self, compiled: Made) -> None:
-        """Which of the program's metrics are measured anyway."""
-        metrics = compiled.keywords.get("metrics")
-        for metric in metrics if isinstance(metrics, list | tuple) else []:
-            name = (
-                metric.name
-                if isinstance(metric, Made)
-                else metric.last
-                if isinstance(metric, Dotted)
-                else metric
-            )
-            if isinstance(name, str) and "acc" not in name.lower():
-                self.notes.add(
-                    compiled.line,
-                    "left out",
-                    f"the metric {name}: loss and, for classes, accuracy are measured by themselves",
-                )
-
     def optimizer(self, compiled: Made) -> dict[str, Any]:
         """The optimizer of `compile`."""
         value = Arguments(compiled.arguments, compiled.keywords).get(0, "optimizer", "rmsprop")
@@ -276,8 +258,11 @@ class TrainingConverter:
             value = call.keywords.get(key)
             if value is None or value == 0:
                 continue
-            if key in TrainingSpec.model_fields and isinstance(value, dict):
+            if key == "class_weight" and isinstance(value, dict):
                 entry[key] = {str(k): v for k, v in value.items()}
+            elif key == "class_weight":
+                text = "class_weight=: the value is not known before the program runs; write training: {class_weight: {0: 1, 1: 5}}"
+                self.notes.add(call.line_of(key), "left out", text)
             else:
                 self.notes.add(call.line_of(key), "left out", f"{key}=: there is no such field; leave it out")
         callbacks = given.get(5, "callbacks")

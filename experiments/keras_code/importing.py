@@ -6,10 +6,14 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
+from experiments.datasets import DATASETS, DataShape
 from experiments.errors import Problem, SpecError
 from experiments.field_paths import join
 from experiments.keras_code.converted_data import dataset_of, training_rows
 from experiments.keras_code.converted_layers import LayerConverter
+from experiments.keras_code.converted_metrics import metrics_of
 from experiments.keras_code.converted_training import TrainingConverter
 from experiments.keras_code.known_calls import Arguments
 from experiments.keras_code.notes import Note, Notes
@@ -117,9 +121,15 @@ def _document(net: Net, fields: dict[str, Any], name: str, notes: Notes) -> dict
     _note_input(layers.input_shape or net.input_shape, x, net.line, notes)
     if net.compiled is not None:
         loss = training.loss_of(net.compiled)
-        training.note_metrics(net.compiled)
         _note_encoding(loss, y, net.compiled.line, notes)
         document |= {"loss": loss} if loss is not None else {}
+        shape = _shape(dataset)
+        metrics = metrics_of(net.compiled, _kind(shape, last), loss, notes)
+        if metrics and shape is not None and not shape.n_validation + shape.n_test:
+            text = "metrics are measured on validation and test data, and there are none; write dataset: {validation_split: 0.2}"
+            notes.add(net.compiled.line, "left out", text)
+        elif metrics:
+            document["metrics"] = metrics
         document["optimizer"] = training.optimizer(net.compiled)
     else:
         notes.add(
@@ -127,6 +137,24 @@ def _document(net: Net, fields: dict[str, Any], name: str, notes: Notes) -> dict
         )
     known: dict[str, Any] = _known(document | {"training": how} | fields, "", net.line, notes)
     return known
+
+
+def _shape(dataset: dict[str, Any] | None) -> DataShape | None:
+    """Of the data; None where they are not known, or the section has a problem, which is said with the spec."""
+    if dataset is None or dataset["name"] not in DATASETS:
+        return None
+    try:
+        return DATASETS[dataset["name"]].model_validate(dataset).shape()
+    except (ValidationError, SpecError):
+        return None
+
+
+def _kind(shape: DataShape | None, last: dict[str, Any]) -> str:
+    """Of the data, by the output layer where they are not known."""
+    if shape is not None:
+        return shape.kind
+    by_output = {"softmax": "classification", "sigmoid": "binary"}
+    return by_output.get(str(last.get("activation")), "regression")
 
 
 def _known(value: Any, path: str, line: int, notes: Notes) -> Any:

@@ -209,3 +209,17 @@ def test_a_program_whose_every_line_counts_has_no_such_note() -> None:
         'from keras import Sequential, layers\nm = Sequential([layers.Dense(1)])\nm.compile("sgd", "mse")\n'
     )
     assert not [note for note in import_keras(code).notes if "needed" in note.text]
+
+
+def test_metrics_need_data_that_were_not_trained_on() -> None:
+    code = """
+import numpy as np, keras
+x, y = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([0, 1, 1, 0])
+model = keras.Sequential([keras.layers.Dense(1, activation="sigmoid")])
+model.compile("sgd", "binary_crossentropy", metrics=[keras.metrics.AUC()])
+model.fit(x, y)
+"""
+    imported = import_keras(code)
+    assert imported.document["dataset"] == {"name": "xor"}
+    assert "metrics" not in imported.document
+    assert any("there are none; write dataset:" in note.text for note in imported.notes)
