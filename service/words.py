@@ -88,7 +88,7 @@ def _pattern(text: str) -> str:
     """A text with a group in place of each `{name}`. No group goes on into the next sentence of an answer."""
     parts = re.split(r"\{(\w+)\}", text)
     groups = [rf"(?P<{name}>{_SENTENCE if name == TEXT else _VALUE})" for name in parts[1::2]]
-    literal = [re.escape(part) for part in parts[::2]]
+    literal = [re.escape(part.replace("{{", "{").replace("}}", "}")) for part in parts[::2]]
     return "".join(a + b for a, b in zip(literal, [*groups, ""], strict=True))
 
 

@@ -14,7 +14,7 @@ UNION_MEMBERS = frozenset(
     {"number", "schedule", "list", "log", "linear", "int", "float", "str", "bool", "none"}
 )
 """pydantic's own names of union members, which are no part of a path."""
-NOUNS = {"Dataset": "data set", "BaseModel": "choice"}
+NOUNS = {"Dataset": "data set", "BaseModel": "choice", "Strict": "choice"}
 """What the members of a union are called where the name of their class does not say it."""
 KINDS_OF_VALUE = {"int": "a whole number", "float": "a number", "str": "text", "tuple": "a list"}
 
