@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from experiments.datasets.files import Source
+from experiments.datasets.files import RemoteFile, Source
 from experiments.errors import SpecError
 from experiments.fields import Count, Seed, Strict
 
@@ -151,6 +151,8 @@ class Dataset(Strict):
     reference: ClassVar[str]
     complete: ClassVar[bool] = False
     """True where the training samples are all samples that exist, so that there are no others to test on."""
+    files: ClassVar[tuple[RemoteFile, ...]] = ()
+    """What must be fetched before it can be trained on."""
 
     name: str
     validation_split: Split = 0.1

@@ -37,15 +37,19 @@ class Digits(Dataset):
         return Data(*self.split(x[:1438], y[:1438]), x[1438:], y[1438:]).formatted(data_format)
 
     def glimpse(self, source: Source, count: int) -> Glimpse | None:
-        """From scikit-learn's file, so that the library is not loaded for it."""
-        library = find_spec("sklearn")
-        if library is None or library.origin is None:
+        rows = _in_library("digits.csv.gz", ",", count)
+        if rows is None:
             return None
-        file = Path(library.origin).parent / "datasets" / "data" / "digits.csv.gz"
-        if not file.is_file():
-            return None
-        rows = np.loadtxt(file, delimiter=",", max_rows=count, ndmin=2)
         return (rows[:, :64].reshape(-1, 8, 8, 1) / 16).astype(np.float32), rows[:, 64].astype(np.int32)
+
+
+def _in_library(name: str, delimiter: str | None, count: int | None = None) -> npt.NDArray[np.float64] | None:
+    """The first rows of a file of scikit-learn's, so that the library is not loaded for it; None where there is none."""
+    library = find_spec("sklearn")
+    file = Path(library.origin or "").parent / "datasets" / "data" / name if library is not None else None
+    if file is None or not file.is_file():
+        return None
+    return np.loadtxt(file, delimiter=delimiter, max_rows=count, ndmin=2)
 
 
 @cache
@@ -81,6 +85,14 @@ class Diabetes(Dataset):
     def shape(self) -> DataShape:
         training, validation = self.parts(354)
         return DataShape((10,), (1,), "regression", 0, training, validation, 88, -6.0, 6.0)
+
+    def glimpse(self, source: Source, count: int) -> Glimpse | None:
+        """Scaled over all patients."""
+        x, y = _in_library("diabetes_data_raw.csv.gz", None), _in_library("diabetes_target.csv.gz", None)
+        if x is None or y is None:
+            return None
+        x, y = (x - x.mean(0)) / x.std(0), (y.reshape(-1, 1) - y.mean()) / y.std()
+        return x[:count].astype(np.float32), y[:count].astype(np.float32)
 
     def load(self, source: Source, data_format: DataFormat = "channels_last") -> Data:
         from sklearn.datasets import load_diabetes

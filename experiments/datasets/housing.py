@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar, Literal
 from zipfile import BadZipFile
 
 import numpy as np
 
-from experiments.datasets.base import Data, DataFacts, DataFormat, Dataset, DataShape, shuffled
+from experiments.datasets.base import Data, DataFacts, DataFormat, Dataset, DataShape, Glimpse, shuffled
 from experiments.datasets.files import RemoteFile, Source, locate, verified
 from experiments.errors import DataError
 from experiments.fields import Seed
@@ -32,6 +33,7 @@ class CaliforniaHousing(Dataset):
     formula: ClassVar[str] = "x = (raw - mean) / std, y likewise, over the training part"
     licence: ClassVar[str] = "public domain"
     reference: ClassVar[str] = "Pace & Barry 1997, Sparse spatial autoregressions"
+    files: ClassVar[tuple[RemoteFile, ...]] = (FILE,)
     name: Literal["california_housing"] = "california_housing"
     split_seed: Seed = 0
     """Seed by which the districts are drawn for the parts."""
@@ -43,6 +45,13 @@ class CaliforniaHousing(Dataset):
     def shape(self) -> DataShape:
         training, validation = self.parts(ROWS - TEST)
         return DataShape((8,), (1,), "regression", 0, training, validation, TEST, -10.0, 35.0)
+
+    def glimpse(self, source: Source, count: int) -> Glimpse | None:
+        try:
+            data = self.load(replace(source, download=None))
+        except DataError:  # training says what is wrong with it
+            return None
+        return data.x_train[:count], data.y_train[:count]
 
     def load(self, source: Source, data_format: DataFormat = "channels_last") -> Data:
         path = verified(FILE, locate(FILE, source))

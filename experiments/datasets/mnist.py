@@ -72,6 +72,7 @@ class Mnist(Images):
     reference: ClassVar[str] = "LeCun, Cortes & Burges 1998"
     image: ClassVar[tuple[int, int, int]] = (28, 28, 1)
     counts: ClassVar[tuple[int, int]] = (60_000, 10_000)
+    files: ClassVar[tuple[RemoteFile, ...]] = (FILE,)
     name: Literal["mnist"] = "mnist"
 
     def stored(self, source: Source) -> tuple[Parts, Parts]:

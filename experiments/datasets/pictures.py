@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import math
 import tarfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 
+from experiments.datasets.base import Glimpse
 from experiments.datasets.files import RemoteFile, Source, locate, verified
-from experiments.datasets.mnist import Bytes, Images, Parts
+from experiments.datasets.mnist import Bytes, Images, Parts, scaled
 from experiments.errors import DataError
 
 _FASHION = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
@@ -44,12 +47,23 @@ class FashionMnist(Images):
     reference: ClassVar[str] = "Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747"
     image: ClassVar[tuple[int, int, int]] = (28, 28, 1)
     counts: ClassVar[tuple[int, int]] = (60_000, 10_000)
+    files: ClassVar[tuple[RemoteFile, ...]] = tuple(FASHION_FILES.values())
     name: Literal["fashion_mnist"] = "fashion_mnist"
 
     def stored(self, source: Source) -> tuple[Parts, Parts]:
         paths = {name: verified(file, locate(file, source)) for name, file in FASHION_FILES.items()}
         images = (idx(paths["x_train"])[..., None], idx(paths["x_test"])[..., None])
         return images, (idx(paths["y_train"]), idx(paths["y_test"]))
+
+    def glimpse(self, source: Source, count: int) -> Glimpse | None:
+        held = replace(source, download=None)
+        try:
+            images, labels = (
+                idx(locate(FASHION_FILES[name], held), count) for name in ("x_train", "y_train")
+            )
+        except DataError:  # training says what is wrong with it
+            return None
+        return scaled(images[..., None]), labels.astype(np.int32)
 
 
 class Cifar10(Images):
@@ -61,6 +75,7 @@ class Cifar10(Images):
     reference: ClassVar[str] = "Krizhevsky 2009, Learning multiple layers of features from tiny images"
     image: ClassVar[tuple[int, int, int]] = (32, 32, 3)
     counts: ClassVar[tuple[int, int]] = (50_000, 10_000)
+    files: ClassVar[tuple[RemoteFile, ...]] = (CIFAR_FILE,)
     name: Literal["cifar10"] = "cifar10"
 
     def stored(self, source: Source) -> tuple[Parts, Parts]:
@@ -73,14 +88,32 @@ class Cifar10(Images):
             raise DataError(f"{path} is no readable {CIFAR_FILE.name} ({error})") from error
         return (x, x_test), (y, y_test)
 
+    def glimpse(self, source: Source, count: int) -> Glimpse | None:
+        try:
+            with tarfile.open(locate(CIFAR_FILE, replace(source, download=None)), "r|gz") as archive:
+                batch = next(entry for entry in archive if "data_batch" in entry.name)
+                file = archive.extractfile(batch)
+                images, labels = unpacked(file.read(count * RECORD) if file is not None else b"")
+        except (DataError, OSError, EOFError, StopIteration, ValueError, tarfile.TarError, zlib.error):
+            return None  # training says what is wrong with it
+        return scaled(images), labels.astype(np.int32)
 
-def idx(path: Path) -> Bytes:
-    """The array in a compressed IDX file: four bytes, the last of them the number of sizes; the sizes; the bytes."""
+
+def idx(path: Path, count: int | None = None) -> Bytes:
+    """The array in a compressed IDX file: four bytes, the last of them the number of sizes; the sizes; the bytes.
+
+    Args:
+        count: rows to read; None: all.
+    """
     try:
-        content = gzip.decompress(path.read_bytes())
-        dimensions = content[3]
-        sizes = np.frombuffer(content, ">i4", dimensions, offset=4)
-        return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(sizes)
+        with gzip.open(path) as content:
+            dimensions = content.read(4)[3]
+            rows, *sizes = np.frombuffer(content.read(4 * dimensions), ">i4").tolist()
+            rows = rows if count is None else min(rows, count)
+            held = content.read(rows * math.prod(sizes))
+            if count is None and content.read(1):
+                raise ValueError("more bytes than its sizes say")
+            return np.frombuffer(held, np.uint8).reshape(rows, *sizes)
     except (OSError, EOFError, IndexError, ValueError, zlib.error) as error:
         raise DataError(f"{path} is no IDX file ({error})") from error
 
@@ -91,6 +124,11 @@ def records(archive: tarfile.TarFile, names: list[str]) -> tuple[Bytes, Bytes]:
     for name in names:
         file = archive.extractfile(f"cifar-10-batches-bin/{name}")
         assert file is not None, f"{name} is a folder"
-        parts.append(np.frombuffer(file.read(), np.uint8).reshape(-1, RECORD))
-    rows = np.concatenate(parts)
+        parts.append(file.read())
+    return unpacked(b"".join(parts))
+
+
+def unpacked(content: bytes) -> tuple[Bytes, Bytes]:
+    """Images (n, 32, 32, 3) and classes (n,) of records one after the other."""
+    rows = np.frombuffer(content, np.uint8).reshape(-1, RECORD)
     return np.moveaxis(rows[:, 1:].reshape(-1, 3, 32, 32), 1, -1), rows[:, 0]

@@ -7,13 +7,15 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from experiments.datasets.base import Data, DataFormat, DataShape, Resplit
+from experiments.datasets.base import Array, Data, DataFormat, DataShape, Glimpse, Labels, Resplit
 from experiments.datasets.files import Source
 from experiments.errors import SpecError
 from experiments.fields import Seed
 
 Size = Annotated[int, Field(strict=True, ge=2, le=4096)]
 MAX_PIXELS = 50_000_000
+MOST_SHOWN = 500_000
+"""Pixels of a picture of some images."""
 
 
 class Stripes(Resplit):
@@ -49,9 +51,19 @@ class Stripes(Resplit):
         return DataShape(size, (), "binary", 2, training, validation, test, 0.0, 1.0)
 
     def load(self, source: Source, data_format: DataFormat = "channels_last") -> Data:
+        x, y = self.redrawn(*self._drawn(self.samples))
+        keep = self.samples - self.samples // 5
+        return Data(*self.split(x[:keep], y[:keep]), x[keep:], y[keep:]).formatted(data_format)
+
+    def glimpse(self, source: Source, count: int) -> Glimpse | None:
+        few = min(count, self.samples, MOST_SHOWN // (self.height * self.width))
+        return self._drawn(few) if few else None
+
+    def _drawn(self, count: int) -> tuple[Array, Labels]:
+        """The first images and their classes."""
         draw = np.random.default_rng(self.data_seed)
-        y = draw.permutation(np.arange(self.samples) % 2).astype(np.int32)
-        x = np.empty((self.samples, self.height, self.width, 1), np.float32)
+        y = draw.permutation(np.arange(self.samples) % 2).astype(np.int32)[:count]
+        x = np.empty((count, self.height, self.width, 1), np.float32)
         for index, upright in enumerate(y):
             length = self.width if upright else self.height
             period, phase = draw.uniform(2, max(3, length / 2)), draw.uniform(0, 2 * np.pi)
@@ -59,6 +71,4 @@ class Stripes(Resplit):
             clean = wave[None, :] if upright else wave[:, None]
             image = clean + self.noise * draw.standard_normal((self.height, self.width))
             x[index, :, :, 0] = np.clip(image, 0, 1)
-        x, y = self.redrawn(x, y)
-        keep = self.samples - self.samples // 5
-        return Data(*self.split(x[:keep], y[:keep]), x[keep:], y[keep:]).formatted(data_format)
+        return x, y

@@ -46,7 +46,8 @@ def drawn(dataset: Dataset, data_dir: Path | None, say: Words) -> tuple[str, str
     image = len(dataset.shape().input) == 3
     glimpse = dataset.glimpse(Source(data_dir), IMAGES if image else POINTS)
     if glimpse is None:
-        return "", ""
+        names = ", ".join(file.name for file in dataset.files)
+        return "", say("data_picture.away", names=names) if names else ""
     x, y = glimpse
     title = say("data_picture.title", name=dataset.title)
     if image:
@@ -61,7 +62,20 @@ def drawn(dataset: Dataset, data_dir: Path | None, say: Words) -> tuple[str, str
         text = say("data_picture.curve", n=len(x))
         points = [(float(a), float(b), 0) for (a,), (b,) in zip(x, y, strict=True)]
         return charts.scatter(points, title=title, text=text, x_label="x", y_label="y"), text
+    if x.ndim == 2 and not classes and y.shape[1:] == (1,):
+        number = _strongest(x, y[:, 0])
+        text = say("data_picture.strongest", n=len(x), number=number + 1, of=x.shape[1])
+        points = [(float(a), float(b), 0) for a, (b,) in zip(x[:, number], y, strict=True)]
+        x_label = say("figure.input", n=number + 1)
+        return charts.scatter(points, title=title, text=text, x_label=x_label, y_label="y"), text
     return "", ""
+
+
+def _strongest(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> int:
+    """The number of the input whose correlation with the target is the largest, by its size."""
+    across, up = x - x.mean(0), y - y.mean()
+    spread = np.sqrt((across**2).sum(0) * (up**2).sum())
+    return int(np.argmax(np.abs(up @ across) / np.where(spread > 0, spread, 1.0)))
 
 
 def _bytes(images: npt.NDArray[Any]) -> Pixels:

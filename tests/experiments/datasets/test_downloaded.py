@@ -44,6 +44,9 @@ def test_fashion_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )  # fmt: skip
     assert data.x_train[0, 0, 5, 0] == np.float32(5 / 255)
     assert data.y_train[:3].tolist() == [0, 1, 2]
+    x, y = FashionMnist().glimpse(Source(tmp_path), 3) or pytest.fail("no glimpse")
+    np.testing.assert_array_equal(x, data.x_train[:3])
+    assert y.tolist() == [0, 1, 2]
 
 
 def test_cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,6 +63,9 @@ def test_cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (data.x_train.shape, data.x_test.shape) == ((9, 32, 32, 3), (2, 32, 32, 3))
     np.testing.assert_allclose(data.x_train[0, 4, 9], np.array([1, 2, 3]) / 255, rtol=1e-6)
     assert set(data.y_train) == {7}
+    x, y = Cifar10().glimpse(Source(tmp_path), 1) or pytest.fail("no glimpse")
+    np.testing.assert_array_equal(x, data.x_train[:1])
+    assert y.tolist() == [7]
     assert Cifar10().load(Source(tmp_path), "channels_first").x_train.shape == (9, 3, 32, 32)
 
 
@@ -75,6 +81,8 @@ def test_california_housing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     np.testing.assert_allclose(data.x_train.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(data.y_train.std(), 1, atol=1e-5)
     assert data.truth["target_mean"] == pytest.approx(257_500, rel=0.02)
+    x, _ = dataset.glimpse(Source(tmp_path), 7) or pytest.fail("no glimpse")
+    np.testing.assert_array_equal(x, data.x_train[:7])
 
 
 @pytest.mark.parametrize("dataset", [FashionMnist(), Cifar10(), CaliforniaHousing()])

@@ -194,7 +194,7 @@ def longest_piece(text: str) -> str:
     return max((part[0] for part in Formatter().parse(text)), key=len).strip()
 
 
-BAD = (
+BAD: tuple[object, ...] = (
     *(-1, 0, 0.5, 3, 100, 10**9, True, None, math.nan, "x", "relu", "softmax", "sgd", "digits", "hidden", "0,5"),
     *("mean_squared_error", "categorical_crossentropy", "tpe", "halving", "random", "val/loss", "INPUT-CONV-OUTPUT"),
     *([], {}, [1], ["a", "a"], [8, 8], {"name": "x"}, {"log": [2, 1], "points": 3}, {"linear": [0, 1]}),
