@@ -72,7 +72,7 @@ class Upload(Dataset):
             raise SpecError.one(
                 "id",
                 f"only the service knows the columns of {short(self.id)}",
-                "a spec that is sent to it: gradus submit",
+                "a spec that is sent to it: `gradus validate` and `gradus submit`",
             )
         return self.table
 

@@ -56,22 +56,38 @@ def announce(experiment: Experiment) -> None:
 
 
 def validate(spec: SpecFile, changes: Changes = None, as_json: AsJson = False) -> None:
-    """Explain a spec without a server: layer table, parameters, memory, FLOPs, number of runs, warnings."""
-    from experiments.spec import ExperimentSpec
-    from experiments.spec.preview import preview
+    """Explain a spec without a server: layer table, parameters, memory, FLOPs, number of runs, warnings. A spec with an
+    uploaded file is explained by the service, which knows the file's columns."""
     from gradus.documents import read_spec
 
-    preview_ = preview(ExperimentSpec.parse(read_spec(spec, changes), _limits()))
+    document = read_spec(spec, changes)
+    preview_ = connect().preview(document) if uploads(document) else _preview_here(document)
     if as_json:
         print_json(preview_)
     else:
         explain(preview_)
 
 
-def _limits() -> Any:
+def uploads(document: Mapping[str, Any]) -> bool:
+    """Whether a spec, or a level of its sweep, names an uploaded file."""
+    sought = [document.get("dataset"), document.get("sweep")]
+    while sought:
+        value = sought.pop()
+        if isinstance(value, Mapping):
+            if value.get("name") == "upload":
+                return True
+            sought += value.values()
+        elif isinstance(value, list):
+            sought += value
+    return False
+
+
+def _preview_here(document: Mapping[str, Any]) -> dict[str, Any]:
+    from experiments.spec import ExperimentSpec
+    from experiments.spec.preview import preview
     from gradus.cli.session import settings
 
-    return settings().limits()
+    return preview(ExperimentSpec.parse(document, settings().limits()))
 
 
 def explain(preview_: Mapping[str, Any]) -> None:

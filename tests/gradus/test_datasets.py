@@ -52,6 +52,15 @@ def test_the_command(pets: Path, api: Served) -> None:
     assert "dataset: {name: upload, id: animals, target: kind}" in shown
     assert json.loads(gradus("data", "list", "--json"))[0]["name"] == "animals"
     assert "cat, dog" in gradus("data", "show", "animals")
+    spec = {
+        "name": "pets",
+        "dataset": {"name": "upload", "id": "animals", "target": "kind"},
+        "model": {"hidden": [2]},
+    }
+    for level in (spec, {**spec, "dataset": "digits", "sweep": {"dataset": [spec["dataset"]]}}):
+        (pets.parent / "pets.json").write_text(json.dumps(level))
+        shown = gradus("validate", str(pets.parent / "pets.json"))
+        assert "upload → 1-2-1" in shown, "the service knows its columns"
 
 
 def test_rows_of_a_csv_keep_their_names(tmp_path: Path) -> None:
