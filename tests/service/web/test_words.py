@@ -18,6 +18,7 @@ import pytest
 
 import experiments
 import service.web
+from experiments.catalog import catalog
 from experiments.comparing.verdicts import Verdict, verdict_text
 from experiments.errors import SpecError
 from experiments.spec import ExperimentSpec
@@ -240,6 +241,13 @@ def test_nothing_that_is_wrong_in_a_spoilt_example_is_said_in_english() -> None:
                     left.add(message)
     assert said > 300
     assert left == set()
+
+
+def test_every_data_set_says_in_chinese_what_it_is() -> None:
+    for entry in catalog()["datasets"]:
+        about = entry["description"]
+        assert Words("en").said(about, "about.") == about
+        assert bool(about) == bool(re.search("[\u4e00-\u9fff]", Words("zh").said(about, "about.")))
 
 
 @pytest.mark.parametrize("verdict", typing.get_args(Verdict)[:4])
