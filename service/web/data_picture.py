@@ -19,7 +19,7 @@ from experiments.errors import GradusError
 from service.report import charts
 from service.words import Words
 
-POINTS, IMAGES, COLUMNS = 300, 20, 10
+POINTS, IMAGES, COLUMNS, SEQUENCES = 300, 20, 10, 8
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -54,6 +54,8 @@ def drawn(dataset: Dataset, data_dir: Path | None, say: Words) -> tuple[str, str
         text = say("data_picture.images", n=len(x))
         return _img(sheet(_bytes(x)), title), text
     classes = y.ndim == 1
+    if dataset.facts.symbols and classes:
+        return _sequences(x[:SEQUENCES], y[:SEQUENCES], title), say("data_picture.tokens", n=SEQUENCES)
     if x.shape[1:] == (2,) and classes:
         text = say("data_picture.plane", n=len(x))
         points = [(float(a), float(b), int(of)) for (a, b), of in zip(x, y, strict=True)]
@@ -76,6 +78,16 @@ def _strongest(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> int:
     across, up = x - x.mean(0), y - y.mean()
     spread = np.sqrt((across**2).sum(0) * (up**2).sum())
     return int(np.argmax(np.abs(up @ across) / np.where(spread > 0, spread, 1.0)))
+
+
+def _sequences(x: npt.NDArray[Any], y: npt.NDArray[Any], title: str) -> str:
+    """A line of tokens for each sample, and its class. x: (samples, steps) whole numbers; y: (samples,)"""
+    width = len(str(int(x.max())))
+    lines = [
+        f"{' '.join(f'{int(token):>{width}}' for token in row)} → {int(label)}"
+        for row, label in zip(x, y, strict=True)
+    ]
+    return f'<pre tabindex="0" aria-label="{escape(title)}">' + "\n".join(lines) + "</pre>"
 
 
 def _bytes(images: npt.NDArray[Any]) -> Pixels:

@@ -168,8 +168,13 @@ def form_of(document: Mapping[str, Any]) -> Form:
             _entry(("optimizer", "name"), optimizer, choices=tuple(table("optimizers")), default="rmsprop"),
             _entry(("optimizer", "learning_rate"), optimizer, default=_default(chosen, "learning_rate")),
             *(
-                _entry(("training", name), _mapping(document.get("training")), default=default)
-                for name, default in (("epochs", "1"), ("batch_size", "32"), ("stop", ""))
+                _entry(("training", name), _mapping(document.get("training")), default=default, hint=hint)
+                for name, default, hint in (
+                    ("epochs", "1", ""),
+                    ("batch_size", "32", ""),
+                    ("stop", "", ""),
+                    ("class_weight", "", "{0: 1, 1: 5}"),
+                )
             ),
             _entry(("seed",), document, default="0"),
         ),

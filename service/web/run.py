@@ -16,6 +16,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from experiments import film
 from experiments.gradient_check.certificates import GradientReport, certificate_key
 from experiments.recording import MOST_SMALL_WEIGHTS
+from experiments.runs import RunSpec
 from experiments.sections import DEFAULT_BACKEND
 from experiments.spec.written import as_yaml
 from service import operations
@@ -68,12 +69,20 @@ def run_page(id: RunId, visit: VisitDep, request: str = "") -> Response:
         drawing=_drawing(visit, run, request),
         certificate=certificate(visit, run),
         spec=as_yaml(run.spec),
-        tried={"shape": shape.input, "low": shape.low, "high": shape.high, "kind": tried_by(shape.input)},
+        tried={"shape": shape.input, "kind": tried_by(shape.input), **sliders(spec)},
         may_change=visit.person.changes(experiment.owner),
         mlflow=visit.mlflow.run(run.mlflow_experiment_id, run.mlflow_run_id)
         if visit.mlflow and run.mlflow_experiment_id and run.mlflow_run_id
         else None,
     )
+
+
+def sliders(spec: RunSpec) -> dict[str, float]:
+    """Ends, step and start of the sliders that set a run's inputs: tokens one by one, other numbers in a hundred steps."""
+    low, high = spec.data_shape.low, spec.data_shape.high
+    if spec.model.rows:
+        return {"low": 0, "high": spec.model.rows - 1, "step": 1, "start": int(high) // 2}
+    return {"low": low, "high": high, "step": (high - low) / 100, "start": (low + high) / 2}
 
 
 def tried_by(shape: tuple[int, ...]) -> str:

@@ -40,7 +40,7 @@ for (const box of document.querySelectorAll("[data-predict]")) {
   if (box.dataset.kind === "numbers") {
     const sliders = [...box.querySelectorAll("input[type=range]")];
     const read = () => {
-      for (const slider of sliders) slider.previousElementSibling.textContent = Number(slider.value).toPrecision(3);
+      for (const slider of sliders) slider.previousElementSibling.textContent = Number(slider.step) === 1 ? slider.value : Number(slider.value).toPrecision(3);
       return sliders.map((slider) => Number(slider.value));
     };
     for (const slider of sliders) slider.addEventListener("input", () => later(read));

@@ -49,7 +49,7 @@ DOCUMENT = st.fixed_dictionaries(
         "dataset": st.fixed_dictionaries({"name": st.sampled_from(["digits", "xor", "nonsense"])}, optional={"samples": VALUE, "low": VALUE}),
         "model": st.fixed_dictionaries({}, optional={"hidden": VALUE, "activation": VALUE, "layers": st.lists(LAYER, max_size=3)}),
         "optimizer": st.sampled_from(["sgd", {"name": "adam"}, {"name": "sgd", "momentum": 0.9}]),
-        "training": st.fixed_dictionaries({}, optional={"epochs": VALUE, "stop": VALUE}),
+        "training": st.fixed_dictionaries({}, optional={"epochs": VALUE, "stop": VALUE, "class_weight": VALUE}),
         "sweep": st.fixed_dictionaries({}, optional={"activation": VALUE, "training.batch_size": VALUE, "seeds": VALUE, "cases": VALUE}),
         "compare": st.fixed_dictionaries({}, optional={"factor": VALUE, "delta": VALUE, "looks": VALUE, "over": VALUE}),
     },
@@ -262,3 +262,15 @@ def test_paths_are_written_as_they_are_read() -> None:
 def test_a_setting_of_the_default_optimizer_names_it(given: dict[str, str], name: str) -> None:
     text = form.apply(START, {**given, "optimizer.learning_rate": "0.01"})
     assert spec_text.read(text)["optimizer"] == {"name": name, "learning_rate": 0.01}
+
+
+def test_weights_of_classes_are_a_field() -> None:
+    """Numbers or texts as classes: the text keeps what was written, and the spec reads both."""
+    text = "name: weighed\ndataset: xor\nmodel: {hidden: [4]}\n"
+    assert "training.class_weight" in {entry.name for entry in form.form_of(spec_text.read(text)).training}
+    for entry in ("{0: 1, 1: 5}", '{"0": 1, "1": 5}'):
+        written = form.apply(text, {"training.class_weight": entry})
+        (run,) = ExperimentSpec.parse(written).expand()
+        assert dict(run.spec.training.class_weight or ()) == {0: 1, 1: 5}
+        shown = {field.name: field.shown for field in form.form_of(spec_text.read(written)).fields()}
+        assert form.apply(written, shown) == written

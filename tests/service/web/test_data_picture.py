@@ -35,6 +35,7 @@ def test_a_png_holds_its_pixels() -> None:
         ({"name": "stripes", "height": 4, "width": 4}, "data:image/png", "first 20 images"),
         ({"name": "stripes", "height": 2048, "width": 2048, "samples": 10}, "", ""),
         ("diabetes", "<circle", "over input 3 of 10"),
+        ({"name": "recall", "length": 3, "vocabulary": 2}, " → 1", "first 8 sequences"),
         ("nonsense", "", ""),
         ({"name": "blobs", "classes": -3}, "", ""),
     ],
