@@ -18,7 +18,7 @@ MOST_TOKENS = 50_000_000
 
 class Recall(Resplit):
     """x: (length,) whole numbers, of which 0 to V - 1 stand for small letters and V to 2V - 1 for capital ones, V being the
-    `vocabulary`. The first is a capital letter, all others are small; y: 1 where the small letter of the capital one is among
+    vocabulary. The first is a capital letter, all others are small; y: 1 where the small letter of the capital one is among
     them, anywhere, else 0. Half of the samples are of each class; the last fifth is for testing.
     """
 

@@ -26,6 +26,8 @@ from service.web import spec_text
 from service.web.first_values import FIRST_LEVELS, FIRST_SETTINGS
 
 MOST_LAYERS, MOST_AXES = 200, 50
+COMMON_LAYERS = ("dense", "conv2d", "max_pool2d", "dropout", "batch_normalization")
+"""Those that the form offers first."""
 SWEPT = (
     "activation",
     "optimizer",
@@ -197,7 +199,7 @@ def form_of(document: Mapping[str, Any]) -> Form:
                 )
             ),
         ),
-        layer_types=tuple(table("layers")),
+        layer_types=tuple(dict.fromkeys((*COMMON_LAYERS, *table("layers")))),
         sweepable=tuple(name for name in SWEPT if name not in axes),
         others=tuple(name for name in document if name not in shown),
     )
@@ -323,9 +325,10 @@ def act(text: str, action: str) -> str:
         path = ("sweep", subject.removeprefix("sweep."))
     if deed == "add-layer" and subject in table("layers"):
         layers = _mapping(document.get("model")).get("layers", [])
-        # Before the output layer, which stays the last.
         text = spec_text.write(text, ("model", "layers", len(layers)), new_layer(subject))
-        return spec_text.move(text, ("model", "layers", len(layers)), -1) if layers else text
+        # Before the output layer, which stays the last; what reads the data's tokens is the first.
+        by = -len(layers) if layer_types.LAYERS[subject].wants == "tokens" else -1
+        return spec_text.move(text, ("model", "layers", len(layers)), by) if layers else text
     if deed == "add-axis" and subject:
         return spec_text.write(text, ("sweep", subject), FIRST_LEVELS.get(subject, []))
     if deed == "as-layers":

@@ -274,3 +274,14 @@ def test_weights_of_classes_are_a_field() -> None:
         assert dict(run.spec.training.class_weight or ()) == {0: 1, 1: 5}
         shown = {field.name: field.shown for field in form.form_of(spec_text.read(written)).fields()}
         assert form.apply(written, shown) == written
+
+
+def test_an_embedding_is_added_before_all_other_layers() -> None:
+    text = "dataset: recall\nmodel:\n  layers:\n    - {type: flatten}\n    - {type: dense, units: 1}\n"
+    after = form.act(text, "add-layer:embedding")
+    layers = spec_text.read(after)["model"]["layers"]
+    assert layers == [
+        {"type": "embedding", "output_dim": 16},
+        {"type": "flatten"},
+        {"type": "dense", "units": 1},
+    ]
