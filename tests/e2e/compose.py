@@ -63,6 +63,7 @@ def main() -> int:
         "REDIS_PORT": str(free_port()),
         "GRADUS_PORT": str(port),
         "MLFLOW_PORT": str(mlflow_port),
+        "GRADUS_MLFLOW_PUBLIC_URL": f"http://{host}:{mlflow_port}",
         "GRADUS_LEASE_SECONDS": "12",
     }
     folder = Path(tempfile.mkdtemp(prefix="gradus-e2e-"))
