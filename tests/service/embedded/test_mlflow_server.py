@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -60,6 +61,8 @@ def test_killed_while_it_makes_its_tables_it_starts_again(tmp_path: Path) -> Non
             assert process.poll() is None, (tmp_path / "log").read_text()
             assert time.monotonic() < deadline + 120
             time.sleep(0.1)
+        with urllib.request.urlopen(health.removesuffix("health")) as page:
+            assert mlflow_server.ASSISTANT_SEEN in page.read().decode(), "the assistant stays closed"
     finally:
         end(process)
     assert "experiments" in tables(tmp_path / "mlflow.db")

@@ -40,8 +40,12 @@ def test_the_first_certificate_of_a_key_stays(store: Store) -> None:
 
 def test_requests_are_fenced_and_resent(store: Store, submit: Any) -> None:
     run_id = ids(store, submit())[0]
+    ops.create_request(store, run_id, kind="picture", payload={})
+    assert not ops.is_request_new(store), "no person waits for it"
     made = ops.create_request(store, run_id[:15], kind="predict", payload={"x": [[1.0]]})
+    assert ops.is_request_new(store)
     assert [request.id for request in ops.take_due_requests(store, resend_seconds=60)] == [made.id]
+    assert not ops.is_request_new(store), "it was sent"
     assert ops.take_due_requests(store, resend_seconds=60) == []
     assert [request.id for request in ops.take_due_requests(store, resend_seconds=0)] == [made.id]
     first = ops.claim_request(store, made.id, worker="a", lease_seconds=0.001)

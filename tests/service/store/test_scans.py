@@ -26,6 +26,7 @@ WHOLE = {
 REGULAR = {
     "dispatch": lambda store: dispatch(store, lambda tile: None, lambda queue: 0),
     "requests": lambda store: ops.take_due_requests(store, resend_seconds=0),
+    "new requests": ops.is_request_new,
     "urgent": lambda store: more_urgent(store, ["a" * 20], 1, routes("cpu", "tensorflow")),
     "reap": ops.reap,
     "questions": queries.staged_experiments,
