@@ -136,14 +136,19 @@ class Maintenance:
             self._requests()
 
     def _requests(self) -> None:
-        """Send the requests that are due; those that a person waits for to the worker that trains nothing, if one is up."""
+        """Send the requests that are due: those that a person waits for to the worker that trains nothing, if one is up. It
+        gets the others only where no other worker is free, so that nobody waits behind a picture."""
         due = operations.take_due_requests(self._store, resend_seconds=self._settings.redispatch_seconds)
         if not due:
             return
-        free = any(worker.alive and worker.kind == "requests" for worker in queries.workers(self._store))
+        workers = [worker for worker in queries.workers(self._store) if worker.alive]
+        answering = any(worker.kind == "requests" for worker in workers)
+        idle = any(worker.kind == "train" and worker.state == "idle" for worker in workers)
         for request in due:
-            waited_for = request.kind not in BACKGROUND_KINDS
-            self._requests_sender.send_request(request.id, ANSWERS if free and waited_for else REQUESTS)
+            elsewhere = idle and request.kind in BACKGROUND_KINDS
+            self._requests_sender.send_request(
+                request.id, ANSWERS if answering and not elsewhere else REQUESTS
+            )
 
     def _reap(self) -> None:
         for lapsed in operations.reap(self._store, max_lease_expirations=self._settings.max_losses):

@@ -121,8 +121,9 @@ def take_due_requests(store: Store, *, resend_seconds: float, limit: int = 100) 
     """Choose the requests whose message is to be sent now and mark them as sent. Fails those whose worker was lost too
     often. Called several times a second, so it reads first and writes only where it must.
 
-    Background requests are sent while no run waits for a worker (after ten minutes all the same), and to at most half
-    of the workers at once: *measured*, the pictures of one demo held the next demo back for 29 s.
+    Background requests are sent while no run waits for a worker and one that trains is idle (after ten minutes all the same),
+    and to at most half of the workers at once: *measured*, the pictures of one demo held the next demo back for 29 s, and
+    predictions for 7 to 18 s each.
 
     Args:
         resend_seconds: after how long an unclaimed message counts as lost.
@@ -134,9 +135,14 @@ def take_due_requests(store: Store, *, resend_seconds: float, limit: int = 100) 
 
     def chosen(connection: Connection, *, lock: bool) -> list[str]:
         workers = queries.read_workers(connection)
-        training = sum(worker.alive and worker.kind == "train" for worker in workers)
+        training = [worker for worker in workers if worker.alive and worker.kind == "train"]
         return request_rows.requests_to_send(
-            connection, resend_seconds, limit, background=max(1, training // 2), lock=lock
+            connection,
+            resend_seconds,
+            limit,
+            background=max(1, len(training) // 2),
+            idle=not training or any(worker.state == "idle" for worker in training),
+            lock=lock,
         )
 
     def look(connection: Connection) -> bool:

@@ -109,12 +109,13 @@ def _worn(max_attempts: int) -> ColumnElement[bool]:
 
 
 def requests_to_send(
-    connection: Connection, resend_seconds: float, limit: int, *, background: int, lock: bool
+    connection: Connection, resend_seconds: float, limit: int, *, background: int, idle: bool, lock: bool
 ) -> list[str]:
     """Requests that were not yet sent, or so long ago that their message is lost; with `lock` those that nobody else
     is about to send.
 
-    Of those that no person waits for at most `background` are out at once, and none while a run waits for a worker.
+    Of those that no person waits for at most `background` are out at once, and none while a run waits for a worker or no
+    worker is `idle`.
     """
     due = or_(requests.c.dispatched_at.is_(None), requests.c.dispatched_at < later(-resend_seconds))
     in_background = requests.c.kind.in_(BACKGROUND_KINDS)
@@ -132,7 +133,8 @@ def requests_to_send(
     out = select(func.count()).select_from(requests).where(OPEN_REQUEST, in_background, ~and_(_free, due))
     long_ago = requests.c.created_at < later(-BACKGROUND_WITHIN_SECONDS)
     if (room := background - int(connection.scalar(out) or 0)) > 0:
-        ids += chosen(in_background, or_(~some_run_waits(), long_ago), most=room)
+        now = or_(~some_run_waits(), long_ago) if idle else long_ago
+        ids += chosen(in_background, now, most=room)
     return ids
 
 

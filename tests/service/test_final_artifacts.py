@@ -67,10 +67,10 @@ def forget_optimizer(store: Store, experiment_id: str) -> None:
     store.write(lambda connection: connection.execute(changed))
 
 
-def beat(store: Store, name: str) -> None:
+def beat(store: Store, name: str, state: str = "idle") -> None:
     """A worker that trains says that it is alive."""
     operations.beat(
-        store, Worker(name=name, kind="train", host="h", pid=1, spool="s", versions={}, state="idle")
+        store, Worker(name=name, kind="train", host="h", pid=1, spool="s", versions={}, state=state)
     )
 
 
@@ -112,6 +112,16 @@ def test_they_give_way_to_training(store: Store) -> None:
     for number in range(4):
         beat(store, f"w{number}")
     assert len(operations.take_due_requests(store, resend_seconds=60)) == 1, "one more for four workers"
+
+
+def test_they_wait_for_a_worker_that_is_idle(store: Store) -> None:
+    """Else the one that trains nothing would draw them, and whoever asks for a prediction would wait behind a picture."""
+    finished(store, lambda run: run.index / 24)
+    final_artifacts.request_artifacts(store)
+    beat(store, "w0", "busy")
+    assert operations.take_due_requests(store, resend_seconds=60) == []
+    beat(store, "w1", "idle")
+    assert len(operations.take_due_requests(store, resend_seconds=60)) == 1
 
 
 def test_what_a_person_asks_for_never_waits(store: Store) -> None:

@@ -65,7 +65,7 @@ class Device:
     def queues(self) -> list[str]:
         """The Celery queues whose messages this worker takes."""
         if self.only_requests:
-            return [ANSWERS, REQUESTS]
+            return [ANSWERS]
         return [*dict.fromkeys(QUEUE_OF[route] for route in routes(self.kind, self.backend)), REQUESTS]
 
 

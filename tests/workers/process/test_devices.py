@@ -72,6 +72,7 @@ def test_a_cpu_worker_hides_the_gpus_and_sets_its_threads(tmp_path: Path) -> Non
     assert environment["TF_NUM_INTRAOP_THREADS"] == environment["OMP_NUM_THREADS"] == "3"
     assert device.queues() == ["gradus.cpu", "gradus.any", "gradus.either.any", "gradus.requests"]
     assert environment["KERAS_BACKEND"] == "tensorflow"
+    assert Device("cpu", "cpu", 1, only_requests=True).queues() == ["gradus.answers"]
 
 
 def test_a_jax_worker_takes_what_asks_for_jax_and_on_a_gpu_what_asks_for_either(tmp_path: Path) -> None:
