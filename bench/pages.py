@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from rich.console import Console
-from rich.table import Table
 from starlette.requests import Request
 
 from service.http.auth import person_here
@@ -150,7 +148,7 @@ def stack() -> Iterator[Row]:
 def trained(running: Stack, film: str, seed: int) -> float:
     """Seconds that a run trained, with a film or without."""
     id = running.submit(FILMED.format(film=film, seed=seed))
-    wait_until(lambda: counts(running, id)["FINISHED"])
+    wait_until(lambda: counts(running, id)["FINISHED"], 600)
     (run,) = running.client.get(f"/v1/experiments/{id}/runs").json()["items"]
     return float(run["metrics"]["time/train_s"])
 
@@ -161,12 +159,10 @@ def counts(running: Stack, id: str) -> dict[str, int]:
 
 
 def show(title: str, rows: Iterator[Row]) -> None:
-    table = Table(title=title, title_justify="left", box=None)
-    for column in ("what", "measured", "goal"):
-        table.add_column(column)
-    for row in rows:
-        table.add_row(*row)
-    Console(width=130).print(table)
+    """Print each row as soon as it is measured: on a slow machine what is there is not lost with what takes too long."""
+    print(f"{title}\n{'what':<52}{'measured':<34}goal", flush=True)
+    for what, measured, goal in rows:
+        print(f"{what:<52}{measured:<34}{goal}", flush=True)
 
 
 def main() -> None:
