@@ -43,7 +43,7 @@ SAMPLED_HEAVY = 8
 """The same where one evaluation takes long (objective.HEAVY)."""
 FULL_LIMIT = 300_000
 """Parameters up to which `full` takes every coordinate; beyond it takes 1,000 of each tensor."""
-ATTEMPTS = ((0, 1), (1, 1), (2, 1), (0, 4), (1, 4))
+ATTEMPTS = ((0, 1), (1, 1), (2, 1), (0, 4), (1, 4), (0, 32))
 """(which other seed, how many times the points), in this order, until every tensor was assessed somewhere and every slope seen."""
 OTHER_SEED = 1000
 """Distance between the seeds of two attempts."""
