@@ -146,6 +146,8 @@ def take_due_requests(store: Store, *, resend_seconds: float, limit: int = 100) 
         )
 
     def look(connection: Connection) -> bool:
+        if not request_rows.any_open_request(connection):
+            return False
         worn = request_rows.any_worn_request(connection, MAX_ATTEMPTS)
         return worn or bool(chosen(connection, lock=False))
 

@@ -100,6 +100,11 @@ def any_new_request(connection: Connection) -> bool:
     return bool(connection.scalar(select(exists().where(new))))
 
 
+def any_open_request(connection: Connection) -> bool:
+    """Whether any request waits or is being answered: one short look, where nothing else needs to be read."""
+    return bool(connection.scalar(select(exists().where(OPEN_REQUEST))))
+
+
 def any_worn_request(connection: Connection, max_attempts: int) -> bool:
     return bool(connection.scalar(select(exists().where(_worn(max_attempts)))))
 
