@@ -175,9 +175,12 @@ class Evaluation:
             new = (loss * x.shape[0], *counts)
             return tuple(old + more for old, more in zip(carry, new, strict=True))
 
-        body = lambda i, carry: add(carry, *(backend.take(v, i) for v in split))  # noqa: E731
-        chunks = backend.tensor(whole, "int32")
-        sums = backend.loop(backend.tensor(0, "int32"), chunks, body, self._zeros())
+        if whole == 1:  # a loop takes longer to trace and to compile
+            sums = add(self._zeros(), x[:size], y[:size])
+        else:
+            body = lambda i, carry: add(carry, *(backend.take(v, i) for v in split))  # noqa: E731
+            chunks = backend.tensor(whole, "int32")
+            sums = backend.loop(backend.tensor(0, "int32"), chunks, body, self._zeros())
         if samples % size:
             sums = add(sums, x[whole * size :], y[whole * size :])
         return self._by_lane(sums[0] / samples, *sums[1:])
