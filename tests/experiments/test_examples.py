@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 
 from experiments.comparing.from_spec import design_of
 from experiments.comparing.progress import progress
-from experiments.datasets import Source
+from experiments.datasets import Data, Source
+from experiments.datasets.mnist import Mnist
 from experiments.engine import cache
 from experiments.engine.training import Outcome
 from experiments.engine.training import train as train_tile
@@ -133,6 +135,18 @@ def shortened(path: Path) -> list[Point]:
     return list(by_program.values())
 
 
+@pytest.fixture
+def few_test_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first 500 of MNIST's 10,000: what is measured on them is not looked at."""
+    whole = Mnist.load
+
+    def load(*arguments: Any) -> Data:
+        data = whole(*arguments)
+        return replace(data, x_test=data.x_test[:500], y_test=data.y_test[:500])
+
+    monkeypatch.setattr(Mnist, "load", load)
+
+
 LIGHT = [path for path in EXAMPLES if path.stem not in HEAVY]
 
 
@@ -145,7 +159,7 @@ def finishes(chosen: Sequence[Point], train: Train) -> None:
 
 
 @pytest.mark.parametrize("path", LIGHT, ids=lambda path: path.stem)
-@pytest.mark.usefixtures("without_xla")
+@pytest.mark.usefixtures("without_xla", "few_test_images")
 def test_it_trains(path: Path, train: Train) -> None:
     """The last program of each, as a plain graph. The slow test takes all of them, compiled."""
     finishes(shortened(path)[-1:], train)
@@ -173,6 +187,7 @@ def by_case(results: Sequence[tuple[Point, Outcome]], factor: str) -> dict[str, 
     return groups
 
 
+@pytest.mark.usefixtures("without_xla")
 @pytest.mark.parametrize("gate", ["and", "or"])
 def test_the_perceptron_converges_on_and_and_or(gate: str, train: Train) -> None:
     for _, outcome in outcomes(f"perceptron-{gate}", train):
@@ -181,6 +196,7 @@ def test_the_perceptron_converges_on_and_and_or(gate: str, train: Train) -> None
         assert outcome.metrics["train/accuracy"] == 1
 
 
+@pytest.mark.usefixtures("without_xla")
 def test_the_perceptron_never_converges_on_xor(train: Train) -> None:
     for _, outcome in outcomes("perceptron-xor", train):
         assert (outcome.reason, outcome.epochs, outcome.updates) == ("epochs", 100, 400)
@@ -188,6 +204,7 @@ def test_the_perceptron_never_converges_on_xor(train: Train) -> None:
         assert "test/accuracy" not in outcome.metrics, "all there is was trained on"
 
 
+@pytest.mark.usefixtures("without_xla")
 def test_the_perceptron_on_xor_says_that_it_never_converged() -> None:
     recorder, tile = MemoryRecorder(), [point.spec for point in points("perceptron-xor")]
     train_tile(tile, recorder, lambda lane: None, source=SOURCE)
@@ -208,6 +225,7 @@ def test_a_hidden_layer_solves_xor(train: Train) -> None:
         assert outcome.metrics["train/accuracy"] == 1
 
 
+@pytest.mark.usefixtures("without_xla")
 def test_the_line_is_found_to_within_its_noise(train: Train) -> None:
     ((_, outcome),) = outcomes("linear-regression", train)
     assert outcome.metrics["test/loss"] < 2 * 0.05**2

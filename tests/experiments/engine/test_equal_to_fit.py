@@ -41,6 +41,14 @@ OTHER = {  # another value for a numeric setting, where a tenth less will not do
 pytestmark = pytest.mark.usefixtures("float64")
 
 
+@pytest.fixture
+def plain_graph_of_few(size: dict[str, Any], request: pytest.FixtureRequest) -> None:
+    """A few updates are made by plain graphs: XLA takes longer than they do. 210 updates are compiled by it, and so are the
+    settings of optimizers and the kinds of networks below."""
+    if size is ONE_LAYER:
+        request.getfixturevalue("without_xla")
+
+
 def varied(name: str) -> dict[str, Any]:
     """The optimizer with every per-lane number changed that is not 0 (0 is another program)."""
     chosen: Any = OPTIMIZERS[name]
@@ -54,6 +62,7 @@ def plain(name: str) -> dict[str, Any]:
     return {"name": name, "learning_rate": RATE.get(name, 0.01)}
 
 
+@pytest.mark.usefixtures("plain_graph_of_few")
 @pytest.mark.parametrize("size", OPTIMIZER_SIZES)
 @pytest.mark.parametrize("name", WITH_FIT)
 def test_every_optimizer_as_lanes_with_their_own_numbers(

@@ -50,6 +50,7 @@ def test_a_branch_that_is_not_taken_spoils_no_slope() -> None:
 FEW = ("silu",)
 
 
+@pytest.mark.usefixtures("without_xla")
 @pytest.mark.parametrize(
     "name", [name if name in FEW else pytest.param(name, marks=pytest.mark.slow) for name in BUILT_IN]
 )
@@ -69,7 +70,7 @@ def test_a_swept_slope_trains_each_of_its_values_as_keras_does(
     specs: Any, engine: Any, fit: Any, tmp_path: Any
 ) -> None:
     """Each slope is a program (docs/decisions/0007), its seeds are lanes of it; all end where keras.fit ends with Keras' own."""
-    slopes = (0.0, 0.01, 0.3)
+    slopes = (0.0, 0.3)
     runs = specs(
         model={"hidden": [6], "activation": {"name": "leaky_relu", "negative_slope": 0.2}},
         sweep={"model.activation.negative_slope": list(slopes), "seeds": 2},
@@ -78,7 +79,7 @@ def test_a_swept_slope_trains_each_of_its_values_as_keras_does(
     tiles: dict[str, list[Any]] = {}
     for run in runs:
         tiles.setdefault(run.program_key(), []).append(run)
-    assert [len(tile) for tile in tiles.values()] == [2, 2, 2]
+    assert [len(tile) for tile in tiles.values()] == [2, 2]
     for slope, tile in zip(slopes, tiles.values(), strict=True):
         trained = engine(tile)
         for lane, run in enumerate(tile):

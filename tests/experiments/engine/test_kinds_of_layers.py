@@ -22,8 +22,11 @@ LANES: dict[str, list[dict[str, Any]]] = {
         {"type": "dense", "units": 64}, {"type": "reshape", "target_shape": [8, 8]}, {"type": "max_pool1d"},
         {"type": "average_pool1d"}, {"type": "global_max_pool1d"},
     ],
-    "global average of rows": [{"type": "simple_rnn", "units": 4, "return_sequences": True}, {"type": "global_average_pool1d"}],
-    "both ways": [{
+    "both ways, global average of rows": [{
+        "type": "bidirectional",
+        "layer": {"type": "simple_rnn", "units": 3, "return_sequences": True, "activation": "sigmoid"},
+    }, {"type": "global_average_pool1d"}],
+    "gated, both ways": [{
         "type": "bidirectional",
         "layer": {"type": "gru", "units": 3, "return_sequences": True, "activation": "sigmoid"},
     }],
@@ -32,6 +35,7 @@ TOKENS = {
     "dataset": {"name": "recall", "length": 5, "vocabulary": 3, "samples": 50},
     "training": {"epochs": 2, "batch_size": 16},
 }
+SLOW = ("gated, both ways",)
 ALONE: dict[str, list[dict[str, Any]]] = {
     "separable": [
         {"type": "separable_conv2d", "filters": 3, "kernel_size": 3, "depth_multiplier": 2},
@@ -48,7 +52,9 @@ def trained_from(layers: list[dict[str, Any]], specs: Any, seeds: int) -> Any:
 
 
 @pytest.mark.usefixtures("float64", "without_xla")
-@pytest.mark.parametrize("kind", LANES)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow) if kind in SLOW else kind for kind in LANES]
+)
 def test_lanes_equal_fit(kind: str, specs: Any, same_as_fit: Any) -> None:
     tile = trained_from(LANES[kind], specs, 2)
     assert tile[0].max_width() > 1

@@ -57,6 +57,7 @@ def test_neighbours_change_no_bit(width: int, specs: Any, engine: Any) -> None:
             assert beside.losses(first + lane) == alone.losses(lane)
 
 
+@pytest.mark.usefixtures("without_xla")
 def test_a_diverged_lane_is_an_outcome_and_stays_in_its_lane(specs: Any, engine: Any) -> None:
     tile = specs(
         dataset={"name": "linear"}, model={"hidden": []}, training={"epochs": 40, "batch_size": 16},
@@ -118,12 +119,14 @@ def test_cancelling_one_lane_leaves_the_others(specs: Any, engine: Any) -> None:
     assert (cut.file(0), cut.file(2)) == (whole.file(0), whole.file(2))
 
 
+@pytest.mark.usefixtures("without_xla")
 def test_periodic_checkpoints(specs: Any, engine: Any) -> None:
     ticks = iter(range(10**6))
     trained = engine(specs(seeds=2), checkpoint_seconds=5.0, clock=lambda: float(next(ticks)))
     assert trained.recorder.checkpoints.keys() == {0, 1}
 
 
+@pytest.mark.usefixtures("without_xla")
 def test_time_is_limited_by_a_lanes_share_over_all_attempts(specs: Any, engine: Any) -> None:
     """By a clock that goes on by an eighth of a second at each look. Neither a wide tile nor a drained one changes the limit."""
 
@@ -145,6 +148,7 @@ def test_time_is_limited_by_a_lanes_share_over_all_attempts(specs: Any, engine: 
     assert (rest.status, rest.reason) == ("FAILED", "time"), "not afresh"
 
 
+@pytest.mark.usefixtures("without_xla")
 def test_a_checkpoint_of_another_program_is_refused(specs: Any, engine: Any) -> None:
     state = engine(specs(), should_stop=StopAfter("drain", 3)).recorder.checkpoints[0][1]
     with pytest.raises(CheckpointError, match="another program"):
@@ -160,6 +164,7 @@ STOPS: dict[str, tuple[dict[str, Any], Callable[[Mapping[str, float]], bool]]] =
 }
 
 
+@pytest.mark.usefixtures("without_xla")
 @pytest.mark.parametrize("reason", STOPS)
 def test_why_a_run_stops(reason: str, specs: Any, engine: Any) -> None:
     stop, holds = STOPS[reason]
@@ -175,6 +180,7 @@ def test_why_a_run_stops(reason: str, specs: Any, engine: Any) -> None:
     assert outcome.updates == outcome.epochs * 21
 
 
+@pytest.mark.usefixtures("without_xla")
 @pytest.mark.parametrize("gate", ["and", "or", "xor"])
 def test_the_perceptron_converges_on_and_and_or_and_never_on_xor(gate: str, specs: Any, engine: Any) -> None:
     """Rosenblatt's theorem: finitely many updates where a line separates the classes."""
@@ -198,6 +204,7 @@ def test_every_width_trains_alike(specs: Any, engine: Any) -> None:
         np.testing.assert_allclose(other, losses[0], rtol=1e-4)
 
 
+@pytest.mark.usefixtures("without_xla")
 def test_seeds_decide_weights_and_order_alone(specs: Any, engine: Any) -> None:
     slower, faster = (engine(specs(optimizer={"name": "sgd", "learning_rate": rate})) for rate in (0.1, 0.2))
     assert slower.losses(0) != faster.losses(0)

@@ -89,6 +89,7 @@ def stored_outputs(trained: Any, lane: int, part: str) -> tuple[Any, np.ndarray,
     return spec, y, np.asarray(stored_network(spec, trained.file(lane))(x, training=False))
 
 
+@pytest.mark.usefixtures("without_xla")
 @pytest.mark.parametrize("loss", ["categorical_crossentropy", "sparse_categorical_crossentropy"])
 def test_lanes_of_a_classification(loss: str, specs: Any, engine: Any) -> None:
     tile = specs(
@@ -104,6 +105,7 @@ def test_lanes_of_a_classification(loss: str, specs: Any, engine: Any) -> None:
             assert ours == pytest.approx(value, abs=WITHIN), (lane, part, name)
 
 
+@pytest.mark.usefixtures("without_xla")
 def test_two_classes_by_one_unit(specs: Any, engine: Any) -> None:
     (spec,) = specs(
         dataset={"name": "moons"}, model={"hidden": [6]}, training={"epochs": 3}, metrics=["f1", "mcc"]
@@ -115,7 +117,7 @@ def test_two_classes_by_one_unit(specs: Any, engine: Any) -> None:
         assert trained.outcomes[0].metrics[f"test/{name}"] == pytest.approx(theirs[name], abs=WITHIN)
 
 
-@pytest.mark.usefixtures("float64")
+@pytest.mark.usefixtures("float64", "without_xla")
 def test_lanes_of_a_regression(specs: Any, engine: Any) -> None:
     """The stored network computes one batch, the program chunks of many lanes: the last bits of a float32 differ, so it is
     compared in double precision."""

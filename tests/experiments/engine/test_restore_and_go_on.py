@@ -47,7 +47,7 @@ def stopped_early(spec: RunSpec) -> tuple[list[np.ndarray], int, dict[str, list[
     return values, stopping.best_epoch + 1, history.history
 
 
-@pytest.mark.usefixtures("float64")
+@pytest.mark.usefixtures("float64", "without_xla")
 def test_restore_best_is_keras_early_stopping_lane_by_lane(specs: Any, engine: Any, tmp_path: Any) -> None:
     tile = specs(seeds=3, training=TRAINING, **OVERFITTING)
     trained = engine(tile)
@@ -99,6 +99,7 @@ def test_a_run_that_goes_on_equals_one_trained_that_long(specs: Any, engine: Any
         assert steps == whole.recorder.history[lane]["val/loss"]
 
 
+@pytest.mark.usefixtures("without_xla")
 def test_lanes_of_several_tiles_are_packed_anew_between_epochs(specs: Any, engine: Any) -> None:
     tile = specs(seeds=5, training={"epochs": 4, "batch_size": 16})
     wide = engine(tile[:4], width=4, until=[2] * 4, keep_final=True)
@@ -115,6 +116,7 @@ def test_lanes_of_several_tiles_are_packed_anew_between_epochs(specs: Any, engin
     assert "gradus.tile_widths" not in packed.recorder.tagged[0]
 
 
+@pytest.mark.usefixtures("without_xla")
 def test_a_checkpoint_of_the_last_epoch_ends_at_once_with_its_files(specs: Any, engine: Any) -> None:
     """The worker was lost between the last checkpoint and the commit."""
     tile = specs(seeds=2, training=TRAINING | {"epochs": 3}, **OVERFITTING)
