@@ -92,17 +92,22 @@ def fail_worn_requests(connection: Connection, max_attempts: int) -> int:
     return connection.execute(update(requests).where(_worn(max_attempts)).values(**values)).rowcount
 
 
-def any_new_request(connection: Connection) -> bool:
-    """Whether there is a request that a person waits for and that was never sent."""
-    new = and_(
+_ANY_NEW = select(
+    exists().where(
         OPEN_REQUEST, _queued, requests.c.dispatched_at.is_(None), requests.c.kind.not_in(BACKGROUND_KINDS)
     )
-    return bool(connection.scalar(select(exists().where(new))))
+)
+_ANY_OPEN = select(exists().where(OPEN_REQUEST))
+
+
+def any_new_request(connection: Connection) -> bool:
+    """Whether there is a request that a person waits for and that was never sent."""
+    return bool(connection.scalar(_ANY_NEW))
 
 
 def any_open_request(connection: Connection) -> bool:
     """Whether any request waits or is being answered: one short look, where nothing else needs to be read."""
-    return bool(connection.scalar(select(exists().where(OPEN_REQUEST))))
+    return bool(connection.scalar(_ANY_OPEN))
 
 
 def any_worn_request(connection: Connection, max_attempts: int) -> bool:
