@@ -25,6 +25,7 @@ from experiments.spec import ExperimentSpec
 from experiments.spec.examples import examples
 from service.store import queries
 from service.web import spec_text
+from service.web.builder import lessons
 from service.words import LANGUAGES, PROBLEM, Words, _patterns, catalogue
 from tests.browser.test_own_pages import MISTAKES
 from tests.service.scored_runs import World
@@ -243,6 +244,12 @@ def test_nothing_that_is_wrong_in_a_spoilt_example_is_said_in_english() -> None:
                     left.add(message)
     assert said > 300
     assert left == set()
+
+
+def test_every_example_says_in_chinese_what_it_does() -> None:
+    for name, sentence in lessons():
+        assert Words("en").said(sentence, "example.") == sentence
+        assert re.search("[\u4e00-\u9fff]", Words("zh").said(sentence, "example.")), name
 
 
 def test_every_data_set_says_in_chinese_what_it_is() -> None:
