@@ -2,7 +2,8 @@
 
 Sentences about results are written once, in English, where the result is known: the API and MLflow have them so. Section
 `said` holds their patterns in both languages, so that a page can say a stored sentence in the other language; section
-`problem` those of what is wrong in a spec, section `about` what data sets say of themselves, `example` what the examples do.
+`problem` those of what is wrong in a spec, section `about` what data sets say of themselves, `example` what the
+examples do, `formula` the words in the formulas of layers.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import copy
 import math
 import re
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 from string import Formatter
@@ -21,6 +21,8 @@ import service.web
 from experiments.catalog import catalog
 from experiments.comparing.verdicts import Verdict, verdict_text
 from experiments.errors import SpecError
+from experiments.layers import LAYERS
+from experiments.runs import Point
 from experiments.spec import ExperimentSpec
 from experiments.spec.examples import examples
 from service.store import queries
@@ -250,6 +252,28 @@ def test_every_example_says_in_chinese_what_it_does() -> None:
     for name, sentence in lessons():
         assert Words("en").said(sentence, "example.") == sentence
         assert re.search("[\u4e00-\u9fff]", Words("zh").said(sentence, "example.")), name
+
+
+def test_the_formulas_of_layers_are_in_chinese() -> None:
+    drawn = {
+        layer.formula
+        for text in examples().values()
+        for point in expanded(text)
+        for layer in point.spec.forecast.layers
+    }
+    for formula in {kind.formula for kind in LAYERS.values()} | drawn:
+        assert Words("en").said(formula, "formula.") == formula
+        chinese = Words("zh").said(formula, "formula.")
+        assert not re.search(
+            r"\b(with|over|each|of|the|parameters|used|times|trained|connected|scores)\b", chinese
+        )
+
+
+def expanded(text: str) -> Sequence[Point]:
+    try:
+        return ExperimentSpec.parse(spec_text.read(text)).expand()[:1]
+    except SpecError:
+        return ()
 
 
 def test_every_data_set_says_in_chinese_what_it_is() -> None:
