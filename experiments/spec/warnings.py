@@ -5,8 +5,10 @@ Each rule looks at a few parts of a run and says what was seen, the number, and 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from experiments.activations import activation
 from experiments.layers import BatchNormalization, Conv2D, Embedding, Flatten, LayerNormalization, Reshape
@@ -41,6 +43,7 @@ class Rule:
 
 def warnings_of(points: Sequence[Point]) -> Iterator[str]:
     """The warnings about these runs, each once, with the level it concerns where it does not concern every run."""
+    labels = cache(lambda name: Counter(point.levels.get(name) for point in points))
     for rule in RULES:
         groups: dict[tuple[int, ...], list[Point]] = {}
         for point in points:
@@ -54,25 +57,23 @@ def warnings_of(points: Sequence[Point]) -> Iterator[str]:
                 if len(texts) == MAX_WARNINGS:
                     break
         for text, concerned in texts.items():
-            yield text + _where(concerned, points)
+            yield text + _where(concerned, len(points), labels)
     for forecast in {id(point.spec.forecast): point.spec.forecast for point in points}.values():
         yield from forecast.warnings
 
 
-def _where(concerned: Sequence[Point], points: Sequence[Point]) -> str:
-    """` (in 4 of 8 runs: case = raw)`: the levels that only the runs concerned have."""
-    if len(concerned) == len(points):
+def _where(concerned: Sequence[Point], n_points: int, labels: Callable[[str], Counter[str | None]]) -> str:
+    """` (in 4 of 8 runs: case = raw)`: the levels that only the runs concerned have. labels: of all runs, by factor."""
+    if len(concerned) == n_points:
         return ""
-    others = {id(point) for point in concerned}
-    rest = [point for point in points if id(point) not in others]
     names = []
     for name in concerned[0].levels:
-        labels = {point.levels[name] for point in concerned}
-        if labels.isdisjoint(point.levels[name] for point in rest):
-            named = " or ".join(short(label, 40) for label in sorted(labels)[:3])
-            names.append(f"{name} = {named}{' …' * (len(labels) > 3)}")
+        own = Counter(point.levels[name] for point in concerned)
+        if all(labels(name)[label] == count for label, count in own.items()):
+            named = " or ".join(short(label, 40) for label in sorted(own)[:3])
+            names.append(f"{name} = {named}{' …' * (len(own) > 3)}")
     levels = f": {', '.join(names)}" if names else ""
-    return f" (in {len(concerned)} of {len(points)} runs{levels})"
+    return f" (in {len(concerned)} of {n_points} runs{levels})"
 
 
 def _inputs_not_scaled(run: RunSpec) -> str | None:

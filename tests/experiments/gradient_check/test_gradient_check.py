@@ -65,6 +65,19 @@ NETWORKS = {
     },
 }  # fmt: skip
 
+ATTENDING: dict[str, Any] = {
+    "dataset": {"name": "recall", "samples": 20},
+    "model": {
+        "layers": [
+            {"type": "embedding", "output_dim": 2},
+            {"type": "multi_head_attention", "num_heads": 1, "key_dim": 2},
+            {"type": "flatten"},
+            {"type": "dense", "units": 1},
+        ]
+    },
+}
+"""Its faults are caught in test_something_was_checked.py."""
+
 
 def run_of(**document: Any) -> Any:
     return ExperimentSpec.parse({"name": "checked", **document}).expand()[0].spec
@@ -101,7 +114,7 @@ def test_every_fault_is_caught(name: str, fault: Any) -> None:
 
 def test_every_fault_has_a_place_among_the_networks() -> None:
     faults: set[str] = set()
-    for document in NETWORKS.values():
+    for document in (*NETWORKS.values(), ATTENDING):
         spec = run_of(**document)
         faults |= set(applicable(Objective(spec, spec.dataset.load(Source()))))
     assert faults == set(FAULTS)
