@@ -35,7 +35,7 @@ TASKS: dict[str, dict[str, Any]] = {
         "training": {"epochs": 1, "batch_size": 64},
     },
 }  # fmt: skip
-RATES = {"mlp": (2e-4, 2e-3), "regression": (0.01, 0.2), "cnn": (1e-4, 1e-4)}
+RATES = {"mlp": (2e-4, 2e-3), "regression": (0.01, 0.2), "cnn": (5e-5, 1e-4)}
 
 
 def document(task: str, runs: int, batch: int | None, own_order: bool, check: bool) -> dict[str, Any]:
