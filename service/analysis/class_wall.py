@@ -10,7 +10,8 @@ from experiments.course import lessons
 from service.analysis.design_document import live_document
 from service.analysis.lessons import TAG, Standing, standing
 from service.analysis.search_document import live_search
-from service.entities import SHIPPING, ApiKey, Experiment
+from service.entities import SHIPPING, Experiment
+from service.people import ApiKey
 from service.store import Store, queries
 
 MOST_EXPERIMENTS = 5000

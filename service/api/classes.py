@@ -14,13 +14,13 @@ from gradus.wire_course import ClassAnswer, ClassOut, ClassStudent, JoinedClass
 from service import operations
 from service.analysis.class_wall import progress, wall
 from service.api.keys import printable
-from service.entities import Classroom
 from service.http.auth import Admin, Reader
 from service.http.bodies import json_body, json_of
 from service.http.dependencies import StoreDep, UrlsDep
 from service.http.paging import page
 from service.http.problems import Forbidden, documented
 from service.http.schemas import Strict, Urls
+from service.people import Classroom
 
 router = APIRouter(prefix="/v1/classes", tags=["classes"])
 Name = Annotated[str, Path(max_length=200)]

@@ -12,10 +12,10 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 
 from service import operations
 from service.actor import current_actor
-from service.entities import ApiKey
 from service.http.dependencies import SettingsDep, StoreDep
 from service.http.problems import Forbidden, TooManyRequests, Unauthenticated
 from service.http.rate import Rates
+from service.people import ApiKey
 from service.settings import Settings
 from service.store import Store
 

@@ -27,8 +27,9 @@ from gradus.wire import (
 )
 from service.analysis.design_document import live_document
 from service.analysis.search_document import live_search
-from service.entities import ApiKey, AuditEntry, Experiment, Run, StoredDataset, StoredMetric, Worker
+from service.entities import Experiment, Run, StoredDataset, StoredMetric, Worker
 from service.lifecycle import RunStatus
+from service.people import ApiKey, AuditEntry
 from service.reasons import explain
 from service.settings import Settings
 from service.tracking.urls import MlflowPages

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 
-from service.entities import ApiKey, Classroom
 from service.errors import ClassFull, NameTaken, NotFound
 from service.operations.keys import PREFIX, hashed
+from service.people import ApiKey, Classroom
 from service.store import Connection, api_key_rows, audit_rows, class_rows, mapper
 from service.store.engine import Store
 from service.store.ids import new_id

@@ -6,8 +6,8 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 
-from service.entities import ApiKey
 from service.errors import NotFound, WeakKey
+from service.people import ApiKey
 from service.store import Connection, api_key_rows, audit_rows, mapper
 from service.store.engine import Store
 from service.store.ids import new_id

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 
-from service.entities import ApiKey
 from service.operations.keys import authenticate, hashed
+from service.people import ApiKey
 from service.store import Connection, mapper, session_rows
 from service.store.engine import Store
 

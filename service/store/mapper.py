@@ -10,10 +10,7 @@ from sqlalchemy import Row, Select, select
 
 from service.entities import (
     SHIPPING,
-    ApiKey,
-    AuditEntry,
     Certificate,
-    Classroom,
     Event,
     Experiment,
     Request,
@@ -24,6 +21,7 @@ from service.entities import (
     documents,
 )
 from service.lifecycle import RunStatus
+from service.people import ApiKey, AuditEntry, Classroom
 from service.store.clock import as_datetime
 from service.store.tables import experiments, runs
 

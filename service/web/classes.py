@@ -12,9 +12,9 @@ from experiments.course import lessons
 from experiments.fields import hidden_character
 from service import operations
 from service.analysis.class_wall import progress, submitted, wall
-from service.entities import ApiKey, Classroom
 from service.errors import ClassFull, NameTaken, NotFound
 from service.http.problems import Forbidden
+from service.people import ApiKey, Classroom
 from service.web.sessions import logged_in
 from service.web.view import PageRoute, Visit, VisitDep
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select
 
-from service.entities import AuditEntry
+from service.people import AuditEntry
 from service.store import mapper
 from service.store.engine import Store
 from service.store.queries.cursors import whole_number
