@@ -102,8 +102,18 @@ class Run:
 
     @cached_property
     def measured(self) -> tuple[str, ...]:
-        """The names of its metrics."""
-        return tuple(self.metrics)
+        """The names of its metrics: one object for all runs that measured the same."""
+        return _shared(tuple(self.metrics))
+
+    @cached_property
+    def kept(self) -> dict[str, Any]:
+        """What was worked out from this run alone, by what it is: a page of a thousand runs asks again when one ends."""
+        return {}
+
+
+@lru_cache(maxsize=1024)
+def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
+    return names
 
 
 QUESTION_OVER = {

@@ -42,6 +42,8 @@ class Words:
 
     def said(self, answer: str, section: str = SAID) -> str:
         """An English answer of the analysis in this language; a sentence that the catalogue does not have stays."""
+        if self.language == LANGUAGES[0]:
+            return answer
         return (BETWEEN if self.language == "en" else "；").join(self.sentences(answer, section))
 
     def problem(self, message: str) -> str:

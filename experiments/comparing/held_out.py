@@ -17,7 +17,7 @@ import numpy.typing as npt
 from experiments.comparing.design import Arm, Observation
 from experiments.comparing.effects import Score, State
 from experiments.comparing.statistics import half_width
-from experiments.comparing.tuning import TOLD_APART, Trial, TuneAxis, Tuned, best
+from experiments.comparing.tuning import TOLD_APART, Setting, Trial, TuneAxis, Tuned, best
 
 FEWEST_SUMMED = 8
 """Seeds from which on the best settings are found from sums."""
@@ -50,33 +50,39 @@ def leave_one_out(
         None where it cannot be done: fewer than two seeds or settings, an arm without some setting and seed (as in
         a random draw), or no validation data.
     """
-    table = {(run.level, run.cell, run.setting, run.seed): run for run in observations}
-    arms = list(dict.fromkeys((run.level, run.cell) for run in table.values()))
-    settings = list(dict.fromkeys(run.setting for run in table.values()))
-    seeds = sorted({run.seed for run in table.values()})
-    if min(len(seeds), len(settings)) < 2 or len(table) < len(arms) * len(settings) * len(seeds):
+    table: dict[Arm, dict[Setting, dict[int, Observation]]] = {}
+    for run in observations:
+        table.setdefault((run.level, run.cell), {}).setdefault(run.setting, {})[run.seed] = run
+    cells = [by_seed for by_setting in table.values() for by_seed in by_setting.values()]
+    settings = list(dict.fromkeys(setting for by_setting in table.values() for setting in by_setting))
+    seeds = sorted(set().union(*cells))
+    if min(len(seeds), len(settings)) < 2:
         return None
-    if any(run.state == "finished" and run.validation is None and not run.diverged for run in table.values()):
+    if sum(map(len, cells)) < len(table) * len(settings) * len(seeds):
         return None
-    open_seeds = {run.seed for run in table.values() if run.state != "finished"}
+    runs = [run for by_seed in cells for run in by_seed.values()]
+    if any(run.validation is None and run.state == "finished" and not run.diverged for run in runs):
+        return None
+    open_seeds = {run.seed for run in runs if run.state != "finished"}
     complete = [seed for seed in seeds if seed not in open_seeds]
     scores: list[Score] = []
     chosen: dict[tuple[Arm, int], Tuned] = {}
-    for arm in arms:
-        values = {
-            setting: [_validation(table[(*arm, setting, seed)]) for seed in complete] for setting in settings
-        }
-        measured = tuple(Trial(setting, tuple(of_setting)) for setting, of_setting in values.items())
+    for arm, by_setting in table.items():
+        measured = tuple(
+            Trial(setting, tuple([_validation(by_setting[setting][seed]) for seed in complete]))
+            for setting in settings
+        )
         choose = _chosen if all(axis.spacing != "none" for axis in axes) else _chosen.__wrapped__
+        cell = " / ".join(arm[1])
         best_without = dict(zip(complete, choose(measured, tuple(axes), lower), strict=False))
         for seed in seeds:
-            own = {setting: table[(*arm, setting, seed)] for setting in settings}
             if seed not in best_without:
-                scores.append(_open_score(arm, seed, own.values()))
+                own = [by_seed[seed] for by_seed in by_setting.values()]
+                scores.append(_open_score(arm, seed, own))
                 continue
             tuned = chosen[arm, seed] = best_without[seed]
-            run = own[tuned.setting]
-            scores.append(Score(arm[0], " / ".join(arm[1]), seed, run.value, run.state, run.diverged))
+            run = by_setting[tuned.setting][seed]
+            scores.append(Score(arm[0], cell, seed, run.value, run.state, run.diverged))
     return HeldOut(tuple(scores), chosen)
 
 

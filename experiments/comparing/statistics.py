@@ -85,7 +85,7 @@ def t_quantile(level: float, seeds: int) -> float:
             break
         step = math.log(above / level) * above / (2 * density * t)
         t *= math.exp(max(-1.0, min(1.0, step)))
-        if abs(step) < 1e-12:
+        if abs(step) < 1e-7:  # the method's error is squared by every step
             return t
     return _solve(beyond, level)
 

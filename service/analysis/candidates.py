@@ -68,11 +68,11 @@ def select(
         observed = [_observation(candidate, names, metric) for candidate in seen]
         held = leave_one_out(observed, axes, lower=lower_is_better(metric))
         if held is not None:
-            behind = {(*key, tuned.setting) for key, tuned in held.chosen.items()}
             used = [
                 candidate
                 for candidate, run in zip(seen, observed, strict=True)
-                if ((run.level, run.cell), run.seed, run.setting) in behind
+                if (best := held.chosen.get(((run.level, run.cell), run.seed)))
+                and best.setting == run.setting
             ]
             tuned = _settings(used, names, factor)
             tuning = Tuning("other seeds", names, validation_of(metric))
@@ -99,15 +99,21 @@ def candidates(spec: ExperimentSpec, runs: Sequence[Run], factor: str, own: Sequ
     seen, written = [], spec.written_layers()
     known: dict[tuple[object, ...], tuple[Confounders, str]] = {}
     """Runs that differ in nothing but their seed have the same confounders and cell: they are looked for once."""
+    asked = (factor, *own)
     for run in runs:
-        if (level := level_of(run, factor)) is not None:
+        kept: tuple[ExperimentSpec, object, Candidate] | None = run.kept.get("candidate")
+        if kept is not None and kept[0] is spec and kept[1] == asked:
+            seen.append(kept[2])
+        elif (level := level_of(run, factor)) is not None:
             others = {name: run.levels[name] for name in swept if name in run.levels}
             key = (run.apart_from_seed, *others.items())
             if key not in known:
                 confounders = possible_confounders(run.spec, owned, written)
                 cell = "\n".join(f"{name}={value}" for name, value in (confounders | others).items())
                 known[key] = confounders, cell
-            seen.append(Candidate(run, level, *known[key]))
+            candidate = Candidate(run, level, *known[key])
+            run.kept["candidate"] = spec, asked, candidate
+            seen.append(candidate)
     return seen
 
 
@@ -119,7 +125,10 @@ def _score(candidate: Candidate, metric: str) -> Score:
 
 def _observation(candidate: Candidate, tuned: Sequence[str], metric: str) -> Observation:
     run = candidate.run
-    return Observation(
+    kept: tuple[Candidate, object, Observation] | None = run.kept.get("observation")
+    if kept is not None and kept[0] is candidate and kept[1] == (tuned, metric):
+        return kept[2]
+    observation = Observation(
         level=candidate.level,
         cell=(candidate.cell,),
         setting=tuple([run.levels.get(name, "") for name in tuned]),
@@ -129,6 +138,8 @@ def _observation(candidate: Candidate, tuned: Sequence[str], metric: str) -> Obs
         validation=run.metrics.get(validation_of(metric)),
         diverged=diverged(run, metric),
     )
+    run.kept["observation"] = candidate, (tuned, metric), observation
+    return observation
 
 
 def _settings(

@@ -26,6 +26,7 @@ from experiments.spec import ExperimentSpec
 from experiments.spec.confounders import display, other_measure
 from experiments.spec.swept_fields import field_path
 from service.analysis.candidates import Candidate, Selection, select
+from service.analysis.gradient_flow import measured_by
 from service.analysis.levels import SEED, level_of, levels_of, scope_of, warnings_of
 from service.analysis.observations import latest_of_each_point, observations
 from service.analysis.result import Comparison, Effect, Level, Tuning
@@ -222,12 +223,12 @@ def _instead_of_an_answer(factor: str, axes: Sequence[TuneAxis], tuning: Tuning 
 
 def _metrics(runs: Sequence[Run]) -> list[str]:
     """What runs can be compared by: what they measured and, until all are over, what they may still measure."""
-    measured = {key for run in runs for key in run.metrics}
+    measured = measured_by(runs)
     if measured and all(run.is_terminal for run in runs):
         return sorted(measured)
     return sorted({*METRICS, *measured})
 
 
 def _default_metric(runs: Sequence[Run]) -> str:
-    measured = {key for run in runs for key in run.metrics}
+    measured = measured_by(runs)
     return next((metric for metric in METRICS if metric in measured), METRICS[0])

@@ -28,32 +28,32 @@ Curves = Mapping[str, Mapping[str, Sequence[tuple[int, float | None]]]]
 
 def gradient_keys(runs: Iterable[Run]) -> list[str]:
     """The names of the gradient norms that the runs have, the first layer's first."""
-    return list(_gradient_keys(measured_by(runs)))
+    return [key for _, key in _norms(measured_by(runs))]
 
 
 def measured_by(runs: Iterable[Run]) -> tuple[str, ...]:
     """The names of all metrics that the runs have."""
-    different = dict.fromkeys(run.measured for run in runs)
-    return tuple(dict.fromkeys(itertools.chain(*different)))
+    different = {id(run.measured): run.measured for run in runs}
+    return tuple(dict.fromkeys(itertools.chain(*different.values())))
 
 
 @lru_cache(maxsize=256)
-def _gradient_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of gradient norms, in order. Runs of one network have the same keys."""
-    layers = {key: layer for key in keys if (layer := layer_of(key)) is not None}
-    return tuple(sorted(layers, key=lambda key: layers[key]))
+def _norms(keys: tuple[str, ...]) -> tuple[tuple[int, str], ...]:
+    layers = ((match, key) for key in keys if (match := GRADIENT.match(key)))
+    return tuple(sorted((int(match[1]), key) for match, key in layers))
 
 
-@lru_cache(maxsize=4096)
-def layer_of(key: str) -> int | None:
-    """The number of the layer whose gradient norm the metric is; None for every other metric."""
-    match = GRADIENT.match(key)
-    return int(match[1]) if match else None
+def norms_of(run: Run) -> tuple[tuple[int, str], ...]:
+    """The gradient norms that a run measured, as (number of the layer, name of the metric), the first layer first."""
+    norms: tuple[tuple[int, str], ...] | None = run.kept.get("norms")
+    if norms is None:
+        norms = run.kept["norms"] = _norms(run.measured)
+    return norms
 
 
 def hidden_layers(run: Run) -> int:
     """Layers with a gradient before the last one; −1 where none was measured."""
-    return len(_gradient_keys(run.measured)) - 1
+    return len(norms_of(run)) - 1
 
 
 def ratios(runs: Sequence[Run], curves: Curves) -> dict[str, dict[int, float]]:
@@ -68,16 +68,15 @@ def ratios(runs: Sequence[Run], curves: Curves) -> dict[str, dict[int, float]]:
         nothing was measured before training, the earliest measurement counts. Empty where the runs have fewer than
         `FEWEST_DEPTHS` depths, or no factor sets the depth.
     """
-    set_depth = _factors_of_depth(runs)
     depths = {depth for run in runs if (depth := hidden_layers(run)) > 0}
-    if len(depths) < FEWEST_DEPTHS or set_depth == {"seed"}:
+    if len(depths) < FEWEST_DEPTHS or (set_depth := _factors_of_depth(runs)) == {"seed"}:
         return {}
     logs: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
         depth, measured = hidden_layers(run), curves.get(run.id, {})
         if depth <= 0:
             continue
-        first, *_, last = (_earliest(measured.get(key, ())) for key in _gradient_keys(run.measured))
+        first, *_, last = (_earliest(measured.get(key, ())) for _, key in norms_of(run))
         if first is not None and last is not None and 0 < first < math.inf and 0 < last < math.inf:
             label = ", ".join(value for name, value in run.levels.items() if name not in set_depth)
             logs[label or "all runs"][depth].append(math.log(first / last))

@@ -50,7 +50,10 @@ def levels_of(
         level = level_of(run, factor) or ""
         if verdict := run.tags.get(CERTIFICATE):
             certificates[level][verdict] += 1
-        diagnoses[level].update(tag.removeprefix(DIAGNOSIS) for tag in run.tags if tag.startswith(DIAGNOSIS))
+        if DIAGNOSIS in "\n".join(run.tags):
+            diagnoses[level].update(
+                tag.removeprefix(DIAGNOSIS) for tag in run.tags if tag.startswith(DIAGNOSIS)
+            )
     return tuple(
         Level(
             estimate(scores, name, chance=chance),

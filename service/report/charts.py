@@ -88,11 +88,10 @@ def chart(
         path = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in whole)
         dashes = f' stroke-dasharray="{dash}"' if dash else ""
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"{dashes}/>')
-        dots = [p for p in line.dots if _shown(p, x_log, y_log)]
-        parts += [
-            f'<circle cx="{x(a):.1f}" cy="{y(b):.1f}" r="2.6" fill="{colour}" fill-opacity="0.55"/>'
-            for a, b in dots
-        ]
+        if dots := [p for p in line.dots if _shown(p, x_log, y_log)]:
+            across = {a: f"{x(a):.1f}" for a, _ in dots}
+            circles = [f'<circle cx="{across[a]}" cy="{y(b):.1f}" r="2.6"/>' for a, b in dots]
+            parts.append(f'<g fill="{colour}" fill-opacity="0.55">{"".join(circles)}</g>')
         if len(whole) <= 40:
             parts += [_marker(line.colour, x(a), y(b), colour) for a, b in whole]
     for number, value in enumerate(marks):

@@ -84,7 +84,10 @@ def figures(comparison: Comparison, curves: Curves, say: Words) -> list[Figure]:
     levels = [level.estimate.level for level in comparison.levels]
     runs = {run.id: run for run in comparison.runs}
     used = [runs[id] for id in comparison.used]
-    groups = {level: [run for run in used if level_of(run, comparison.factor) == level] for level in levels}
+    groups: dict[str, list[Run]] = {level: [] for level in levels}
+    for run in used:
+        if (level := level_of(run, comparison.factor)) in groups:
+            groups[level].append(run)
     return [
         effects_figure(comparison, say),
         *rate_figures(comparison, levels, say),
@@ -136,14 +139,14 @@ def rate_figures(comparison: Comparison, levels: Sequence[str], say: Words) -> l
     """
     design = comparison.design
     seeds = set(design.tune_seeds) if design and design.axes else None
+    if comparison.factor == RATE:
+        return []
+    own = (comparison.factor, RATE, SEED)
     cells: dict[str, list[Run]] = defaultdict(list)
     for run in comparison.runs:
         if RATE in run.levels and (seeds is None or run.seed in seeds):
-            own = (comparison.factor, RATE, SEED)
-            cell = ", ".join(f"{name} {label}" for name, label in run.levels.items() if name not in own)
+            cell = ", ".join([f"{name} {run.levels[name]}" for name in run.levels if name not in own])
             cells[cell].append(run)
-    if comparison.factor == RATE:
-        return []
     if len(cells) > MOST_CELLS:
         cells = {"": [run for runs in cells.values() for run in runs]}
     return [_rate_figure(comparison, levels, runs, cell, say) for cell, runs in cells.items()]
@@ -204,20 +207,14 @@ def training_figure(key: str, groups: Mapping[str, Sequence[Run]], curves: Curve
     """A metric over the epochs: the mean of each level, and a band over its runs."""
     lines, words = [], []
     for index, (level, runs) in enumerate(groups.items()):
-        steps: dict[int, list[float]] = defaultdict(list)
-        for run in runs:
-            for step, value in curves.get(run.id, {}).get(key, ()):
-                if value is not None:
-                    steps[step].append(value)
-        ordered = sorted(steps.items())
+        ordered = _by_step([curves.get(run.id, {}).get(key, ()) for run in runs])
         points = [(float(step), math.fsum(values) / len(values)) for step, values in ordered]
         band = [(float(step), min(values), max(values)) for step, values in ordered]
         lines.append(Line(level, points, band, (), index))
         if points and points[-1][0] == 0 and len(ordered[-1][1]) == len(runs):
             words.append(say("figure.training_none", level=level))
         elif points:
-            measured, ended = len(ordered[-1][1]), sum(state_of(run) == "finished" for run in runs)
-            end, survivors = number(points[-1][1]), _survivors(measured, ended, say)
+            end, survivors = number(points[-1][1]), _survivors(runs, len(ordered[-1][1]), say)
             words.append(say("figure.training_end", level=level, value=end, runs=survivors))
     svg = ""
     if max((len(line.points) for line in lines), default=0) > 1:
@@ -235,23 +232,39 @@ def training_figure(key: str, groups: Mapping[str, Sequence[Run]], curves: Curve
     return _figure(key.replace("/", "-"), say("figure.training_title", key=key), svg, text, list(groups))
 
 
+def _by_step(series: Sequence[Sequence[tuple[int, float | None]]]) -> list[tuple[int, Sequence[float]]]:
+    """Step -> the values that the series have there, without those that are none. series: each in order of its steps."""
+    by_step: dict[int, list[float]] = defaultdict(list)
+    together, done = [points for points in series if points], 0
+    for column in zip(*together, strict=False):  # of a thousand runs of as many epochs, each step at once
+        steps, values = zip(*column, strict=True)
+        if len(set(steps)) > 1 or None in values:
+            break
+        by_step[steps[0]].extend(values)
+        done += 1
+    for points in together:
+        for step, value in points[done:]:
+            if value is not None:
+                by_step[step].append(value)
+    return sorted(by_step.items())
+
+
 def zeros_figure(groups: Mapping[str, Sequence[Run]], curves: Curves, say: Words) -> Figure:
     """How sparse the hidden layers are: the share of their activations that are exactly 0, from before training on."""
     name = say("figure.zeros_share")
     shares = {}
-    for runs in groups.values():
-        for run in runs:
-            steps: dict[int, list[float]] = defaultdict(list)
-            for key in _zeros_keys([run]):
-                for step, value in curves.get(run.id, {}).get(key, ()):
-                    if value is not None:
-                        steps[step].append(value)
-            shares[run.id] = {name: [(step, float(np.mean(own))) for step, own in sorted(steps.items())]}
+    for run in (run for runs in groups.values() for run in runs):
+        if keys := _hidden_zeros(run.measured):
+            steps = _by_step([curves.get(run.id, {}).get(key, ()) for key in keys])
+            shares[run.id] = {name: [(step, float(np.mean(own))) for step, own in steps]}
     return replace(training_figure(name, groups, shares, say), id="zeros")
 
 
-def _survivors(measured: int, ended: int, say: Words) -> str:
+def _survivors(runs: Sequence[Run], measured: int, say: Words) -> str:
     """How many runs a mean is of, and what became of the others."""
+    if measured == len(runs):
+        return say("figure.runs", n=measured)
+    ended = sum(state_of(run) == "finished" for run in runs)
     lost = ended - measured
     if lost <= 0:
         return say("figure.runs", n=measured)
@@ -270,9 +283,9 @@ def gradient_figure(groups: Mapping[str, Sequence[Run]], say: Words) -> Figure:
         drawn = [run for run in runs if depths.get(run.id) == deepest]
         norms: dict[int, list[float]] = defaultdict(list)
         for run in drawn:
-            for key, value in run.metrics.items():
-                layer = gradient_flow.layer_of(key)
-                if layer is not None and value is not None and value > 0:
+            for layer, key in gradient_flow.norms_of(run):
+                value = run.metrics[key]
+                if value is not None and value > 0:
                     norms[layer].append(value)
         points = [(float(layer), float(np.exp(np.mean(np.log(own))))) for layer, own in sorted(norms.items())]
         layers |= set(norms)

@@ -27,6 +27,7 @@ class Snapshot:
     def __init__(self, store: Store, experiment_id: str) -> None:
         self._store, self._id = store, experiment_id
         self._runs: dict[str, Run] = {}
+        self._seen: dict[str, tuple[int, str]] = {}
         self._curves: dict[str, dict[str, Points]] = {}
         self._keys: frozenset[str] = frozenset()
         self._lock = threading.Lock()
@@ -35,15 +36,12 @@ class Snapshot:
         """Every run of the experiment as it is now, in the order of the sweep."""
         with self._lock:
             now = self._store.read(self._states)
-            changed = [
-                id
-                for id, state in now.items()
-                if id not in self._runs or (self._runs[id].change, self._runs[id].status) != state
-            ]
+            changed = [id for id, _ in now.items() - self._seen.items()]
             for id in changed:
                 self._curves.pop(id, None)
             known = self._runs | self._store.read(lambda connection: _read(connection, changed))
             self._runs = {id: known[id] for id in now if id in known}
+            self._seen = now  # a run that changed since is read again the next time
             return list(self._runs.values())
 
     def curves(self, ids: Collection[str], keys: Sequence[str]) -> dict[str, dict[str, Points]]:
@@ -59,7 +57,7 @@ class Snapshot:
     def _states(self, connection: Connection) -> dict[str, tuple[int, str]]:
         columns = (runs.c.id, runs.c.change, runs.c.status)
         statement = select(*columns).where(runs.c.experiment_id == self._id).order_by(runs.c.index)
-        return {id: (change, status) for id, change, status in connection.execute(statement)}
+        return {id: (change, status) for id, change, status in connection.execute(statement).all()}
 
 
 def _read(connection: Connection, ids: Sequence[str]) -> dict[str, Run]:

@@ -45,6 +45,18 @@ def explored(client: httpx.Client, id: Any, **parameters: Any) -> Any:
     return client.get(f"/v1/experiments/{id}/comparison", params=parameters).json()
 
 
+def test_what_is_kept_of_runs_changes_no_comparison(world: World) -> None:
+    """A page asks the same runs again whenever one ends, also for another factor or metric; the answer is that of fresh
+    runs."""
+    made = world.submit(GRID)
+    kept = queries.snapshot(world.store, made.id)
+    for factor, metric in (("activation", "test/accuracy"), ("learning_rate", "test/loss")) * 3:
+        world.work(made.id, peaked, most=4)
+        again = comparison.compare_runs(made, kept.runs(), factor=factor, metric=metric)
+        fresh = comparison.compare(world.store, made.id, factor=factor, metric=metric)
+        assert again.to_json() == fresh.to_json()
+
+
 def test_a_level_is_compared_at_its_own_best_rate(world: World, client: httpx.Client) -> None:
     """0.7 against 0.6 at every seed; the mean over all rates would have said 0.6 against 0.5333."""
     made = world.submit(GRID)
