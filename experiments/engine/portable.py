@@ -16,6 +16,7 @@ from typing import Any
 import keras
 
 from experiments.engine import models
+from experiments.engine.initial_weights import noting_draws
 from experiments.engine.models import FUNCTIONS
 from experiments.keras_ext import formulas, functions, noise
 from experiments.keras_ext.attention import SelfAttention
@@ -33,7 +34,7 @@ def travelling_source(architecture: str) -> bytes | None:
 
 
 def portable(spec: RunSpec) -> keras.Model:
-    """The network of a run in Keras' own terms, with weights that nothing has set yet.
+    """The network of a run in Keras' own terms, with weights of 0.
 
     Layers with weights have the names and weights of `models.build`; the batch may have any size.
     """
@@ -42,8 +43,9 @@ def portable(spec: RunSpec) -> keras.Model:
         _parts(models.layer(entry, name, spec.model.data_format), name)
         for entry, name in zip(spec.model.layers, spec.model.names, strict=True)
     ]
-    outputs = models.connected(spec.model.wiring, parts, inputs)
     layers = [part for of_layer in parts for part in of_layer]
+    with noting_draws([part for part in layers if isinstance(part, keras.layers.Layer)]):
+        outputs = models.connected(spec.model.wiring, parts, inputs)
     if not spec.model.inputs and all(isinstance(part, keras.layers.Layer) for part in layers):
         return keras.Sequential([inputs, *layers], name="network")
     return keras.Model(inputs, outputs, name="network")

@@ -20,12 +20,14 @@ FEW = [
     "test_lanes.py::test_resumed_equals_uninterrupted_bit_for_bit[lanes]",
     "test_equal_to_fit.py::test_every_optimizer_as_lanes_with_their_own_numbers[adam-few]",
     "test_restore_and_go_on.py::test_a_drained_run_restores_the_same_epoch",
+    "test_products.py",
 ]
 """Of every kind one. All of them are in `make test-slow`."""
 
 ALL = [
     "engine/test_initial_weights.py",
     "engine/test_noise.py",
+    "engine/test_products.py",
     "engine/test_lanes.py",
     "engine/test_equal_to_fit.py",
     "engine/test_restore_and_go_on.py",
