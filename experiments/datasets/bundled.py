@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from experiments.datasets.base import Data, DataFacts, DataFormat, Dataset, DataShape, Glimpse, shuffled
 from experiments.datasets.files import Source
+from experiments.errors import DataError
 from experiments.fields import Seed
 
 
@@ -37,18 +38,25 @@ class Digits(Dataset):
         return Data(*self.split(x[:1438], y[:1438]), x[1438:], y[1438:]).formatted(data_format)
 
     def glimpse(self, source: Source, count: int) -> Glimpse | None:
-        rows = _in_library("digits.csv.gz", ",", count)
-        if rows is None:
+        try:
+            rows = _in_library("digits.csv.gz", ",", count)
+        except DataError:
             return None
         return (rows[:, :64].reshape(-1, 8, 8, 1) / 16).astype(np.float32), rows[:, 64].astype(np.int32)
 
 
-def _in_library(name: str, delimiter: str | None, count: int | None = None) -> npt.NDArray[np.float64] | None:
-    """The first rows of a file of scikit-learn's, so that the library is not loaded for it; None where there is none."""
+def _in_library(name: str, delimiter: str | None, count: int | None = None) -> npt.NDArray[np.float64]:
+    """The first rows of a file of scikit-learn's. The library is not loaded for it: *measured*, that takes a second.
+
+    Raises:
+        DataError: scikit-learn, or the file, is not installed.
+    """
     library = find_spec("sklearn")
-    file = Path(library.origin or "").parent / "datasets" / "data" / name if library is not None else None
-    if file is None or not file.is_file():
-        return None
+    if library is None:
+        raise DataError(f"{name} comes with scikit-learn, which is not installed; pip install scikit-learn")
+    file = Path(library.origin or "").parent / "datasets" / "data" / name
+    if not file.is_file():
+        raise DataError(f"scikit-learn has no {file}; pip install --force-reinstall scikit-learn")
     return np.loadtxt(file, delimiter=delimiter, max_rows=count, ndmin=2)
 
 
@@ -56,12 +64,11 @@ def _in_library(name: str, delimiter: str | None, count: int | None = None) -> n
 def _digits() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """The images (1797, 8, 8) and their digits (1797,), read-only. Their file is of text: *measured*, reading it takes
     a fifth of a second, and a worker draws a run's pictures from the data set anew."""
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    for array in (bunch.images, bunch.target):
+    rows = _in_library("digits.csv.gz", ",")
+    images, targets = rows[:, :64].reshape(-1, 8, 8), rows[:, 64].astype(np.int64)
+    for array in (images, targets):
         array.flags.writeable = False
-    return bunch.images, bunch.target
+    return images, targets
 
 
 class Diabetes(Dataset):
@@ -88,21 +95,25 @@ class Diabetes(Dataset):
 
     def glimpse(self, source: Source, count: int) -> Glimpse | None:
         """Scaled over all patients."""
-        x, y = _in_library("diabetes_data_raw.csv.gz", None), _in_library("diabetes_target.csv.gz", None)
-        if x is None or y is None:
+        try:
+            x, y = _diabetes()
+        except DataError:
             return None
-        x, y = (x - x.mean(0)) / x.std(0), (y.reshape(-1, 1) - y.mean()) / y.std()
+        x, y = (x - x.mean(0)) / x.std(0), (y - y.mean()) / y.std()
         return x[:count].astype(np.float32), y[:count].astype(np.float32)
 
     def load(self, source: Source, data_format: DataFormat = "channels_last") -> Data:
-        from sklearn.datasets import load_diabetes
-
-        bunch = load_diabetes(scaled=False)
         order = shuffled(442, self.split_seed)
-        x, y = np.asarray(bunch.data, float)[order], np.asarray(bunch.target, float)[order, None]
+        x, y = (array[order] for array in _diabetes())
         training, _ = self.parts(354)
         x = (x - x[:training].mean(0)) / x[:training].std(0)
         mean, std = float(y[:training].mean()), float(y[:training].std())
         x32, y32 = x.astype(np.float32), ((y - mean) / std).astype(np.float32)
         truth = {"target_mean": mean, "target_std": std}
         return Data(*self.split(x32[:354], y32[:354]), x32[354:], y32[354:], truth)
+
+
+def _diabetes() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Measurements (442, 10) and progression (442, 1), as they were measured."""
+    measurements = _in_library("diabetes_data_raw.csv.gz", None)
+    return measurements, _in_library("diabetes_target.csv.gz", None).reshape(-1, 1)
