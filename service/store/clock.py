@@ -9,6 +9,8 @@ from sqlalchemy import BigInteger, ColumnElement, Double, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+NOW_SQLITE = "((julianday('now') - 2440587.5) * 86400.0)"
+
 
 class db_now(FunctionElement[float]):  # noqa: N801  (an SQL function, written like one)
     """Seconds since 1970 by the database's clock, at the start of the statement."""
@@ -33,7 +35,7 @@ class db_horizon(FunctionElement[int]):  # noqa: N801
 
 @compiles(db_now, "sqlite")
 def _now_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
-    return "((julianday('now') - 2440587.5) * 86400.0)"
+    return NOW_SQLITE
 
 
 @compiles(db_now, "postgresql")

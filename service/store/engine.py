@@ -12,7 +12,7 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +24,10 @@ from service.errors import DatabaseDamaged, LockTaken, StoreUnavailable
 T = TypeVar("T")
 TRIES = {"postgresql": 8, "sqlite": 2}
 BUSY_TIMEOUT_MS = 10_000
+ROWS_AT_ONCE = 1000
+"""With up to 32 values each: SQLite takes 32,766 in one statement."""
+LOCK_LOOK_SECONDS = 0.002
+"""Between two looks at SQLite's write lock."""
 _BEGIN = "gradus_begin"
 # A process that is stopped (SIGSTOP, a paused machine) in the middle of a transaction keeps its row locks. The server
 # ends such a session, so that another worker can claim the run.
@@ -184,6 +188,30 @@ def insert_or(dialect: str, table: Table) -> Any:
     return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
+def insert_at_once(
+    connection: Connection,
+    table: Table,
+    names: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    *,
+    place: str,
+    then: str = "",
+) -> None:
+    """Insert rows into SQLite in few statements. A statement for each row hands Python's lock to the other threads and waits
+    for it again each time, while the database is locked: *measured* beside a training, 0.25 s in the mean and up to 3 s.
+
+    Args:
+        names: the columns, in the order of the values of a row.
+        place: what stands in VALUES for one row, a `?` for each value.
+        then: what follows VALUES.
+    """
+    quoted = ", ".join(f'"{name}"' for name in names)
+    for chunk in (rows[start : start + ROWS_AT_ONCE] for start in range(0, len(rows), ROWS_AT_ONCE)):
+        places = ", ".join([place] * len(chunk))
+        sql = f"INSERT INTO {table.name} ({quoted}) VALUES {places} {then}"  # noqa: S608  (no text of anybody's)
+        connection.exec_driver_sql(sql, tuple(value for row in chunk for value in row))
+
+
 def _advisory_lock(connection: Connection, name: str) -> None:
     if not connection.scalar(select(func.pg_try_advisory_xact_lock(func.hashtextextended(name, 0)))):
         raise LockTaken(name)
@@ -202,7 +230,32 @@ def _configure_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get(_BEGIN, 'IMMEDIATE')}")
+        if (how := connection.get_execution_options().get(_BEGIN, "IMMEDIATE")) == "IMMEDIATE":
+            _take_write_lock(connection)
+        else:
+            connection.exec_driver_sql(f"BEGIN {how}")
+
+
+def _take_write_lock(connection: Connection) -> None:
+    """Begin a write transaction as soon as the lock is free.
+
+    SQLite's own waiting looks ever less often, at last every 100 ms, and whoever waits longest looks least: *measured* beside
+    sixteen runs that trained, one wait in a hundred took 0.5 s and the longest 2.7 s, and 0.2 and 0.5 s this way.
+    """
+    cursor, deadline = connection.connection.cursor(), time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    cursor.execute("PRAGMA busy_timeout=0")
+    try:
+        while time.monotonic() < deadline:
+            try:
+                cursor.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorname != "SQLITE_BUSY":
+                    break
+            time.sleep(LOCK_LOOK_SECONDS)
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")  # raises what SQLAlchemy makes of the error
 
 
 def _use_write_ahead_log(cursor: sqlite3.Cursor) -> None:

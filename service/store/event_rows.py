@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert
 
 from service.actor import current_actor
-from service.store.clock import db_now, db_transaction
+from service.store.clock import NOW_SQLITE, db_now, db_transaction
+from service.store.engine import EncodedJson, insert_at_once
 from service.store.mapper import finite
 from service.store.tables import events
 
@@ -30,6 +31,17 @@ def record_events(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> 
     if not rows:
         return
     actor = current_actor()
+    if connection.dialect.name == "sqlite":
+        asked_by = None if actor is None else EncodedJson.of(asdict(actor))
+        names = ("experiment_id", "run_id", "kind")
+        values = [
+            (*(row[name] for name in names), EncodedJson.of(finite(row["data"])), asked_by) for row in rows
+        ]
+        place = f"(0, {NOW_SQLITE}, ?, ?, ?, ?, ?)"
+        insert_at_once(
+            connection, events, ("transaction", "at", *names, "data", "actor"), values, place=place
+        )
+        return
     statement = insert(events).values(
         transaction=db_transaction(),
         at=db_now(),

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ARRAY, Connection, bindparam, column, func, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 
-from service.store.clock import db_now
+from service.store.clock import NOW_SQLITE, db_now
+from service.store.engine import insert_at_once
 from service.store.tables import metrics
 
 _POINT = ("run_id", "key", "step", "value", "at", "attempt")
@@ -21,10 +22,16 @@ def insert_metrics(connection: Connection, rows: Sequence[Mapping[str, Any]]) ->
         return
     same = ["run_id", "key", "step"]
     if connection.dialect.name == "sqlite":
-        given: dict[str, Any] = {name: bindparam(name, type_=metrics.c[name].type) for name in _POINT}
-        given["at"] = func.coalesce(given["at"], db_now())
-        lite = sqlite.insert(metrics).values(**given).on_conflict_do_nothing(index_elements=same)
-        connection.execute(lite, list(rows))
+        points = [tuple(row[name] for name in _POINT) for row in rows]
+        place = f"(?, ?, ?, ?, coalesce(?, {NOW_SQLITE}), ?)"
+        insert_at_once(
+            connection,
+            metrics,
+            _POINT,
+            points,
+            place=place,
+            then="ON CONFLICT (run_id, key, step) DO NOTHING",
+        )
         return
     # Arrays per column: one short statement, prepared once, whatever the number of rows.
     arrays = [bindparam(name, type_=ARRAY(metrics.c[name].type)) for name in _POINT]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import os
 import threading
+import time
 from dataclasses import dataclass
 
 import structlog
 
 from service import logs, tracing
+from service.errors import ServiceError
 from service.machine import worker_memory_bytes
 from service.settings import Settings, get_settings, visible_gpus
+from service.store import queries
 from service.store.engine import Store
 from service.tracking.spool import Spool
 from workers.process import drain
@@ -22,6 +26,7 @@ log = structlog.get_logger(__name__)
 TRAINING_NICENESS = 5
 """Of a process that trains: what a person waits for (the API, predictions, MLflow) gets the processor first where both want
 it, three times as much. Alone on the machine, training is as fast as ever."""
+TRAINED_LOOK_SECONDS = 1.0
 WORN = 0.75
 """Share of the memory limit at which a process is replaced between two tiles."""
 
@@ -40,8 +45,9 @@ class WorkerContext:
 def start(**_: object) -> None:
     """The process has started.
 
-    Nothing heavy is loaded before the first tile or request, so that an idle worker stays small. The exception is a
-    process that is wanted at once (GRADUS_WARM): one that takes over from one that died, or that answers about earlier runs.
+    Nothing heavy is loaded before the first tile or request, so that an idle worker stays small. The exceptions are a
+    process that is wanted at once (GRADUS_WARM), which takes over from one that died, or answers about earlier runs, and one that
+    only answers: it is ready for the first question about the first run that was trained.
     """
     drain.listen()
     settings = get_settings()
@@ -50,9 +56,23 @@ def start(**_: object) -> None:
     worker_context().watchdog.start()
     if not settings.only_requests:
         os.nice(TRAINING_NICENESS)
-    if settings.warm:
-        work = "workers.requests.answer" if settings.only_requests else "workers.training.execute"
-        threading.Thread(target=importlib.import_module, args=(work,), daemon=True).start()
+    if settings.only_requests:
+        threading.Thread(target=_prepare_to_answer, args=(settings,), daemon=True).start()
+    elif settings.warm:
+        importing = threading.Thread(
+            target=importlib.import_module, args=("workers.training.execute",), daemon=True
+        )
+        importing.start()
+
+
+def _prepare_to_answer(settings: Settings) -> None:
+    """Load what an answer needs, at once or as soon as there is a run to ask about: *measured*, 5 s of CPU."""
+    while not settings.warm:
+        with contextlib.suppress(ServiceError):  # the database is away: so is whoever would ask
+            if queries.is_anything_trained(worker_context().store):
+                break
+        time.sleep(TRAINED_LOOK_SECONDS)
+    importlib.import_module("workers.requests.answer")
 
 
 def memory_limit(settings: Settings) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, exists, select
 
 from experiments.sections import DEFAULT_BACKEND
 from service.entities import Run
@@ -70,6 +70,12 @@ def get_run(store: Store, id: str, *, owner: str | None = None) -> Run:
 def get_runs(store: Store, ids: Collection[str]) -> dict[str, Run]:
     """Id -> run of those of the whole ids that exist, also of deleted experiments."""
     return {run.id: run for run in store.read(lambda connection: read_runs(connection, ids))}
+
+
+def is_anything_trained(store: Store) -> bool:
+    """Whether any run has an outcome."""
+    trained = select(exists().where(runs.c.committed_at.is_not(None)))
+    return bool(store.read(lambda connection: connection.scalar(trained)))
 
 
 def list_runs(

@@ -12,5 +12,11 @@ def test_values_are_gathered_by_step_also_where_some_runs_measured_less() -> Non
         (2, [2.0, 6.0]),
         (3, [3.0, 7.0]),
     ]
-    ragged = [whole, [(1, 5.0)], [], [(1, None), (3, 9.0)], [(2, 8.0), (3, None)]]
+    ragged: list[list[tuple[int, float | None]]] = [
+        [(1, 1.0), (2, 2.0), (3, 3.0)],
+        [(1, 5.0)],
+        [],
+        [(1, None), (3, 9.0)],
+        [(2, 8.0), (3, None)],
+    ]
     assert _by_step(ragged) == [(1, [1.0, 5.0]), (2, [2.0, 8.0]), (3, [3.0, 9.0])]

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
+import sqlite3
+import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy.event import listen
 
 from service import operations as ops
-from service.entities import Committed, Worker
+from service.entities import Committed, Measured, MetricPoint, Worker
 from service.errors import (
     NotFound,
     QuotaExceeded,
+    StoreUnavailable,
 )
-from service.store import Store, queries
+from service.store import Store, engine, queries
+from service.store.tables import metadata
 from tests.present import present
 from tests.service.store.deeds import claim, ids
 
@@ -69,6 +74,52 @@ def test_a_request_that_loses_its_worker_each_time_fails(store: Store, submit: A
         time.sleep(0.01)
     assert ops.take_due_requests(store, resend_seconds=0) == []
     assert queries.get_request(store, made.id).status == "failed"
+
+
+def test_many_points_are_stored_once_and_as_they_are(store: Store, submit: Any) -> None:
+    """More than one statement holds, with numbers that only the sixteenth digit tells apart; told twice, they stay."""
+    run = ids(store, submit(seeds=1))[0]
+    (claimed,) = claim(store, [run])
+    points = [MetricPoint("val/loss", step, 0.1 + step * 2.0**-53, 1.5 + step) for step in range(1, 2_002)]
+    points.append(MetricPoint("val/loss", 2_002, math.nan))
+    for _ in range(2):
+        ops.record(store, {run: Measured(claimed.attempt, points)})
+    stored = queries.metric_history(store, run, limit=5_000)[0]
+    assert [(p.key, p.step, p.value, p.at.timestamp()) for p in stored[:-1]] == [
+        (p.key, p.step, p.value, p.at) for p in points[:-1]
+    ]
+    assert stored[-1].value is None
+    assert stored[-1].at.year > 2000, "a point without a time gets the database's"
+    assert queries.get_run(store, run).metrics["val/loss"] is None
+
+
+def test_something_is_trained_once_a_run_has_an_outcome(store: Store, submit: Any) -> None:
+    run = ids(store, submit(seeds=1))[0]
+    assert not queries.is_anything_trained(store)
+    (claimed,) = claim(store, [run])
+    assert not queries.is_anything_trained(store)
+    ops.commit(store, {run: Committed(claimed.attempt, "FINISHED", "epochs", {})})
+    assert queries.is_anything_trained(store)
+
+
+def test_a_write_begins_soon_after_the_lock_is_free_and_gives_up_when_it_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'gradus.db'}")
+    metadata.create_all(store.engine)
+    holder = sqlite3.connect(tmp_path / "gradus.db", isolation_level=None, check_same_thread=False)
+    holder.execute("BEGIN IMMEDIATE")
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 30)
+    with pytest.raises(StoreUnavailable, match="locked"):
+        ops.beat(store, Worker("w"))
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 60_000)
+    waiting = threading.Thread(target=ops.beat, args=(store, Worker("w")))
+    waiting.start()
+    holder.execute("ROLLBACK")
+    waiting.join(60)
+    assert [worker.name for worker in queries.workers(store)] == ["w"]
+    holder.close()
+    store.close()
 
 
 def test_keys_are_kept_as_hashes_only(store: Store) -> None:
