@@ -125,6 +125,8 @@ class Checker:
         self._slope = HiddenSlope(self.objective)
         self._removed = removed_biases(spec, self.objective.names)
         self._engine: EngineCheck | None = None
+        self._weights: dict[int, list[Values]] = {}
+        """Seed -> weights at the start and after 100 steps, which no fault changes."""
 
     def with_fault(self, name: str) -> Checker:
         """The same check with a fault in the gradient; the loss stays as it is.
@@ -180,9 +182,11 @@ class Checker:
 
     def _attempt(self, seed: int, times: int) -> Attempt:
         """The weights of both states at a seed, `times` as many points, and the gradients there."""
-        objective = self.objective
-        batch, start = self._batch(seed, times), objective.start(seed)
-        weights = [start, objective.burned_in(start, seed)]
+        objective, batch = self.objective, self._batch(seed, times)
+        if seed not in self._weights:
+            start = objective.start(seed)
+            self._weights[seed] = [start, objective.burned_in(start, seed)]
+        weights = self._weights[seed]
         gradients = [
             {part: self._gradient(part, values, batch) for part in objective.parts} for values in weights
         ]

@@ -88,20 +88,25 @@ class Differences:
         owner = np.repeat(np.arange(len(indices)), [len(index) for index in indices])
         return [result.part(owner == tensor, int(firsts[tensor])) for tensor in range(len(indices))]
 
+    def ahead(self, values: Values, batch: Batch, direction: Sequence[Array], h: float) -> float:
+        """f(θ + h d). direction: d, one array per tensor."""
+        return float(self._moved(values, batch, direction, h)[0])
+
     def along(
         self, values: Values, batch: Batch, direction: Sequence[Array | None], h: float
     ) -> tuple[float, float, bool]:
         """(f(θ + h d), f(θ − h d), whether a kink lies between). direction: one array or None per tensor."""
-        moved = [
-            [
-                v if d is None else v + self.objective.tensor(sign * h * d)
-                for v, d in zip(values, direction, strict=True)
-            ]
-            for sign in (1.0, -1.0)
-        ]
-        (plus, above), (minus, below) = (self._graph(at, batch.tensors) for at in moved)
+        (plus, above), (minus, below) = (self._moved(values, batch, direction, signed) for signed in (h, -h))
         crossed = any(not np.array_equal(a, b) for a, b in zip(above, below, strict=True))
         return float(plus), float(minus), crossed
+
+    def _moved(self, values: Values, batch: Batch, direction: Sequence[Array | None], h: float) -> Any:
+        """The part and its notes at θ + h d."""
+        at = [
+            v if d is None else v + self.objective.tensor(h * d)
+            for v, d in zip(values, direction, strict=True)
+        ]
+        return self._graph(at, batch.tensors)
 
     def _ladder(
         self, values: Values, batch: Batch, tensor: int | None, index: NDArray[np.int64], h: float

@@ -50,6 +50,10 @@ class Point:
         noise: Array = 4 * EPSILON * max(1.0, abs(self.value)) / np.asarray(step)
         return noise
 
+    def ahead(self, direction: list[Array], h: float) -> float:
+        """f(θ + h d), d through all tensors."""
+        return self.differences.ahead(self.values, self.batch, direction, h)
+
     def along(self, direction: list[Array], h: float) -> tuple[float, float, bool]:
         """(f(θ + h d), f(θ − h d), whether a kink lies between), d through all tensors."""
         return self.differences.along(self.values, self.batch, direction, h)

@@ -28,7 +28,7 @@ def taylor_slope(point: Point) -> tuple[float | None, str]:
     """
     for _ in range(DIRECTIONS):
         d = _direction(point.gradient, point.draw)
-        ahead = np.array([point.along(d, float(h))[0] for h in STEPS])
+        ahead = np.array([point.ahead(d, float(h)) for h in STEPS])
         if not _within(_slope(ahead, _measured(point, d), point.value)):
             continue
         claimed = float(sum(np.sum(g * part) for g, part in zip(point.gradient, d, strict=True)))

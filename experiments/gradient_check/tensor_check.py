@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,8 @@ from experiments.gradient_check.point import Gate, Point
 LARGE_STEPS = (1e-3, 1e-2, 1e-1, 1.0)
 """Lengths tried along a direction where the quotients of single coordinates are mostly rounding."""
 FLAT = "the loss does not move with it"
+Along = Callable[[float], tuple[float, float, bool]]
+"""h -> (f(θ + h d), f(θ − h d), whether a kink lies between), for one direction d."""
 
 
 def relative_error(a: Array, n: Array, noise: Array, scale: float) -> Array:
@@ -155,15 +159,16 @@ def _random_direction(index: int, point: Point) -> Direction:
     gradient = point.gradient[index]
     d = _unit(gradient.shape, point.draw)
     a, scale = float(np.sum(gradient * d)), float(np.sqrt(np.mean(gradient**2)))
+    along = cache(partial(point.along_tensor, index, d))
     for attempt in range(LADDER):
         h = point.step / 10**attempt
-        plus, minus, crossed = point.along_tensor(index, d, h)
+        plus, minus, crossed = along(h)
         if not crossed:
             break
     n, noise = (plus - minus) / (2 * h), float(point.allowance(h))
     error = float(relative_error(np.asarray(a), np.asarray(n), np.asarray(noise), scale))
     if error > point.gate.largest:  # as in check_tensor: the quotient's own h² is removed before it counts
-        finer = _five_point(index, point, d, h)
+        finer = _five_point(along, h)
         if finer is not None:
             n, noise = finer, 1.5 * noise
             error = float(relative_error(np.asarray(a), np.asarray(n), np.asarray(noise), scale))
@@ -187,9 +192,10 @@ def _long_direction(index: int, point: Point) -> Direction:
         d = steepest + (d if np.sum(d * steepest) >= 0 else -d)  # to one side: opposite ones would cancel
         d = d / np.linalg.norm(d)
     a = float(np.sum(gradient * d))
+    along = cache(partial(point.along_tensor, index, d))
     best: tuple[float, float, float] | None = None
     for h in LARGE_STEPS:
-        coarse, fine = (_five_point(index, point, d, step) for step in (h, h / 2))
+        coarse, fine = (_five_point(along, step) for step in (h, h / 2))
         if coarse is None or fine is None:
             break
         doubt = float(2 * point.allowance(h)) + abs(coarse - fine)
@@ -207,9 +213,9 @@ def _long_direction(index: int, point: Point) -> Direction:
     return Direction(autodiff=a, numerical=n, step=h, error=error, uncertainty=doubt, status=status)
 
 
-def _five_point(index: int, point: Point, d: Array, h: float) -> float | None:
+def _five_point(along: Along, h: float) -> float | None:
     """(8 (f₁ − f₋₁) − (f₂ − f₋₂)) / 12h, right to O(h⁴); None where a kink is crossed."""
-    near, far = point.along_tensor(index, d, h), point.along_tensor(index, d, 2 * h)
+    near, far = along(h), along(2 * h)
     if near[2] or far[2]:
         return None
     return (8 * (near[0] - near[1]) - (far[0] - far[1])) / (12 * h)
