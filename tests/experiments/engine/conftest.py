@@ -29,6 +29,9 @@ BASE = {
 }
 
 
+ONE_GROUP = {"learning_rate": [0.1, 0.07]}
+"""A sweep of two lanes that read their data in one order. Lanes of several orders take a second vectorised map around the
+first, which costs as much again to trace."""
 FEW = 8
 """Updates that TensorFlow makes sooner one by one than it traces a graph for them."""
 

@@ -11,6 +11,7 @@ from experiments.errors import SpecError
 from experiments.gradient_check.check import Checker
 from experiments.keras_code import export_keras
 from experiments.spec import ExperimentSpec
+from tests.experiments.engine.conftest import ONE_GROUP
 
 WEIGHTS = {"0": 5, "3": 0.25, "7": 0}
 FEW = {"epochs": 2, "batch_size": 16}
@@ -20,8 +21,8 @@ FEW = {"epochs": 2, "batch_size": 16}
 @pytest.mark.parametrize("loss", ["categorical_crossentropy", "sparse_categorical_crossentropy"])
 def test_lanes_equal_fit(loss: str, specs: Any, same_as_fit: Any) -> None:
     """The last batch of an epoch has 5 samples of 16."""
-    data = {"name": "digits", "train_samples": 37}
-    tile = specs(seeds=2, dataset=data, loss=loss, training={**FEW, "class_weight": WEIGHTS})
+    data = {"name": "digits", "train_samples": 37, "validation_split": 0.0}
+    tile = specs(sweep=ONE_GROUP, dataset=data, loss=loss, training={**FEW, "class_weight": WEIGHTS})
     assert tile[0].max_width() > 1
     same_as_fit(tile, 1e-9)
 
@@ -30,7 +31,7 @@ def test_lanes_equal_fit(loss: str, specs: Any, same_as_fit: Any) -> None:
 def test_of_two_classes_by_one_unit(specs: Any, same_as_fit: Any) -> None:
     same_as_fit(
         specs(
-            dataset={"name": "moons", "samples": 50},
+            dataset={"name": "moons", "samples": 46, "validation_split": 0.0},
             model={"hidden": [4]},
             training={**FEW, "class_weight": {"1": 3}},
         ),

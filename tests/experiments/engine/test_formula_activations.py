@@ -13,6 +13,7 @@ from experiments.activations import ACTIVATIONS, Formula, LeakyReLU
 from experiments.datasets import Source
 from experiments.engine import backend, models
 from experiments.gradient_check.check import Checker, check
+from tests.experiments.engine.conftest import ONE_GROUP
 from tests.experiments.formulas.test_formulas import BUILT_IN
 
 WITHIN = 1e-6
@@ -48,6 +49,10 @@ def test_a_branch_that_is_not_taken_spoils_no_slope() -> None:
 
 
 FEW = ("silu",)
+FEW_UPDATES = {
+    "training": {"epochs": 2, "batch_size": 16},
+    "dataset": {"name": "digits", "train_samples": 32, "validation_split": 0.0},
+}
 
 
 @pytest.mark.usefixtures("without_xla")
@@ -55,9 +60,8 @@ FEW = ("silu",)
     "name", [name if name in FEW else pytest.param(name, marks=pytest.mark.slow) for name in BUILT_IN]
 )
 def test_lanes_train_as_with_the_built_in(name: str, specs: Any, engine: Any, tmp_path: Any) -> None:
-    few = {"training": {"epochs": 1, "batch_size": 16}, "dataset": {"name": "digits", "train_samples": 64}}
     trained = [
-        engine(specs(seeds=2, model={"hidden": [6, 6], "activation": choice}, **few))
+        engine(specs(sweep=ONE_GROUP, model={"hidden": [6, 6], "activation": choice}, **FEW_UPDATES))
         for choice in (name, {"formula": BUILT_IN[name]})
     ]
     for lane in (0, 1):
@@ -74,7 +78,7 @@ def test_a_swept_slope_trains_each_of_its_values_as_keras_does(
     runs = specs(
         model={"hidden": [6], "activation": {"name": "leaky_relu", "negative_slope": 0.2}},
         sweep={"model.activation.negative_slope": list(slopes), "seeds": 2},
-        training={"epochs": 1, "batch_size": 16}, dataset={"name": "digits", "train_samples": 64},
+        **FEW_UPDATES,
     )  # fmt: skip
     tiles: dict[str, list[Any]] = {}
     for run in runs:

@@ -11,8 +11,16 @@ import pytest
 from experiments.engine import models
 from experiments.layers import LAYERS
 
-FEW = {"dataset": {"name": "digits", "train_samples": 37}, "training": {"epochs": 2, "batch_size": 16}}
+FEW = {
+    "dataset": {"name": "digits", "train_samples": 37, "validation_split": 0.0},
+    "training": {"epochs": 2, "batch_size": 16},
+}
 """6 updates; the last batch of an epoch has 5 samples."""
+ROWS = {
+    **FEW,
+    "dataset": {"name": "stripes", "height": 3, "width": 4, "samples": 46, "validation_split": 0.0},
+}
+"""3 steps for a recurrent layer, of which each is written out. 37 images for training, as above."""
 LANES: dict[str, list[dict[str, Any]]] = {
     "global average, prelu": [
         {"type": "max_pool2d"}, {"type": "global_average_pool2d"}, {"type": "dense", "units": 9}, {"type": "prelu"},
@@ -32,9 +40,10 @@ LANES: dict[str, list[dict[str, Any]]] = {
     }],
 }  # fmt: skip
 TOKENS = {
-    "dataset": {"name": "recall", "length": 5, "vocabulary": 3, "samples": 50},
+    "dataset": {"name": "recall", "length": 3, "vocabulary": 3, "samples": 46, "validation_split": 0.0},
     "training": {"epochs": 2, "batch_size": 16},
 }
+RECURRENT = ("both ways, global average of rows", "gated, both ways")
 SLOW = ("gated, both ways",)
 ALONE: dict[str, list[dict[str, Any]]] = {
     "separable": [
@@ -46,9 +55,12 @@ ALONE: dict[str, list[dict[str, Any]]] = {
 }  # fmt: skip
 
 
-def trained_from(layers: list[dict[str, Any]], specs: Any, seeds: int) -> Any:
-    model = {"layers": [*layers, {"type": "flatten"}, {"type": "dense", "units": 10}], "activation": "tanh"}
-    return specs(seeds=seeds, model=model, optimizer={"name": "adam", "learning_rate": 0.01}, **FEW)
+def trained_from(
+    layers: list[dict[str, Any]], specs: Any, seeds: int, few: dict[str, Any] = FEW, classes: int = 10
+) -> Any:
+    output = {"type": "dense", "units": classes}
+    model = {"layers": [*layers, {"type": "flatten"}, output], "activation": "tanh"}
+    return specs(seeds=seeds, model=model, optimizer={"name": "adam", "learning_rate": 0.01}, **few)
 
 
 @pytest.mark.usefixtures("float64", "without_xla")
@@ -56,7 +68,7 @@ def trained_from(layers: list[dict[str, Any]], specs: Any, seeds: int) -> Any:
     "kind", [pytest.param(kind, marks=pytest.mark.slow) if kind in SLOW else kind for kind in LANES]
 )
 def test_lanes_equal_fit(kind: str, specs: Any, same_as_fit: Any) -> None:
-    tile = trained_from(LANES[kind], specs, 2)
+    tile = trained_from(LANES[kind], specs, 2, *((ROWS, 2) if kind in RECURRENT else ()))
     assert tile[0].max_width() > 1
     same_as_fit(tile, 1e-9)
 

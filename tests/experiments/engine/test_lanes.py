@@ -18,6 +18,11 @@ DROPOUT = {"activation": "relu", "layers": [
     {"type": "dense", "units": 12}, {"type": "batch_normalization"}, {"type": "dropout", "rate": 0.3},
     {"type": "dense", "units": 10}]}  # fmt: skip
 RATES = {"learning_rate": [0.001, 0.01, 0.1, 1.0]}
+WHOLE_BATCHES = {
+    "dataset": {"name": "digits", "train_samples": 64, "validation_split": 0.0},
+    "training": {"epochs": 5, "batch_size": 16},
+}
+"""20 updates. A short last batch is another graph where batch statistics are computed; runs that go on have one below."""
 
 
 class StopAfter:
@@ -34,7 +39,7 @@ class StopAfter:
 
 
 def test_a_lane_is_the_single_run(specs: Any, engine: Any, float64: Any, tmp_path: Any) -> None:
-    tile = specs(model=DROPOUT, optimizer=ADAM, seeds=3)
+    tile = specs(model=DROPOUT, optimizer=ADAM, seeds=3, **WHOLE_BATCHES)
     together = engine(tile)
     for lane, spec in enumerate(tile):
         alone = engine([spec])
@@ -45,9 +50,10 @@ def test_a_lane_is_the_single_run(specs: Any, engine: Any, float64: Any, tmp_pat
 @pytest.mark.parametrize("width", [4, *(pytest.param(width, marks=pytest.mark.slow) for width in (8, 32))])
 def test_neighbours_change_no_bit(width: int, specs: Any, engine: Any) -> None:
     """Replaced by others, by ones with enormous weights, by none; in another place."""
-    ours = specs(model=DROPOUT, optimizer=ADAM, seeds=2)
-    others = specs(model=DROPOUT, optimizer={"name": "adam", "learning_rate": 3.0}, seeds=2)
-    wild = specs(model=DROPOUT, optimizer={"name": "adam", "learning_rate": 1e29}, seeds=2)
+    ours, others, wild = (
+        specs(model=DROPOUT, optimizer={"name": "adam", "learning_rate": rate}, seeds=2, **WHOLE_BATCHES)
+        for rate in (0.01, 3.0, 1e29)
+    )
     alone = engine(ours, width=width)
     for tile in (ours + others, ours + wild, wild + ours):
         beside = engine(tile, width=width)
@@ -122,7 +128,8 @@ def test_cancelling_one_lane_leaves_the_others(specs: Any, engine: Any) -> None:
 @pytest.mark.usefixtures("without_xla")
 def test_periodic_checkpoints(specs: Any, engine: Any) -> None:
     ticks = iter(range(10**6))
-    trained = engine(specs(seeds=2), checkpoint_seconds=5.0, clock=lambda: float(next(ticks)))
+    tile = specs(sweep=RATES)[:2]
+    trained = engine(tile, checkpoint_seconds=5.0, clock=lambda: float(next(ticks)))
     assert trained.recorder.checkpoints.keys() == {0, 1}
 
 
@@ -135,7 +142,7 @@ def test_time_is_limited_by_a_lanes_share_over_all_attempts(specs: Any, engine: 
         ticks = iter(range(10**6))
         return engine(tile, width=4, clock=lambda: next(ticks) / 8, **options)
 
-    tile = specs(seeds=4, training={"epochs": 12, "batch_size": 16})
+    tile = specs(sweep=RATES, training={"epochs": 12, "batch_size": 16})
     share = timed(tile).outcomes[0].metrics["time/train_s"]
     assert {outcome.status for outcome in timed(tile, max_seconds=share + 0.01).outcomes} == {"FINISHED"}
     (alone,) = timed(tile[:1], max_seconds=share + 0.01).outcomes

@@ -11,6 +11,7 @@ from sklearn import metrics as reference
 from experiments.datasets import Source
 from experiments.engine import models
 from experiments.metrics import METRICS, Errors, Scores, measured, spread
+from tests.experiments.engine.conftest import ONE_GROUP
 from workers.requests.model import trained as stored_network
 
 WITHIN = 1e-12
@@ -93,7 +94,7 @@ def stored_outputs(trained: Any, lane: int, part: str) -> tuple[Any, np.ndarray,
 @pytest.mark.parametrize("loss", ["categorical_crossentropy", "sparse_categorical_crossentropy"])
 def test_lanes_of_a_classification(loss: str, specs: Any, engine: Any) -> None:
     tile = specs(
-        seeds=2, dataset={"name": "digits", "train_samples": 64}, training={"epochs": 1, "batch_size": 16}, loss=loss,
+        sweep=ONE_GROUP, dataset={"name": "digits", "train_samples": 64}, training={"epochs": 1, "batch_size": 16}, loss=loss,
         metrics=CLASSES,
     )  # fmt: skip
     trained = engine(tile)
@@ -122,7 +123,11 @@ def test_lanes_of_a_regression(specs: Any, engine: Any) -> None:
     """The stored network computes one batch, the program chunks of many lanes: the last bits of a float32 differ, so it is
     compared in double precision."""
     tile = specs(
-        seeds=2, dataset={"name": "diabetes"}, model={"hidden": [6]}, training={"epochs": 2}, metrics=NUMBERS
+        sweep=ONE_GROUP,
+        dataset={"name": "diabetes"},
+        model={"hidden": [6]},
+        training={"epochs": 2},
+        metrics=NUMBERS,
     )
     trained = engine(tile)
     for lane in (0, 1):
@@ -158,7 +163,7 @@ def test_auc_by_hand_and_by_scikit_learn() -> None:
 def test_auc_of_lanes(loss: str, samples: int, specs: Any, engine: Any) -> None:
     """By one unit, and by the difference of two; in one chunk and in two with a rest; beside another metric."""
     tile = specs(
-        seeds=2, dataset={"name": "moons", "samples": samples, "validation_split": 0.1}, model={"hidden": [5]},
+        sweep=ONE_GROUP, dataset={"name": "moons", "samples": samples, "validation_split": 0.1}, model={"hidden": [5]},
         training={"epochs": 1, "batch_size": 256}, loss=loss, metrics=["auc", "f1"],
     )  # fmt: skip
     trained = engine(tile)
@@ -173,7 +178,10 @@ def test_auc_of_lanes(loss: str, samples: int, specs: Any, engine: Any) -> None:
 
 
 def test_training_is_the_same_to_the_bit_with_metrics(specs: Any, engine: Any, tmp_path: Any) -> None:
-    few = {"dataset": {"name": "digits", "train_samples": 64}, "training": {"epochs": 1, "batch_size": 16}}
+    few = {
+        "dataset": {"name": "digits", "train_samples": 64, "validation_split": 0.0},
+        "training": {"epochs": 1, "batch_size": 16},
+    }
     (plain,), (asked,) = specs(**few), specs(**few, metrics=["f1"])
     assert plain.program_key() != asked.program_key()
     for weight, other in zip(*(engine([spec]).weights(0, tmp_path) for spec in (plain, asked)), strict=True):

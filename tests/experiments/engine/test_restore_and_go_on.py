@@ -104,15 +104,16 @@ def test_lanes_of_several_tiles_are_packed_anew_between_epochs(specs: Any, engin
     tile = specs(seeds=5, training={"epochs": 4, "batch_size": 16})
     wide = engine(tile[:4], width=4, until=[2] * 4, keep_final=True)
     alone = engine(tile[4:], width=1, until=[2], keep_final=True)
-    checkpoints = [wide.recorder.checkpoints[1][1], alone.recorder.checkpoints[0][1]]
-    packed = engine([tile[1], tile[4]], width=4, resume=checkpoints)
-    whole = engine([tile[1], tile[4]], width=4)
-    for lane in range(2):
+    kept = wide.recorder.checkpoints
+    checkpoints = [kept[1][1], kept[2][1], alone.recorder.checkpoints[0][1]]
+    packed = engine([tile[1], tile[2], tile[4]], width=4, resume=checkpoints)
+    whole = engine([tile[1], tile[2], tile[4]], width=4)
+    for lane in range(3):
         assert packed.outcomes[lane].epochs == 4
         assert packed.outcomes[lane].metrics["val/loss"] == pytest.approx(
             whole.outcomes[lane].metrics["val/loss"], abs=1e-5
         )
-    assert packed.recorder.tagged[1]["gradus.tile_widths"] == "1 from epoch 0, 4 from epoch 2"
+    assert packed.recorder.tagged[2]["gradus.tile_widths"] == "1 from epoch 0, 4 from epoch 2"
     assert "gradus.tile_widths" not in packed.recorder.tagged[0]
 
 

@@ -33,6 +33,9 @@ FEW = (
 )
 
 
+pytestmark = pytest.mark.usefixtures("without_xla")
+
+
 @cache
 def all_programs() -> dict[str, Program]:
     return {str(program): program for program in programs()}
