@@ -68,4 +68,4 @@ def test_who_only_answers_is_ready_once_a_run_is_trained(
         "name: one\noptimizer: {name: sgd, learning_rate: 0.1}\ndataset: {name: digits}\nmodel: {hidden: [4], activation: relu}\nsweep: {seeds: 1}"
     )
     child._prepare_to_answer(load_settings(only_requests=True))
-    assert loaded == ["workers.requests.answer"]
+    assert loaded == ["workers.requests.answer", "service.tracking.client"]
