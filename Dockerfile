@@ -53,12 +53,14 @@ RUN /tools/bin/uv pip sync --quiet --python /opt/gradus/bin/python --require-has
 
 FROM run AS mlflow
 COPY --from=build-mlflow /opt/gradus /opt/gradus
+COPY service/__init__.py /opt/app/service/
+COPY service/embedded/__init__.py service/embedded/mlflow_server.py /opt/app/service/embedded/
 USER 10001:10001
 ENV MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true
 EXPOSE 5642
 HEALTHCHECK --interval=5s --timeout=4s --start-period=60s --retries=12 \
   CMD ["python", "-c", "import sys,http.client as h; c=h.HTTPConnection('127.0.0.1',5642,timeout=3); c.request('GET','/health'); sys.exit(c.getresponse().status!=200)"]
-CMD ["mlflow", "server", "--host", "0.0.0.0", "--port", "5642"]
+CMD ["python", "-m", "service.embedded.mlflow_server", "--host", "0.0.0.0", "--port", "5642"]
 
 FROM build AS build-api
 COPY requirements/api.txt requirements/

@@ -1,4 +1,7 @@
-"""MLflow's server on a SQLite file: `python -m service.embedded.mlflow_server FILE ARTIFACTS [mlflow server's options]`.
+"""MLflow's server: `python -m service.embedded.mlflow_server [FILE ARTIFACTS] [mlflow server's options]`.
+
+With FILE it keeps its records in that SQLite file, else where MLflow's own settings say, as in the image `mlflow`, into which this
+module is copied alone: at its top it imports the standard library and nothing else.
 
 MLflow makes and upgrades its tables one statement at a time, and SQLite does not undo that as a whole: *measured*, a
 server killed while it starts for the first time leaves a file on which no server starts again. So the tables are made or
@@ -92,6 +95,9 @@ def application() -> Any:
 
 
 def main(arguments: Sequence[str]) -> None:
+    if not arguments or arguments[0].startswith("--"):
+        serve(arguments)
+        return
     database, artifacts = Path(arguments[0]).absolute(), arguments[1]
     prepare(database)
     options = ["--backend-store-uri", f"sqlite:///{database}", "--artifacts-destination", artifacts]

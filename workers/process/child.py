@@ -72,8 +72,8 @@ def _prepare_to_answer(settings: Settings) -> None:
             if queries.is_anything_trained(worker_context().store):
                 break
         time.sleep(TRAINED_LOOK_SECONDS)
-    for needed in ("workers.requests.answer", "service.tracking.client"):  # the second reads weights from MLflow
-        importlib.import_module(needed)
+    importlib.import_module("workers.requests.answer")
+    importlib.import_module("service.tracking.client")  # reads weights from MLflow
 
 
 def memory_limit(settings: Settings) -> int:

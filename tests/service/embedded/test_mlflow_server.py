@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -94,3 +96,34 @@ def test_an_upgrade_that_fails_leaves_the_database_as_it_was(tmp_path: Path) -> 
     with pytest.raises(subprocess.CalledProcessError):
         mlflow_server.prepare(database)
     assert database.read_bytes() == content
+
+
+def test_the_image_has_all_that_its_server_imports(tmp_path: Path) -> None:
+    """The files that the Dockerfile copies, alone in a folder: the module loads, and takes MLflow's options as they are."""
+    project = Path(mlflow_server.__file__).parents[2]
+    stage = re.search(r"^FROM run AS mlflow\n(.*?)^FROM ", (project / "Dockerfile").read_text(), re.M | re.S)
+    assert stage is not None
+    for files, folder in re.findall(r"^COPY (service.*) /opt/app/(\S+)$", stage[1], re.M):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        for file in files.split():
+            shutil.copy(project / file, tmp_path / folder)
+    command = re.search(r'^CMD \["python", "-m", "(\S+)", (.+)\]$', stage[1], re.M)
+    assert command is not None
+    script = (
+        f"import {command[1]} as server\n"
+        "server.serve = print\n"
+        f"server.main([{command[2]}])\n"
+        "print(server.__file__)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    options, file = done.stdout.splitlines()
+    assert options == "['--host', '0.0.0.0', '--port', '5642']"
+    assert Path(file).is_relative_to(tmp_path), "the copied module, not the project's"
