@@ -18,7 +18,7 @@ from experiments.recording import WEIGHTS, MemoryRecorder
 from experiments.spec import ExperimentSpec
 from workers.requests import draw
 
-pytestmark = pytest.mark.usefixtures("without_xla")
+pytestmark = pytest.mark.usefixtures("without_xla", "no_curves")
 NETWORKS = {
     "dense": {"hidden": [12, 12], "activation": "sigmoid"},
     "image": {
@@ -48,8 +48,15 @@ NETWORKS = {
 }  # fmt: skip
 
 
+@pytest.fixture
+def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The curves of the losses are looked at in tests/experiments/test_plots.py; each takes as long as a training here."""
+    monkeypatch.setattr(plots, "loss_curves", lambda *arguments: b"curves")
+
+
 def run_of(**changes: Any) -> Any:
-    document = {"name": "x", "dataset": {"name": "digits", "train_samples": 64}, "training": {"epochs": 1}}
+    digits = {"name": "digits", "train_samples": 64, "validation_split": 0.0}
+    document = {"name": "x", "dataset": digits, "training": {"epochs": 1}}
     return ExperimentSpec.parse({**document, **changes}).expand()[0].spec
 
 
@@ -61,7 +68,8 @@ def drawn(spec: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_gradient_and_activations_are_drawn(name: str) -> None:
+def test_gradient_and_activations_are_drawn(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plots, "confusion_matrix", lambda *arguments: b"matrix")
     pictures = drawn(run_of(model=NETWORKS[name]))
     for path in ("plots/gradient_by_layer.png", "plots/activations.png"):
         assert min(Image.open(io.BytesIO(pictures[path])).size) > 200
