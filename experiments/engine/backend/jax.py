@@ -97,7 +97,14 @@ def loop(start: Tensor, stop: Tensor, body: Callable[[Tensor, Tree], Tree], carr
 
 def compiled(function: Callable[..., Tree], *, fused: bool) -> Callable[..., Tree]:
     """`function` compiled by XLA, which is JAX's only way to compile: `fused` makes no difference."""
-    return jax.jit(function, compiler_options=COMPILER_OPTIONS)  # type: ignore[no-any-return]
+    whole, part = jax.jit(function, compiler_options=COMPILER_OPTIONS), jax.jit(function)
+
+    def call(*arguments: Tree) -> Tree:
+        """JAX refuses compiler options of a function that is called while another is traced: those of the other count."""
+        traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(arguments))
+        return (part if traced else whole)(*arguments)
+
+    return call
 
 
 def on(device: str) -> AbstractContextManager[Any]:
