@@ -3,7 +3,8 @@
 Sentences about results are written once, in English, where the result is known: the API and MLflow have them so. Section
 `said` holds their patterns in both languages, so that a page can say a stored sentence in the other language; section
 `problem` those of what is wrong in a spec, section `about` what data sets say of themselves, `example` what the
-examples do, `formula` the words in the formulas of layers.
+examples do, `formula` the words in the formulas of layers, `diagnosis` what is noticed about a run, `hint` what the fields of the
+builder are.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from functools import cache
 from importlib.resources import files
 
 LANGUAGES = ("en", "zh")
-SAID, PROBLEM = "said.", "problem."
+SAID, PROBLEM, DIAGNOSIS = "said.", "problem.", "diagnosis."
 BETWEEN = "; "
 """Stands between the sentences of an answer."""
 TEXT = "text"
 """The place of a sentence within another one."""
+PLACES_OF_SENTENCES = (TEXT, "when", "parts", "edges", "counts", "suited", "kind")
+"""The places of what is said in either language: sentences, and parts of sentences that the catalogue has by themselves."""
 
 
 class Words:
@@ -66,8 +69,10 @@ class Words:
         for key, pattern in _patterns(section):
             if match := pattern.fullmatch(english):
                 values = match.groupdict()
-                if TEXT in values:
-                    values[TEXT] = self.said(values[TEXT], section)
+                inner = {
+                    name: self.said(values[name], section) for name in PLACES_OF_SENTENCES if name in values
+                }
+                values |= inner
                 return self._texts[key].format(**values)
         return None
 
@@ -84,13 +89,15 @@ def catalogue(language: str) -> Mapping[str, str]:
 def _patterns(section: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
     """The English sentences of a section as patterns, in its order: the first that fits counts."""
     texts = ((key, text) for key, text in catalogue("en").items() if key.startswith(section))
-    return tuple((key, re.compile(_pattern(text), re.DOTALL)) for key, text in texts)
+    inner = ".+" if section == DIAGNOSIS else _SENTENCE
+    return tuple((key, re.compile(_pattern(text, inner), re.DOTALL)) for key, text in texts)
 
 
-def _pattern(text: str) -> str:
-    """A text with a group in place of each `{name}`. No group goes on into the next sentence of an answer."""
+def _pattern(text: str, inner: str) -> str:
+    """A text with a group in place of each `{name}`, `inner` for a sentence. No other goes on into the next sentence of an
+    answer."""
     parts = re.split(r"\{(\w+)\}", text)
-    groups = [rf"(?P<{name}>{_SENTENCE if name == TEXT else _VALUE})" for name in parts[1::2]]
+    groups = [rf"(?P<{name}>{inner if name == TEXT else _VALUE})" for name in parts[1::2]]
     literal = [re.escape(part.replace("{{", "{").replace("}}", "}")) for part in parts[::2]]
     return "".join(a + b for a, b in zip(literal, [*groups, ""], strict=True))
 

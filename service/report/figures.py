@@ -16,7 +16,7 @@ from experiments.numbers import figure as number
 from experiments.numbers import finite, parsed, signed, wants_log_axis
 from service.analysis import gradient_flow
 from service.analysis.gradient_flow import Curves
-from service.analysis.levels import SEED, level_of
+from service.analysis.levels import EVERY_SEED, SEED, level_of
 from service.analysis.observations import diverged, state_of
 from service.analysis.result import Comparison
 from service.entities import Run
@@ -88,6 +88,8 @@ def figures(comparison: Comparison, curves: Curves, say: Words) -> list[Figure]:
     for run in used:
         if (level := level_of(run, comparison.factor)) in groups:
             groups[level].append(run)
+    if EVERY_SEED in groups:
+        groups = {say("figure.every_seed"): groups[EVERY_SEED]}
     return [
         effects_figure(comparison, say),
         *rate_figures(comparison, levels, say),

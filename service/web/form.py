@@ -235,7 +235,7 @@ def _properties(
             holder,
             default=_default(known, name),
             choices=tuple(properties.get(name, {}).get("enum", ())) or _choices(name),
-            hint=str(properties.get(name, {}).get("description", "")),
+            hint=" ".join(str(properties.get(name, {}).get("description", "")).split()),
         )
         for name in names
     ]

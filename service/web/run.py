@@ -34,6 +34,7 @@ from service.web import live
 from service.web.run_figures import run_figures
 from service.web.view import PageRoute, Visit, VisitDep
 from service.web.weights import drawing, learned_weights, tables
+from service.words import Words
 
 router = APIRouter(prefix="/runs/{id}", include_in_schema=False, route_class=PageRoute)
 streams = APIRouter(prefix="/runs/{id}", include_in_schema=False)
@@ -63,6 +64,7 @@ def run_page(id: RunId, visit: VisitDep, request: str = "") -> Response:
         curves=curves_part(visit, run.id),
         live=not run.is_terminal,
         pictures=names,
+        titles={name: picture_title(name, visit.words) for name in names},
         filmed=spec.diagnostics.film,
         tables=tables(tensors),
         network="" if spec.model.inputs else drawing(tensors),  # a line for every weight shows no shortcut
@@ -83,6 +85,12 @@ def sliders(spec: RunSpec) -> dict[str, float]:
     if spec.model.rows:
         return {"low": 0, "high": spec.model.rows - 1, "step": 1, "start": int(high) // 2}
     return {"low": low, "high": high, "step": (high - low) / 100, "start": (low + high) / 2}
+
+
+def picture_title(name: str, say: Words) -> str:
+    """`confusion_matrix.png` as a person reads it."""
+    plain = name.removesuffix(".png")
+    return say(f"picture.{plain}") if say.has(f"picture.{plain}") else plain.replace("_", " ")
 
 
 def tried_by(shape: tuple[int, ...]) -> str:

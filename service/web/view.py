@@ -161,7 +161,7 @@ def error_page(request: Request, error: GradusError | HTTPException) -> HTMLResp
     text = error.detail if isinstance(error, HTTPException) else str(error)
     state = request.app.state
     shown = Visit(request, state.store, state.settings, Words(language_of(request)), None)
-    return shown.page("error.html", status, code=status, text=text)
+    return shown.page("error.html", status, code=status, text=shown.words.problem(str(text)))
 
 
 @cache
