@@ -60,7 +60,7 @@ def _network(group: Sequence[Point]) -> dict[str, Any]:
     forecast = first.forecast
     return {
         "architecture": first.architecture,
-        "dataset": first.dataset.name,
+        "dataset": first.dataset.title,
         "runs": len(group),
         "input_shape": list(forecast.input_shape),
         "layers": [

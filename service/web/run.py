@@ -67,7 +67,9 @@ def run_page(id: RunId, visit: VisitDep, request: str = "") -> Response:
         titles={name: picture_title(name, visit.words) for name in names},
         filmed=spec.diagnostics.film,
         tables=tables(tensors),
-        network="" if spec.model.inputs else drawing(tensors),  # a line for every weight shows no shortcut
+        network=""
+        if spec.model.inputs
+        else drawing(tensors, visit.words),  # a line for every weight shows no shortcut
         drawing=_drawing(visit, run, request),
         certificate=certificate(visit, run),
         spec=as_yaml(run.spec),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
@@ -13,6 +13,7 @@ from service.entities import Run
 from service.errors import NoPicture
 from service.settings import Settings
 from service.tracking.pictures import artifact
+from service.words import Words
 
 POSITIVE, NEGATIVE = "#D55E00", "#0072B2"
 WIDTH, STEP, TOP, RADIUS = 640, 44, 34, 13
@@ -40,7 +41,7 @@ def tables(tensors: Tensors) -> list[tuple[str, list[list[str]]]]:
     return shown
 
 
-def drawing(tensors: Tensors) -> str:
+def drawing(tensors: Tensors, say: Words) -> str:
     """Layers of dense units from left to right as SVG, thick lines for large weights; empty for other networks."""
     kernels = [values for name, values in tensors.items() if name.endswith("/kernel")]
     biases = [values for name, values in tensors.items() if name.endswith("/bias")]
@@ -64,9 +65,10 @@ def drawing(tensors: Tensors) -> str:
         for unit, (x, y) in enumerate(column):
             label = f"x{unit + 1}" if index == 0 else ""
             parts.append(_unit(x, y, label, None if own is None else own[unit]))
+    text = say("run.weights_said", n=len(kernels))
     return (
         f'<svg class="chart" viewBox="0 0 {WIDTH} {height}" role="img" xmlns="http://www.w3.org/2000/svg">'
-        f"<title>The learned network</title><desc>{_said(kernels)}</desc>{''.join(parts)}</svg>"
+        f"<title>{escape(say('run.weights'))}</title><desc>{escape(text)}</desc>{''.join(parts)}</svg>"
     )
 
 
@@ -95,7 +97,3 @@ def _unit(x: float, y: float, label: str, bias: float | None) -> str:
         return circle + text
     above = f'<text x="{x:.1f}" y="{y - 18:.1f}" text-anchor="middle" font-size="11" fill="currentColor">b {figure(bias)}</text>'
     return circle + text + above
-
-
-def _said(kernels: Sequence[Any]) -> str:
-    return f"{len(kernels)} layers of weights; orange is positive, blue negative, a thick line is a large weight."

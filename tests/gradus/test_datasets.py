@@ -60,7 +60,7 @@ def test_the_command(pets: Path, api: Served) -> None:
     for level in (spec, {**spec, "dataset": "digits", "sweep": {"dataset": [spec["dataset"]]}}):
         (pets.parent / "pets.json").write_text(json.dumps(level))
         shown = gradus("validate", str(pets.parent / "pets.json"))
-        assert "upload → 1-2-1" in shown, "the service knows its columns"
+        assert "animals → 1-2-1" in shown, "the service knows its columns"
 
 
 def test_rows_of_a_csv_keep_their_names(tmp_path: Path) -> None:
