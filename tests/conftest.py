@@ -20,7 +20,6 @@ gc.disable()  # until everything is imported and collected: most of it stays
 TOGETHER = ("tests/e2e", "tests/faults", "tests/service/tracking", "tests/browser")
 """Folders whose files run in one process, because they share a whole stack, or MLflow's server."""
 APART = (
-    "tests/e2e/test_gpus.py",
     "tests/e2e/test_backends.py",
     "tests/faults/test_simulated.py",
     "tests/faults/test_long.py",
@@ -28,7 +27,7 @@ APART = (
 )
 """Files of these folders that do not use it."""
 FIRST = (
-    "tests/e2e", "tests/faults", "tests/experiments/engine/test_equal_to_fit.py", "tests/e2e/test_gpus.py",
+    "tests/e2e", "tests/faults", "tests/experiments/engine/test_equal_to_fit.py",
     "tests/experiments/engine", "tests/experiments/test_examples.py", "tests/workers", "tests/experiments/gradient_check",
     "tests/experiments/test_diagnostics.py", "tests/service/tracking", "tests/test_wheel.py", "tests/service/embedded",
 )  # fmt: skip

@@ -35,8 +35,11 @@ QUICK_SETTINGS = {
     "GRADUS_LEASE_SECONDS": "6",
     "GRADUS_REAP_SECONDS": "1",
     "GRADUS_CHECKPOINT_SECONDS": "2",
-    "XLA_FLAGS": "",  # `make test` has others, with which long trainings are slow
 }
+MADE_UP_GPU = "GPU-11112222-3333-4444-5555-666677778888"
+"""What the made-up driver of the embedded stack lists. TensorFlow sees no GPU and computes on the CPU; everything before it,
+from discovery to routing, is what it would be."""
+DRIVER = f"#!/bin/sh\necho '0, {MADE_UP_GPU}, Made-up GPU, 8192'\n"
 Json = dict[str, Any]
 
 
@@ -276,11 +279,11 @@ def small_spec(*, runs: int = 4, **changes: Any) -> Json:
 
 
 def lasting_spec(*, runs: int = 2, epochs: int = 20, **changes: Any) -> Json:
-    """About half a second an epoch."""
+    """A quarter of a second an epoch."""
     layers = [{"type": "dense", "units": 16, "activation": "tanh"}, {"type": "dense", "units": 1}]
     return {
         **small_spec(runs=runs, name="lasting"),
-        "dataset": {"name": "polynomial", "samples": 300_000},
+        "dataset": {"name": "polynomial", "samples": 60_000},
         "model": {"layers": layers},
         "training": {"epochs": epochs, "batch_size": 16},
         **changes,
@@ -306,7 +309,12 @@ def stack(
         return
     home = tmp_path_factory.mktemp("home")
     prepare_mlflow(home / "mlflow")
-    embedded = Embedded(home, GRADUS_OTLP_ENDPOINT=collector.url, **compiled_once)
+    driver = tmp_path_factory.mktemp("driver") / "nvidia-smi"
+    driver.write_text(DRIVER)
+    driver.chmod(0o755)
+    path = f"{driver.parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {"PATH": path, "CUDA_VISIBLE_DEVICES": "0", **compiled_once}
+    embedded = Embedded(home, GRADUS_OTLP_ENDPOINT=collector.url, **environment)
     try:
         yield cast(Stack, embedded)  # its addresses are there once it is up
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -9,8 +10,11 @@ import pytest
 from experiments.spec.documents import parse_yaml
 from experiments.spec.examples import examples
 
-pytest.importorskip("jax", reason="the extra train-jax is not installed")
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(find_spec("jax") is None, reason="the extra train-jax is not installed"),
+]
 
 
 def test_the_same_runs_on_two_engines_are_equivalent(start_embedded: Any, service_of: Any) -> None:

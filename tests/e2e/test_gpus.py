@@ -1,27 +1,14 @@
-"""A mixed fleet: two workers on a host whose (made-up) driver lists one GPU. TensorFlow sees none and computes on the
-CPU; everything before it, from discovery to routing, is what it would be."""
+"""A mixed fleet: two workers on a host whose (made-up) driver lists one GPU."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-UUID = "GPU-11112222-3333-4444-5555-666677778888"
-DRIVER = f"#!/bin/sh\necho '0, {UUID}, Made-up GPU, 8192'\n"
-
-
-@pytest.fixture
-def mixed(start_embedded: Any, service_of: Any, tmp_path: Path) -> Any:
-    driver = tmp_path / "bin" / "nvidia-smi"
-    driver.parent.mkdir()
-    driver.write_text(DRIVER)
-    driver.chmod(0o755)
-    path = f"{driver.parent}{os.pathsep}{os.environ['PATH']}"
-    return service_of(start_embedded(PATH=path, CUDA_VISIBLE_DEVICES="0"))
+from tests.e2e.conftest import MADE_UP_GPU
 
 
 def visible_to_children(worker: Any) -> set[str]:
@@ -34,11 +21,12 @@ def visible_to_children(worker: Any) -> set[str]:
     }
 
 
+@pytest.mark.usefixtures("embedded")
 def test_one_worker_takes_the_gpu_and_runs_go_where_they_asked(
-    mixed: Any, small: Any, eventually: Any
+    service: Any, small: Any, eventually: Any
 ) -> None:
-    eventually(lambda: len(mixed.workers()) == 2, within=120)
-    fleet = {worker["device"]: worker for worker in mixed.workers()}
+    eventually(lambda: len(service.workers()) == 2, within=120)
+    fleet = {worker["device"]: worker for worker in service.workers()}
     assert set(fleet) == {"gpu", "cpu"}
     assert fleet["gpu"]["device_name"] == "Made-up GPU"
     assert (fleet["gpu"]["queues"], fleet["cpu"]["queues"]) == (
@@ -46,19 +34,19 @@ def test_one_worker_takes_the_gpu_and_runs_go_where_they_asked(
         ["gradus.cpu", "gradus.any", "gradus.either.any", "gradus.requests"],
     )
     quick = {"runs": 1, "gradient_check": "off", "diagnostics": "off"}
-    sent = {device: mixed.submit(small(name=device, device=device, **quick)) for device in fleet}
+    sent = {device: service.submit(small(name=device, device=device, **quick)) for device in fleet}
     for device, experiment in sent.items():
-        runs = mixed.wait_over(experiment)
+        runs = service.wait_over(experiment)
         assert {run["status"] for run in runs} == {"FINISHED"}
         assert {run["tags"]["gradus.device"] for run in runs} == {device}
-    assert visible_to_children(fleet["gpu"]) == {UUID}
+    assert visible_to_children(fleet["gpu"]) == {MADE_UP_GPU}
     assert visible_to_children(fleet["cpu"]) == {"-1"}
 
     # The GPU is free again the moment its worker is dead, and the next one takes it.
     os.kill(fleet["gpu"]["pid"], 9)
 
     def replaced() -> bool:
-        now = [worker for worker in mixed.workers() if worker["device"] == "gpu"]
+        now = [worker for worker in service.workers() if worker["device"] == "gpu"]
         return [worker["pid"] for worker in now] not in ([], [fleet["gpu"]["pid"]])
 
     eventually(replaced, within=120)
