@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -58,11 +59,11 @@ def quick(runs: int = 6, **changes: Any) -> Any:
 
 
 def lasting(runs: int = 1, epochs: int = 12, **changes: Any) -> Any:
-    """Runs that share one program and last long enough to be broken: an eighth of a second an epoch for one lane
+    """Runs that share one program and last long enough to be broken: a twelfth of a second an epoch for one lane
     on one thread of an idle machine, more on a busy one."""
     layers = [{"type": "dense", "units": 64, "activation": "tanh"} for _ in range(2)]
     network = {"layers": [*layers, {"type": "dense", "units": 1}]}
-    data = {"name": "polynomial", "samples": 300_000}
+    data = {"name": "polynomial", "samples": 200_000}
     spec = quick(runs, name="lasting", dataset=data, model=network)
     return {**spec, "training": {"epochs": epochs, "batch_size": 16}, **changes}
 
@@ -133,7 +134,7 @@ class Stack:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "the condition did not come true in time"
-            time.sleep(0.05)
+            time.sleep(0.1)
 
     def wait_over(self, experiment: Any, seconds: float = 180) -> Any:
         self.wait(lambda: all(status in OVER for status in self.statuses(experiment)), seconds)
@@ -159,17 +160,20 @@ class Stack:
             "broker": "valkey",
             "mlflow": "mlflow",
         }
-        for process in psutil.Process(present(self.process).pid).children(recursive=True):
-            try:
-                command = process.cmdline()
-                owner = " ".join(process.parent().cmdline())
-            except (psutil.NoSuchProcess, AttributeError):
+        stack = present(self.process).pid
+        processes = psutil.Process(stack).children(recursive=True)
+        parents = {}
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                parents[process.pid] = process.ppid()
+        guards = {pid for pid, parent in parents.items() if parent == stack}
+        for process in processes:
+            if parents.get(process.pid) not in guards:  # each program is the one child of its guard
                 continue
-            line = " ".join(command)
-            if "service.embedded.process_guard" in line or "service.embedded.process_guard" not in owner:
-                continue
-            if (name in marks and marks[name] in line) or f"--hostname {name}@" in line:
-                return process
+            with contextlib.suppress(psutil.NoSuchProcess):
+                line = " ".join(process.cmdline())
+                if (name in marks and marks[name] in line) or f"--hostname {name}@" in line:
+                    return process
         return None
 
     def child_of(self, worker: Any) -> Any:

@@ -201,7 +201,7 @@ def test_a_run_that_kills_its_process_takes_no_other_lane_down(stack: Stack) -> 
             if child is not None:
                 child.kill()
                 killed = run.attempt
-        time.sleep(0.02)
+        time.sleep(0.1)
     runs = stack.check(experiment)
     assert runs[0].status == "FAILED"
     assert runs[0].reason == "worker_lost"
