@@ -117,6 +117,8 @@ class Maintenance:
         self._ended.set()
 
     def _dispatch(self) -> None:
+        if not planner.is_any_waiting(self._store):
+            return
         began = time.monotonic()
         tiles = planner.dispatch(self._store, self._sender.send_tile, self._sender.waiting, self._settings)
         self._planning.planned(time.monotonic() - began, tiles)

@@ -24,6 +24,16 @@ PROGRAMS = 16  # so many programs of one sweep are searched for the lanes of one
 FRESH_SECONDS = 6.0  # an older report of a worker does not count for the messages that it has
 
 
+def is_any_waiting(store: Store) -> bool:
+    """Whether `dispatch` may have anything to do. It costs one statement, and `dispatch` a question to the broker for each
+    queue and a write transaction.
+
+    Raises:
+        StoreUnavailable: the database cannot be reached.
+    """
+    return store.read(dispatch_rows.is_any_waiting)
+
+
 def dispatch(
     store: Store,
     send: Callable[[TileMessage], None],

@@ -46,6 +46,14 @@ def some_run_waits() -> ColumnElement[bool]:
     return or_(exists().where(NOT_SENT), exists().where(SENT))
 
 
+_SOME_RUN_WAITS = select(some_run_waits())
+
+
+def is_any_waiting(connection: Connection) -> bool:
+    """Whether a run is SCHEDULED, sent or not: without one the planner has nothing to send and misses no message."""
+    return bool(connection.scalar(_SOME_RUN_WAITS))
+
+
 @dataclass(frozen=True)
 class Waiting:
     """A run that waits to be sent, with the columns that the planner needs."""

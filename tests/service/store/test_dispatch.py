@@ -9,7 +9,7 @@ import pytest
 from service import operations as ops
 from service.entities import Worker
 from service.errors import BrokerUnavailable
-from service.planner import LADDER
+from service.planner import LADDER, is_any_waiting
 from service.routes import QUEUE_OF, routes
 from service.store import Store, queries
 from tests.service.store.sending import FOUR, Broker, fleet
@@ -31,6 +31,22 @@ def test_a_backend_waits_for_its_worker_and_says_so(go: Any, submit: Any, store:
         (both.id, "gradus.jax.any"), (either.id, "gradus.either.any")
     }  # fmt: skip
     assert {run.reason for run in queries.all_runs(store, both.id)} == {""}
+
+
+def test_the_planner_looks_at_the_queues_only_while_a_run_waits_for_a_worker(
+    store: Store, submit: Any, go: Any
+) -> None:
+    assert not is_any_waiting(store)
+    submit(seeds=1, sweep={"activation": ["relu"], "seeds": 1})
+    assert is_any_waiting(store)
+    fleet(store, cpu=1)
+    (tile,) = go()
+    assert is_any_waiting(store), "its message may get lost"
+    ops.claim(store, tile.run_ids, worker="c0", spool="s", lease_seconds=60)
+    assert not is_any_waiting(store)
+    ops.abandon(store, "c0")
+    ops.reap(store)
+    assert is_any_waiting(store)
 
 
 def test_what_was_taken_from_a_worker_goes_on_before_anything_new(
