@@ -128,7 +128,8 @@ def state_part(visit: Visit, id: str) -> str:
         if tag.startswith(DIAGNOSIS)
     }
     committed, verdict = run.committed_at is not None, run.tags.get(CERTIFICATE, "")
-    look = shown_state(run.status, run.reason, committed=committed, certificate=verdict)
+    reason = "diverged" if "diverged" in diagnoses else run.reason
+    look = shown_state(run.status, reason, committed=committed, certificate=verdict)
     why = explain(run.status, run.reason, run.tags)
     return visit.render("run_state.html", run=run, look=look, diagnoses=diagnoses, why=why)
 

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, case, func, or_, select
 
 from service.entities import RunMark, shown_state
 from service.store.engine import Store
 from service.store.tables import events, runs
 
+_DIVERGED = or_(
+    runs.c.reason == "diverged", runs.c.tags["gradus.diagnosis.diverged"].as_string().is_not(None)
+)
+"""Whether a run's loss is no number, or grew so much that its diagnosis says so."""
+
 
 def run_marks(store: Store, experiment_ids: Collection[str], *, most: int) -> dict[str, list[RunMark]]:
     """Experiment id -> its runs in the order of the sweep, the first `most` of each."""
-    columns = ("id", "experiment_id", "index", "stage", "status", "reason", "committed_at", "levels")
+    columns = ("id", "experiment_id", "index", "stage", "status", "committed_at", "levels")
     verdict = runs.c.tags["gradus.certificate"].as_string()
+    reason = case((_DIVERGED, "diverged"), else_=runs.c.reason)
     statement = (
-        select(*(runs.c[name] for name in columns), verdict.label("certificate"))
+        select(*(runs.c[name] for name in columns), reason.label("reason"), verdict.label("certificate"))
         .where(runs.c.experiment_id.in_(list(experiment_ids)), runs.c.index < most)
         .order_by(runs.c.experiment_id, runs.c.index)
     )
@@ -40,7 +46,7 @@ def state_counts(store: Store, experiment_ids: Collection[str]) -> dict[str, dic
         runs.c.experiment_id,
         runs.c.status,
         runs.c.committed_at.is_not(None).label("committed"),
-        (runs.c.reason == "diverged").label("diverged"),
+        _DIVERGED.label("diverged"),
         (runs.c.tags["gradus.certificate"].as_string() == "failed").label("wrong"),
     )
     statement = (

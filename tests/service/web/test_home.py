@@ -38,6 +38,21 @@ def test_a_diverged_run_is_never_shown_as_finished(world: World, client: httpx.C
     assert "2 finished" in page
 
 
+def test_a_run_whose_loss_grew_without_end_is_shown_as_diverged(world: World, client: httpx.Client) -> None:
+    """It trained all its epochs and its loss is a number still: its diagnosis says that it diverged."""
+    experiment = world.submit(PLAIN)
+    grown = {"gradus.diagnosis.diverged": "Diverged: the loss is 235 after epoch 5, at the start it was 2.3."}
+    world.work(experiment.id, tags=lambda run: grown if run.index == 1 else {})
+    (run,) = [run for run in queries.all_runs(world.store, experiment.id) if run.index == 1]
+    for address in ("/", f"/experiments/{experiment.id}"):
+        page = client.get(address).text
+        assert page.count('class="dot diverged"') == 1 + 1
+        assert "1 diverged" in page
+    page = client.get(f"/runs/{run.id}").text
+    assert 'class="dot diverged"' in page
+    assert 'class="dot finished"' not in page
+
+
 def test_search_and_filters(world: World, client: httpx.Client) -> None:
     world.submit(
         PLAIN.replace("name: plain", "name: first\ntags: {course: nn-101}\ndescription: About Gates")
