@@ -40,11 +40,17 @@ class Program:
 
 def programs() -> list[Program]:
     """All of them; those that the spec refuses, such as a reshape to another size, are left out."""
+    named = [(f"{a} + {b}", layers_of(a, b)) for a in LAYERS for b in LAYERS]
+    pairs = [Program("pairs of layers", name, spec) for name, spec in named if spec is not None]
+    return [*entries_alone(), *pairs]
+
+
+def entries_alone() -> list[Program]:
+    """A program of every entry of the tables."""
     named = [
         *((("losses", name), loss_alone(name)) for name in LOSSES),
         *((("activations", name), activation_alone(name)) for name in ACTIVATIONS),
         *((("layers", name), layers_of(name)) for name in LAYERS),
-        *((("pairs of layers", f"{a} + {b}"), layers_of(a, b)) for a in LAYERS for b in LAYERS),
         *((("regularisers", name), regularised(name)) for name in REGULARIZERS),
         *((("initialisers", name), initialised(name)) for name in INITIALIZERS),
     ]

@@ -14,6 +14,7 @@ from experiments.losses import LOSSES
 from experiments.optimizers import OPTIMIZERS
 from experiments.randomness import data_order
 from experiments.schedules import SCHEDULES
+from tests.experiments.engine.conftest import ONE_GROUP
 
 WITHIN = 1e-9
 BY_HAND = {"schedule_free_adamw"}
@@ -272,9 +273,8 @@ def test_one_update_in_float32(specs: Any, fit: Any, engine: Any, tmp_path: Any)
 
     keras.config.set_floatx("float32")
     tile = specs(
-        seeds=2, training={"epochs": 1, "batch_size": 16},
+        sweep=ONE_GROUP, optimizer="adam", training={"epochs": 1, "batch_size": 16},
         dataset={"name": "digits", "train_samples": 16, "validation_split": 0.0},
-        optimizer={"name": "adam", "learning_rate": 0.01},
     )  # fmt: skip
     trained = engine(tile)
     for lane, spec in enumerate(tile):
