@@ -81,6 +81,13 @@ class RunSpec(Strict):
         parts = (self.dataset, self.model, self.loss)
         return _hash([*(part.canonical for part in parts), *rest, *self._asked_for])
 
+    def evaluation_key(self) -> str:
+        """sha256 (hex) of what decides the compiled evaluation: the program's without its optimizer, its diagnostics and the
+        weights of classes, which count in training alone."""
+        parts = (self.dataset, self.model, self.loss)
+        batch = str(self.training.batch_size)  # a loss that couples its samples measures them by the batch
+        return _hash([*(part.canonical for part in parts), batch, *self._asked_for])
+
     @property
     def _asked_for(self) -> list[str]:
         """Backend and metrics where they are not the default ones, which earlier versions did not name in their hashes."""

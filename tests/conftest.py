@@ -78,12 +78,14 @@ def _absl_closes_no_stream_of_pytests() -> None:
 
 @pytest.fixture(scope="module")
 def plain_programs() -> Iterator[Any]:
-    """The programs that were made of plain graphs; the tests of a module share them."""
+    """The programs that were made of plain graphs, and their evaluations; the tests of a module share them."""
     from experiments.engine import cache
 
     programs: Any = cache.Cache(cache.PROGRAMS)
-    yield programs
+    evaluations: Any = cache.Cache(cache.PROGRAMS)
+    yield programs, evaluations
     programs.clear()
+    evaluations.clear()
 
 
 @pytest.fixture
@@ -94,7 +96,8 @@ def without_xla(plain_programs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
     compiled = backend.compiled
     monkeypatch.setattr(backend, "compiled", lambda function, *, fused: compiled(function, fused=False))
-    monkeypatch.setattr(cache, "_programs", plain_programs)
+    for name, plain in zip(("_programs", "_evaluations"), plain_programs, strict=True):
+        monkeypatch.setattr(cache, name, plain)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import gc
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import keras
 
@@ -55,13 +55,21 @@ class Cache(Generic[Value]):
 
 
 _programs: Cache[Program] = Cache(PROGRAMS)
+_evaluations: Cache[Callable[..., Any]] = Cache(PROGRAMS)
 _data: Cache[dict[str, tuple[Tensor, Tensor]]] = Cache(DATA_SETS)
 
 
 def program(spec: RunSpec, layout: Layout, device: str) -> Program:
-    """The compiled program of `spec` at a layout; compiled at its first call."""
-    key = (spec.program_key(), layout, device, keras.config.floatx())
-    return _programs.get(key, lambda: Program(spec, layout, device))
+    """The compiled program of `spec` at a layout; compiled at its first call. Programs that differ in their optimizers share
+    the evaluation."""
+    conditions = (layout, device, keras.config.floatx())
+
+    def make() -> Program:
+        made = Program(spec, layout, device)
+        made.evaluation = _evaluations.get((spec.evaluation_key(), *conditions), lambda: made.evaluation)
+        return made
+
+    return _programs.get((spec.program_key(), *conditions), make)
 
 
 def data(spec: RunSpec, source: Source, device: str) -> dict[str, tuple[Tensor, Tensor]]:
@@ -83,4 +91,5 @@ def data(spec: RunSpec, source: Source, device: str) -> dict[str, tuple[Tensor, 
 def forget() -> None:
     """Free all programs and data sets."""
     _programs.clear()
+    _evaluations.clear()
     _data.clear()

@@ -50,7 +50,8 @@ class Program:
             self.optimizer = LaneOptimizer(spec, self.model)
         evaluation = Evaluation(spec, self.axis, self.model, self.loss)
         self._train = backend.compiled(self._train_steps, fused=self.fused)
-        self._evaluate = backend.compiled(evaluation.run, fused=self.fused)
+        self.evaluation = backend.compiled(evaluation.run, fused=self.fused)
+        """Weights and data -> measurements; programs of other optimizers may take it over (engine/cache.py)."""
         update = self.optimizer.updated
         self._update = update if self.fused else backend.compiled(update, fused=True)
         self._seen: set[Any] = set()
@@ -171,7 +172,7 @@ class Program:
         """
 
         def run() -> dict[str, tuple[Array, ...]]:
-            results = self._evaluate(state.weights, state.frozen, dict(data))
+            results = self.evaluation(state.weights, state.frozen, dict(data))
             return {name: tuple(backend.array(value) for value in part) for name, part in results.items()}
 
         key, results = ("evaluate", *sorted(data)), {}

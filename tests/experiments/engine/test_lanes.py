@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from experiments.engine import cache
 from experiments.engine.checkpoints import CheckpointError
 from experiments.engine.layouts import LAYOUTS, WIDTHS, Layout, WidthError, arrange, width_for
 from experiments.recording import MemoryRecorder
@@ -242,3 +243,23 @@ def test_a_recorder_in_memory_keeps_the_latest() -> None:
     recorder.metrics(0, 1, {"train/loss": 2.0})
     recorder.metrics(0, 2, {"train/loss": 1.0})
     assert recorder.latest(0) == {"train/loss": 1.0}
+
+
+@pytest.mark.usefixtures("without_xla")
+def test_programs_of_two_optimizers_share_their_evaluation(specs: Any) -> None:
+    """It depends on network, loss and metrics; not on the optimizer, nor on the weights of classes."""
+    few = {"name": "digits", "train_samples": 32}
+    weighted = {"epochs": 1, "batch_size": 16, "class_weight": {"0": 2}}
+    (sgd,), (adam,), (by_class,), (measured,), (other,) = (
+        specs(dataset=few, **changes)
+        for changes in (
+            {"training": {"epochs": 1, "batch_size": 16}}, {"optimizer": ADAM}, {"training": weighted},
+            {"metrics": ["f1"]}, {"model": {"hidden": [13]}},
+        )
+    )  # fmt: skip
+    first, *others = (
+        cache.program(spec, Layout(1, 1), "cpu") for spec in (sgd, adam, by_class, measured, other)
+    )
+    assert [program.evaluation is first.evaluation for program in others] == [True, True, False, False]
+    assert all(program is not first for program in others)
+    assert cache.program(sgd, Layout(1, 4), "cpu").evaluation is not first.evaluation
