@@ -26,11 +26,16 @@ from experiments.engine.backend import Tensor
 _exact = False
 
 
+def rounds() -> bool:
+    """Whether numbers that Keras holds as Python floats are rounded to float32, as in `fit`: on TensorFlow, but for `exactly`."""
+    return keras.backend.backend() == "tensorflow" and not _exact
+
+
 @contextmanager
 def exactly() -> Iterator[None]:
     """Within it, no number is rounded to float32 on TensorFlow either, so that two backends compute with the same.
 
-    Programs that are traced within it keep to that.
+    Networks that are built and programs that are traced within it keep to that.
     """
     global _exact
     _exact = True
@@ -59,7 +64,7 @@ class LaneNumber(_Number):  # type: ignore[misc]
 
     def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Tensor:
         """TensorFlow's way to ask for a tensor; without a dtype a Python float becomes float32 there."""
-        unasked = keras.config.floatx() if _exact else "float32"
+        unasked = "float32" if rounds() else keras.config.floatx()
         return ops.cast(self.tensor, unasked if dtype is None else dtype.name)
 
     def __jax_array__(self) -> Tensor:

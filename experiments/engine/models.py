@@ -13,6 +13,7 @@ import numpy.typing as npt
 from experiments.activations import ActivationChoice
 from experiments.activations import activation as known
 from experiments.datasets import Data
+from experiments.engine import backend, lane_numbers
 from experiments.engine.initial_weights import (
     Draw,
     in_order_of,
@@ -42,6 +43,8 @@ OURS: dict[str, type[keras.layers.Layer]] = {
 """Layers that stand for Keras' own, or that Keras lacks."""
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {"step": functions.step, "sparsemax": functions.sparsemax}
 """Activations that Keras lacks or gets wrong."""
+EXACT: dict[str, Callable[[Any], Any]] = {"leaky_relu": functions.leaky_relu, "gelu": functions.gelu}
+"""Activations of which Keras rounds a constant on TensorFlow, without that (`lane_numbers.exactly`)."""
 LOSSES: dict[str, type[keras.losses.Loss]] = {
     "half_squared_error": functions.HalfSquaredError,
     "hinge": functions.Hinge,
@@ -156,6 +159,8 @@ def activation(choice: ActivationChoice) -> Callable[[Any], Any]:
     entry = known(choice)
     if entry.study is not None:
         return formulas.function(entry.formula)
+    if backend.name == "tensorflow" and not lane_numbers.rounds() and entry.name in EXACT:
+        return EXACT[entry.name]
     return FUNCTIONS[entry.name] if entry.keras_name is None else keras.activations.get(entry.keras_name)
 
 

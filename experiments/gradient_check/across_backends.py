@@ -123,10 +123,13 @@ def _distance(ours: Sequence[Array], theirs: Sequence[Array], *, share: bool) ->
 
 
 def compute(spec: RunSpec, source: Source) -> dict[str, Array]:
-    """What this process' backend computes: `gradient-i`, `weights-i`, `by_hand-i` where it applies, `samples`."""
+    """What this process' backend computes: `gradient-i`, `weights-i`, `by_hand-i` where it applies, `samples`.
+
+    Called within `lane_numbers.exactly`: what Keras rounds on TensorFlow alone is no difference of two backends.
+    """
     import keras
 
-    from experiments.engine import lane_numbers, models
+    from experiments.engine import models
     from experiments.engine.backend import tensor
     from experiments.engine.layouts import Layout
     from experiments.engine.program import Program
@@ -148,17 +151,16 @@ def compute(spec: RunSpec, source: Source) -> dict[str, Array]:
     program = Program(spec, Layout(1, 1), "cpu")
     state = program.stack({0: program.initial([spec])[0]})
     active, order = program.axis.per_lane({0: 1}, "bool"), data_order(spec.seed, 0, len(x))
-    with lane_numbers.exactly():
-        for batches in program.batches(order[None]):
-            state = program.train(
-                state,
-                program.settings({0: spec}),
-                active,
-                batches,
-                0,
-                batches.updates,
-                (tensor(x), tensor(y)),
-            )
+    for batches in program.batches(order[None]):
+        state = program.train(
+            state,
+            program.settings({0: spec}),
+            active,
+            batches,
+            0,
+            batches.updates,
+            (tensor(x), tensor(y)),
+        )
     (lane,) = program.lanes(state, [0])
     return results | _numbered("weights", lane.weights) | {"samples": np.asarray(len(x), np.float64)}
 
@@ -175,7 +177,10 @@ def main(arguments: Sequence[str]) -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     spec = RunSpec.model_validate_json(Path(run).read_text())
-    arrays: dict[str, Any] = dict(compute(spec, Source(data_dir=Path(data_dir[0]) if data_dir else None)))
+    from experiments.engine import lane_numbers
+
+    with lane_numbers.exactly():
+        arrays: dict[str, Any] = dict(compute(spec, Source(data_dir=Path(data_dir[0]) if data_dir else None)))
     np.savez(result, **arrays)
 
 

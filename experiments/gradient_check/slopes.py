@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from scipy.special import erfc, expit
 
 from experiments.activations import ActivationChoice, activation
+from experiments.engine import lane_numbers
 
 Array = NDArray[np.floating]
 
-# Keras hands TensorFlow these two constants in single precision, whatever the precision of the rest.
-LEAK, ROOT_HALF = float(np.float32(0.2)), float(np.float32(np.sqrt(0.5)))
+ROOT_HALF = float(np.sqrt(0.5))
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al. (2017), arXiv:1706.02515
 
 
@@ -36,6 +36,16 @@ class Slope:
 def _each(value: Callable[[Array], Array], slope: Callable[[Array, Array], Array]) -> Slope:
     """A function of each unit alone, with φ′ as a function of z and a = φ(z)."""
     return Slope(value, lambda z, a, g: g * slope(z, a))
+
+
+def _constant(value: float) -> float:
+    """A constant of Keras as its backend gets it: in single precision on TensorFlow, whatever the precision of the rest."""
+    return float(np.float32(value)) if lane_numbers.rounds() else value
+
+
+def _gelu_slope(z: Array, root: float) -> Array:
+    slope: Array = 0.5 * erfc(-z * root) + z * root * np.exp(-((z * root) ** 2)) / np.sqrt(np.pi)
+    return slope
 
 
 def _between(z: Array, low: float, high: float) -> Array:
@@ -77,7 +87,9 @@ SLOPES: dict[str, Slope] = {
     "tanh": _each(np.tanh, lambda z, a: 1 - a * a),
     "relu": _each(lambda z: np.maximum(z, 0.0), lambda z, a: (z > 0) * 1.0),
     "relu6": _each(lambda z: np.clip(z, 0.0, 6.0), lambda z, a: _between(z, 0.0, 6.0)),
-    "leaky_relu": _each(lambda z: np.where(z > 0, z, LEAK * z), lambda z, a: np.where(z > 0, 1.0, LEAK)),
+    "leaky_relu": _each(
+        lambda z: np.where(z > 0, z, _constant(0.2) * z), lambda z, a: np.where(z > 0, 1.0, _constant(0.2))
+    ),
     "elu": _each(lambda z: np.where(z > 0, z, _exp(z) - 1), lambda z, a: np.where(z > 0, 1.0, a + 1)),
     "celu": _each(lambda z: np.where(z > 0, z, _exp(z) - 1), lambda z, a: np.where(z > 0, 1.0, a + 1)),
     "selu": _each(
@@ -86,10 +98,7 @@ SLOPES: dict[str, Slope] = {
     ),
     "exponential": _each(np.exp, lambda z, a: a),
     "gelu": _each(  # z Φ(z), Φ the normal distribution
-        lambda z: 0.5 * z * erfc(-z * ROOT_HALF),
-        lambda z, a: (
-            0.5 * erfc(-z * ROOT_HALF) + z * ROOT_HALF * np.exp(-((z * ROOT_HALF) ** 2)) / np.sqrt(np.pi)
-        ),
+        lambda z: 0.5 * z * erfc(-z * _constant(ROOT_HALF)), lambda z, a: _gelu_slope(z, _constant(ROOT_HALF))
     ),
     "silu": _each(lambda z: z * expit(z), lambda z, a: a + expit(z) * (1 - a)),
     "mish": _each(lambda z: z * np.tanh(_softplus(z)), _mish_slope),

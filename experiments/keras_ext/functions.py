@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -31,6 +32,17 @@ def sparsemax(z: Any) -> Any:
     k = ops.sum(support, axis=-1, keepdims=True)
     tau = (ops.sum(support * falling, axis=-1, keepdims=True) - 1) / k
     return ops.maximum(z - tau, 0.0)
+
+
+def leaky_relu(z: Any) -> Any:
+    """z where z >= 0, else 0.2 z, in the precision of z. Keras on TensorFlow rounds 0.2 to float32 whatever that is."""
+    return ops.where(z >= 0, z, z * 0.2)
+
+
+def gelu(z: Any) -> Any:
+    """z Φ(z) = ½ z (1 + erf(z/√2)) (Hendrycks & Gimpel 2016, arXiv:1606.08415), in the precision of z. Keras on TensorFlow rounds
+    √½ to float32 whatever that is."""
+    return 0.5 * z * (1 + ops.erf(z * math.sqrt(0.5)))
 
 
 @keras.saving.register_keras_serializable(package="gradus")

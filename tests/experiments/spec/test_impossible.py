@@ -83,3 +83,16 @@ def test_a_budget_below_the_first_look() -> None:
     compare = {"factor": "activation", "delta": 0.01, "looks": [3], "tune": tune, "budget": 13}
     problems = refused(sweep={"activation": ["relu", "tanh"]}, compare=compare)
     assert problems["compare.budget"].allowed == "at least 14"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "loss", "message"),
+    [
+        ("digits", "mean_absolute_percentage_error", "wants numbers, the data are for classification"),
+        ("linear", "hinge", "wants classes, the data are for regression"),
+    ],
+)
+def test_a_loss_for_other_data_says_what_it_wants(dataset: str, loss: str, message: str) -> None:
+    problem = refused(dataset={"name": dataset}, model={"hidden": [2]}, loss=loss)["loss"]
+    assert problem.message == f"{loss} {message}"
+    assert loss not in str(problem.allowed)
