@@ -32,8 +32,9 @@ def check_output(loss: Loss, shape: DataShape, output: Shape, chosen: Activation
     problems: list[Problem] = []
     if shape.kind not in loss.kinds:
         fitting = sorted(name for name, entry in LOSSES.items() if shape.kind in entry.kinds)
-        wanted = "numbers" if loss.kinds == {"regression"} else "classes"
-        problems.append(Problem("loss", f"{loss.name} wants {wanted}, the data are for {shape.kind}", fitting))
+        numbers = loss.kinds == {"regression"}
+        wants = "wants numbers, the data are for" if numbers else "wants classes, the data are for"
+        problems.append(Problem("loss", f"{loss.name} {wants} {shape.kind}", fitting))
     problems += _size(loss, shape, output, path)
     if len(output) == 1:
         problems += _range(loss, output, chosen, path)
