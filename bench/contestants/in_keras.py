@@ -135,6 +135,7 @@ class Engine(Contestant):
         from experiments.engine import cache
 
         cache._programs.clear()
+        cache._evaluations.clear()
 
     def seconds(self) -> float:
         began = time.perf_counter()
