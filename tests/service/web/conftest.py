@@ -14,5 +14,6 @@ __all__ = ["client", "serve", "world"]
 
 @pytest.fixture
 def client(serve: Callable[..., str], world: World) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=serve(), trust_env=False, timeout=30) as browser:
+    # The first page that reads a spec starts the processes that read them, which takes long on a busy machine.
+    with httpx.Client(base_url=serve(), trust_env=False, timeout=120) as browser:
         yield browser
