@@ -50,10 +50,11 @@ def levels_of(
         level = level_of(run, factor) or ""
         if verdict := run.tags.get(CERTIFICATE):
             certificates[level][verdict] += 1
-        if DIAGNOSIS in "\n".join(run.tags):
-            diagnoses[level].update(
-                tag.removeprefix(DIAGNOSIS) for tag in run.tags if tag.startswith(DIAGNOSIS)
-            )
+        if (noticed := run.kept.get("diagnoses")) is None:
+            noticed = [tag.removeprefix(DIAGNOSIS) for tag in run.tags if tag.startswith(DIAGNOSIS)]
+            run.kept["diagnoses"] = noticed
+        if noticed:
+            diagnoses[level].update(noticed)
     return tuple(
         Level(
             estimate(scores, name, chance=chance),

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -143,32 +144,51 @@ def rate_figures(comparison: Comparison, levels: Sequence[str], say: Words) -> l
     seeds = set(design.tune_seeds) if design and design.axes else None
     if comparison.factor == RATE:
         return []
-    own = (comparison.factor, RATE, SEED)
-    cells: dict[str, list[Run]] = defaultdict(list)
+    metric = comparison.tuning.metric if comparison.tuning else comparison.metric
+    cells: dict[str, list[_AtRate]] = defaultdict(list)
     for run in comparison.runs:
         if RATE in run.levels and (seeds is None or run.seed in seeds):
-            cell = ", ".join([f"{name} {run.levels[name]}" for name in run.levels if name not in own])
-            cells[cell].append(run)
+            at = _at_rate(run, comparison.factor, metric)
+            cells[at.cell].append(at)
     if len(cells) > MOST_CELLS:
-        cells = {"": [run for runs in cells.values() for run in runs]}
-    return [_rate_figure(comparison, levels, runs, cell, say) for cell, runs in cells.items()]
+        cells = {"": [at for runs in cells.values() for at in runs]}
+    return [_rate_figure(comparison, levels, runs, metric, cell, say) for cell, runs in cells.items()]
+
+
+class _AtRate(NamedTuple):
+    """A run in the figure of rates: its cell of the other factors, level and rate, and its value where it has one."""
+
+    cell: str
+    level: str | None
+    rate: float | None
+    value: float | None
+    diverged: bool
+
+
+def _at_rate(run: Run, factor: str, metric: str) -> _AtRate:
+    kept: tuple[tuple[str, str], _AtRate] | None = run.kept.get("at rate")
+    if kept is not None and kept[0] == (factor, metric):
+        return kept[1]
+    own = (factor, RATE, SEED)
+    cell = ", ".join([f"{name} {run.levels[name]}" for name in run.levels if name not in own])
+    value = run.metrics.get(metric) if state_of(run) == "finished" else None
+    at = _AtRate(cell, level_of(run, factor), parsed(run.levels[RATE]), value, diverged(run, metric))
+    run.kept["at rate"] = (factor, metric), at
+    return at
 
 
 def _rate_figure(
-    comparison: Comparison, levels: Sequence[str], runs: Sequence[Run], cell: str, say: Words
+    comparison: Comparison, levels: Sequence[str], runs: Sequence[_AtRate], metric: str, cell: str, say: Words
 ) -> Figure:
     """A line per level through its mean at each rate; every run is a dot."""
-    metric = comparison.tuning.metric if comparison.tuning else comparison.metric
     values: dict[str, dict[float, list[float]]] = {level: defaultdict(list) for level in levels}
     without_dot = 0
-    for run in runs:
-        level, rate = level_of(run, comparison.factor), parsed(run.levels[RATE])
+    for _, level, rate, value, lost in runs:
         if rate is None or level not in values:
             continue
-        value = run.metrics.get(metric)
-        if diverged(run, metric):
+        if lost:
             without_dot += 1
-        elif value is not None and state_of(run) == "finished":
+        elif value is not None:
             values[level][rate].append(value)
     lines, words = [], []
     for index, level in enumerate(levels):
