@@ -122,8 +122,8 @@ def test_our_services_read_their_files(
         (
             "mlflow",
             "command",
-            "mlflow",
-            "^server .* MLFLOW_BACKEND_STORE_URI=postgresql.psycopg://gradus:p0stgres@postgres:5432/mlflow$",
+            "python",
+            "^-m service.embedded.mlflow_server --host .* MLFLOW_BACKEND_STORE_URI=postgresql.psycopg://gradus:p0stgres@postgres:5432/mlflow$",
         ),
     ],
 )
