@@ -164,7 +164,7 @@ def test_a_spec_that_names_no_file_says_which_there_are(files: Served) -> None:
             {"path": "dataset.id", "message": "no file is called 'pet'", "allowed": ["pets"]}
         ]
         shown = client.post("/v1/experiments", json=SPEC, params={"dry_run": True}).json()
-        assert (shown["networks"][0]["input_shape"], shown["networks"][0]["dataset"]) == ([1], "upload")
+        assert (shown["networks"][0]["input_shape"], shown["networks"][0]["dataset"]) == ([1], "pets")
 
 
 def test_where_mlflow_is_away_nothing_is_kept(api: Served) -> None:
