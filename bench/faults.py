@@ -62,7 +62,7 @@ _source.loader.exec_module(_stack)
 Stack: Any = _stack.Stack
 
 GRACE = 10.0  # seconds: what a recovery may take beyond lease and reap interval
-PATIENCE = 240.0  # seconds until what is not over counts as lost
+PATIENCE = 240.0  # seconds without the end of any run until what is not over counts as lost
 TAKEN = ("lost", "reclaimed", "released", "worker_lost", "killed")
 
 
@@ -215,11 +215,15 @@ def report(stack: Any, storm: Storm, seed: int) -> int:
     stack.accepted = [e.id for e in queries.list_experiments(stack.store, limit=1000)[0]]
     calm_from = time.monotonic()
 
-    def calm() -> bool:
+    def restless() -> int:
+        """Runs that are not over, or whose end MLflow does not know."""
         runs = [run for e in stack.accepted for run in stack.runs(e)]
-        return all(run.is_terminal and run.mlflow_status == run.status for run in runs)
+        return sum(not (run.is_terminal and run.mlflow_status == run.status) for run in runs)
 
-    while not calm() and time.monotonic() < calm_from + PATIENCE:
+    left, moved = restless(), calm_from
+    while left and time.monotonic() < moved + PATIENCE:
+        if (now := restless()) != left:
+            left, moved = now, time.monotonic()
         if stack.process.poll() is not None:
             raise SystemExit("the stack was ended from outside: this storm counts for nothing")
         time.sleep(0.5)
