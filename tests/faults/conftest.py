@@ -206,7 +206,7 @@ class Stack:
 
         def go_on() -> None:
             for member in group:
-                if member.is_running():
+                with contextlib.suppress(psutil.NoSuchProcess):
                     member.resume()
 
         return go_on

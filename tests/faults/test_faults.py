@@ -136,6 +136,12 @@ def told(stack: Stack, run: Any) -> Any:
     return [(point.key, point.step, point.value) for point in points], weights
 
 
+def gone(stack: Stack, run: Any) -> Any:
+    """Whether the attempt has lost its run, be it claimed again by now or not."""
+    now = queries.get_run(stack.store, run.id)
+    return (now.status, now.attempt) != (run.status, run.attempt)
+
+
 def parted(log: Any, start: Any, run: Any) -> Any:
     """Whether the worker has said since that byte of its log that it holds this attempt no longer."""
     said = log.read_bytes()[start:].decode().splitlines()
@@ -147,12 +153,13 @@ def test_a_frozen_worker_wakes_up_too_late(stack: Stack) -> None:
     experiment = stack.post(stack.lasting(1, epochs=16))
     run = stack.wait_running(experiment)
     child = stack.child_of(run.worker)
-    child.suspend()
-    stack.wait(lambda: queries.get_run(stack.store, run.id).attempt > run.attempt)
     log = stack.home / "logs" / f"{run.worker}.log"
     before = log.stat().st_size
-    child.resume()
+    child.suspend()
+    stack.wait(lambda: gone(stack, run))
+    child.resume()  # its parent ends it soon, and the other worker may take longer than that to claim the run
     stack.wait(lambda: parted(log, before, run))
+    stack.wait(lambda: queries.get_run(stack.store, run.id).attempt > run.attempt)
     late = Committed(run.attempt, "FINISHED", "epochs", {"epochs": 999})
     assert operations.commit(stack.store, {run.id: late}) == {run.id}
     (done,) = stack.check(experiment)
