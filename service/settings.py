@@ -111,8 +111,8 @@ class Settings(ClientSettings):
     )
     warm: bool = Field(
         False,
-        description="whether a worker loads its backend at its start, not with its first tile or request; one that only"
-        " answers loads it with the first trained run",
+        description="whether a worker loads its backend at its start, not with its first tile; one that only answers loads"
+        " it as soon as any run is accepted",
     )
     max_run_seconds: float = Field(
         24 * 3600.0, gt=0, description="training of a run, its share of its tile's seconds, over all attempts"

@@ -67,7 +67,6 @@ def programs(
     )
     store = Store(sqlite_url(home))
     seen = functools.partial(has_reported, store, datetime.now(UTC))
-    used = bool(queries.list_experiments(store, limit=1)[0])
     memory = settings.max_worker_memory_bytes or worker_memory_bytes(len(backends))
     celery = [python, "-m", "celery", "-A", "workers.app", "worker", "-P", "prefork", "-c", "1"]
     celery += ["--without-mingle", "--without-gossip"]  # a second at each start, for neighbours it never asks
@@ -79,7 +78,6 @@ def programs(
             **environment,
             "GRADUS_WORKER_NAME": "answers",
             "GRADUS_ONLY_REQUESTS": "true",
-            "GRADUS_WARM": "true" if used else "false",  # a person may ask about what was trained before
             "GRADUS_BACKEND": DEFAULT_BACKEND if DEFAULT_BACKEND in backends else next(iter(backends), ""),
             "GRADUS_THREADS": "1",
             "GRADUS_MAX_WORKER_MEMORY_BYTES": str(memory),

@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 TRAINING_NICENESS = 5
 """Of a process that trains: what a person waits for (the API, predictions, MLflow) gets the processor first where both want
 it, three times as much. Alone on the machine, training is as fast as ever."""
-TRAINED_LOOK_SECONDS = 1.0
+ACCEPTED_LOOK_SECONDS = 1.0
 WORN = 0.75
 """Share of the memory limit at which a process is replaced between two tiles."""
 
@@ -46,8 +46,8 @@ def start(**_: object) -> None:
     """The process has started.
 
     Nothing heavy is loaded before the first tile or request, so that an idle worker stays small. The exceptions are a
-    process that is wanted at once (GRADUS_WARM), which takes over from one that died, or answers about earlier runs, and one that
-    only answers: it is ready for the first question about the first run that was trained.
+    process that is wanted at once (GRADUS_WARM), which takes over from one that died, and one that only answers: it is ready
+    for the first question about the first run that was trained.
     """
     drain.listen()
     settings = get_settings()
@@ -57,7 +57,7 @@ def start(**_: object) -> None:
     if not settings.only_requests:
         os.nice(TRAINING_NICENESS)
     if settings.only_requests:
-        threading.Thread(target=_prepare_to_answer, args=(settings,), daemon=True).start()
+        threading.Thread(target=_prepare_to_answer, daemon=True).start()
     elif settings.warm:
         importing = threading.Thread(
             target=importlib.import_module, args=("workers.training.execute",), daemon=True
@@ -65,13 +65,14 @@ def start(**_: object) -> None:
         importing.start()
 
 
-def _prepare_to_answer(settings: Settings) -> None:
-    """Load what an answer needs, at once or as soon as there is a run to ask about: *measured*, 7 s of CPU."""
-    while not settings.warm:
+def _prepare_to_answer() -> None:
+    """Load what an answer needs as soon as there is a run: people ask about it when it is trained, and loading takes as
+    long as the training of a small one (*measured*, 7 s of CPU)."""
+    while True:
         with contextlib.suppress(ServiceError):  # the database is away: so is whoever would ask
-            if queries.is_anything_trained(worker_context().store):
+            if queries.is_anything_accepted(worker_context().store):
                 break
-        time.sleep(TRAINED_LOOK_SECONDS)
+        time.sleep(ACCEPTED_LOOK_SECONDS)
     importlib.import_module("workers.requests.answer")
     importlib.import_module("service.tracking.client")  # reads weights from MLflow
 

@@ -72,10 +72,10 @@ def get_runs(store: Store, ids: Collection[str]) -> dict[str, Run]:
     return {run.id: run for run in store.read(lambda connection: read_runs(connection, ids))}
 
 
-def is_anything_trained(store: Store) -> bool:
-    """Whether any run has an outcome."""
-    trained = select(exists().where(runs.c.committed_at.is_not(None)))
-    return bool(store.read(lambda connection: connection.scalar(trained)))
+def is_anything_accepted(store: Store) -> bool:
+    """Whether there is any run."""
+    accepted = select(exists().where(runs.c.id.is_not(None)))
+    return bool(store.read(lambda connection: connection.scalar(accepted)))
 
 
 def list_runs(

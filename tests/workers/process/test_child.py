@@ -10,7 +10,6 @@ import time
 
 import pytest
 
-from service.settings import load_settings
 from tests.service.scored_runs import World, world
 from workers.process import child
 from workers.process.watchdog import EXIT_WORN
@@ -48,10 +47,10 @@ def test_recycled_by_what_it_holds_now_and_not_by_its_peak() -> None:
     assert "stayed while it holds it" not in done.stdout
 
 
-def test_who_only_answers_is_ready_once_a_run_is_trained(
+def test_who_only_answers_loads_while_the_first_run_is_still_trained(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first question finds a process that has loaded what an answer takes; before there can be one, it stays small."""
+    """The first question finds a process that has loaded what an answer takes; without a run it stays small."""
     loaded: list[str] = []
 
     class Context:
@@ -59,13 +58,12 @@ def test_who_only_answers_is_ready_once_a_run_is_trained(
 
     def pause(seconds: float) -> None:
         assert not loaded
-        world.work(experiment.id, most=1)
+        world.submit(
+            "name: one\noptimizer: {name: sgd, learning_rate: 0.1}\ndataset: {name: digits}\nmodel: {hidden: [4], activation: relu}\nsweep: {seeds: 1}"
+        )
 
     monkeypatch.setattr(child, "worker_context", Context)
     monkeypatch.setattr(time, "sleep", pause)
     monkeypatch.setattr(importlib, "import_module", loaded.append)
-    experiment = world.submit(
-        "name: one\noptimizer: {name: sgd, learning_rate: 0.1}\ndataset: {name: digits}\nmodel: {hidden: [4], activation: relu}\nsweep: {seeds: 1}"
-    )
-    child._prepare_to_answer(load_settings(only_requests=True))
+    child._prepare_to_answer()
     assert loaded == ["workers.requests.answer", "service.tracking.client"]
