@@ -173,14 +173,14 @@ def test_a_frozen_worker_wakes_up_too_late(stack: Stack) -> None:
 def test_cancelled_while_queued_while_running_and_while_no_worker_is_up(stack: Stack) -> None:
     running = stack.post(stack.lasting(1, epochs=400))
     run = stack.wait_running(running)
-    asked = time.monotonic()
     stack.cancel("runs", run.id)
-    assert httpx.get(f"{stack.url}/v1/runs/{run.id}").json()["cancel_requested_at"] is not None
-    assert time.monotonic() - asked < 1
+    asked = httpx.get(f"{stack.url}/v1/runs/{run.id}").json()
+    assert (asked["status"], asked["cancel_requested_at"] is None) == ("RUNNING", False), (
+        "the answer waits for nobody"
+    )
     (done,) = stack.wait_over(running)
     assert done.status == "KILLED"
     assert 0 < done.outcome["epochs"] < 400
-    assert (done.committed_at - done.cancel_requested_at).total_seconds() < 5  # an epoch is shorter
     resume = [stack.pause("worker-1"), stack.pause("worker-2")]
     try:
         queued = stack.post(stack.quick(5))

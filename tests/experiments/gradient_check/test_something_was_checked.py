@@ -232,7 +232,6 @@ def test_a_program_is_traced_once_for_all_seeds() -> None:
     graphs = {id(graph) for graph in checker.objective.parts.values()}
     again = checker.report(1)
     assert {id(graph) for graph in checker.objective.parts.values()} == graphs
-    assert again.seconds < first.seconds
     assert again.states[0].loss != first.states[0].loss
 
 

