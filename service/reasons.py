@@ -29,7 +29,7 @@ _AGAIN = {
     "error": "Its tile failed as a whole, so each of the tile's runs is tried alone.",
 }
 """Of runs that wait again."""
-_WITH_DETAILS = {"data": "Its data cannot be had", "error": "Training failed"}
+_WITH_DETAILS = {"data": "Its data are not there", "error": "Training failed"}
 
 
 def explain(status: RunStatus, reason: str, tags: Mapping[str, str] = MappingProxyType({})) -> str:
@@ -47,6 +47,8 @@ def explain(status: RunStatus, reason: str, tags: Mapping[str, str] = MappingPro
     code, colon, details = reason.partition(": ")
     if colon and code in _WITH_DETAILS:
         return f"{_WITH_DETAILS[code]}: {details}"
+    if status == RunStatus.SCHEDULED and reason.startswith("waits for "):
+        return f"It {reason}."
     if status == RunStatus.SCHEDULED and reason in _AGAIN:
         return _AGAIN[reason]
     if reason == "error":  # without details: a training that reached its goal

@@ -24,7 +24,7 @@ _PROGRESS_SENTENCES: dict[Wait, str] = {
     "decided": "Every pair of levels that can be decided is, so no further look is needed.",
     "last look": "The last planned look is done; `gradus extend ID {more}` asks on, at a further error.",
     "budget": "The budget of {budget} runs does not pay for the next stage; `gradus extend` queues it all the same.",
-    "incomplete": "A run failed or was cancelled; `gradus retry` lets the question go on.",
+    "incomplete": "A run failed or was cancelled; once it is retried (`gradus retry`), the question goes on.",
     "nothing to decide": "No pair of levels can be claimed about.",
 }
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
+from typing import Any
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter
@@ -13,7 +15,10 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from service.analysis.comparison import compare_runs
 from service.analysis.design_document import live_document
 from service.analysis.search_document import live_search
+from service.entities import RunMark
 from service.http.dependencies import ExperimentId
+from service.lifecycle import RunStatus
+from service.reasons import explain
 from service.report.borders import border_figure
 from service.report.figures import drawn
 from service.store import queries
@@ -25,6 +30,7 @@ streams = APIRouter(prefix="/experiments/{id}", include_in_schema=False)
 MOST_DRAWN_AT_ONCE = 150
 """Runs up to which the figures are drawn before the page is sent; beyond, they follow."""
 MOST_MARKS = 10_000
+MOST_REASONS = 3
 
 
 @router.get("")
@@ -80,8 +86,29 @@ def state_part(visit: Visit, id: str) -> str:
         answers=visit.words.sentences(answer) if answer else [],
         marks=marks,
         counts=queries.state_counts(visit.store, [id]).get(id, {}),
+        why=_why(visit, id, marks),
+        stopped=_stopped(document),
         left_out=experiment.n_runs - len(marks),
     )
+
+
+def _stopped(design: dict[str, Any] | None) -> str | None:
+    """The stage that a failed or cancelled run keeps from its end; None where none does."""
+    if design is None or design["wait"] != "incomplete":
+        return None
+    return next((stage["name"] for stage in reversed(design["stages"]) if stage["state"] == "done"), None)
+
+
+def _why(visit: Visit, id: str, marks: Sequence[RunMark]) -> list[tuple[int, str]]:
+    """Why runs failed, and why runs wait where none is trained: how many of them, and the reason in a sentence."""
+    failed = Counter(mark.reason for mark in marks if mark.state == "failed")
+    why = [(number, explain(RunStatus.FAILED, reason)) for reason, number in failed.most_common(MOST_REASONS)]
+    waiting = sum(mark.status == RunStatus.SCHEDULED for mark in marks)
+    if waiting and not any(mark.status == RunStatus.RUNNING for mark in marks):
+        for run in queries.list_runs(visit.store, id, filters={"status": [RunStatus.SCHEDULED]}, limit=1)[0]:
+            if run.reason:
+                why.append((waiting, explain(run.status, run.reason)))
+    return why
 
 
 def figures_part(visit: Visit, id: str) -> str:
@@ -90,10 +117,10 @@ def figures_part(visit: Visit, id: str) -> str:
     snapshot = queries.snapshot(visit.store, experiment.id)
     runs = snapshot.runs()
     if not any(run.metrics for run in runs):
-        return visit.render("figures.html", figures=())
+        return visit.render("figures.html", figures=(), over=experiment.is_over)
     comparison = compare_runs(experiment, runs)
     seen = None if comparison.design else comparison.answer
     shown = drawn(snapshot.curves, comparison, visit.words)
     if border := border_figure(comparison, visit.settings, visit.words):
         shown.insert(1, border)
-    return visit.render("figures.html", figures=shown, answer=seen)
+    return visit.render("figures.html", figures=shown, answer=seen, over=experiment.is_over)

@@ -73,13 +73,13 @@ def test_every_stored_reason_is_explained() -> None:
         (RunStatus.FINISHED, "", ""),
         (RunStatus.FINISHED, "error", "The loss is as low as stop.error asks for."),
         (RunStatus.FAILED, "error: ValueError: no", "Training failed: ValueError: no"),
-        (RunStatus.FAILED, "data: no file: here", "Its data cannot be had: no file: here"),
+        (RunStatus.FAILED, "data: no file: here", "Its data are not there: no file: here"),
         (
             RunStatus.SCHEDULED,
             "error",
             "Its tile failed as a whole, so each of the tile's runs is tried alone.",
         ),
-        (RunStatus.SCHEDULED, "waits for a gpu worker: none is up", "waits for a gpu worker: none is up"),
+        (RunStatus.SCHEDULED, "waits for a gpu worker: none is up", "It waits for a gpu worker: none is up."),
     ],
 )
 def test_explanations(status: RunStatus, reason: str, sentence: str) -> None:

@@ -10,6 +10,10 @@ import anyio
 import httpx
 from httpx_sse import ServerSentEvent, connect_sse
 
+from service import operations
+from service.analysis import design
+from service.entities import Committed
+from service.store import queries
 from service.web import live
 from tests.service.scored_runs import World
 
@@ -39,6 +43,40 @@ def test_before_anything_is_measured_the_page_says_so(world: World, client: http
     assert "There is nothing to draw yet" in page
     assert 'data-live="/experiments/' in page
     assert ">Cancel</button>" in page
+
+
+def test_why_runs_failed_or_wait_stands_below_the_dots(world: World, client: httpx.Client) -> None:
+    experiment = world.submit(PLAIN)
+    waiting = client.get(f"/experiments/{experiment.id}?lang=en").text
+    assert "4 runs: It waits for a worker: none is up." in waiting
+    for number, run in enumerate(queries.all_runs(world.store, experiment.id)):
+        (claimed,) = operations.claim(world.store, [run.id], worker="w", spool="s", lease_seconds=60)
+        reason = "memory_limit" if number == 3 else "data: no mnist.npz"
+        operations.commit(world.store, {run.id: Committed(claimed.attempt, "FAILED", reason, {})})
+        operations.finish(world.store, {run.id: None})
+    page = client.get(f"/experiments/{experiment.id}?lang=en").text
+    assert "3 runs: Its data are not there: no mnist.npz<" in page
+    assert "1 run: Training it needs more memory" in page
+    assert "There is nothing to draw: nothing was measured." in page
+    own = client.get(f"/runs/{claimed.id}?lang=en").text
+    for told in (
+        "There is nothing to try",
+        "There is nothing to draw: the run measured nothing.",
+        "Train it again",
+    ):
+        assert told in own
+    assert "Draw the pictures" not in own
+    assert "Latest values" not in own
+
+
+def test_a_stage_with_a_failed_run_is_not_shown_as_done(world: World, client: httpx.Client) -> None:
+    experiment = world.submit(world.QUESTION)
+    world.work(experiment.id, status=lambda run: "FAILED" if run.index == 0 else "FINISHED")
+    design.advance(world.store)
+    page = client.get(f"/experiments/{experiment.id}?lang=en").text
+    assert '<li class="failed"><strong>tune</strong> 24 of 24 runs</li>' in page
+    assert "Retry the failed" in page
+    assert "Next planned look" not in page, "it would be refused"
 
 
 def test_the_stream_brings_what_changes_and_ends(world: World, serve: Callable[..., str]) -> None:

@@ -28,7 +28,8 @@ from experiments.layers import LAYERS, attention, sequences, windows
 from experiments.runs import Point
 from experiments.spec import ExperimentSpec
 from experiments.spec.examples import examples
-from service import errors
+from service import errors, reasons
+from service.lifecycle import RunStatus
 from service.store import queries
 from service.web import spec_text
 from service.web.builder import lessons
@@ -52,6 +53,15 @@ def test_the_catalogues_are_equal(language: str) -> None:
         key: places(text) for key, text in english.items()
     }
     assert all(text.strip() for text in other.values())
+
+
+def test_why_a_run_ended_or_waits_is_said_in_chinese() -> None:
+    codes = [*reasons._SENTENCES, "error", "data: x", "error: x"]
+    said = [reasons.explain(RunStatus.FAILED, code) for code in codes]
+    waits = ["memory_limit", "error", "waits for a gpu worker: none is up"]
+    said += [reasons.explain(RunStatus.SCHEDULED, code) for code in waits]
+    kept = [sentence for sentence in said if Words("zh").said(sentence) == sentence]
+    assert kept == []
 
 
 def test_every_text_that_a_page_names_exists() -> None:
