@@ -26,6 +26,8 @@ from service.report.charts import Bar, Line
 from service.words import Words
 
 ZEROS = re.compile(r"layers/(\d+)-.+/zeros$")
+MOST_PAIRS = 10
+"""Up to so many differences, those of five levels, are all drawn; beyond, those of the leading level."""
 MOST_CELLS = 4
 """Up to so many cells of the other factors have a figure of their own."""
 RATE = "learning_rate"
@@ -108,12 +110,13 @@ def drawn(read: ReadCurves, comparison: Comparison, say: Words) -> list[Figure]:
 
 
 def effects_figure(comparison: Comparison, say: Words) -> Figure:
-    """The differences between the levels with their intervals."""
+    """The differences between the levels with their intervals; nothing is drawn where no pair has one (a single seed)."""
+    judged = [effect.judgement for effect in comparison.effects if effect.judgement.effect is not None]
+    lead, pairs = _leading(comparison), len(judged)
+    if pairs > MOST_PAIRS:
+        judged = [judgement for judgement in judged if lead in (judgement.a, judgement.b)]
     bars, words = [], []
-    for effect in comparison.effects:
-        judgement = effect.judgement
-        if judgement.effect is None:
-            continue
+    for judgement in judged:
         low, high = finite(judgement.low), finite(judgement.high)
         note = say("figure.won", a=judgement.a, won=judgement.won, seeds=judgement.seeds)
         bars.append(Bar(f"{judgement.a} − {judgement.b}", judgement.effect, low, high, note))
@@ -121,18 +124,33 @@ def effects_figure(comparison: Comparison, say: Words) -> Figure:
         names = {"a": judgement.a, "b": judgement.b, "effect": signed(judgement.effect)}
         words.append(say("figure.effect", **names, between=between, note=note))
     metric, delta = comparison.metric, comparison.design.delta if comparison.design else None
-    lead = say("figure.effects_less" if lower_is_better(metric) else "figure.effects_more", metric=metric)
+    if pairs > len(judged):
+        words.insert(0, say("figure.effects_of_leading", level=lead, n=pairs))
+    sides = say("figure.effects_less" if lower_is_better(metric) else "figure.effects_more", metric=metric)
     if delta:
         words.insert(0, say("figure.effects_delta", delta=f"{delta:g}"))
-    text = " ".join([lead, *words])
-    svg = charts.intervals(
-        bars,
-        title=say("figure.effects_title", metric=metric, factor=comparison.factor),
-        text=text,
-        x_label=say("figure.effects_axis", metric=metric),
-        delta=delta,
-    )
+    text = " ".join([sides, *words])
+    svg = ""
+    if any(bar.low is not None for bar in bars):
+        svg = charts.intervals(
+            bars,
+            title=say("figure.effects_title", metric=metric, factor=comparison.factor),
+            text=text,
+            x_label=say("figure.effects_axis", metric=metric),
+            delta=delta,
+        )
     return _figure("effects", say("figure.effects"), svg, text)
+
+
+def _leading(comparison: Comparison) -> str:
+    """The level with the best mean; "" where none has one."""
+    means = {
+        level.estimate.level: level.estimate.mean
+        for level in comparison.levels
+        if level.estimate.mean is not None
+    }
+    best = min if lower_is_better(comparison.metric) else max
+    return best(means, key=lambda level: means[level], default="")
 
 
 def rate_figures(comparison: Comparison, levels: Sequence[str], say: Words) -> list[Figure]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from service.report.figures import _by_step
+from service.analysis.comparison import compare_runs
+from service.report.figures import Figure, _by_step, effects_figure
+from service.store import queries
+from service.words import Words
+from tests.service.scored_runs import World
 
 
 def test_values_are_gathered_by_step_also_where_some_runs_measured_less() -> None:
@@ -20,3 +24,31 @@ def test_values_are_gathered_by_step_also_where_some_runs_measured_less() -> Non
         [(2, 8.0), (3, None)],
     ]
     assert _by_step(ragged) == [(1, [1.0, 5.0]), (2, [2.0, 8.0]), (3, [3.0, 9.0])]
+
+
+SIX = "[sigmoid, tanh, relu, elu, selu, silu]"
+EXPLORED = "name: explored\ndataset: {{name: digits}}\nmodel: {{hidden: [2]}}\nsweep: {{activation: {levels}, seeds: {seeds}}}\n"
+
+
+def differences(world: World, levels: str, seeds: int) -> Figure:
+    experiment = world.submit(EXPLORED.format(levels=levels, seeds=seeds))
+    ahead = {"relu": 0.9, "tanh": 0.8}
+    world.work(
+        experiment.id, lambda run: ahead.get(run.levels["activation"], 0.7) + 0.001 * run.index * run.seed
+    )
+    comparison = compare_runs(experiment, queries.all_runs(world.store, experiment.id))
+    return effects_figure(comparison, Words("en"))
+
+
+def test_of_many_levels_the_differences_from_the_leading_one_are_drawn(world: World) -> None:
+    few = differences(world, "[sigmoid, tanh, relu]", 2)
+    assert few.svg.count("<circle") == 3
+    assert "pairs" not in few.text
+    many = differences(world, SIX, 2)
+    assert many.svg.count("<circle") == 5
+    assert "Of the 15 pairs of levels those of relu" in many.text
+    assert "selu − elu" not in many.text
+
+
+def test_one_seed_has_no_intervals_to_draw(world: World) -> None:
+    assert differences(world, SIX, 1).svg == ""
