@@ -15,7 +15,8 @@ from service.analysis.comparison import compare
 from service.http.auth import Reader
 from service.http.dependencies import ExperimentId, RunId, StoreDep
 from service.http.problems import documented
-from service.report.figures import Figure, drawn
+from service.report.figure import Figure
+from service.report.figures import drawn
 from service.store import queries
 from service.web.run_figures import run_figures
 from service.words import Words

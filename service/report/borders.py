@@ -16,7 +16,7 @@ from service.entities import Run
 from service.errors import NoPicture
 from service.lifecycle import RunStatus
 from service.report import charts
-from service.report.figures import Figure
+from service.report.figure import Figure
 from service.settings import Settings
 from service.tracking.pictures import artifact
 from service.words import Words

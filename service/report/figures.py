@@ -6,50 +6,33 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
 from experiments.comparing.effects import lower_is_better
 from experiments.numbers import figure as number
-from experiments.numbers import finite, parsed, signed, wants_log_axis
+from experiments.numbers import finite, signed, wants_log_axis
 from service.analysis import gradient_flow
 from service.analysis.gradient_flow import Curves
-from service.analysis.levels import EVERY_SEED, SEED, level_of
+from service.analysis.levels import EVERY_SEED, level_of
 from service.analysis.observations import diverged, state_of
 from service.analysis.result import Comparison
 from service.entities import Run
 from service.report import charts
 from service.report.charts import Bar, Line
+from service.report.figure import Figure, titled
+from service.report.rate_figures import rate_figures
 from service.words import Words
 
 ZEROS = re.compile(r"layers/(\d+)-.+/zeros$")
 MOST_PAIRS = 10
 """Up to so many differences, those of five levels, are all drawn; beyond, those of the leading level."""
-MOST_CELLS = 4
-"""Up to so many cells of the other factors have a figure of their own."""
-RATE = "learning_rate"
+Points = Sequence[tuple[int, float | None]]
+"""(epochs completed, value)."""
 ReadCurves = Callable[[Collection[str], Sequence[str]], Curves]
 """Gives the curves of runs: (run ids, metrics) -> run id -> metric -> (epochs completed, value)."""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A drawing with its heading, its text, and the legend as (name, drawn key)."""
-
-    id: str
-    heading: str
-    svg: str
-    """Empty where there is nothing to draw."""
-    text: str
-    legend: tuple[tuple[str, str], ...] = ()
-
-
-def _figure(id: str, heading: str, svg: str, text: str, legend: Sequence[str] = ()) -> Figure:
-    keys = tuple((name, charts.key(index)) for index, name in enumerate(legend)) if len(legend) > 1 else ()
-    return Figure(id, heading, svg, text, keys)
 
 
 def curve_keys(comparison: Comparison) -> list[str]:
@@ -139,7 +122,7 @@ def effects_figure(comparison: Comparison, say: Words) -> Figure:
             x_label=say("figure.effects_axis", metric=metric),
             delta=delta,
         )
-    return _figure("effects", say("figure.effects"), svg, text)
+    return titled("effects", say("figure.effects"), svg, text)
 
 
 def _leading(comparison: Comparison) -> str:
@@ -153,91 +136,6 @@ def _leading(comparison: Comparison) -> str:
     return best(means, key=lambda level: means[level], default="")
 
 
-def rate_figures(comparison: Comparison, levels: Sequence[str], say: Words) -> list[Figure]:
-    """The tuned metric over the learning rate, from the tuning or from a grid with rates.
-
-    A figure for each cell of the other factors, or one over all of them where there are many.
-    """
-    design = comparison.design
-    seeds = set(design.tune_seeds) if design and design.axes else None
-    if comparison.factor == RATE:
-        return []
-    metric = comparison.tuning.metric if comparison.tuning else comparison.metric
-    cells: dict[str, list[_AtRate]] = defaultdict(list)
-    for run in comparison.runs:
-        if RATE in run.levels and (seeds is None or run.seed in seeds):
-            at = _at_rate(run, comparison.factor, metric)
-            cells[at.cell].append(at)
-    if len(cells) > MOST_CELLS:
-        cells = {"": [at for runs in cells.values() for at in runs]}
-    return [_rate_figure(comparison, levels, runs, metric, cell, say) for cell, runs in cells.items()]
-
-
-class _AtRate(NamedTuple):
-    """A run in the figure of rates: its cell of the other factors, level and rate, and its value where it has one."""
-
-    cell: str
-    level: str | None
-    rate: float | None
-    value: float | None
-    diverged: bool
-
-
-def _at_rate(run: Run, factor: str, metric: str) -> _AtRate:
-    kept: tuple[tuple[str, str], _AtRate] | None = run.kept.get("at rate")
-    if kept is not None and kept[0] == (factor, metric):
-        return kept[1]
-    own = (factor, RATE, SEED)
-    cell = ", ".join([f"{name} {run.levels[name]}" for name in run.levels if name not in own])
-    value = run.metrics.get(metric) if state_of(run) == "finished" else None
-    at = _AtRate(cell, level_of(run, factor), parsed(run.levels[RATE]), value, diverged(run, metric))
-    run.kept["at rate"] = (factor, metric), at
-    return at
-
-
-def _rate_figure(
-    comparison: Comparison, levels: Sequence[str], runs: Sequence[_AtRate], metric: str, cell: str, say: Words
-) -> Figure:
-    """A line per level through its mean at each rate; every run is a dot."""
-    values: dict[str, dict[float, list[float]]] = {level: defaultdict(list) for level in levels}
-    without_dot = 0
-    for _, level, rate, value, lost in runs:
-        if rate is None or level not in values:
-            continue
-        if lost:
-            without_dot += 1
-        elif value is not None:
-            values[level][rate].append(value)
-    lines, words = [], []
-    for index, level in enumerate(levels):
-        by_rate = sorted(values[level].items())
-        points = [(rate, float(np.mean(own))) for rate, own in by_rate]
-        dots = [(rate, value) for rate, own in by_rate for value in own]
-        lines.append(Line(level, points, (), dots, index))
-        if points:
-            best = (min if lower_is_better(metric) else max)(points, key=lambda point: point[1])
-            words.append(say("figure.rate_best", level=level, rate=f"{best[0]:g}", value=number(best[1])))
-    rates = sorted({rate for by_rate in values.values() for rate in by_rate})
-    tuned = comparison.design is not None and comparison.design.axes
-    words.insert(0, say("figure.rates_tuning" if tuned else "figure.rates_all", metric=metric))
-    if without_dot:
-        words.append(say("figure.rates_diverged", n=without_dot))
-    text = " ".join(words)
-    svg = ""
-    if len(rates) > 1:
-        svg = charts.chart(
-            lines,
-            title=say("figure.rates_title", metric=metric),
-            text=text,
-            x_label=say("figure.rates_axis"),
-            y_label=metric,
-            x_log=rates[0] > 0,
-            x_ticks=rates if len(rates) < 10 else (),
-        )
-    heading = say("figure.rates") + (f": {cell}" if cell else "")
-    return _figure("-".join(["rates", *cell.split()]), heading, svg, text, levels)
-
-
 def _training_keys(metric: str) -> list[str]:
     name = metric.rsplit("/", 1)[-1]
     return list(dict.fromkeys([metric, f"val/{name}", f"train/{name}", "train/loss", "val/loss"]))
@@ -247,14 +145,15 @@ def training_figure(key: str, groups: Mapping[str, Sequence[Run]], curves: Curve
     """A metric over the epochs: the mean of each level, and a band over its runs."""
     lines, words = [], []
     for index, (level, runs) in enumerate(groups.items()):
-        ordered = _by_step([curves.get(run.id, {}).get(key, ()) for run in runs])
+        series, stopped = _held(runs, key, curves)
+        ordered = _by_step(series)
         points = [(float(step), math.fsum(values) / len(values)) for step, values in ordered]
         band = [(float(step), min(values), max(values)) for step, values in ordered]
         lines.append(Line(level, points, band, (), index))
         if points and points[-1][0] == 0 and len(ordered[-1][1]) == len(runs):
             words.append(say("figure.training_none", level=level))
         elif points:
-            end, survivors = number(points[-1][1]), _survivors(runs, len(ordered[-1][1]), say)
+            end, survivors = number(points[-1][1]), _survivors(runs, len(ordered[-1][1]), stopped, say)
             words.append(say("figure.training_end", level=level, value=end, runs=survivors))
     svg = ""
     if max((len(line.points) for line in lines), default=0) > 1:
@@ -269,10 +168,29 @@ def training_figure(key: str, groups: Mapping[str, Sequence[Run]], curves: Curve
             x_whole=True,
         )
     text = " ".join([say("figure.training", key=key), *words])
-    return _figure(key.replace("/", "-"), say("figure.training_title", key=key), svg, text, list(groups))
+    return titled(key.replace("/", "-"), say("figure.training_title", key=key), svg, text, list(groups))
 
 
-def _by_step(series: Sequence[Sequence[tuple[int, float | None]]]) -> list[tuple[int, Sequence[float]]]:
+def _held(runs: Sequence[Run], key: str, curves: Curves) -> tuple[list[Points], int]:
+    """The points of each run, and how many runs stopped before the others and did not diverge: their network stays as it
+    is, so their last value counts on. A mean of those that still train would jump wherever one stops."""
+    series = [curves.get(run.id, {}).get(key, ()) for run in runs]
+    longest = max(series, key=lambda points: points[-1][0] if points else -1, default=())
+    stopped = 0
+    for index, (run, points) in enumerate(zip(runs, series, strict=True)):
+        if (
+            points
+            and points[-1][0] < longest[-1][0]
+            and state_of(run) == "finished"
+            and not diverged(run, key)
+        ):
+            last, value = points[-1]
+            series[index] = [*points, *((step, value) for step, _ in longest if step > last)]
+            stopped += 1
+    return series, stopped
+
+
+def _by_step(series: Sequence[Points]) -> list[tuple[int, Sequence[float]]]:
     """Step -> the values that the series have there, without those that are none. series: each in order of its steps."""
     by_step: dict[int, list[float]] = defaultdict(list)
     together, done = [points for points in series if points], 0
@@ -300,15 +218,16 @@ def zeros_figure(groups: Mapping[str, Sequence[Run]], curves: Curves, say: Words
     return replace(training_figure(name, groups, shares, say), id="zeros")
 
 
-def _survivors(runs: Sequence[Run], measured: int, say: Words) -> str:
-    """How many runs a mean is of, and what became of the others."""
-    if measured == len(runs):
-        return say("figure.runs", n=measured)
+def _survivors(runs: Sequence[Run], measured: int, stopped: int, say: Words) -> str:
+    """How many runs a mean is of, how many of them stopped earlier, and how many diverged."""
     ended = sum(state_of(run) == "finished" for run in runs)
     lost = ended - measured
-    if lost <= 0:
-        return say("figure.runs", n=measured)
-    return say("figure.survivors", measured=measured, ended=ended, lost=lost)
+    counted = (
+        say("figure.survivors", measured=measured, ended=ended, n=lost)
+        if lost > 0
+        else say("figure.runs", n=measured)
+    )
+    return counted + (say("figure.stopped", n=stopped) if stopped else "")
 
 
 def gradient_figure(groups: Mapping[str, Sequence[Run]], say: Words) -> Figure:
@@ -348,7 +267,7 @@ def gradient_figure(groups: Mapping[str, Sequence[Run]], say: Words) -> Figure:
             y_log=True,
             x_whole=True,
         )
-    return _figure("gradients", say("figure.gradients"), svg, text, list(groups))
+    return titled("gradients", say("figure.gradients"), svg, text, list(groups))
 
 
 def depth_figure(runs: Sequence[Run], curves: Curves, say: Words) -> Figure:
@@ -376,4 +295,4 @@ def depth_figure(runs: Sequence[Run], curves: Curves, say: Words) -> Figure:
         x_whole=True,
         height=360,
     )
-    return _figure("depth", say("figure.depth"), svg, text, list(series))
+    return titled("depth", say("figure.depth"), svg, text, list(series))

@@ -13,7 +13,8 @@ from service.analysis.levels import SEED
 from service.entities import Run
 from service.report import charts
 from service.report.drawings import names, svg_of
-from service.report.figures import Figure, training_figure
+from service.report.figure import Figure
+from service.report.figures import training_figure
 from service.store import Store, queries
 from service.words import Words
 

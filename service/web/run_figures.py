@@ -10,7 +10,8 @@ from experiments.numbers import wants_log_axis
 from service.analysis import gradient_flow
 from service.report import charts
 from service.report.charts import Line
-from service.report.figures import ZEROS, Figure
+from service.report.figure import Figure
+from service.report.figures import ZEROS
 from service.words import Words
 
 History = Mapping[str, Sequence[tuple[int, float | None]]]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from service.analysis.comparison import compare_runs
-from service.report.figures import Figure, _by_step, effects_figure
+from service.report.figure import Figure
+from service.report.figures import _by_step, effects_figure, training_figure
 from service.store import queries
 from service.words import Words
 from tests.service.scored_runs import World
@@ -52,3 +53,19 @@ def test_of_many_levels_the_differences_from_the_leading_one_are_drawn(world: Wo
 
 def test_one_seed_has_no_intervals_to_draw(world: World) -> None:
     assert differences(world, SIX, 1).svg == ""
+
+
+def test_a_run_that_stopped_keeps_its_last_value_in_the_mean(world: World) -> None:
+    experiment = world.submit(EXPLORED.format(levels="[relu]", seeds=3))
+    world.work(experiment.id, lambda run: None if run.seed == 2 else 0.5)
+    stopped, trained, diverged = queries.all_runs(world.store, experiment.id)
+    whole: list[tuple[int, float | None]] = [(1, 4.0), (2, 3.0), (3, 2.0), (4, 1.0)]
+    curves = {
+        stopped.id: {"train/loss": [(1, 4.0), (2, 0.0)]},
+        trained.id: {"train/loss": whole},
+        diverged.id: {"train/loss": [(1, 4.0), (2, None)]},
+    }
+    figure = training_figure("train/loss", {"relu": [stopped, trained, diverged]}, curves, Words("en"))
+    assert figure.text.endswith(
+        "relu ends at 0.5 (2 of 3 runs; 1 diverged; 1 stopped earlier, and its last value counts on)."
+    )
