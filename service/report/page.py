@@ -93,7 +93,7 @@ def render(
     experiment = queries.get_experiment(store, experiment_id)
     runs = queries.all_runs(store, experiment.id)
     comparison = compare_runs(experiment, runs, factor=factor, metric=metric)
-    return render_comparison(store, comparison, settings, best_pictures(comparison, settings))
+    return render_comparison(store, comparison, settings, best_pictures(comparison, settings, Words("en")))
 
 
 def render_comparison(

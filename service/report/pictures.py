@@ -14,6 +14,7 @@ from service.errors import NoPicture
 from service.lifecycle import RunStatus
 from service.settings import Settings
 from service.tracking.pictures import picture_content, picture_names
+from service.words import Words
 
 MOST_LEVELS = 4
 WORTH_SEEING = (
@@ -29,15 +30,26 @@ OF_EACH = 2
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A picture with its caption."""
+
+    title: str
+    says: str
+    """What is to be seen on it; "" for one that somebody else stored in MLflow."""
+    address: str
+    """Where it is, or the picture itself."""
+
+
+@dataclass(frozen=True)
 class Shown:
-    """The pictures of the best run of a level: (what it shows, address that holds the picture itself)."""
+    """The pictures of the best run of a level."""
 
     level: str
     run: Run
-    pictures: Sequence[tuple[str, str]]
+    pictures: Sequence[Picture]
 
 
-def best_pictures(comparison: Comparison, settings: Settings) -> list[Shown]:
+def best_pictures(comparison: Comparison, settings: Settings, say: Words) -> list[Shown]:
     """Two pictures of the best run of each level; of the first levels where there are many. None without MLflow."""
     used = set(comparison.used)
     finished = [run for run in comparison.runs if run.id in used and run.status == RunStatus.FINISHED]
@@ -49,7 +61,7 @@ def best_pictures(comparison: Comparison, settings: Settings) -> list[Shown]:
         names = picture_names(settings, run.mlflow_run_id)
         chosen = [name for name in WORTH_SEEING if name in names][:OF_EACH]
         try:
-            drawn = [(picture_title(name), _embedded(settings, run, name)) for name in chosen]
+            drawn = [captioned(name, _embedded(settings, run, name), say) for name in chosen]
         except NoPicture:
             continue
         if drawn:
@@ -59,9 +71,12 @@ def best_pictures(comparison: Comparison, settings: Settings) -> list[Shown]:
     return shown
 
 
-def picture_title(name: str) -> str:
-    """`confusion_matrix.png` as a person reads it."""
-    return name.removesuffix(".png").replace("_", " ")
+def captioned(name: str, address: str, say: Words) -> Picture:
+    """A run's picture, `confusion_matrix.png` for example, as a person reads it."""
+    plain = name.removesuffix(".png")
+    if not say.has(f"picture.{plain}"):
+        return Picture(plain.replace("_", " "), "", address)
+    return Picture(say(f"picture.{plain}"), say(f"picture_says.{plain}"), address)
 
 
 def _embedded(settings: Settings, run: Run, name: str) -> str:

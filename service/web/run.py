@@ -28,13 +28,13 @@ from service.http.dependencies import RunId
 from service.http.requests import Inputs, ask_pictures, ask_prediction, settled
 from service.lifecycle import RunStatus
 from service.reasons import explain
+from service.report.pictures import captioned
 from service.store import queries
 from service.tracking.pictures import artifact, picture_content, picture_names
 from service.web import live
 from service.web.run_figures import run_figures
 from service.web.view import PageRoute, Visit, VisitDep
 from service.web.weights import drawing, learned_weights, tables
-from service.words import Words
 
 router = APIRouter(prefix="/runs/{id}", include_in_schema=False, route_class=PageRoute)
 streams = APIRouter(prefix="/runs/{id}", include_in_schema=False)
@@ -63,8 +63,7 @@ def run_page(id: RunId, visit: VisitDep, request: str = "") -> Response:
         state=state_part(visit, run.id),
         curves=curves_part(visit, run.id),
         live=not run.is_terminal,
-        pictures=names,
-        titles={name: picture_title(name, visit.words) for name in names},
+        pictures=[captioned(name, f"/runs/{run.id}/pictures/{name}", visit.words) for name in names],
         filmed=spec.diagnostics.film,
         tables=tables(tensors),
         network=""
@@ -87,12 +86,6 @@ def sliders(spec: RunSpec) -> dict[str, float]:
     if spec.model.rows:
         return {"low": 0, "high": spec.model.rows - 1, "step": 1, "start": int(high) // 2}
     return {"low": low, "high": high, "step": (high - low) / 100, "start": (low + high) / 2}
-
-
-def picture_title(name: str, say: Words) -> str:
-    """`confusion_matrix.png` as a person reads it."""
-    plain = name.removesuffix(".png")
-    return say(f"picture.{plain}") if say.has(f"picture.{plain}") else plain.replace("_", " ")
 
 
 def tried_by(shape: tuple[int, ...]) -> str:

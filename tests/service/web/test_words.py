@@ -30,6 +30,7 @@ from experiments.spec import ExperimentSpec
 from experiments.spec.examples import examples
 from service import errors, reasons
 from service.lifecycle import RunStatus
+from service.report.pictures import captioned
 from service.store import queries
 from service.web import spec_text
 from service.web.builder import lessons
@@ -62,6 +63,15 @@ def test_why_a_run_ended_or_waits_is_said_in_chinese() -> None:
     said += [reasons.explain(RunStatus.SCHEDULED, code) for code in waits]
     kept = [sentence for sentence in said if Words("zh").said(sentence) == sentence]
     assert kept == []
+
+
+def test_every_picture_that_a_worker_draws_has_a_caption() -> None:
+    source = (Path(experiments.__file__).parent.parent / "workers/requests/draw.py").read_text()
+    drawn = set(re.findall(r"plots/(\w+)\.png", source))
+    assert drawn == {key.removeprefix("picture.") for key in catalogue("en") if key.startswith("picture.")}
+    for name in drawn:
+        assert captioned(f"{name}.png", "", Words("zh")).says
+    assert captioned("my_own.png", "", Words("en")).title == "my own"
 
 
 def test_every_text_that_a_page_names_exists() -> None:
