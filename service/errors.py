@@ -148,7 +148,7 @@ class TooManyOpenRequests(ServiceError):
 
     def __init__(self, owner: str, waiting: int, allowed: int) -> None:
         super().__init__(
-            f"{owner or 'you'} has {waiting} predictions and plots waiting, {allowed} are allowed"
+            f"{f'{owner} has' if owner else 'you have'} {waiting} predictions and plots waiting, {allowed} are allowed"
             " (GRADUS_QUOTA_OPEN_REQUESTS); wait for some to be answered"
         )
         self.owner, self.waiting, self.allowed = owner, waiting, allowed

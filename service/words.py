@@ -2,9 +2,9 @@
 
 Sentences about results are written once, in English, where the result is known: the API and MLflow have them so. Section
 `said` holds their patterns in both languages, so that a page can say a stored sentence in the other language; section
-`problem` those of what is wrong in a spec, section `about` what data sets say of themselves, `example` what the
-examples do, `formula` the words in the formulas of layers, `diagnosis` what is noticed about a run, `hint` what the fields of the
-builder are.
+`problem` those of what is wrong in a spec and of what is refused, section `about` what data sets say of themselves, `example` what
+the examples do, `formula` the words in the formulas of layers, `diagnosis` what is noticed about a run, `hint` what the fields of
+the builder are, `keras_note` what became of the lines of a Keras program.
 """
 
 from __future__ import annotations
@@ -16,13 +16,19 @@ from functools import cache
 from importlib.resources import files
 
 LANGUAGES = ("en", "zh")
-SAID, PROBLEM, DIAGNOSIS = "said.", "problem.", "diagnosis."
+SAID, PROBLEM, DIAGNOSIS, KERAS_NOTE, FAULT = "said.", "problem.", "diagnosis.", "keras_note.", "fault."
+WHOLE = (DIAGNOSIS, KERAS_NOTE)
+"""Sections whose sentences within a text may hold what stands between sentences."""
 BETWEEN = "; "
 """Stands between the sentences of an answer."""
 TEXT = "text"
 """The place of a sentence within another one."""
-PLACES_OF_SENTENCES = (TEXT, "when", "parts", "edges", "counts", "suited", "kind")
+PLACES_OF_SENTENCES = (TEXT, "when", "parts", "edges", "counts", "suited", "kind", "why", "state", "where")
 """The places of what is said in either language: sentences, and parts of sentences that the catalogue has by themselves."""
+QUOTED = "quoted"
+"""The place of what is quoted as it is, and may hold what stands between sentences."""
+OTHER_SECTIONS = {"details": PROBLEM, "fault": FAULT}
+"""The places of what another section has."""
 
 
 class Words:
@@ -69,10 +75,10 @@ class Words:
         for key, pattern in _patterns(section):
             if match := pattern.fullmatch(english):
                 values = match.groupdict()
-                inner = {
-                    name: self.said(values[name], section) for name in PLACES_OF_SENTENCES if name in values
+                sections = dict.fromkeys(PLACES_OF_SENTENCES, section) | OTHER_SECTIONS
+                values |= {
+                    name: self.said(text, sections[name]) for name, text in values.items() if name in sections
                 }
-                values |= inner
                 return self._texts[key].format(**values)
         return None
 
@@ -87,20 +93,24 @@ def catalogue(language: str) -> Mapping[str, str]:
 
 @cache
 def _patterns(section: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """The English sentences of a section as patterns, in its order: the first that fits counts."""
-    texts = ((key, text) for key, text in catalogue("en").items() if key.startswith(section))
-    inner = ".+" if section == DIAGNOSIS else _SENTENCE
+    """The English sentences of a section as patterns: those without a place first, then in the section's order. The first
+    that fits counts."""
+    texts = [(key, text) for key, text in catalogue("en").items() if key.startswith(section)]
+    texts.sort(key=lambda entry: _PLACE.search(entry[1]) is not None)
+    inner = ".+" if section in WHOLE else _SENTENCE
     return tuple((key, re.compile(_pattern(text, inner), re.DOTALL)) for key, text in texts)
 
 
 def _pattern(text: str, inner: str) -> str:
     """A text with a group in place of each `{name}`, `inner` for a sentence. No other goes on into the next sentence of an
     answer."""
-    parts = re.split(r"\{(\w+)\}", text)
-    groups = [rf"(?P<{name}>{inner if name == TEXT else _VALUE})" for name in parts[1::2]]
+    parts = _PLACE.split(text)
+    kinds = {TEXT: inner, QUOTED: ".+"}
+    groups = [rf"(?P<{name}>{kinds.get(name, _VALUE)})" for name in parts[1::2]]
     literal = [re.escape(part.replace("{{", "{").replace("}}", "}")) for part in parts[::2]]
     return "".join(a + b for a, b in zip(literal, [*groups, ""], strict=True))
 
 
+_PLACE = re.compile(r"\{(\w+)\}")
 _VALUE = f"(?:(?!{BETWEEN}).)+?"
 _SENTENCE = f"(?:(?!{BETWEEN}(?!whether |or |retry )).)+"

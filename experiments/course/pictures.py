@@ -104,7 +104,7 @@ def steps() -> Curves:
     """Relative error of the difference quotient over its step."""
     sizes = [10.0 ** (-k / 4) for k in range(2, 37)]
     lines = {f"{bits} bit": [(h, paper.quotient_error(h, bits)) for h in sizes] for bits in (64, 32)}
-    return Curves(lines, "ε", "error", x_log=True, y_log=True)
+    return Curves(lines, "ε", "|q − f′| / f′", x_log=True, y_log=True)
 
 
 def surprise(classes: int) -> Curves:

@@ -89,7 +89,9 @@ def _numbers(column: Column, value: object) -> Sequence[float]:
     if len(flat) != column.size:
         shape = " × ".join(map(str, column.shape or (1,)))
         raise SpecError.one(
-            "", f"found {len(flat)} numbers", f"{shape} numbers" if column.shape else "one number"
+            "",
+            f"found {len(flat)} numbers",
+            f"numbers of the shape {shape}" if column.shape else "one number",
         )
     return flat
 

@@ -118,7 +118,7 @@ class LayerConverter:
             self.notes.add(
                 made.line,
                 "left out",
-                f"{name} around {inner.name}: {' or '.join(WRAPPERS[name])} can be within it",
+                f"{name} around {inner.name}: {', '.join(WRAPPERS[name])} can be within it",
             )
             return entry
         mode = made.keywords.get("merge_mode", "concat")

@@ -34,6 +34,7 @@ from service.http.rate import Rates
 from service.settings import Settings
 from service.store import Store
 from service.web import ROUTERS
+from service.web.view import nothing_here
 
 DESCRIPTION = """Train small neural networks in comparable groups, and find out which choice is better.
 
@@ -62,6 +63,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.state.measures = Measures()
     app.state.rates = Rates(settings.rate_per_second, settings.rate_burst)
     problems.install(app)
+    app.add_exception_handler(404, nothing_here)
     app.add_middleware(HeadAsGet)
     files = (settings.max_dataset_bytes, "GRADUS_MAX_DATASET_BYTES")
     app.add_middleware(

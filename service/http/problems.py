@@ -234,7 +234,8 @@ def _problem(entry: Mapping[str, Any]) -> Problem:
     return Problem(path, entry["msg"] + quoted[:200], allowed or None)
 
 
-def _http(request: Request, error: Exception) -> JSONResponse:
+def respond_to_http(request: Request, error: Exception) -> JSONResponse:
+    """An error of the framework as an answer: an address that nothing has, or a method that it does not know."""
     assert isinstance(error, HTTPException)
     detail = DESCRIPTIONS.get(error.status_code, str(error.detail))
     if error.status_code == 405:
@@ -267,5 +268,5 @@ def install(app: FastAPI) -> None:
     """Every answer that is not a success goes through here."""
     app.add_exception_handler(GradusError, respond_to)
     app.add_exception_handler(RequestValidationError, _validation)
-    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(HTTPException, respond_to_http)
     app.add_exception_handler(Exception, _unexpected)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
 from collections.abc import Sequence
 from html import escape
 
 from experiments.course.pictures import Bars, Code, Curves, Drawing, Grids, Layers
 from service.report.charts import COLOURS, FAINT, INK, Line, chart, line_at, text_at
+from service.words import KERAS_NOTE, Words
 
 NARROW = 420
 """Width of what is drawn without axes, so that it can be read on a phone."""
@@ -17,12 +20,13 @@ NUMBERED = 7
 """Columns up to which the cells of a grid show their numbers."""
 
 
-def svg_of(drawing: Drawing, *, title: str, text: str) -> str:
+def svg_of(drawing: Drawing, *, title: str, text: str, say: Words) -> str:
     """A drawing as SVG.
 
     Args:
         title: of the picture.
         text: what is seen.
+        say: the texts, in the reader's language.
     """
     match drawing:
         case Curves():
@@ -40,7 +44,7 @@ def svg_of(drawing: Drawing, *, title: str, text: str) -> str:
         case Layers():
             return _drawn(*_layers(drawing), title, text)
         case Code():
-            return _drawn(*_code(drawing), title, text)
+            return _drawn(*_code(drawing, say), title, text)
 
 
 def names(drawing: Drawing) -> list[str]:
@@ -114,13 +118,13 @@ def _layers(drawing: Layers) -> tuple[list[str], float]:
     return parts, 4 + len(drawing.rows) * (ROW + 10)
 
 
-def _code(drawing: Code) -> tuple[list[str], float]:
+def _code(drawing: Code, say: Words) -> tuple[list[str], float]:
     """A line of a program on two or more lines of the picture, and what was found below it."""
     parts = []
     lines = [
         *_wrapped(drawing.text, 54),
         "",
-        *(line for note in drawing.notes for line in _wrapped(f"→ {note}", 62)),
+        *(line for note in drawing.notes for line in _wrapped(f"→ {say.said(note, KERAS_NOTE)}", 62)),
     ]
     code = len(_wrapped(drawing.text, 54))
     for index, line in enumerate(lines):
@@ -132,12 +136,23 @@ def _code(drawing: Code) -> tuple[list[str], float]:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
+    """A text in lines of `width` Latin letters. A Chinese character is as wide as two and may begin a line."""
     lines = [""]
-    for word in text.split(" "):
-        if len(lines[-1]) + len(word) > width and lines[-1]:
+    for word in _BREAKABLE.findall(text):
+        if _width(lines[-1] + word.rstrip()) > width and lines[-1]:
             lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".lstrip()
-    return lines
+        lines[-1] += word if lines[-1] else word.lstrip()
+    return [line.rstrip() for line in lines]
+
+
+_BREAKABLE = re.compile(
+    r"[\u3000-\u9fff\uff00-\uffef][，。；：）、？！]*|[^\s\u3000-\u9fff\uff00-\uffef]+[，。；：）、？！]*\s*|\s+"
+)
+"""A Chinese character or a word, with the signs and spaces that stay behind it."""
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def _short(value: float) -> str:

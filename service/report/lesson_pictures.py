@@ -41,7 +41,7 @@ def _on_paper(name: str, language: str) -> Figure:
     lesson, shown = lessons()[name], drawing(name)
     title, says = lesson.title.in_language(language), lesson.picture.says.in_language(language)
     legend = [(line, charts.key(index)) for index, line in enumerate(names(shown))]
-    return _titled(lesson, language, svg_of(shown, title=title, text=says), legend)
+    return _titled(lesson, language, svg_of(shown, title=title, text=says, say=Words(language)), legend)
 
 
 def _titled(lesson: Lesson, language: str, svg: str, legend: Sequence[tuple[str, str]]) -> Figure:

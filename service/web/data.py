@@ -14,7 +14,7 @@ from starlette.datastructures import UploadFile
 from experiments.catalog import catalog
 from experiments.datasets.table import Table
 from experiments.datasets.upload import Upload
-from experiments.errors import GradusError, SpecError
+from experiments.errors import GradusError, Problem, SpecError
 from service import operations
 from service.entities import StoredDataset
 from service.http.datasets import as_kind, chunks_of, keep, receive, remove, text
@@ -106,12 +106,12 @@ def described(file: StoredDataset) -> dict[str, Any]:
     """A file as the page shows it: its columns with pictures, and the spec that trains on it."""
     table = Table.model_validate(file.table)
     asked = Upload(id=file.id, target=file.target, kind=file.kind, table=table)
-    parts, odd = None, ""
+    parts, odd = None, tuple[Problem, ...]()
     if file.target is not None:
         try:
             parts = asked.shape()
         except SpecError as error:  # a spec may name other columns
-            odd = str(error)
+            odd = error.problems
     columns = [
         {
             "column": column,

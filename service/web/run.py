@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from experiments import film
+from experiments.errors import GradusError
 from experiments.gradient_check.certificates import GradientReport, certificate_key
 from experiments.recording import MOST_SMALL_WEIGHTS
 from experiments.runs import RunSpec
@@ -25,6 +26,7 @@ from service.entities import Request, Run, shown_state
 from service.errors import NoPicture, NotFound
 from service.http.bodies import json_of
 from service.http.dependencies import RunId
+from service.http.problems import status_of
 from service.http.requests import Inputs, ask_pictures, ask_prediction, settled
 from service.lifecycle import RunStatus
 from service.reasons import explain
@@ -35,10 +37,13 @@ from service.web import live
 from service.web.run_figures import run_figures
 from service.web.view import PageRoute, Visit, VisitDep
 from service.web.weights import drawing, learned_weights, tables
+from service.words import BETWEEN
 
 router = APIRouter(prefix="/runs/{id}", include_in_schema=False, route_class=PageRoute)
 streams = APIRouter(prefix="/runs/{id}", include_in_schema=False)
 MOST_SLIDERS = 12
+PATIENCE = 20.0
+"""Seconds that a page waits for a prediction."""
 
 
 def readable(visit: Visit, id: str) -> Run:
@@ -207,9 +212,16 @@ async def predict(
     id: RunId, visit: VisitDep, body: Annotated[Inputs, Depends(json_of(Inputs))]
 ) -> JSONResponse:
     """The network's outputs for the inputs that somebody drew or set."""
-    work = await run_sync(partial(ask_prediction, visit.store, visit.settings, visit.writer, id, body))
-    done = await settled(visit.store, work, 20.0)
-    return JSONResponse(done.result or {}, 200 if done.status == "done" else 202)
+    try:
+        work = await run_sync(partial(ask_prediction, visit.store, visit.settings, visit.writer, id, body))
+        done = await settled(visit.store, work, PATIENCE)
+    except GradusError as error:
+        said = BETWEEN.join(problem.message for problem in visit.problems(error))
+        return JSONResponse({"problem": said}, status_of(error))
+    if done.result is None:
+        return JSONResponse({"problem": visit.words("run.predict_busy")}, 202)
+    warnings = [visit.words.problem(warning) for warning in done.result.get("warnings", ())]
+    return JSONResponse({**done.result, "warnings": warnings})
 
 
 @router.post("/cancel")

@@ -140,7 +140,7 @@ def from_address(packed: str) -> str:
         return content.decode()
     except (ValueError, binascii.Error, zlib.error) as error:
         raise SpecError.one(
-            "query.spec", f"the address holds no spec ({error})", "a link as it was copied"
+            "query.spec", "the address holds no spec: it was cut off or changed", "a link as it was copied"
         ) from error
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -21,7 +22,7 @@ from service.html import templates
 from service.http.auth import Principal, of_key, person_here
 from service.http.dependencies import SettingsDep, StoreDep
 from service.http.guard import is_loopback
-from service.http.problems import Forbidden, Unauthenticated, status_of
+from service.http.problems import Forbidden, Unauthenticated, respond_to_http, status_of
 from service.settings import Settings
 from service.store import Store
 from service.tracking.urls import MlflowPages
@@ -141,11 +142,11 @@ class PageRoute(APIRoute):
         async def handle_page(request: Request) -> Response:
             try:
                 answer = await handle(request)
-            except Unauthenticated:
+            except Unauthenticated as error:
                 if request.method != "GET":
-                    raise
+                    return error_page(request, error)
                 return RedirectResponse(f"/login?next={request.url.path}", 303)
-            except (GradusError, HTTPException) as error:
+            except (GradusError, HTTPException, RequestValidationError) as error:
                 return error_page(request, error)
             wish = request.query_params.get("lang")
             if wish in LANGUAGES:
@@ -155,13 +156,25 @@ class PageRoute(APIRoute):
         return handle_page
 
 
-def error_page(request: Request, error: GradusError | HTTPException) -> HTMLResponse:
+def error_page(request: Request, error: GradusError | HTTPException | RequestValidationError) -> HTMLResponse:
     """An error as a page, with the status of the one table."""
-    status = error.status_code if isinstance(error, HTTPException) else int(status_of(error))
-    text = error.detail if isinstance(error, HTTPException) else str(error)
     state = request.app.state
     shown = Visit(request, state.store, state.settings, Words(language_of(request)), None)
-    return shown.page("error.html", status, code=status, text=shown.words.problem(str(text)))
+    if isinstance(error, GradusError):
+        status, problems = int(status_of(error)), shown.problems(error)
+    elif isinstance(error, HTTPException):
+        status, problems = error.status_code, [shown.in_words(Problem("", str(error.detail)))]
+    else:
+        status, problems = 422, [Problem("", shown.words("error.form"))]
+    return shown.page("error.html", status, code=status, problems=problems)
+
+
+def nothing_here(request: Request, error: Exception) -> Response:
+    """What a browser is shown at an address that nothing has. Programs get a problem document."""
+    assert isinstance(error, HTTPException)
+    if request.url.path.startswith("/v1/") or "text/html" not in request.headers.get("accept", ""):
+        return respond_to_http(request, error)
+    return error_page(request, HTTPException(404, f"there is no page at {request.url.path}"))
 
 
 @cache

@@ -15,6 +15,7 @@ async function send(deed) {
   sent.set("part", "builder");
   try {
     const answer = await fetch("/new/edit", { method: "POST", body: sent });
+    if (!answer.ok) throw new Error(answer.status);
     const text = await answer.text();
     if (mine === newest) show(text, before);
   } catch {

@@ -128,11 +128,11 @@ function axes() {
     }
   }
   pen.textAlign = "center";
-  pen.fillText(film.size.length === 2 ? "input x₁" : "input x", LEFT + wide() / 2, canvas.height - 4);
+  pen.fillText(film.size.length === 2 ? `${box.dataset.input} x₁` : `${box.dataset.input} x`, LEFT + wide() / 2, canvas.height - 4);
   pen.save();
   pen.translate(12, 8 + high() / 2);
   pen.rotate(-Math.PI / 2);
-  pen.fillText(film.size.length === 2 ? "input x₂" : "output y", 0, 0);
+  pen.fillText(film.size.length === 2 ? `${box.dataset.input} x₂` : `${box.dataset.output} y`, 0, 0);
   pen.restore();
 }
 

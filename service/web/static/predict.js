@@ -14,9 +14,9 @@ for (const box of document.querySelectorAll("[data-predict]")) {
       if (mine !== newest) return;
       const result = await answer.json().catch(() => ({}));
       if (answer.ok && result.outputs) { if (inputs.flat(3).some(Boolean) || box.dataset.kind === "numbers") show(result); }
-      else answers.textContent = box.dataset.failed + " " + (answer.statusText || answer.status);
-    } catch (error) {
-      answers.textContent = box.dataset.failed + " " + error.message;
+      else answers.textContent = box.dataset.failed + (result.problem ?? answer.status);
+    } catch {
+      answers.textContent = box.dataset.failed + box.dataset.unreachable;
     }
   }
 
@@ -32,7 +32,7 @@ for (const box of document.querySelectorAll("[data-predict]")) {
       row.append(outputs.length > 1 ? `${index} ` : "", meter, ` ${Number(value.toPrecision(4))}`);
       if (best) row.className = "best";
       return row;
-    }));
+    }), ...(result.warnings ?? []).map((text) => Object.assign(document.createElement("p"), { textContent: text, className: "small" })));
   }
 
   const later = (make) => { clearTimeout(waiting); waiting = setTimeout(() => ask(make()), 150); };

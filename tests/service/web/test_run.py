@@ -27,6 +27,9 @@ PLAIN = (
 )
 
 
+FAR = "age lies outside [3, 90], which the file holds, in 1 of 4 rows: the network never saw such values"
+
+
 def runs_of(world: World, **work: Any) -> list[Any]:
     experiment = world.submit(PLAIN)
     world.work(experiment.id, **work)
@@ -78,14 +81,17 @@ def test_a_prediction_is_asked_for_and_answered(world: World, client: httpx.Clie
         assert taken is not None
         assert taken.payload == {"inputs": [image]}
         operations.finish_request(
-            world.store, taken.id, taken.attempt, result={"outputs": [[0.25]]}, error=None
+            world.store, taken.id, taken.attempt, result={"outputs": [[0.25]], "warnings": [FAR]}, error=None
         )
 
     worker = threading.Thread(target=work)
     worker.start()
-    answer = client.post(f"/runs/{run.id}/predict", json={"inputs": [image]})
+    answer = client.post(f"/runs/{run.id}/predict", params={"lang": "zh"}, json={"inputs": [image]})
     worker.join()
-    assert answer.json() == {"outputs": [[0.25]]}
+    assert answer.json() == {
+        "outputs": [[0.25]],
+        "warnings": ["4 行中有 1 行的 age 超出文件中的范围 [3, 90]：网络从没见过这样的值"],
+    }
     refused = client.post(f"/runs/{run.id}/predict", json={"inputs": [[1.0]]})
     assert refused.status_code == 422
 
