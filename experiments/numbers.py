@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 ABSENT = "–"
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 SPOILT = 20
 """A range over this factor is drawn on a logarithmic axis, so that the first epoch does not flatten the rest."""
 
@@ -21,8 +22,19 @@ def short(value: float) -> str:
 
 
 def figure(value: float | None) -> str:
-    """Four significant digits; a dash where there is no finite value."""
-    return ABSENT if finite(value) is None else f"{value:.4g}".replace("-", "−")
+    """Four significant digits, `1.009·10⁹` with a power of ten; a dash where there is no finite value."""
+    return ABSENT if finite(value) is None else _powers(f"{value:.4g}")
+
+
+def rough(value: float) -> str:
+    """Two significant digits of a large count, `24,000` or `5.5·10⁷`."""
+    digits = float(f"{value:.2g}")
+    return f"{digits:,.0f}" if abs(digits) < 1e6 else _powers(f"{digits:.2g}")
+
+
+def _powers(text: str) -> str:
+    mantissa, e, exponent = text.replace("-", "−").partition("e")
+    return f"{mantissa}·10{str(int(exponent.replace('−', '-'))).translate(RAISED)}" if e else mantissa
 
 
 def signed(value: float | None) -> str:

@@ -19,6 +19,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from experiments.fields import Count, CountOrZero, NonNegative, Positive, Strict
+from experiments.messages import short
 
 
 class StopSpec(Strict):
@@ -48,8 +49,8 @@ def _by_class(value: object) -> object:
         return value
     if isinstance(value, Mapping) and all(str(key).isdecimal() for key in value):
         return tuple(sorted(((int(key), weight) for key, weight in value.items()), key=itemgetter(0)))
-    context = {"found": str(value)[:80], "allowed": 'class: weight, as {"0": 1, "1": 5}'}
-    raise PydanticCustomError("misfit", "{found}", context)
+    context = {"found": short(value), "allowed": 'class: weight, as {"0": 1, "1": 5}'}
+    raise PydanticCustomError("misfit", "found {found}", context)
 
 
 ClassWeight = Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +32,9 @@ NUMBERS = frozenset(
 YES_NO = {"yes": "true", "on": "true", "no": "false", "off": "false", "true": "true", "false": "false"}
 """YAML 1.1's other words for true and false, which are text in YAML 1.2."""
 ZERO_PADDING = "; P zeros on every side are a layer before it: {type: zero_padding2d, padding: P}"
+HALF_WIDTH = str.maketrans({sign: plain if len(plain) == 1 else " " for sign, plain in FULL_WIDTH.items()})
+PAIR = re.compile(r"([\w.-]+)\s*[=:]\s*([^=:{}]+)")
+"""A key and its value as people write them who do not know YAML."""
 BOUNDS = {
     "greater_than_equal": ("ge", "at least {}"), "greater_than": ("gt", "above {}"),
     "less_than_equal": ("le", "at most {}"), "less_than": ("lt", "below {}"),
@@ -113,9 +117,18 @@ def _found(value: object, expected: str) -> str:
         return f"found {value}; write {int(value)}"
     if expected == EXPECTED["list_type"] and type(value) in (int, float, str):
         return f"found {short(value)}; write [{short(value)}]"
+    if expected == EXPECTED["dict_type"] and isinstance(value, str) and (pairs := _pairs(value)):
+        return f"found {short(value)}; write {pairs}"
     if expected == EXPECTED["bool_type"] and isinstance(value, str) and value.lower() in YES_NO:
         return f"found the text {value}; write {YES_NO[value.lower()]}"
     return f"found {short(value)}"
+
+
+def _pairs(text: str) -> str | None:
+    """The mapping that `course=nn-101` or `course：nn-101` means; None where the text holds no pairs."""
+    parts = [part.strip() for part in text.translate(HALF_WIDTH).split(",")]
+    pairs = [PAIR.fullmatch(part) for part in parts]
+    return "{" + ", ".join(f"{pair[1]}: {pair[2]}" for pair in pairs if pair) + "}" if all(pairs) else None
 
 
 def _unknown_field(item: Any, location: Location, path: str, annotation: object) -> Problem:

@@ -206,7 +206,7 @@ def _seen(levels: Sequence[Level], factor: str, metric: str) -> list[str]:
 
 def _instead_of_an_answer(factor: str, axes: Sequence[TuneAxis], tuning: Tuning | None) -> str:
     if factor == SEED:
-        return "nothing to compare: seeds are replicates, not a factor"
+        return "nothing to compare: the runs differ in their seed alone"
     if tuning is None and axes:
         names = " and ".join(axis.name for axis in axes)
         return f"exploratory: the mean over every {names}; tuning needs a full grid with two seeds or more"

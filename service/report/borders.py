@@ -17,6 +17,7 @@ from service.errors import NoPicture
 from service.lifecycle import RunStatus
 from service.report import charts
 from service.report.figure import Figure
+from service.report.figures import level_names
 from service.settings import Settings
 from service.tracking.pictures import artifact
 from service.words import Words
@@ -29,7 +30,8 @@ Grid = npt.NDArray[np.float32]
 
 def border_figure(comparison: Comparison, settings: Settings, say: Words) -> Figure | None:
     """The figure; None where no run of two inputs and two classes was filmed, or MLflow does not have the films yet."""
-    films = {level: film for level, run in _best(comparison).items() if (film := _film(settings, run))}
+    names = level_names(comparison, say)
+    films = {names[level]: film for level, run in _best(comparison).items() if (film := _film(settings, run))}
     if len(films) < 2:
         return None
     return draw(dict(list(films.items())[:MOST_LEVELS]), say)

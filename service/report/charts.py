@@ -15,7 +15,12 @@ from experiments.numbers import axis_label, finite
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "currentColor", "#8A7A00")
 DASHES = ("", "7 3", "2 3", "9 3 2 3", "12 4", "1 2", "5 5", "3 6")
-WIDTH, LEFT, RIGHT, TOP, BOTTOM = 640, 66, 14, 14, 44
+WIDTH, RIGHT, TOP, BOTTOM = 640, 28, 30, 56
+LEAST_LEFT = 48
+SMALL, LARGE = 12, 21
+"""Font sizes. A style sheet shows a chart's text large on a phone and on a projector; there is room for that everywhere."""
+LETTER = 0.6
+"""Width of a letter, at most, as a share of the font size."""
 INK, FAINT = "currentColor", "#8a94a055"
 
 
@@ -75,7 +80,8 @@ def chart(
     ys = [y for y in ys if math.isfinite(y) and (y > 0 or not y_log)]
     if not xs or not ys:
         return ""
-    x, y = Scale.over(xs, LEFT, WIDTH - RIGHT, log=x_log), Scale.over(ys, height - BOTTOM, TOP, log=y_log)
+    y = Scale.over(ys, height - BOTTOM, TOP, log=y_log)
+    x = Scale.over(xs, _left(y), WIDTH - RIGHT, log=x_log)
     parts = _axes(x, y, height, x_label, y_label, x_whole=x_whole, x_ticks=x_ticks)
     for line in lines:
         colour, dash = style(line.colour)
@@ -108,28 +114,29 @@ def intervals(bars: Sequence[Bar], *, title: str, text: str, x_label: str, delta
     if not ends:
         return ""
     ends += [0.0] if delta is None else [-delta * 1.3, delta * 1.3]
-    row, height = 46, 46 * len(bars) + BOTTOM + TOP
-    x = Scale.over(ends, 20, WIDTH - 20)
-    parts = []
-    if delta is not None:
-        parts.append(
-            f'<rect x="{x(-delta):.1f}" y="{TOP}" width="{x(delta) - x(-delta):.1f}" '
-            f'height="{row * len(bars)}" fill="#E69F00" fill-opacity="0.16"/>'
-        )
-    parts += _ticks_below(x, height, x_label)
-    parts.append(line_at(x(0.0), TOP, x(0.0), height - BOTTOM, INK, 1.4))
-    for number, bar in enumerate(bars):
-        base = TOP + row * number
-        at = base + 32
+    x = Scale.over(ends, 50, WIDTH - 50)
+    parts, base = [], 0
+    for bar in bars:
+        apart = (len(bar.label) + len(bar.note) + 2) * LETTER * LARGE > WIDTH
+        at = base + (72 if apart else 46)
         colour = COLOURS[0]
-        parts.append(text_at(20, base + 14, bar.label, size=13, weight="600"))
-        if bar.note:
-            parts.append(text_at(WIDTH - 20, base + 14, bar.note, anchor="end", size=12))
+        parts.append(text_at(6, base + 22, bar.label, size=13, weight="600"))
+        if bar.note and apart:
+            parts.append(text_at(6, base + 48, bar.note))
+        elif bar.note:
+            parts.append(text_at(WIDTH - 6, base + 22, bar.note, anchor="end"))
+        if delta is not None:
+            zone = f'x="{x(-delta):.1f}" y="{at - 13}" width="{x(delta) - x(-delta):.1f}" height="26"'
+            parts.append(f'<rect {zone} fill="#E69F00" fill-opacity="0.22"/>')
+        parts.append(line_at(x(0.0), at - 13, x(0.0), at + 13, INK, 1.4))  # not through the words
         if bar.low is not None and bar.high is not None:
             parts.append(line_at(x(bar.low), at, x(bar.high), at, colour, 3))
             parts += [line_at(x(end), at - 6, x(end), at + 6, colour, 3) for end in (bar.low, bar.high)]
         if bar.middle is not None:
             parts.append(f'<circle cx="{x(bar.middle):.1f}" cy="{at}" r="5" fill="{colour}"/>')
+        base = at + 16
+    height = base + BOTTOM
+    parts += _ticks_below(x, height, x_label)
     return _svg(parts, height, title, text)
 
 
@@ -146,7 +153,8 @@ def plane(
     """Borders in the plane of two inputs, each as lines, over points (x, y, whether filled)."""
     height = 420
     (left, right), (low, high) = axes
-    x, y = Scale(left, right, LEFT, WIDTH - RIGHT), Scale(low, high, height - BOTTOM, TOP)
+    y = Scale(low, high, height - BOTTOM, TOP)
+    x = Scale(left, right, _left(y), WIDTH - RIGHT)
     parts = _axes(x, y, height, x_label, y_label, x_whole=False, x_ticks=())
     for a, b, filled in points:
         fill = f'fill="{INK}" fill-opacity="0.6"' if filled else 'fill="none"'
@@ -166,8 +174,8 @@ def scatter(
 ) -> str:
     """Points (x, y, number of the class), each class with its colour and marker."""
     height = 300
-    x = Scale.over([a for a, _, _ in points], LEFT, WIDTH - RIGHT)
     y = Scale.over([b for _, b, _ in points], height - BOTTOM, TOP)
+    x = Scale.over([a for a, _, _ in points], _left(y), WIDTH - RIGHT)
     parts = _axes(x, y, height, x_label, y_label, x_whole=False, x_ticks=())
     parts += [_marker(of, x(a), y(b), style(of)[0]) for a, b, of in points]
     return _svg(parts, height, title, text)
@@ -227,20 +235,24 @@ def _shown(point: tuple[float, float], x_log: bool, y_log: bool) -> bool:
     return math.isfinite(a) and math.isfinite(b) and (a > 0 or not x_log) and (b > 0 or not y_log)
 
 
+def _left(y: Scale) -> float:
+    """Where the axis of y stands: right of its labels, however large their text is shown."""
+    longest = max((len(axis_label(value)) for value in y.ticks()), default=0)
+    return max(LEAST_LEFT, 9 + LETTER * LARGE * longest)
+
+
 def _axes(
     x: Scale, y: Scale, height: int, x_label: str, y_label: str, *, x_whole: bool, x_ticks: Sequence[float]
 ) -> list[str]:
-    parts = []
-    for value in y.ticks():
-        parts.append(line_at(LEFT, y(value), WIDTH - RIGHT, y(value), FAINT, 1))
-        parts.append(text_at(LEFT - 7, y(value) + 4, axis_label(value), anchor="end"))
-    parts += _ticks_below(x, height, x_label, whole=x_whole, ticks=x_ticks)
-    middle = (TOP + height - BOTTOM) / 2
-    parts.append(
-        f'<text x="15" y="{middle:.0f}" transform="rotate(-90 15 {middle:.0f})" text-anchor="middle" '
-        f'font-size="12" fill="{INK}">{escape(y_label)}</text>'
-    )
-    return parts
+    parts = [text_at(2, 17, y_label)]
+    values = y.ticks()
+    sizes = _sizes([y(value) for value in values], [1.0] * len(values))
+    for value, size in zip(values, sizes, strict=True):
+        parts.append(line_at(x.start, y(value), WIDTH - RIGHT, y(value), FAINT, 1))
+        if size:
+            label = axis_label(value)
+            parts.append(text_at(x.start - 7, y(value) + 5, label, anchor="end", spare=size == SMALL))
+    return [*parts, *_ticks_below(x, height, x_label, whole=x_whole, ticks=x_ticks)]
 
 
 def _ticks_below(
@@ -248,11 +260,32 @@ def _ticks_below(
 ) -> list[str]:
     base = height - BOTTOM
     parts = [line_at(x.start, base, x.end, base, INK, 1)]
-    for value in ticks or x.ticks(whole=whole):
+    values = ticks or x.ticks(whole=whole)
+    labels = [axis_label(value) for value in values]
+    sizes = _sizes([x(value) for value in values], [LETTER * (len(text) + 1) for text in labels])
+    for value, text, size in zip(values, labels, sizes, strict=True):
         parts.append(line_at(x(value), base, x(value), base + 5, INK, 1))
-        parts.append(text_at(x(value), base + 18, axis_label(value), anchor="middle"))
-    parts.append(text_at((x.start + x.end) / 2, base + 37, label, anchor="middle", size=12))
+        if size:
+            parts.append(text_at(x(value), base + 21, text, anchor="middle", spare=size == SMALL))
+    parts.append(text_at((x.start + x.end) / 2, base + 48, label, anchor="middle"))
     return parts
+
+
+def _sizes(places: Sequence[float], extents: Sequence[float]) -> list[int]:
+    """The largest font size at which each label of an axis has room beside those before it; 0 where it has none.
+
+    Args:
+        places: of the labels' middles, in pixels, in order along the axis.
+        extents: of the labels along the axis, in font sizes.
+    """
+    sizes = [0] * len(places)
+    for size in (SMALL, LARGE):
+        end = -math.inf
+        for index, (place, extent) in enumerate(zip(places, extents, strict=True)):
+            at, half = abs(place - places[0]), extent * size / 2
+            if at - half >= end and (size == SMALL or sizes[index]):
+                sizes[index], end = size, at + half
+    return sizes
 
 
 def _marker(index: int, x: float, y: float, colour: str) -> str:
@@ -297,10 +330,19 @@ def line_at(x1: float, y1: float, x2: float, y2: float, colour: str, width: floa
 
 
 def text_at(
-    x: float, y: float, text: str, *, anchor: str = "start", size: int = 11, weight: str = "400"
+    x: float,
+    y: float,
+    text: str,
+    *,
+    anchor: str = "start",
+    size: int = SMALL,
+    weight: str = "400",
+    spare: bool = False,
 ) -> str:
+    """A text. spare: there is room for it only while text is small."""
+    name = ' class="spare"' if spare else ""
     return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" font-weight="{weight}" '
+        f'<text{name} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" font-weight="{weight}" '
         f'fill="{INK}">{escape(text)}</text>'
     )
 

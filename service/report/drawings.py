@@ -66,7 +66,7 @@ def _grids(drawing: Grids) -> tuple[list[str], float]:
         if left > 4 and left + width > NARROW - 4:
             left, top, deepest = 4.0, top + deepest + 32, 0.0
         most = float(abs(table).max()) or 1.0
-        parts.append(text_at(left, top - 5, title))
+        parts.append(text_at(left, top - 5, title, size=11))
         for row in range(rows):
             for column in range(columns):
                 value = float(table[row, column])

@@ -13,7 +13,7 @@ import numpy as np
 
 from experiments.comparing.effects import lower_is_better
 from experiments.numbers import figure as number
-from experiments.numbers import finite, signed, wants_log_axis
+from experiments.numbers import finite, parsed, signed, wants_log_axis
 from service.analysis import gradient_flow
 from service.analysis.gradient_flow import Curves
 from service.analysis.levels import EVERY_SEED, level_of
@@ -67,23 +67,30 @@ def figures(comparison: Comparison, curves: Curves, say: Words) -> list[Figure]:
         curves: Run id to metric to (epochs completed, value), for the metrics of `curve_keys`.
         say: The texts, in the reader's language.
     """
-    levels = [level.estimate.level for level in comparison.levels]
+    names = level_names(comparison, say)
     runs = {run.id: run for run in comparison.runs}
     used = [runs[id] for id in comparison.used]
-    groups: dict[str, list[Run]] = {level: [] for level in levels}
+    groups: dict[str, list[Run]] = {name: [] for name in names.values()}
     for run in used:
-        if (level := level_of(run, comparison.factor)) in groups:
-            groups[level].append(run)
-    if EVERY_SEED in groups:
-        groups = {say("figure.every_seed"): groups[EVERY_SEED]}
+        if (level := level_of(run, comparison.factor)) in names:
+            groups[names[level]].append(run)
     return [
         effects_figure(comparison, say),
-        *rate_figures(comparison, levels, say),
+        *rate_figures(comparison, names, say),
         *(training_figure(key, groups, curves, say) for key in _training_keys(comparison.metric)[:4]),
         *([zeros_figure(groups, curves, say)] if _asks_about_zeros(comparison) else []),
         gradient_figure(groups, say),
         depth_figure(used, curves, say),
     ]
+
+
+def level_names(comparison: Comparison, say: Words) -> dict[str, str]:
+    """Each level as figures call it: with its factor where a level is a number, which says nothing by itself."""
+    levels = [level.estimate.level for level in comparison.levels]
+    factor = comparison.factor.rsplit(".", 1)[-1]
+    bare = any(parsed(level.removeprefix("= ")) is not None or level in ("True", "False") for level in levels)
+    named = {level: f"{factor} {level}" if bare else level for level in levels}
+    return named | ({EVERY_SEED: say("figure.every_seed")} if EVERY_SEED in named else {})
 
 
 def drawn(read: ReadCurves, comparison: Comparison, say: Words) -> list[Figure]:
@@ -98,14 +105,15 @@ def effects_figure(comparison: Comparison, say: Words) -> Figure:
     lead, pairs = _leading(comparison), len(judged)
     if pairs > MOST_PAIRS:
         judged = [judgement for judgement in judged if lead in (judgement.a, judgement.b)]
-    bars, words = [], []
+    bars, words, names = [], [], level_names(comparison, say)
     for judgement in judged:
         low, high = finite(judgement.low), finite(judgement.high)
         note = say("figure.won", a=judgement.a, won=judgement.won, seeds=judgement.seeds)
-        bars.append(Bar(f"{judgement.a} − {judgement.b}", judgement.effect, low, high, note))
+        first = names[judgement.a]
+        bars.append(Bar(f"{first} − {judgement.b}", judgement.effect, low, high, note))
         between = say("figure.between", low=signed(low), high=signed(high)) if low is not None else ""
-        names = {"a": judgement.a, "b": judgement.b, "effect": signed(judgement.effect)}
-        words.append(say("figure.effect", **names, between=between, note=note))
+        effect_text = {"a": first, "b": judgement.b, "effect": signed(judgement.effect)}
+        words.append(say("figure.effect", **effect_text, between=between, note=note))
     metric, delta = comparison.metric, comparison.design.delta if comparison.design else None
     if pairs > len(judged):
         words.insert(0, say("figure.effects_of_leading", level=lead, n=pairs))
@@ -143,7 +151,7 @@ def _training_keys(metric: str) -> list[str]:
 
 def training_figure(key: str, groups: Mapping[str, Sequence[Run]], curves: Curves, say: Words) -> Figure:
     """A metric over the epochs: the mean of each level, and a band over its runs."""
-    lines, words = [], []
+    lines, words, ends = [], [], []
     for index, (level, runs) in enumerate(groups.items()):
         series, stopped = _held(runs, key, curves)
         ordered = _by_step(series)
@@ -154,7 +162,9 @@ def training_figure(key: str, groups: Mapping[str, Sequence[Run]], curves: Curve
             words.append(say("figure.training_none", level=level))
         elif points:
             end, survivors = number(points[-1][1]), _survivors(runs, len(ordered[-1][1]), stopped, say)
-            words.append(say("figure.training_end", level=level, value=end, runs=survivors))
+            ends.append(say("figure.training_end", level=level, value=end, runs=survivors))
+    if ends:
+        words.append(say("figure.ends", ends="; ".join(ends)))
     svg = ""
     if max((len(line.points) for line in lines), default=0) > 1:
         heights = [y for line in lines for _, y in line.points]

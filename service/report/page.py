@@ -24,7 +24,7 @@ from service.analysis.headline import answers
 from service.analysis.levels import SEED, level_of
 from service.analysis.observations import diverged
 from service.analysis.result import CERTIFICATE, DIAGNOSIS, SEEDS, Comparison, Level
-from service.entities import Run
+from service.entities import Run, shown_state
 from service.html import templates
 from service.report.borders import border_figure
 from service.report.figures import drawn
@@ -187,10 +187,17 @@ def _row(run: Run, comparison: Comparison, settings: Settings) -> dict[str, Any]
         "others": ", ".join(f"{name} = {label}" for name, label in others.items()),
         "seed": run.spec.get("seed"),
         "stage": run.stage,
-        "status": run.status.value,
+        "status": _status(run),
         "check_failed": run.tags.get(CERTIFICATE) == "failed",
         "value": "diverged" if diverged(run, comparison.metric) else figure(value),
     }
+
+
+def _status(run: Run) -> str:
+    """A run's status; `diverged` where it has one of success and its loss grew without end."""
+    if run.reason == "diverged" or f"{DIAGNOSIS}diverged" in run.tags:
+        return shown_state(run.status, "diverged", committed=run.committed_at is not None, certificate="")
+    return str(run.status.value)
 
 
 def _settings(level: Level, comparison: Comparison) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ MOST_CELLS = 4
 RATE = "learning_rate"
 
 
-def rate_figures(comparison: Comparison, levels: Sequence[str], say: Words) -> list[Figure]:
+def rate_figures(comparison: Comparison, names: Mapping[str, str], say: Words) -> list[Figure]:
     """The tuned metric over the learning rate, from the tuning or from a grid with rates.
 
     A figure for each cell of the other factors, or one over all of them where there are many.
@@ -42,7 +42,7 @@ def rate_figures(comparison: Comparison, levels: Sequence[str], say: Words) -> l
             cells[at.cell].append(at)
     if len(cells) > MOST_CELLS:
         cells = {"": [at for runs in cells.values() for at in runs]}
-    return [_rate_figure(comparison, levels, runs, metric, cell, say) for cell, runs in cells.items()]
+    return [_rate_figure(comparison, names, runs, metric, cell, say) for cell, runs in cells.items()]
 
 
 class _AtRate(NamedTuple):
@@ -68,10 +68,15 @@ def _at_rate(run: Run, factor: str, metric: str) -> _AtRate:
 
 
 def _rate_figure(
-    comparison: Comparison, levels: Sequence[str], runs: Sequence[_AtRate], metric: str, cell: str, say: Words
+    comparison: Comparison,
+    names: Mapping[str, str],
+    runs: Sequence[_AtRate],
+    metric: str,
+    cell: str,
+    say: Words,
 ) -> Figure:
     """A line per level through its mean at each rate; every run is a dot."""
-    values: dict[str, dict[float, list[float]]] = {level: defaultdict(list) for level in levels}
+    values: dict[str, dict[float, list[float]]] = {level: defaultdict(list) for level in names}
     without_dot = 0
     for _, level, rate, value, lost in runs:
         if rate is None or level not in values:
@@ -81,14 +86,14 @@ def _rate_figure(
         elif value is not None:
             values[level][rate].append(value)
     lines, words = [], []
-    for index, level in enumerate(levels):
+    for index, (level, name) in enumerate(names.items()):
         by_rate = sorted(values[level].items())
         points = [(rate, float(np.mean(own))) for rate, own in by_rate]
         dots = [(rate, value) for rate, own in by_rate for value in own]
-        lines.append(Line(level, points, (), dots, index))
+        lines.append(Line(name, points, (), dots, index))
         if points:
             best = (min if lower_is_better(metric) else max)(points, key=lambda point: point[1])
-            words.append(say("figure.rate_best", level=level, rate=f"{best[0]:g}", value=number(best[1])))
+            words.append(say("figure.rate_best", level=name, rate=f"{best[0]:g}", value=number(best[1])))
     rates = sorted({rate for by_rate in values.values() for rate in by_rate})
     tuned = comparison.design is not None and comparison.design.axes
     words.insert(0, say("figure.rates_tuning" if tuned else "figure.rates_all", metric=metric))
@@ -107,4 +112,4 @@ def _rate_figure(
             x_ticks=rates if len(rates) < 10 else (),
         )
     heading = say("figure.rates") + (f": {cell}" if cell else "")
-    return titled("-".join(["rates", *cell.split()]), heading, svg, text, levels)
+    return titled("-".join(["rates", *cell.split()]), heading, svg, text, list(names.values()))

@@ -174,7 +174,7 @@ def form_of(document: Mapping[str, Any]) -> Form:
                 for name, default, hint in (
                     ("epochs", "1", ""),
                     ("batch_size", "32", ""),
-                    ("stop", "", ""),
+                    ("stop", "", "{patience: 3}"),
                     ("class_weight", "", "{0: 1, 1: 5}"),
                 )
             ),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from experiments.course import lessons
 from experiments.datasets import DATASETS
 from experiments.errors import GradusError
 from service.analysis.design_document import live_document
@@ -99,11 +100,11 @@ def home(
         datasets=sorted(DATASETS),
         orders=ORDERS,
         statuses=[status.value for status in RunStatus],
-        firsts=[(name, visit.words(f"first.{name.replace('-', '_')}")) for name in FIRST_EXAMPLES],
+        firsts=[lessons()[name] for name in FIRST_LESSONS],
     )
 
 
-FIRST_EXAMPLES = ("perceptron-and", "xor-mlp", "linear-regression")
+FIRST_LESSONS = ("01-perceptron-and", "04-xor-hidden", "23-regression")
 """What somebody presses who sees the page for the first time."""
 
 

@@ -19,10 +19,13 @@ router = APIRouter(prefix="/lessons", include_in_schema=False, route_class=PageR
 def course(visit: VisitDep) -> Response:
     """The page."""
     rows = standings(visit.store, visit.person.owner)
-    done = sum(row.state == "done" for row in rows)
+    trained = [row for row in rows if row.lesson.trains]
+    done = sum(row.state == "done" for row in trained)
     pictures = {row.lesson.name: lesson_picture(visit.store, row, visit.words.language) for row in rows}
     running = any(row.state == "running" for row in rows)
-    return visit.page("lessons.html", rows=rows, done=done, running=running, pictures=pictures)
+    return visit.page(
+        "lessons.html", rows=rows, done=done, trained=len(trained), running=running, pictures=pictures
+    )
 
 
 @router.get("/{name}")

@@ -40,7 +40,7 @@ def _quantity(name: str, history: History, say: Words) -> Figure:
     ]
     begun = any(x == 0 for line in lines for x, _ in line.points)
     words = [say("figure.run_from_start" if begun else "figure.run_each_epoch", name=name)]
-    words += [_end(line, say) for line in lines]
+    words += _ends(lines, say)
     lost = sum(value is None for part in PARTS for _, value in history.get(f"{part}/{name}", ()))
     if lost:
         words.append(say("figure.run_lost", n=lost))
@@ -54,22 +54,30 @@ def _quantity(name: str, history: History, say: Words) -> Figure:
     return Figure(name, heading, svg, text, legend)
 
 
-def _end(line: Line, say: Words) -> str:
-    return say("figure.run_end", name=line.name, value=number(line.points[-1][1]))
+def _ends(lines: Sequence[Line], say: Words) -> list[str]:
+    ends = [say("figure.run_end", name=line.name, value=number(line.points[-1][1])) for line in lines]
+    return [say("figure.ends", ends=", ".join(ends))] if ends else []
 
 
 def _by_layer(history: History, name: re.Pattern[str]) -> list[Line]:
-    """A line for each layer that measured something, first layer first."""
-    layers = {key: int(match[1]) for key in history if (match := name.match(key))}
-    lines = [Line(key.split("/")[1], _finite(history[key]), colour=layer) for key, layer in layers.items()]
-    return sorted((line for line in lines if line.points), key=lambda line: line.colour)
+    """A line for each layer that measured something, first layer first, in a colour that no part of the data has."""
+    layers = {key: int(match[1]) for key in history if (match := name.match(key)) and _finite(history[key])}
+    keys = sorted(layers, key=lambda key: layers[key])
+    free = len(charts.COLOURS) - len(PARTS)
+    colours = [
+        len(PARTS) + index % free + len(charts.COLOURS) * (index // free) for index in range(len(keys))
+    ]
+    return [
+        Line(key.split("/")[1], _finite(history[key]), colour=colour)
+        for key, colour in zip(keys, colours, strict=True)
+    ]
 
 
 def _zeros(history: History, say: Words) -> Figure:
     """Nothing where no activation was exactly 0 once training had begun, as of a sigmoid."""
     lines = _by_layer(history, ZEROS)
     heading = say("figure.zeros")
-    text = " ".join([say("figure.zeros_text"), *(_end(line, say) for line in lines)])
+    text = " ".join([say("figure.zeros_text"), *_ends(lines, say)])
     svg = ""
     if any(epochs > 0 and value > 0 for line in lines for epochs, value in line.points):
         svg = charts.chart(
@@ -82,7 +90,10 @@ def _zeros(history: History, say: Words) -> Figure:
 
 def _gradients(history: History, say: Words) -> Figure:
     lines = _by_layer(history, gradient_flow.GRADIENT)
-    heading, text = say("figure.layers"), say("figure.layers_text")
+    heading, words = say("figure.layers"), [say("figure.layers_text"), *_ends(lines, say)]
+    if gone := [line.name for line in lines if any(value <= 0 for _, value in line.points)]:
+        words.append(say("figure.layers_zero", names=", ".join(gone)))
+    text = " ".join(words)
     svg = ""
     if any(len(line.points) > 1 for line in lines):
         svg = charts.chart(

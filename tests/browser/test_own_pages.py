@@ -60,9 +60,59 @@ def test_the_start_page_shows_the_answer(pages: Pages, browser: WebDriver, wait:
     browser.get(pages.url)
     text = wait(lambda b: b.find_element(By.ID, pages.answered.id).text)
     assert all(answer in text for answer in pages.answers)
-    form = browser.find_element(By.LINK_TEXT, "New experiment")
-    tab_to(browser, form, 6)
+    tab_to(browser, browser.find_element(By.LINK_TEXT, "New experiment"), 3)
     shoot("start")
+
+
+@pytest.mark.usefixtures("quiet")
+def test_the_form_is_three_tabs_away(pages: Pages, browser: WebDriver, wait: Any) -> None:
+    """The first is the link over the menu, the second the tab of the form, the third its first entry."""
+    browser.get(f"{pages.url}/new")
+    wait(lambda b: b.find_elements(By.NAME, "f:dataset.name"))
+    browser.switch_to.active_element.send_keys(Keys.TAB)
+    browser.switch_to.active_element.send_keys(Keys.ENTER)
+    tab_to(browser, browser.find_element(By.NAME, "f:dataset.name"), 2)
+    ring = "return getComputedStyle(document.activeElement).outlineWidth"
+    assert browser.execute_script(ring) == "3px"
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_part_that_is_in_use_is_put_in_place_afterwards(
+    pages: Pages, browser: WebDriver, wait: Any
+) -> None:
+    """The focus stays on a dot while the runs end; what changed is shown once it goes elsewhere."""
+    experiment = pages.world.submit(examples()["xor-mlp"])
+    browser.get(f"{pages.url}/experiments/{experiment.id}")
+    dot = wait(lambda b: b.find_element(By.CSS_SELECTOR, "#state a.dot"))
+    browser.execute_script("arguments[0].focus()", dot)
+    pages.world.work(experiment.id, score=lambda run: 0.5)
+    wait(lambda b: "More seeds" in b.find_element(By.ID, "actions").text)
+    assert browser.switch_to.active_element == dot
+    assert "waiting" in browser.find_element(By.ID, "state").text
+    browser.execute_script("document.activeElement.blur()")
+    wait(lambda b: "5 finished" in b.find_element(By.ID, "state").text)
+    assert "waiting" not in browser.find_element(By.ID, "state").text
+
+
+@pytest.mark.usefixtures("quiet")
+def test_the_projector_shows_figures_in_large_type_and_nothing_beside_them(
+    pages: Pages, browser: WebDriver, wait: Any, shoot: Any
+) -> None:
+    run = queries.all_runs(pages.world.store, pages.answered.id)[0]
+    for path in (f"/experiments/{pages.answered.id}", f"/runs/{run.id}"):
+        browser.get(pages.url + path)
+        wait(lambda b: b.find_element(By.LINK_TEXT, "For the projector")).click()
+        wait(lambda b: "stage" in b.current_url)
+        size = "return getComputedStyle(document.querySelector('figcaption')).fontSize"
+        assert float(browser.execute_script(size).removesuffix("px")) >= 18
+        assert browser.find_element(By.CSS_SELECTOR, "svg.chart").is_displayed()
+        for aside in (".bar", "#actions", "#certificate", "dl.facts"):
+            assert not any(
+                element.is_displayed() for element in browser.find_elements(By.CSS_SELECTOR, aside)
+            )
+        shoot(f"stage-{path.split('/')[1]}")
+        wait(lambda b: b.find_element(By.LINK_TEXT, "Leave the projector view")).click()
+        wait(lambda b: b.find_element(By.CSS_SELECTOR, ".bar").is_displayed())
 
 
 @pytest.mark.usefixtures("quiet")
@@ -236,6 +286,21 @@ def test_a_drawn_digit_is_answered(pages: Pages, browser: WebDriver, wait: Any, 
     assert brightest > 0.4
     assert wait(lambda b: b.find_element(By.CSS_SELECTOR, ".answers .best").text).startswith("1")
     shoot("run")
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_digit_is_drawn_by_keyboard_and_cleared(pages: Pages, browser: WebDriver, wait: Any) -> None:
+    run = queries.all_runs(pages.world.store, pages.answered.id)[0]
+    browser.get(f"{pages.url}/runs/{run.id}")
+    canvas = wait(lambda b: b.find_element(By.TAG_NAME, "canvas"))
+    ink = "const c = arguments[0]; return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.filter((v) => v > 200).length"
+    empty = browser.execute_script(ink, canvas)
+    canvas.send_keys(Keys.SHIFT, Keys.ARROW_DOWN * 3, Keys.NULL)
+    assert browser.execute_script(ink, canvas) == empty, "the pen was moved alone"
+    canvas.send_keys(Keys.ARROW_DOWN * 6)
+    assert browser.execute_script(ink, canvas) > empty
+    browser.find_element(By.CSS_SELECTOR, "[data-clear]").click()
+    assert browser.execute_script(ink, canvas) == empty
 
 
 @pytest.mark.usefixtures("quiet")

@@ -108,9 +108,9 @@ def test_a_sweep_is_written_watched_and_played(
     last = int(slider.get_attribute("max"))
     assert last >= 60
     slider.send_keys(Keys.HOME)
-    assert wait(lambda b: b.find_element(By.CSS_SELECTOR, ".player output").text) == "after 0 epochs"
+    assert wait(lambda b: b.find_element(By.CSS_SELECTOR, ".player output").text) == "epoch 0"
     slider.send_keys(Keys.ARROW_RIGHT)
-    wait(lambda b: b.find_element(By.CSS_SELECTOR, ".player output").text == "after 1 epochs")
+    wait(lambda b: b.find_element(By.CSS_SELECTOR, ".player output").text == "epoch 1")
     shoot("film", 1280)
     shoot("film-390", 390)
 

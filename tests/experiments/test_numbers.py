@@ -28,5 +28,14 @@ def test_differences_have_a_sign_and_three_digits() -> None:
     assert [numbers.figure(value) for value in (0.938417, -2.0)] == ["0.9384", "−2"]
 
 
+def test_powers_of_ten_are_written_as_such() -> None:
+    assert [numbers.figure(value) for value in (1.009e9, -8.308e-8, 1e-5)] == [
+        "1.009·10⁹",
+        "−8.308·10⁻⁸",
+        "1·10⁻⁵",
+    ]
+    assert [numbers.rough(value) for value in (812.0, 23_870.0, 5.47e7)] == ["810", "24,000", "5.5·10⁷"]
+
+
 def test_a_label_is_a_number_or_none() -> None:
     assert (numbers.parsed("0.1"), numbers.parsed("exponential_decay")) == (0.1, None)

@@ -157,7 +157,8 @@ slider.addEventListener("input", show);
 fetchFilm();
 if ("filmLive" in box.dataset) {
   const again = setInterval(async () => {
-    await fetchFilm();
-    if (document.querySelector("#state .dot.finished, #state .dot.failed, #state .dot.killed, #state .dot.diverged")) clearInterval(again);
+    const over = document.querySelector("#state .dot:is(.finished, .failed, .killed, .check_failed)");
+    await fetchFilm(); // once more after the end: the last frames came with it
+    if (over) clearInterval(again);
   }, 2500);
 }

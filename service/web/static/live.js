@@ -1,11 +1,21 @@
 // Parts of the page that the server sends again as they change. At the end the page is asked for once more: buttons
 // that were not offered while runs trained are offered then.
 for (const page of document.querySelectorAll("[data-live]")) {
+  const kept = new Map(); // what came while somebody used a part: put in place once they leave it
+  const put = (id, html) => {
+    const part = document.getElementById(id);
+    if (part?.contains(document.activeElement)) kept.set(id, html);
+    else if (part) part.innerHTML = html; // our own templates, every value escaped
+  };
+  page.addEventListener("focusout", () => setTimeout(() => {
+    const waiting = [...kept];
+    kept.clear();
+    for (const [id, html] of waiting) put(id, html);
+  }));
   const source = new EventSource(page.dataset.live);
   source.addEventListener("part", (event) => {
     const { id, html } = JSON.parse(event.data);
-    const part = document.getElementById(id);
-    if (part && !part.contains(document.activeElement)) part.innerHTML = html; // our own templates, every value escaped
+    put(id, html);
     page.removeAttribute("data-stale");
   });
   source.addEventListener("end", async () => {

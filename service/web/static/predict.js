@@ -29,7 +29,10 @@ for (const box of document.querySelectorAll("[data-predict]")) {
       meter.max = Math.max(1, largest);
       meter.value = Math.max(0, value);
       const best = result.classes && result.classes[0] === index && outputs.length > 1;
-      row.append(outputs.length > 1 ? `${index} ` : "", meter, ` ${Number(value.toPrecision(4))}`);
+      const [name, number] = [document.createElement("span"), document.createElement("span")];
+      name.textContent = outputs.length > 1 ? index : box.dataset.output;
+      number.textContent = result.classes ? value.toFixed(3) : Number(value.toPrecision(4));
+      row.append(name, meter, number);
       if (best) row.className = "best";
       return row;
     }), ...(result.warnings ?? []).map((text) => Object.assign(document.createElement("p"), { textContent: text, className: "small" })));
@@ -81,6 +84,31 @@ for (const box of document.querySelectorAll("[data-predict]")) {
     return Array.from({ length: height }, (_, row) => Array.from({ length: width }, (_, column) => [mean(column, row)]));
   }
 
+  // By keyboard: the arrows draw, with Shift they move the pen alone.
+  const tip = box.querySelector(".tip");
+  const place = [canvas.width / 2, canvas.height / 4];
+  const show_tip = () => {
+    tip.hidden = document.activeElement !== canvas;
+    tip.style.left = `${100 * place[0] / canvas.width}%`;
+    tip.style.top = `${100 * place[1] / canvas.height}%`;
+  };
+  canvas.addEventListener("focus", show_tip);
+  canvas.addEventListener("blur", show_tip);
+  canvas.addEventListener("keydown", (event) => {
+    const way = { ArrowLeft: [-14, 0], ArrowRight: [14, 0], ArrowUp: [0, -14], ArrowDown: [0, 14] }[event.key];
+    if (!way) return;
+    event.preventDefault();
+    pen.beginPath();
+    pen.moveTo(...place);
+    place[0] = Math.min(Math.max(place[0] + way[0], 0), canvas.width);
+    place[1] = Math.min(Math.max(place[1] + way[1], 0), canvas.height);
+    show_tip();
+    if (event.shiftKey) return;
+    pen.lineTo(...place);
+    pen.stroke();
+    later(pixels);
+  });
+
   let drawing = false;
   const at = (event) => {
     const frame = canvas.getBoundingClientRect();
@@ -90,5 +118,5 @@ for (const box of document.querySelectorAll("[data-predict]")) {
   canvas.addEventListener("pointermove", (event) => { if (drawing) { pen.lineTo(...at(event)); pen.stroke(); } });
   canvas.addEventListener("pointerup", () => { drawing = false; later(pixels); });
   ask(pixels()); // a worker loads the network while the person draws
-  box.querySelector("[data-clear]").addEventListener("click", () => { clear(); answers.replaceChildren(); });
+  box.querySelector("[data-clear]").addEventListener("click", () => { clearTimeout(waiting); newest++; clear(); answers.replaceChildren(); });
 }

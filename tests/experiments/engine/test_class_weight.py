@@ -82,7 +82,11 @@ def test_an_exported_program_names_them(specs: Any) -> None:
         ("digits", {"one": 2}, "class: weight"),
         ("digits", {"0": -1}, "at least 0"),
         ("digits", {"0": "5"}, "training.class_weight"),
-        ("digits", [1, 2], 'training.class_weight: [1, 2] (allowed: class: weight, as {"0": 1, "1": 5})'),
+        (
+            "digits",
+            [1, 2],
+            'training.class_weight: found [1, 2] (allowed: class: weight, as {"0": 1, "1": 5})',
+        ),
     ],
 )
 def test_what_fits_nothing_is_refused(dataset: str, weights: Any, message: str) -> None:

@@ -63,6 +63,8 @@ BAD: dict[str, Bad] = {
     "half an epoch": ({"training": {"epochs": 1.5}}, "training.epochs", "whole number"),
     "a list for a mapping": ({"optimizer": [1]}, "optimizer", "mapping"),
     "a number for a mapping": ({"model": 3}, "model", "mapping"),
+    "a tag as the list is narrowed by it": ({"tags": "course=nn-101"}, "tags", "write {course: nn-101}"),
+    "tags with full-width signs": ({"tags": "a：1，b：2"}, "tags", "write {a: 1, b: 2}"),
     "NaN": ({"optimizer": {"name": "sgd", "learning_rate": NAN}}, "optimizer.learning_rate", "finite"),
     "infinity": ({"optimizer": {"name": "sgd", "learning_rate": INF}}, "optimizer.learning_rate", "finite"),
     "minus infinity in data": (

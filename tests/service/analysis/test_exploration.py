@@ -148,7 +148,7 @@ def test_seeds_are_repetitions_and_no_levels(
     world.work(made.id, lambda run: 0.5 + 0.1 * run.params["seed"])
     body = explored(client, made.id)
     assert (body["factor"], body["effects"], body["verdicts"]) == ("seed", [], [])
-    assert body["answer"].endswith("nothing to compare: seeds are replicates, not a factor")
+    assert body["answer"].endswith("nothing to compare: the runs differ in their seed alone")
     (level,) = body["levels"]
     assert (level["level"], level["seeds"]) == ("every seed", 3)
     assert level["mean"] == pytest.approx(0.6)

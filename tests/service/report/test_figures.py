@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from service.analysis.comparison import compare_runs
 from service.report.figure import Figure
-from service.report.figures import _by_step, effects_figure, training_figure
+from service.report.figures import _by_step, effects_figure, figures, level_names, training_figure
 from service.store import queries
 from service.words import Words
 from tests.service.scored_runs import World
@@ -67,5 +67,19 @@ def test_a_run_that_stopped_keeps_its_last_value_in_the_mean(world: World) -> No
     }
     figure = training_figure("train/loss", {"relu": [stopped, trained, diverged]}, curves, Words("en"))
     assert figure.text.endswith(
-        "relu ends at 0.5 (2 of 3 runs; 1 diverged; 1 stopped earlier, and its last value counts on)."
+        "At the end: relu 0.5 (2 of 3 runs; 1 diverged; 1 stopped earlier, and its last value counts on)."
     )
+
+
+def test_a_level_that_is_a_number_is_called_with_its_factor(world: World) -> None:
+    text = "name: x\ndataset: {name: digits}\nmodel: {hidden: [4]}\ntraining: {epochs: 2}\n"
+    made = world.submit(text + "sweep: {training.batch_size: [16, 32], seeds: 2}\n")
+    world.work(made.id, lambda run: 0.5 + 0.01 * run.index * run.seed)
+    comparison = compare_runs(made, queries.all_runs(world.store, made.id))
+    assert level_names(comparison, Words("en")) == {"16": "batch_size 16", "32": "batch_size 32"}
+    shown = {figure.id: figure for figure in figures(comparison, {}, Words("en"))}
+    assert ">batch_size 32 − 16<" in shown["effects"].svg
+    made = world.submit(text + "sweep: {activation: [relu, tanh], seeds: 2}\n")
+    world.work(made.id)
+    comparison = compare_runs(made, queries.all_runs(world.store, made.id))
+    assert level_names(comparison, Words("en")) == {"relu": "relu", "tanh": "tanh"}

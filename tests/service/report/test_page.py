@@ -117,8 +117,16 @@ def test_training_curves_say_how_many_runs_they_are_of(world: World) -> None:
     page = submitted(
         world, text, lambda run: None if run.params["activation"] == "relu" and run.params["seed"] else 0.9
     )
-    assert "relu ends at 0.9 (1 of 5 runs; 4 diverged)." in page
-    assert "tanh ends at 0.9 (5 runs)." in page
+    assert "At the end: relu 0.9 (1 of 5 runs; 4 diverged); tanh 0.9 (5 runs)." in page
+
+
+def test_a_run_that_diverged_is_called_so_in_the_list(world: World) -> None:
+    made = world.submit(ALONE + "sweep: {activation: [relu, tanh]}\n")
+    grew = {"gradus.diagnosis.diverged": "Diverged: the loss is 91 after epoch 20."}
+    world.work(made.id, tags=lambda run: grew if run.params["activation"] == "relu" else {})
+    page = report.render(world.store, made.id, load_settings())
+    rows = re.findall(r"<tr><td><a href=.*?</tr>", page)
+    assert [("diverged" in row, "FINISHED" in row) for row in rows] == [(True, False), (False, True)]
 
 
 def test_any_other_factor_is_shown_without_a_verdict(world: World) -> None:

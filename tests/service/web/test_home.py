@@ -83,12 +83,15 @@ def test_fifty_on_a_page(world: World, client: httpx.Client) -> None:
     assert 'rel="next"' not in second
 
 
-def test_the_first_visit_offers_three_examples(client: httpx.Client) -> None:
+def test_the_first_visit_offers_three_lessons_to_press(client: httpx.Client) -> None:
     page = client.get("/").text
-    addresses = re.findall(r'href="(/new\?example=[\w-]+)"', page)
+    addresses = re.findall(r'method="post" action="(/lessons/[\w-]+)"', page)
     assert len(addresses) == 3
-    for address in addresses:
-        assert 'class="fine"' in client.get(address).text
+    assert 'class="filters"' not in page, "nothing to look through yet"
+    pressed = client.post(addresses[0])
+    assert "Networks are being trained" in client.get(pressed.headers["location"]).text
+    assert 'class="filters"' in client.get("/").text
+    assert 'class="filters"' in client.get("/?q=nothing").text
 
 
 def test_buttons_do_what_they_say(world: World, client: httpx.Client) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from service import operations
 from service.entities import Shipped
+from service.report.charts import style
 from service.settings import load_settings
 from service.store import queries
 from service.tracking.pictures import picture_names
@@ -40,7 +41,7 @@ def test_a_finished_run_shows_curves_and_can_be_tried(world: World, client: http
     run = runs_of(world)[0]
     page = client.get(f"/runs/{run.id[:12]}").text
     assert "loss while it trained" in page
-    assert "training ends at" in page
+    assert "At the end: training " in page
     assert 'data-kind="image" data-shape="8,8,1"' in page
     assert "certified" in page
     assert "data-live" not in page
@@ -68,6 +69,18 @@ def test_one_colour_for_each_part_in_every_figure() -> None:
     assert len(set(keys.values())) == 2
     assert "1 value is not a number" in loss.text
     assert "10" in loss.svg, "a first epoch far off is drawn on a logarithmic axis"
+
+
+def test_layers_have_colours_of_their_own() -> None:
+    """Twelve layers, each with another key, and none in the colour of training, validation or test."""
+    layers = {f"layers/{n}-dense/grad_norm": [(0, 0.1), (1, 0.2 if n else 0.0)] for n in range(12)}
+    history: History = {**layers, "train/loss": [(1, 1.0)], "val/loss": [(1, 1.0)], "test/loss": [(1, 1.0)]}
+    loss, gradients = run_figures(history, Words("en"))
+    parts = {str(style(index)[0]) for index in range(len(loss.legend))}
+    keys = [key for _, key in gradients.legend]
+    assert len(set(keys)) == 12
+    assert not any(colour in key for colour in parts for key in keys)
+    assert "0-dense is exactly 0" in gradients.text
 
 
 def test_a_prediction_is_asked_for_and_answered(world: World, client: httpx.Client) -> None:
