@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from service.analysis.comparison import compare_runs
+from service.analysis.gradient_flow import Curves
 from service.report.figure import Figure
 from service.report.figures import _by_step, effects_figure, figures, level_names, training_figure
 from service.store import queries
@@ -60,7 +61,7 @@ def test_a_run_that_stopped_keeps_its_last_value_in_the_mean(world: World) -> No
     world.work(experiment.id, lambda run: None if run.seed == 2 else 0.5)
     stopped, trained, diverged = queries.all_runs(world.store, experiment.id)
     whole: list[tuple[int, float | None]] = [(1, 4.0), (2, 3.0), (3, 2.0), (4, 1.0)]
-    curves = {
+    curves: Curves = {
         stopped.id: {"train/loss": [(1, 4.0), (2, 0.0)]},
         trained.id: {"train/loss": whole},
         diverged.id: {"train/loss": [(1, 4.0), (2, None)]},
