@@ -53,7 +53,10 @@ def _links(
     experiment: Experiment, best: Run | None, shown: Mapping[str, str], settings: Settings
 ) -> dict[str, str]:
     base, mlflow_id = settings.url.rstrip("/"), experiment.mlflow_experiment_id
-    links = {"report": f"{base}/experiments/{experiment.id}/report", "Gradus": f"{base}/#{experiment.id}"}
+    links = {
+        "report": f"{base}/experiments/{experiment.id}/report",
+        "Gradus": f"{base}/experiments/{experiment.id}",
+    }
     if mlflow_id is not None:
         pages = MlflowPages(settings.public_mlflow_url)
         links["runs side by side"] = pages.compare(mlflow_id)
@@ -82,11 +85,12 @@ def _views(experiment: Experiment, runs: Sequence[Run]) -> dict[str, str]:
 def markdown(comparison: Comparison, links: Mapping[str, str] | None = None) -> str:
     """The answer as MLflow's experiment description: a sentence, a table of verdicts, a table of levels, links.
 
-    The answer comes before the person's own description, because MLflow folds all but the first line away.
+    The answer comes before the person's own description, because MLflow folds all but the first line away. It is in
+    italics where no question was fixed.
     """
     design, own = comparison.design, comparison.experiment.description
-    first = design is not None or comparison.experiment.search is not None
-    lines = [f"**{comparison.answer}**", ""] if first else []
+    asked = design is not None or comparison.experiment.search is not None
+    lines = [f"**{comparison.answer}**" if asked else f"*{comparison.answer}*", ""]
     lines += [own, ""] if own else []
     if design is not None:
         lines += [
@@ -120,8 +124,6 @@ def markdown(comparison: Comparison, links: Mapping[str, str] | None = None) -> 
         said = ", ".join(f"{' with '.join(share.factors)} {share.share:.0%}" for share in shares)
         how = "share of variance, estimated" if shares[0].estimated else "share of variance"
         lines += ["", f"What matters for {comparison.metric} ({how}): {_cell(said)}"]
-    if not first:
-        lines += ["", f"*{comparison.answer}*"]
     if links:
         lines += ["", " · ".join(f"[{name}]({url})" for name, url in links.items())]
     return "\n".join(lines) + "\n"

@@ -137,7 +137,8 @@ def test_it_is_said_wherever_people_look(
     assert words in report
     assert "learning_rate 0.01 (seeds 0, 1, 2)" in report
     assert "relu is best at 0.01" in report
-    assert words in experiment_note.markdown(comparison.compare(world.store, made.id))
+    first, *_ = experiment_note.markdown(comparison.compare(world.store, made.id)).splitlines()
+    assert words in first, "MLflow folds the rest away"
 
 
 def test_seeds_are_repetitions_and_no_levels(
