@@ -23,7 +23,19 @@ BETWEEN = "; "
 """Stands between the sentences of an answer."""
 TEXT = "text"
 """The place of a sentence within another one."""
-PLACES_OF_SENTENCES = (TEXT, "when", "parts", "edges", "counts", "suited", "kind", "why", "state", "where")
+PLACES_OF_SENTENCES = (
+    TEXT,
+    "when",
+    "parts",
+    "edges",
+    "counts",
+    "suited",
+    "kind",
+    "why",
+    "state",
+    "where",
+    "level",
+)
 """The places of what is said in either language: sentences, and parts of sentences that the catalogue has by themselves."""
 QUOTED = "quoted"
 """The place of what is quoted as it is, and may hold what stands between sentences."""

@@ -33,21 +33,23 @@ from service.report.pictures import Shown, best_pictures
 from service.settings import Settings
 from service.store import Store, queries
 from service.tracking.urls import MlflowPages
+from service.words import DIAGNOSIS as SAID_DIAGNOSIS
 from service.words import Words
 
 MOST_RUNS_SHOWN = 2000
 MOST_SENTENCES = 20
+ENGLISH = Words("en")
 _VERSIONS = {
-    "gradus.version": "gradus (runs)",
+    "gradus.version": "version_runs",
     "gradus.python": "Python",
     "gradus.keras": "Keras",
     "gradus.tensorflow": "TensorFlow",
     "gradus.numpy": "NumPy",
-    "gradus.device": "device",
-    "gradus.threads": "threads",
-    "gradus.tile_width": "tile width",
+    "gradus.device": "version_device",
+    "gradus.threads": "version_threads",
+    "gradus.tile_width": "version_width",
 }
-"""The tags that say how a run was made, and their names on the page."""
+"""The tags that say how a run was made, and their names on the page, of which the catalogue has some."""
 
 
 @cache
@@ -62,17 +64,18 @@ def _templates() -> jinja2.Environment:
     return environment
 
 
-def _interval(of: Judgement | Estimate, write: Callable[[float | None], str]) -> str:
+def _interval(of: Judgement | Estimate, say: Words, write: Callable[[float | None], str]) -> str:
     """The ends of an interval, or why there are none."""
     if of.seeds == 1:
-        return "one seed: no interval"
-    return ABSENT if of.low is None else f"{write(of.low)} to {write(of.high)}"
+        return say("report.one_seed")
+    return ABSENT if of.low is None else say("report.between", low=write(of.low), high=write(of.high))
 
 
 def render(
     store: Store,
     experiment_id: str,
     settings: Settings,
+    say: Words = ENGLISH,
     *,
     factor: str | None = None,
     metric: str | None = None,
@@ -83,6 +86,7 @@ def render(
         store: The database.
         experiment_id: The experiment's id.
         settings: They give the addresses that the page links to.
+        say: The texts, in the reader's language.
         factor: The factor to compare; None: the design's, or the first swept one.
         metric: The metric to compare by; None: the design's, or the first that the runs have.
 
@@ -93,11 +97,15 @@ def render(
     experiment = queries.get_experiment(store, experiment_id)
     runs = queries.all_runs(store, experiment.id)
     comparison = compare_runs(experiment, runs, factor=factor, metric=metric)
-    return render_comparison(store, comparison, settings, best_pictures(comparison, settings, Words("en")))
+    return render_comparison(store, comparison, settings, best_pictures(comparison, settings, say), say)
 
 
 def render_comparison(
-    store: Store, comparison: Comparison, settings: Settings, pictures: Sequence[Shown] = ()
+    store: Store,
+    comparison: Comparison,
+    settings: Settings,
+    pictures: Sequence[Shown] = (),
+    say: Words = ENGLISH,
 ) -> str:
     """The report of a comparison. The same results give the same page, to the byte.
 
@@ -106,10 +114,11 @@ def render_comparison(
         comparison: The comparison.
         settings: They give the addresses that the page links to.
         pictures: Of the best runs, to be embedded.
+        say: The texts, in the reader's language.
     """
     style = _templates().get_template("report.css").render()
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    design, progress, say = comparison.design, comparison.progress, Words("en")
+    design, progress = comparison.design, comparison.progress
     shown = drawn(partial(queries.metric_values, store), comparison, say)
     if pictures and (border := border_figure(comparison, settings, say)):
         shown.insert(1, border)
@@ -118,24 +127,29 @@ def render_comparison(
         .get_template("report.html")
         .render(
             comparison=comparison,
+            t=say,
+            named=partial(_named, say=say),
             style=style,
             csp=f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'",
-            answers=answers(design, progress) if design and progress else [comparison.answer],
+            answers=[
+                say.said(answer)
+                for answer in (answers(design, progress) if design and progress else [comparison.answer])
+            ],
             figures=shown,
             pictures=pictures,
             home=settings.url.rstrip("/"),
-            rows=[_row(run, comparison, settings) for run in comparison.runs[:MOST_RUNS_SHOWN]],
+            rows=[_row(run, comparison, settings, say) for run in comparison.runs[:MOST_RUNS_SHOWN]],
             left_out=max(0, len(comparison.runs) - MOST_RUNS_SHOWN),
             spec=as_yaml(comparison.spec.document()),
-            versions=_versions(comparison.runs),
+            versions=_versions(comparison.runs, say),
             failed_checks=_failed_checks(comparison.runs),
-            sentences=_diagnoses(comparison),
-            settings={level.estimate.level: _settings(level, comparison) for level in comparison.levels},
+            sentences=_diagnoses(comparison, say),
+            settings={level.estimate.level: _settings(level, comparison, say) for level in comparison.levels},
             command=_command(comparison),
-            links=_links(comparison, settings),
+            links=_links(comparison, settings, say),
             plan=comparison.plan,
             flips=flip_table(comparison.sensitivity.flips),
-            method=method_of(design, comparison) if design else "",
+            method=method_of(design, comparison, say) if design else "",
             best=best_document(progress.best) if progress else None,
             as_of=_as_of(comparison.runs),
             lower=lower_is_better(comparison.metric),
@@ -150,13 +164,13 @@ def _as_of(runs: Iterable[Run]) -> str:
     return f"{max(times):%Y-%m-%d %H:%M} UTC" if times else ""
 
 
-def _versions(runs: Iterable[Run]) -> dict[str, str]:
+def _versions(runs: Iterable[Run], say: Words) -> dict[str, str]:
     """The version of this service, and the versions with which the runs were made."""
     values: dict[str, set[str]] = defaultdict(set)
     for run in runs:
         for tag, name in _VERSIONS.items():
             if tag in run.tags:
-                values[name].add(run.tags[tag])
+                values[say(f"report.{name}") if say.has(f"report.{name}") else name].add(run.tags[tag])
     known = {name: ", ".join(sorted(own)) for name, own in sorted(values.items())}
     return {"gradus": importlib.metadata.version("gradus"), **known}
 
@@ -166,17 +180,17 @@ def _command(comparison: Comparison) -> str:
     return f"gradus submit {name}.yaml --wait"
 
 
-def _links(comparison: Comparison, settings: Settings) -> dict[str, str]:
+def _links(comparison: Comparison, settings: Settings, say: Words) -> dict[str, str]:
     base, id = settings.url.rstrip("/"), comparison.experiment.id
     path = f"{base}/v1/experiments/{id}"
-    links = {"experiment (API)": path, "comparison (JSON)": f"{path}/comparison"}
+    links = {say("report.link_api"): path, say("report.link_comparison"): f"{path}/comparison"}
     if mlflow_id := comparison.experiment.mlflow_experiment_id:
         pages = MlflowPages(settings.public_mlflow_url)
-        links |= {"MLflow": pages.experiment(mlflow_id), "compare in MLflow": pages.compare(mlflow_id)}
+        links |= {"MLflow": pages.experiment(mlflow_id), say("report.link_compare"): pages.compare(mlflow_id)}
     return links
 
 
-def _row(run: Run, comparison: Comparison, settings: Settings) -> dict[str, Any]:
+def _row(run: Run, comparison: Comparison, settings: Settings, say: Words) -> dict[str, Any]:
     link = f"{settings.url.rstrip('/')}/runs/{run.id}"
     others = {name: label for name, label in run.levels.items() if name not in (comparison.factor, SEED)}
     value = run.metrics.get(comparison.metric)
@@ -187,27 +201,28 @@ def _row(run: Run, comparison: Comparison, settings: Settings) -> dict[str, Any]
         "others": ", ".join(f"{name} = {label}" for name, label in others.items()),
         "seed": run.spec.get("seed"),
         "stage": run.stage,
-        "status": _status(run),
+        "status": _status(run, say),
         "check_failed": run.tags.get(CERTIFICATE) == "failed",
-        "value": "diverged" if diverged(run, comparison.metric) else figure(value),
+        "value": say("report.diverged") if diverged(run, comparison.metric) else figure(value),
     }
 
 
-def _status(run: Run) -> str:
+def _status(run: Run, say: Words) -> str:
     """A run's status; `diverged` where it has one of success and its loss grew without end."""
     if run.reason == "diverged" or f"{DIAGNOSIS}diverged" in run.tags:
-        return shown_state(run.status, "diverged", committed=run.committed_at is not None, certificate="")
+        state = shown_state(run.status, "diverged", committed=run.committed_at is not None, certificate="")
+        return say(f"status.{state}")
     return str(run.status.value)
 
 
-def _settings(level: Level, comparison: Comparison) -> list[str]:
+def _settings(level: Level, comparison: Comparison, say: Words) -> list[str]:
     """The settings of a level: a line for each, led by the cells of the other factors that share it."""
     fields = comparison.tuning.fields if comparison.tuning else ()
     cells: dict[str, list[str]] = {}
     for combination in level.tuned:
         setting = ", ".join(f"{name} {combination[name]}" for name in fields)
         if SEEDS in combination:
-            setting += f" (seeds {combination[SEEDS]})"
+            setting = say("report.setting_seeds", setting=setting, seeds=combination[SEEDS])
         others = (label for name, label in combination.items() if name not in (*fields, SEEDS))
         cells.setdefault(setting, []).append(" ".join(others))
     return [f"{', '.join(names)}: {setting}" if any(names) else setting for setting, names in cells.items()]
@@ -220,21 +235,33 @@ def _failed_checks(runs: Iterable[Run]) -> dict[str, int]:
     )
 
 
-def _diagnoses(comparison: Comparison) -> list[str]:
+def _named(diagnosis: str, say: Words) -> str:
+    """A diagnosis by its name, in another language than English as people say it there."""
+    key = f"diagnosis_name.{diagnosis}"
+    return say(key) if say.language != ENGLISH.language and say.has(key) else diagnosis
+
+
+def _diagnoses(comparison: Comparison, say: Words) -> list[str]:
     """Each diagnosis with the number of its runs and the sentence of the first of them."""
     used = set(comparison.used)
-    seen: dict[str, list[tuple[str, bool]]] = defaultdict(list)
+    seen: dict[tuple[str, str], list[tuple[str, bool]]] = defaultdict(list)
     for run in comparison.runs:
         for tag, text in run.tags.items():
             if tag.startswith(DIAGNOSIS):
-                name = f"{level_of(run, comparison.factor)}: {tag.removeprefix(DIAGNOSIS)}"
+                name = f"{level_of(run, comparison.factor)}", tag.removeprefix(DIAGNOSIS)
                 seen[name].append((text, run.id in used))
-    return [_diagnosis(name, texts) for name, texts in sorted(seen.items())][:MOST_SENTENCES]
+    ordered = sorted(seen.items(), key=lambda entry: f"{entry[0][0]}: {entry[0][1]}")
+    return [_diagnosis(*name, texts, say) for name, texts in ordered][:MOST_SENTENCES]
 
 
-def _diagnosis(name: str, texts: Sequence[tuple[str, bool]]) -> str:
+def _diagnosis(level: str, name: str, texts: Sequence[tuple[str, bool]], say: Words) -> str:
     compared = sum(is_used for _, is_used in texts)
-    where = f"{compared} of the compared runs" if compared else "none of the compared runs"
-    if other := len(texts) - compared:
-        where += f", {other} other{'s' if other > 1 else ''}"
-    return f"{name} ({where}) — {texts[0][0]}"
+    others = len(texts) - compared
+    which = "compared" if not others else ("both" if compared else "others") + ("_one" if others == 1 else "")
+    given = {
+        "level": say.said(level),
+        "name": _named(name, say),
+        "text": say.said(texts[0][0], SAID_DIAGNOSIS),
+    }
+    given |= {"n": str(compared)} if compared else {}
+    return say(f"report.diagnosis_{which}", **given, **({"others": str(others)} if others else {}))

@@ -79,7 +79,7 @@ def delete(id: ExperimentId, visit: VisitDep) -> Response:
 def read_report(id: ExperimentId, visit: VisitDep) -> Response:
     """The report: the same page as under `/v1`, with a session instead of a key."""
     experiment = queries.get_experiment(visit.store, id, owner=visit.person.sees)
-    return HTMLResponse(report.render(visit.store, experiment.id, visit.settings))
+    return HTMLResponse(report.render(visit.store, experiment.id, visit.settings, visit.words))
 
 
 @router.get("/runs.csv")

@@ -311,6 +311,36 @@ def test_nothing_that_a_person_meets_is_in_the_other_language(
     assert left == []
 
 
+DIAGNOSED = {
+    "gradus.certificate": "failed",
+    "gradus.certificate.reason": "at the start: 0-dense/kernel (loss): median relative error 1e-2 (gate 1e-6)",
+    "gradus.diagnosis.step_size": "The steps are too small: one update changes a layer's weights by a share of 1e-6 in the median, "
+    "below 1e-5 whenever it was measured; about 1e-3 is usual. A larger learning rate usually helps.",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text", [World.QUESTION, PLAIN, World.QUESTION.replace("looks: [5, 10]", "looks: any")]
+)
+def test_a_report_is_in_the_language_of_the_page(text: str, world: World, client: httpx.Client) -> None:
+    """Of a question with looks, of one that is looked at at any time, and of runs that nothing was asked about."""
+    text = re.sub("description: .*\n", "", text)
+    experiment = world.submit(text)
+    world.work(experiment.id, score=lambda run: 0.9, tags=lambda run: DIAGNOSED)
+    experiment = world.ask(text, score=lambda run: None if run.spec["seed"] == 1 else 0.9)
+    for id in (experiment.id, queries.list_experiments(world.store)[0][-1].id):
+        pages = {
+            language: client.get(f"/experiments/{id}/report?lang={language}").text
+            for language in ("en", "zh")
+        }
+        texts = {language: shown(page) for language, page in pages.items()}
+        assert 'lang="zh"' in pages["zh"]
+        assert sum(map(english, texts["en"])) > 10
+        assert sum(map(chinese, texts["zh"])) > 30
+        assert [text for text in texts["zh"] if english(text)] == []
+        assert [text for text in texts["en"] if chinese(text)] == []
+
+
 def test_a_prediction_is_refused_and_warned_in_the_language_of_the_page(
     world: World, client: httpx.Client
 ) -> None:
