@@ -105,7 +105,7 @@ def slip(text: str) -> SpecError | None:
             return SpecError.one(
                 "",
                 f"line {number}: this is Python code",
-                "a spec in YAML or JSON; `gradus import-keras` makes one",
+                "a spec in YAML or JSON; `gradus import-keras` or the tab for Keras code makes one",
             )
     return None
 

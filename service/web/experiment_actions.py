@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from experiments.fields import LongText, ShortText
 from service import operations
 from service.analysis import extension
 from service.entities import Experiment
@@ -65,6 +66,20 @@ def extend(
         quota=visit.writer.quota,
         max_runs=visit.settings.max_runs,
     )
+    return back(experiment)
+
+
+@router.post("/about")
+def change(
+    id: ExperimentId,
+    visit: VisitDep,
+    name: Annotated[ShortText, Form()],
+    description: Annotated[LongText, Form()] = "",
+) -> Response:
+    """Give the experiment another name and description."""
+    experiment = owned(visit, id)
+    text = description.replace("\r\n", "\n")
+    operations.change_experiment(visit.store, experiment.id, name=name, description=text)
     return back(experiment)
 
 

@@ -168,6 +168,23 @@ def test_yaml_and_form_change_each_other(pages: Pages, browser: WebDriver, wait:
     assert "[7, 5]" in wait(lambda b: b.find_element(By.ID, "text").get_property("value"))
 
 
+@pytest.mark.usefixtures("quiet")
+def test_an_edit_that_the_server_has_not_seen_is_not_left_without_a_question(
+    pages: Pages, browser: WebDriver, wait: Any
+) -> None:
+    """What was seen is in the address, so that nothing is asked; a value that is still being written is not."""
+    browser.get(f"{pages.url}/new?example=xor-mlp")
+    asks = "const e = new Event('beforeunload', {cancelable: true}); return !window.dispatchEvent(e)"
+    units = wait(lambda b: b.find_element(By.NAME, "f:model.layers[0].units"))
+    assert not browser.execute_script(asks)
+    units.send_keys(Keys.CONTROL + "a")
+    units.send_keys("3")
+    assert browser.execute_script(asks)
+    units.send_keys(Keys.TAB)
+    wait(lambda b: "units: 3" in b.find_element(By.ID, "text").get_property("value"))
+    wait(lambda b: not b.execute_script(asks))
+
+
 def layer_types(browser: WebDriver) -> list[str]:
     names = "return [...document.querySelectorAll('.layer select')].filter((e) => e.name.endsWith('.type')).map((e) => e.value)"
     return list(browser.execute_script(names))

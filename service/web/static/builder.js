@@ -4,10 +4,14 @@ const builder = document.getElementById("builder");
 let newest = 0;
 let waiting;
 let start = form.elements.text.value;
+let asked = 0; // requests on their way
+let leaving = false;
 let focusNext; // id of what is to have the focus once the answer is shown
 
 async function send(deed) {
   clearTimeout(waiting);
+  waiting = undefined;
+  asked++;
   const mine = ++newest;
   const before = document.activeElement?.value;
   const sent = new FormData(form);
@@ -20,8 +24,20 @@ async function send(deed) {
     if (mine === newest) show(text, before);
   } catch {
     builder.setAttribute("data-stale", "");
+  } finally {
+    asked--;
   }
 }
+
+// What is written is in the page's address, where it is short enough and the server has seen it. Otherwise the browser asks.
+form.addEventListener("submit", () => { leaving = true; });
+window.addEventListener("pageshow", () => { leaving = false; });
+window.addEventListener("beforeunload", (event) => {
+  const active = document.activeElement;
+  const written = active?.name?.startsWith("f:") && active.tagName === "INPUT" && active.value !== active.defaultValue;
+  const kept = builder.firstElementChild.dataset.address || form.elements.text.value === start;
+  if (!leaving && (asked || waiting || written || !kept || builder.hasAttribute("data-stale"))) event.preventDefault();
+});
 
 function show(html, before) {
   const page = new DOMParser().parseFromString(html, "text/html");

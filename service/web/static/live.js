@@ -23,11 +23,17 @@ for (const page of document.querySelectorAll("[data-live]")) {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
     if (!answer.ok) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const id of ["actions", "after"]) {
-      const part = document.getElementById(id);
-      const now = fresh.getElementById(id);
-      if (part && now && !part.querySelector("details[open]")) part.replaceWith(now);
-    }
+    const parts = new Map(["actions", "after"].map((id) => [id, fresh.getElementById(id)]));
+    const renew = () => { // a part with an open question is renewed once it is closed
+      for (const [id, now] of parts) {
+        const part = document.getElementById(id);
+        if (part?.querySelector("details[open]")) continue;
+        if (part && now) part.replaceWith(now);
+        parts.delete(id);
+      }
+    };
+    document.addEventListener("toggle", renew, true);
+    renew();
   });
   source.addEventListener("error", () => page.setAttribute("data-stale", ""));
 }

@@ -75,7 +75,7 @@ def test_a_stage_with_a_failed_run_is_not_shown_as_done(world: World, client: ht
     design.advance(world.store)
     page = client.get(f"/experiments/{experiment.id}?lang=en").text
     assert '<li class="failed"><strong>tune</strong> 24 of 24 runs</li>' in page
-    assert "Retry the failed" in page
+    assert "Retry failed and cancelled" in page
     assert "Next planned look" not in page, "it would be refused"
 
 

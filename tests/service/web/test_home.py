@@ -103,6 +103,10 @@ def test_buttons_do_what_they_say(world: World, client: httpx.Client) -> None:
 
     assert client.post(f"{path}/cancel").headers["location"] == path
     assert counts()["KILLED"] == 3
+    client.post(f"{path}/about", data={"name": "renamed", "description": "two\r\nlines"})
+    changed = queries.get_experiment(world.store, id)
+    assert (changed.name, changed.description) == ("renamed", "two\nlines")
+    assert client.post(f"{path}/about", data={"name": ""}).status_code == 422
     client.post(f"{path}/retry")
     assert counts()["SCHEDULED"] == 3
     world.work(id)
