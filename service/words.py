@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 
@@ -65,7 +65,15 @@ class Words:
         """An English answer of the analysis in this language; a sentence that the catalogue does not have stays."""
         if self.language == LANGUAGES[0]:
             return answer
-        return (BETWEEN if self.language == "en" else "；").join(self.sentences(answer, section))
+        return self.listed(self.sentences(answer, section))
+
+    def listed(self, sentences: Iterable[str]) -> str:
+        """Sentences as one answer."""
+        return (BETWEEN if self.language == LANGUAGES[0] else "；").join(sentences)
+
+    def paragraph(self, sentences: Iterable[str]) -> str:
+        """Whole sentences one after the other. In Chinese no space stands between them."""
+        return (" " if self.language == LANGUAGES[0] else "").join(sentences)
 
     def problem(self, message: str) -> str:
         """An English message about a spec in this language."""

@@ -42,7 +42,7 @@ def draw(films: Mapping[str, Film], say: Words) -> Figure:
     scene = next(iter(films.values())).scene
     borders = {level: joined(segments(film)) for level, film in films.items()}
     words = [say("figure.borders_none", level=level) for level, lines in borders.items() if not lines]
-    text = " ".join([say("figure.borders_text"), *words])
+    text = say.paragraph([say("figure.borders_text"), *words])
     points = [
         (float(x), float(y), bool(target > 0))
         for (x, y), target in zip(scene.points, scene.targets, strict=True)

@@ -120,7 +120,7 @@ def effects_figure(comparison: Comparison, say: Words) -> Figure:
     sides = say("figure.effects_less" if lower_is_better(metric) else "figure.effects_more", metric=metric)
     if delta:
         words.insert(0, say("figure.effects_delta", delta=f"{delta:g}"))
-    text = " ".join([sides, *words])
+    text = say.paragraph([sides, *words])
     svg = ""
     if any(bar.low is not None for bar in bars):
         svg = charts.intervals(
@@ -164,20 +164,20 @@ def training_figure(key: str, groups: Mapping[str, Sequence[Run]], curves: Curve
             end, survivors = number(points[-1][1]), _survivors(runs, len(ordered[-1][1]), stopped, say)
             ends.append(say("figure.training_end", level=level, value=end, runs=survivors))
     if ends:
-        words.append(say("figure.ends", ends="; ".join(ends)))
+        words.append(say("figure.ends", ends=say.listed(ends)))
     svg = ""
     if max((len(line.points) for line in lines), default=0) > 1:
         heights = [y for line in lines for _, y in line.points]
         svg = charts.chart(
             lines,
             title=say("figure.training_title", key=key),
-            text=" ".join(words),
+            text=say.paragraph(words),
             x_label=say("figure.epochs"),
             y_label=key,
             y_log=lower_is_better(key) and wants_log_axis(heights),
             x_whole=True,
         )
-    text = " ".join([say("figure.training", key=key), *words])
+    text = say.paragraph([say("figure.training", key=key), *words])
     return titled(key.replace("/", "-"), say("figure.training_title", key=key), svg, text, list(groups))
 
 
@@ -265,7 +265,7 @@ def gradient_figure(groups: Mapping[str, Sequence[Run]], say: Words) -> Figure:
                 only = say("figure.gradients_only", n=len(drawn), depth=deepest)
             ratio = f"{points[0][1] / points[-1][1]:.2g}"
             words.append(say("figure.gradients_ratio", level=level, only=only, ratio=ratio))
-    text = " ".join([say("figure.gradients_text"), *words])
+    text = say.paragraph([say("figure.gradients_text"), *words])
     svg = ""
     if len(layers) > 1:
         svg = charts.chart(
@@ -294,7 +294,7 @@ def depth_figure(runs: Sequence[Run], curves: Curves, say: Words) -> Figure:
         say("figure.depth_ratio", label=label, value=number(by_depth[max(by_depth)]), n=max(by_depth))
         for label, by_depth in series.items()
     ]
-    text = " ".join([say("figure.depth_text", bound=bound, slope=f"{gradient_flow.SLOPE:g}"), *words])
+    text = say.paragraph([say("figure.depth_text", bound=bound, slope=f"{gradient_flow.SLOPE:g}"), *words])
     svg = charts.chart(
         lines,
         title=say("figure.depth"),

@@ -99,7 +99,7 @@ def _rate_figure(
     words.insert(0, say("figure.rates_tuning" if tuned else "figure.rates_all", metric=metric))
     if without_dot:
         words.append(say("figure.rates_diverged", n=without_dot))
-    text = " ".join(words)
+    text = say.paragraph(words)
     svg = ""
     if len(rates) > 1:
         svg = charts.chart(

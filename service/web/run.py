@@ -37,7 +37,6 @@ from service.web import live
 from service.web.run_figures import run_figures
 from service.web.view import PageRoute, Visit, VisitDep
 from service.web.weights import drawing, learned_weights, tables
-from service.words import BETWEEN
 
 router = APIRouter(prefix="/runs/{id}", include_in_schema=False, route_class=PageRoute)
 streams = APIRouter(prefix="/runs/{id}", include_in_schema=False)
@@ -216,7 +215,7 @@ async def predict(
         work = await run_sync(partial(ask_prediction, visit.store, visit.settings, visit.writer, id, body))
         done = await settled(visit.store, work, PATIENCE)
     except GradusError as error:
-        said = BETWEEN.join(problem.message for problem in visit.problems(error))
+        said = visit.words.listed(problem.message for problem in visit.problems(error))
         return JSONResponse({"problem": said}, status_of(error))
     if done.result is None:
         return JSONResponse({"problem": visit.words("run.predict_busy")}, 202)

@@ -45,7 +45,7 @@ def _quantity(name: str, history: History, say: Words) -> Figure:
     if lost:
         words.append(say("figure.run_lost", n=lost))
     values = [value for line in lines for _, value in line.points]
-    heading, text = say("figure.run_title", name=name), " ".join(words)
+    heading, text = say("figure.run_title", name=name), say.paragraph(words)
     svg = charts.chart(
         lines, title=heading, text=text, x_label=say("figure.epochs"), y_label=name, x_whole=True,
         y_log=name == "loss" and wants_log_axis(values),
@@ -56,7 +56,7 @@ def _quantity(name: str, history: History, say: Words) -> Figure:
 
 def _ends(lines: Sequence[Line], say: Words) -> list[str]:
     ends = [say("figure.run_end", name=line.name, value=number(line.points[-1][1])) for line in lines]
-    return [say("figure.ends", ends=", ".join(ends))] if ends else []
+    return [say("figure.ends", ends=say("sign.comma").join(ends))] if ends else []
 
 
 def _by_layer(history: History, name: re.Pattern[str]) -> list[Line]:
@@ -77,7 +77,7 @@ def _zeros(history: History, say: Words) -> Figure:
     """Nothing where no activation was exactly 0 once training had begun, as of a sigmoid."""
     lines = _by_layer(history, ZEROS)
     heading = say("figure.zeros")
-    text = " ".join([say("figure.zeros_text"), *_ends(lines, say)])
+    text = say.paragraph([say("figure.zeros_text"), *_ends(lines, say)])
     svg = ""
     if any(epochs > 0 and value > 0 for line in lines for epochs, value in line.points):
         svg = charts.chart(
@@ -93,7 +93,7 @@ def _gradients(history: History, say: Words) -> Figure:
     heading, words = say("figure.layers"), [say("figure.layers_text"), *_ends(lines, say)]
     if gone := [line.name for line in lines if any(value <= 0 for _, value in line.points)]:
         words.append(say("figure.layers_zero", names=", ".join(gone)))
-    text = " ".join(words)
+    text = say.paragraph(words)
     svg = ""
     if any(len(line.points) > 1 for line in lines):
         svg = charts.chart(
