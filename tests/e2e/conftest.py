@@ -238,7 +238,7 @@ class Service:
             training[:] = [
                 run
                 for run in self.runs(experiment)
-                if run["status"] == "RUNNING" and "train/loss" in run["metrics"]
+                if run["status"] == "RUNNING" and "train/loss" in run["metrics"] and run["substatus"] is None
             ]
             return bool(training)
 

@@ -66,7 +66,7 @@ def test_a_copy_of_a_running_stack_continues_after_the_stack_is_gone(
     kept = service.submit(small(name="kept", artifacts=artifacts))
     service.wait_over(kept)
     before = everything(service)
-    running = service.submit(lasting(name="in-flight", epochs=12))
+    running = service.submit(lasting(name="in-flight", epochs=24))
     service.wait_training(running)
     (save,) = script("embedded")[:1]
     command = [str(Path(sys.executable).parent / "gradus"), *shlex.split(save)[1:-1], str(copy)]

@@ -81,7 +81,7 @@ def test_a_retry_runs_what_was_cancelled(service: Any, small: Any) -> None:
 
 
 def test_runs_of_a_killed_worker_go_on_elsewhere(service: Any, stack: Any, lasting: Any) -> None:
-    experiment = service.submit(lasting(name="killed-worker", epochs=16))
+    experiment = service.submit(lasting(name="killed-worker", epochs=40))
     held = service.wait_training(experiment)
     stack.kill_worker(next(worker for worker in service.workers() if worker["name"] == held["worker"]))
     runs = service.wait_over(experiment, within=240)

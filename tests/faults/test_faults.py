@@ -89,7 +89,7 @@ def test_the_same_message_five_times_trains_once(stack: Stack) -> None:
 # ---- processes
 
 
-UNDISTURBED: dict[str, Any] = {"sweep": {"seeds": 2}, "training": {"epochs": 20, "batch_size": 16}}
+UNDISTURBED: dict[str, Any] = {"sweep": {"seeds": 2}, "training": {"epochs": 40, "batch_size": 16}}
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def told(stack: Stack, run: Any) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         path = stack.mlflow.download_artifacts(run.mlflow_run_id, "weights/model.weights.h5", folder)
         weights = Path(path).read_bytes()
-    assert len(points) == 2 * 20
+    assert len(points) == 2 * UNDISTURBED["training"]["epochs"]
     return [(point.key, point.step, point.value) for point in points], weights
 
 
@@ -150,7 +150,7 @@ def parted(log: Any, start: Any, run: Any) -> Any:
 
 
 def test_a_frozen_worker_wakes_up_too_late(stack: Stack) -> None:
-    experiment = stack.post(stack.lasting(1, epochs=16))
+    experiment = stack.post(stack.lasting(1, epochs=48))
     run = stack.wait_running(experiment)
     child = stack.child_of(run.worker)
     log = stack.home / "logs" / f"{run.worker}.log"
@@ -242,7 +242,7 @@ def test_mlflow_away(stack: Stack, when: Any) -> None:
     assert {(run.status.value, run.attempt) for run in runs} == {("FINISHED", 1)}
 
 
-@pytest.mark.parametrize(("seconds", "epochs", "attempts"), [(1.5, 16, 1), (7.5, 40, 2)])
+@pytest.mark.parametrize(("seconds", "epochs", "attempts"), [(1.5, 32, 1), (7.5, 60, 2)])
 def test_database_away_for_less_and_for_more_than_the_lease(
     stack: Stack, seconds: float, epochs: int, attempts: int
 ) -> None:
@@ -258,7 +258,7 @@ def test_database_away_for_less_and_for_more_than_the_lease(
 
 
 def test_told_to_end_a_worker_gives_its_runs_back_and_no_loss_counts(stack: Stack) -> None:
-    experiment = stack.post(stack.lasting(2, epochs=16))
+    experiment = stack.post(stack.lasting(2, epochs=40))
     run = stack.wait_running(experiment)
     worker = stack.process_of(run.worker)
     worker.send_signal(signal.SIGTERM)
