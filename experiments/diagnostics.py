@@ -123,8 +123,8 @@ def _vanishing(spec: RunSpec, history: History) -> Finding | None:
             shortcuts = "" if spec.model.inputs else ", shortcuts around layers (type: residual)"
             advice = f"{_carries(spec)}, batch normalisation{shortcuts} or fewer layers usually help."
             sentence = (
-                f"The gradient vanishes: {when(step)} the first layer ({first}) gets {g:.1e}, the last {top:.1e}, a "
-                f"share of {g / top:.0e} (bound {VANISHED_RATIO:g}). The first layers hardly learn. "
+                f"The gradient vanishes: {when(step)} the first layer ({first}) gets {g:.2g}, the last {top:.2g}, a "
+                f"share of {g / top:.1g} (bound {VANISHED_RATIO:g}). The first layers hardly learn. "
                 f"{cause.sentence if cause else advice}"
             )
             return Finding(sentence, first, g / top, VANISHED_RATIO)
@@ -235,7 +235,7 @@ def _step_size(spec: RunSpec, history: History) -> Finding | None:
     bound = SMALLEST_STEP if low else LARGEST_STEP
     sentence = (
         f"The steps are too {'small' if low else 'large'}: one update changes a layer's weights by a share of "
-        f"{medians[-1]:.1e} in the median, {'below' if low else 'above'} {bound:g} whenever it was measured; about "
+        f"{medians[-1]:.2g} in the median, {'below' if low else 'above'} {bound:g} whenever it was measured; about "
         f"1e-3 is usual. A {'larger' if low else 'smaller'} learning rate usually helps."
     )
     return Finding(sentence, "", medians[-1], bound)

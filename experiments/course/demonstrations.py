@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from functools import cache
@@ -60,15 +61,27 @@ def recalled(numbers: list[int], noise: float, which: str) -> float:
     return min(overlap(row, pattern) for row, pattern in zip(rows, patterns, strict=True))
 
 
+MEASURING = threading.Lock()
+"""Two threads that ask for the first time would each measure, and disturb each other."""
+
+
 @cache
 def held(load: float) -> float:
     """Share of random patterns that a network of 200 units keeps where it stores `load` patterns per unit."""
     return capacity(200, [load], trials=3)[load]
 
 
-@cache
 def cost(activation: str) -> float:
-    """Time of an activation over 100,000 numbers in single precision, over that of ReLU; the best of 30 tries of each."""
+    """Time of an activation over 100,000 numbers in single precision, over that of ReLU; the best of 30 tries of each.
+
+    It is measured once: a lesson's sentence and its picture say the same.
+    """
+    with MEASURING:
+        return _measured_cost(activation)
+
+
+@cache
+def _measured_cost(activation: str) -> float:
     z = np.random.default_rng(0).normal(size=NUMBERS).astype(np.float32)
 
     def best(name: str) -> float:

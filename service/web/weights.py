@@ -67,7 +67,7 @@ def drawing(tensors: Tensors, say: Words) -> str:
             parts.append(_unit(x, y, label, None if own is None else own[unit]))
     text = say("run.weights_said", n=len(kernels))
     return (
-        f'<svg class="chart" viewBox="0 0 {WIDTH} {height}" role="img" xmlns="http://www.w3.org/2000/svg">'
+        f'<svg class="chart net" viewBox="0 0 {WIDTH} {height}" role="img" xmlns="http://www.w3.org/2000/svg">'
         f"<title>{escape(say('run.weights'))}</title><desc>{escape(text)}</desc>{''.join(parts)}</svg>"
     )
 
@@ -77,7 +77,7 @@ def _is_matrix(values: Any) -> bool:
 
 
 def _column(index: int, columns: int, units: int, height: float) -> list[tuple[float, float]]:
-    x = 40 + index * (WIDTH - 80) / max(1, columns - 1)
+    x = 60 + index * (WIDTH - 120) / max(1, columns - 1)
     first = TOP / 2 + (height - TOP / 2 - STEP * units) / 2 + STEP / 2
     return [(x, first + unit * STEP) for unit in range(units)]
 
@@ -91,9 +91,9 @@ def _line(x1: float, y1: float, x2: float, y2: float, weight: float, share: floa
 
 
 def _unit(x: float, y: float, label: str, bias: float | None) -> str:
-    circle = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{RADIUS}" fill="#ffffff" stroke="currentColor" stroke-width="1.5"/>'
-    text = f'<text x="{x:.1f}" y="{y + 4:.1f}" text-anchor="middle" font-size="12" fill="#1c2430">{escape(label)}</text>'
+    circle = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{RADIUS}" class="unit" fill="#ffffff" stroke="currentColor" stroke-width="1.5"/>'
+    text = f'<text x="{x - RADIUS - 4:.1f}" y="{y + 5:.1f}" text-anchor="end" font-size="14" fill="currentColor">{escape(label)}</text>'
     if bias is None:
         return circle + text
-    above = f'<text x="{x:.1f}" y="{y - 18:.1f}" text-anchor="middle" font-size="11" fill="currentColor">b {figure(bias)}</text>'
+    above = f'<text x="{x:.1f}" y="{y - 18:.1f}" text-anchor="middle" font-size="14" fill="currentColor">b {figure(bias)}</text>'
     return circle + text + above

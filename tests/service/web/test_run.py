@@ -180,3 +180,13 @@ def test_pictures_come_from_mlflow(world: World, serve: Any, mlflow: str) -> Non
 def test_without_mlflow_the_page_has_no_pictures(world: World) -> None:
     run = replace(runs_of(world)[0], mlflow_run_id="abc")
     assert picture_names(load_settings(mlflow_url="http://127.0.0.1:9"), run.mlflow_run_id) == []
+
+
+def test_a_diagnosis_is_named_once(world: World, client: httpx.Client) -> None:
+    told = {
+        "gradus.diagnosis.saturation": "Saturation: in layer 1-dense, 90% of the activations sit on the flat ends.",
+        "gradus.diagnosis.step_size": "The steps are too large: one update changes a layer's weights by a share of 1.3.",
+    }
+    page = client.get(f"/runs/{runs_of(world, tags=lambda run: told)[0].id}").text
+    assert "<li>Saturation: in layer" in page
+    assert "<li><strong>step size</strong>: The steps are too large" in page

@@ -319,7 +319,7 @@ def test_every_hint_of_the_builder_is_in_chinese(kind: str) -> None:
 
 
 DIAGNOSED = """\
-The gradient vanishes: before training the first layer (0-dense) gets 1.0e-06, the last 2.0e-01, a share of 5e-06 (bound 0.001). The \
+The gradient vanishes: before training the first layer (0-dense) gets 1e-06, the last 0.2, a share of 5e-06 (bound 0.001). The \
 first layers hardly learn. ReLU or tanh in place of sigmoid, batch normalisation, shortcuts around layers (type: residual) or fewer \
 layers usually help.
 Dead units: in layer 0-dense, 60% of the units are 0 for every point that was looked at after epoch 3 (bound 50%); they pass no \
