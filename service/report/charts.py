@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
+from textwrap import wrap
 
 from experiments.numbers import axis_label, finite
 
@@ -21,6 +22,8 @@ SMALL, LARGE = 12, 21
 """Font sizes. A style sheet shows a chart's text large on a phone and on a projector; there is room for that everywhere."""
 LETTER = 0.6
 """Width of a letter, at most, as a share of the font size."""
+LETTERS = int(WIDTH / (LETTER * LARGE))
+"""Of a line of a chart's text, however large it is shown."""
 INK, FAINT = "currentColor", "#8a94a055"
 
 
@@ -117,14 +120,16 @@ def intervals(bars: Sequence[Bar], *, title: str, text: str, x_label: str, delta
     x = Scale.over(ends, 50, WIDTH - 50)
     parts, base = [], 0
     for bar in bars:
-        apart = (len(bar.label) + len(bar.note) + 2) * LETTER * LARGE > WIDTH
-        at = base + (72 if apart else 46)
-        colour = COLOURS[0]
-        parts.append(text_at(6, base + 22, bar.label, size=13, weight="600"))
-        if bar.note and apart:
-            parts.append(text_at(6, base + 48, bar.note))
+        labels, last = wrap(bar.label, LETTERS), base - 4
+        for line in labels:
+            last += 26
+            parts.append(text_at(6, last, line, size=13, weight="600"))
+        if bar.note and len(labels[-1]) + len(bar.note) + 2 <= LETTERS:
+            parts.append(text_at(WIDTH - 6, last, bar.note, anchor="end"))
         elif bar.note:
-            parts.append(text_at(WIDTH - 6, base + 22, bar.note, anchor="end"))
+            last += 26
+            parts.append(text_at(6, last, bar.note))
+        at, colour = last + 24, COLOURS[0]
         if delta is not None:
             zone = f'x="{x(-delta):.1f}" y="{at - 13}" width="{x(delta) - x(-delta):.1f}" height="26"'
             parts.append(f'<rect {zone} fill="#E69F00" fill-opacity="0.22"/>')

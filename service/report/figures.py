@@ -85,12 +85,15 @@ def figures(comparison: Comparison, curves: Curves, say: Words) -> list[Figure]:
 
 
 def level_names(comparison: Comparison, say: Words) -> dict[str, str]:
-    """Each level as figures call it: with its factor where a level is a number, which says nothing by itself."""
+    """Each level as figures call it: with its factor where it is a number, which says nothing by itself."""
     levels = [level.estimate.level for level in comparison.levels]
     factor = comparison.factor.rsplit(".", 1)[-1]
-    bare = any(parsed(level.removeprefix("= ")) is not None or level in ("True", "False") for level in levels)
-    named = {level: f"{factor} {level}" if bare else level for level in levels}
+    named = {level: f"{factor} {level}" if _says_nothing(level) else level for level in levels}
     return named | ({EVERY_SEED: say("figure.every_seed")} if EVERY_SEED in named else {})
+
+
+def _says_nothing(level: str) -> bool:
+    return parsed(level.removeprefix("= ")) is not None or level in ("True", "False")
 
 
 def drawn(read: ReadCurves, comparison: Comparison, say: Words) -> list[Figure]:

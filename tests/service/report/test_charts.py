@@ -60,3 +60,10 @@ def test_the_line_at_zero_goes_through_no_words(note: str) -> None:
         assert apart
         if a[2] == b[2]:
             assert (len(a[4]) + len(b[4])) * LETTER * LARGE <= 640
+
+
+def test_a_label_that_has_no_room_on_a_line_goes_on_below() -> None:
+    long = "cosine_decay − piecewise_constant_decay_of_a_long_name"
+    drawing = intervals([Bar(long, 0.0, -1.0, 1.0, "won 2")], title="t", text="x", x_label="d")
+    assert ">cosine_decay −<" in drawing
+    assert ">piecewise_constant_decay_of_a_long_name<" in drawing

@@ -84,3 +84,14 @@ def test_a_level_that_is_a_number_is_called_with_its_factor(world: World) -> Non
     world.work(made.id)
     comparison = compare_runs(made, queries.all_runs(world.store, made.id))
     assert level_names(comparison, Words("en")) == {"relu": "relu", "tanh": "tanh"}
+
+
+def test_of_a_mixed_factor_only_numbers_are_called_with_it(world: World) -> None:
+    decay = "{name: cosine_decay, initial_learning_rate: 0.1, decay_steps: 9}"
+    text = "name: x\ndataset: {name: digits}\nmodel: {hidden: [4]}\noptimizer: {name: sgd}\n"
+    made = world.submit(text + f"sweep: {{optimizer.learning_rate: [0.1, {decay}], seeds: 2}}\n")
+    comparison = compare_runs(made, queries.all_runs(world.store, made.id))
+    assert level_names(comparison, Words("en")) == {
+        "0.1": "learning_rate 0.1",
+        "cosine_decay": "cosine_decay",
+    }
