@@ -341,6 +341,62 @@ def test_a_report_is_in_the_language_of_the_page(text: str, world: World, client
         assert [text for text in texts["en"] if chinese(text)] == []
 
 
+FILES = {
+    "an empty file": b"",
+    "too few rows": b"a,b\n1,2\n",
+    "texts among numbers": b"a,b\n1,x\n" + b"2,y\n" * 40 + b"z,y\n",
+    "a value that is missing": b"a,b\n" + b"1,2\n" * 40 + b",2\n",
+    "rows of different widths": b"a,b\n" + b"1,2\n" * 40 + b"1\n",
+    "one name twice": b"a,a\n" + b"1,2\n" * 40,
+    "a picture": b"\x89PNG" + b"0" * 40,
+    "no text": b"\xff\xfe\x00" * 40,
+}
+
+
+def test_what_is_wrong_with_a_file_is_in_the_language_of_the_page(client: httpx.Client) -> None:
+    for name, content in FILES.items():
+        for language in ("en", "zh"):
+            client.cookies.set("gradus_language", language)
+            page = client.post("/data", files={"file": ("own.csv", content)})
+            assert page.status_code == 422, name
+            refused = re.search('<div class="problems".*?</div>', page.text, re.DOTALL)
+            assert refused, name
+            texts = shown(refused[0])
+            assert any(map(english if language == "en" else chinese, texts)), (name, texts)
+            assert not any(map(chinese if language == "en" else english, texts)), (name, texts)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_who_logs_in_and_who_teaches_meets_one_language(
+    language: str, world: World, serve: Callable[..., str]
+) -> None:
+    _, admin = operations.create_key(world.store, owner="lin", scopes=["admin"])
+    _, reader = operations.create_key(world.store, owner="ada", scopes=["read"])
+    code = operations.create_class(world.store, "nn", most=1)[1]
+    places = filled(world)
+    own, other = (english, chinese) if language == "en" else (chinese, english)
+    with httpx.Client(
+        base_url=serve(auth_required=True), trust_env=False, timeout=120, headers={"accept": "text/html"}
+    ) as browser:
+        browser.cookies.set("gradus_language", language)
+        answers = [
+            browser.post("/login", data={"key": "x"}),
+            browser.post(f"/experiments/{places['plain']}/cancel"),
+        ]
+        answers += [
+            browser.post("/join", data={"code": code, "student": name})
+            for name in (" ", "wang", "wang", "li")
+        ]
+        answers += [browser.get("/lessons"), browser.get("/classes/nn"), browser.post("/logout")]
+        browser.post("/login", data={"key": reader})
+        answers += [browser.post(f"/experiments/{places['plain']}/cancel"), browser.get("/classes")]
+        browser.post("/login", data={"key": admin})
+        answers += [browser.get(path) for path in ("/classes", "/classes/nn", "/")]
+        texts = [text for answer in answers for text in shown(answer.text)]
+    assert sum(map(own, texts)) > 40
+    assert [text for text in texts if other(text) and not text.startswith("中文")] == []
+
+
 def test_a_prediction_is_refused_and_warned_in_the_language_of_the_page(
     world: World, client: httpx.Client
 ) -> None:
