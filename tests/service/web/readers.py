@@ -56,3 +56,8 @@ def english(text: str) -> bool:
 
 def chinese(text: str) -> bool:
     return re.search("[\u4e00-\u9fff]", text) is not None
+
+
+def english_left(text: str) -> bool:
+    """Whether a Chinese text still has English words, apart from names of levels and metrics."""
+    return bool(re.search(r"\b(is|the|of|with|by|and|undecided|better|answer|runs?|seeds?)\b", text))

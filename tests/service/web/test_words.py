@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 from string import Formatter
-from types import ModuleType
 from typing import Any
 
 import httpx
@@ -19,12 +18,10 @@ import pytest
 
 import experiments
 import service.web
-from experiments import causes, diagnostics
 from experiments.catalog import catalog
 from experiments.comparing.verdicts import Verdict, verdict_text
-from experiments.datasets.reading import found
 from experiments.errors import SpecError
-from experiments.layers import LAYERS, attention, sequences, windows
+from experiments.layers import LAYERS
 from experiments.runs import Point
 from experiments.spec import ExperimentSpec
 from experiments.spec.examples import examples
@@ -35,9 +32,10 @@ from service.store import queries
 from service.web import spec_text
 from service.web.builder import lessons
 from service.web.form import _properties, table
-from service.words import DIAGNOSIS, LANGUAGES, PROBLEM, Words, _patterns, catalogue
+from service.words import LANGUAGES, PROBLEM, Words, _patterns, catalogue
 from tests.browser.test_own_pages import MISTAKES
 from tests.service.scored_runs import World
+from tests.service.web.readers import english_left
 
 FOLDER = Path(service.web.__file__).parent
 
@@ -142,11 +140,6 @@ ANSWERS = {
 def test_an_answer_is_said_in_either_language(answer: str) -> None:
     assert Words("en").said(answer) == answer
     assert Words("zh").said(answer) == ANSWERS[answer]
-
-
-def english_left(text: str) -> bool:
-    """Whether a Chinese text still has English words, apart from names of levels and metrics."""
-    return bool(re.search(r"\b(is|the|of|with|by|and|undecided|better|answer|runs?|seeds?)\b", text))
 
 
 START = "name: x\ndataset: {name: digits}\nmodel: {hidden: [8]}\n"
@@ -280,35 +273,6 @@ def test_nothing_that_is_wrong_in_a_spoilt_example_is_said_in_english() -> None:
     assert left == set()
 
 
-def made_in(module: ModuleType) -> list[str]:
-    """Every text that a module's f-strings make, with 3 for each value."""
-    tree = ast.parse(Path(str(module.__file__)).read_text("utf-8"))
-    joined = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
-    return [
-        "".join(str(part.value) if isinstance(part, ast.Constant) else "3" for part in node.values)
-        for node in joined
-    ]
-
-
-def test_every_warning_about_a_layer_or_a_column_is_in_chinese() -> None:
-    """What the code of these modules writes, whichever spec or file brings it about."""
-    for module in (windows, sequences, attention):
-        warned = [
-            text
-            for text in (*made_in(module), *source_of(module))
-            if " never read (3)" in text or "attends to itself" in text
-        ]
-        assert warned
-        for text in warned:
-            assert not english_left(Words("zh").problem(f"1-conv2d: {text}")), text
-    columns = [
-        text for text in made_in(found) if re.match(r"columns? (3 |without)", text) and text[-1] != " "
-    ]
-    assert len(columns) >= 5
-    for text in columns:
-        assert not english_left(Words("zh").problem(text)), text
-
-
 @pytest.mark.parametrize("kind", ["datasets", "layers", "optimizers"])
 def test_every_hint_of_the_builder_is_in_chinese(kind: str) -> None:
     for name, entry in table(kind).items():
@@ -316,48 +280,6 @@ def test_every_hint_of_the_builder_is_in_chinese(kind: str) -> None:
             if len(field.hint) > 24:
                 assert Words("en").said(field.hint, "hint.") == field.hint
                 assert re.search("[\u4e00-\u9fff]", Words("zh").said(field.hint, "hint.")), (name, field.hint)
-
-
-DIAGNOSED = """\
-The gradient vanishes: before training the first layer (0-dense) gets 1e-06, the last 0.2, a share of 5e-06 (bound 0.001). The \
-first layers hardly learn. ReLU or tanh in place of sigmoid, batch normalisation, shortcuts around layers (type: residual) or fewer \
-layers usually help.
-Dead units: in layer 0-dense, 60% of the units are 0 for every point that was looked at after epoch 3 (bound 50%); they pass no \
-gradient and cannot come back. The initial weights of layer 0-dense multiply the size of what they are given by 12; about 1 is usual. \
-Smaller initial weights (he_normal for relu, glorot_uniform for tanh) help.
-Diverged: the loss is inf after epoch 2, no number to learn from. Each step overshoots. The inputs reach 16, and the initial weights \
-are made for inputs around 1: inputs divided by their largest value, or standardised, help.
-Never converged: 100 epochs did not meet training.stop.train_errors, at most 0. In epoch 100 2 of 4 answers were wrong, counted while \
-the weights still changed: the finished network may answer otherwise. More epochs or another learning rate usually help. Where they do \
-not, the network cannot do it: a single neuron separates only what a straight line separates, and needs a hidden layer before it for \
-the rest."""
-
-
-def test_every_diagnosis_is_in_chinese() -> None:
-    """Whole sentences, with a cause and with advice; and each beginning and each piece of advice that the code writes."""
-    for text in DIAGNOSED.splitlines():
-        assert Words("en").said(text, DIAGNOSIS) == text
-        assert not english_left(Words("zh").said(text, DIAGNOSIS)), text
-    known = [text for key, text in catalogue("en").items() if key.startswith(DIAGNOSIS)]
-    beginning = re.compile(r"[A-Z][a-z]+(?: [a-z]+){0,3}: (?=[a-z3])")
-    begun = {match[0] for text in made_in(diagnostics) if (match := beginning.match(text))}
-    assert len(begun) >= 8
-    assert [text for text in begun if not any(have.startswith(text) for have in known)] == []
-    advice = {
-        text for text in source_of(diagnostics, causes) if re.search(r"helps?\.$", text) and text[0].isupper()
-    }
-    assert len(advice) >= 5
-    assert [text for text in advice if english_left(Words("zh").said(text, DIAGNOSIS))] == []
-    assert [
-        rule.name for rule in diagnostics.RULES if f"diagnosis_name.{rule.name}" not in catalogue("en")
-    ] == []
-
-
-def source_of(*modules: ModuleType) -> list[str]:
-    """Every string that these modules write."""
-    trees = (ast.parse(Path(str(module.__file__)).read_text("utf-8")) for module in modules)
-    constants = (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant))
-    return [node.value for node in constants if isinstance(node.value, str) and node.value]
 
 
 def test_every_example_says_in_chinese_what_it_does() -> None:
