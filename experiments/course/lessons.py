@@ -110,6 +110,7 @@ class Lesson(Strict):
 
     outcome: what the test comes to in this version: some claims of the text are wrong, and their lessons say so
     slow: whether the training takes more than a few seconds
+    film: whether its runs are filmed, so that all seeds can be watched while they learn
     """
 
     name: str = ""
@@ -128,6 +129,7 @@ class Lesson(Strict):
     confirmed: Words
     refuted: Words
     slow: bool = False
+    film: bool = False
 
     @model_validator(mode="after")
     def _trains_or_not(self) -> Self:
@@ -150,6 +152,8 @@ class Lesson(Strict):
         elif self.code is not None:
             document = import_keras(program(self.code), self.code).document
         document = {**document, **(self.spec or {})}
+        if self.film:
+            document["diagnostics"] = {**document.get("diagnostics", {}), "film": True}
         return {**document, "tags": {**document.get("tags", {}), "lesson": self.name}}
 
 

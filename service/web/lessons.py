@@ -6,12 +6,16 @@ from fastapi import APIRouter
 from fastapi.responses import RedirectResponse, Response
 
 from experiments.course import Lesson, lessons
-from service.analysis.lessons import standings
+from service.analysis.lessons import Standing, standings
+from service.analysis.observations import state_of
+from service.entities import Run
 from service.errors import NotFound
 from service.http.submission import prepare, submit_spec
 from service.report.lesson_pictures import lesson_picture
-from service.web.view import PageRoute, VisitDep
+from service.store import queries
+from service.web.view import PageRoute, Visit, VisitDep
 
+MOST_FILMS = 8
 router = APIRouter(prefix="/lessons", include_in_schema=False, route_class=PageRoute)
 
 
@@ -22,10 +26,24 @@ def course(visit: VisitDep) -> Response:
     trained = [row for row in rows if row.lesson.trains]
     done = sum(row.state == "done" for row in trained)
     pictures = {row.lesson.name: lesson_picture(visit.store, row, visit.words.language) for row in rows}
+    films = {row.lesson.name: _filmed(visit, row) for row in rows if row.lesson.film and row.state == "done"}
     running = any(row.state == "running" for row in rows)
     return visit.page(
-        "lessons.html", rows=rows, done=done, trained=len(trained), running=running, pictures=pictures
+        "lessons.html",
+        rows=rows,
+        done=done,
+        trained=len(trained),
+        running=running,
+        pictures=pictures,
+        films=films,
     )
+
+
+def _filmed(visit: Visit, row: Standing) -> list[Run]:
+    """The runs of a lesson whose films are played side by side."""
+    runs, _ = queries.list_runs(visit.store, row.experiment_id or "", limit=MOST_FILMS)
+    ended = (run for run in runs if state_of(run) == "finished")
+    return [run for run in ended if run.spec.get("diagnostics", {}).get("film")]
 
 
 @router.get("/{name}")

@@ -48,6 +48,11 @@ def test_a_student_tests_a_claim_and_sees_why(
     lesson.find_element(By.TAG_NAME, "button").click()
     confirmed = f"//li[@id='{LESSON}']//strong[.='Confirmed.']"
     wait(lambda b: b.find_element(By.XPATH, confirmed), 120)
+    opened = f"//li[@id='{LESSON}']//details[@data-films]/summary"
+    wait(lambda b: (b.find_element(By.XPATH, opened).click(), True))
+    canvases = ".films figure:not([hidden]) canvas"
+    wait(lambda b: [c.is_displayed() for c in b.find_elements(By.CSS_SELECTOR, canvases)] == [True] * 5)
+    assert browser.find_element(By.CSS_SELECTOR, "[data-films] output").text == "update 0"
     shoot(f"student-lessons-{width}", width)
     wait(lambda b: (b.find_element(By.CSS_SELECTOR, f"[id='{LESSON}'] form a").click(), True))
     wait(lambda b: "finished" in state(b))
