@@ -45,7 +45,7 @@ def test_a_student_tests_a_claim_and_sees_why(
     browser.get(stack.url)
     press(browser, wait, "Lessons", within="header")
     lesson = wait(lambda b: b.find_element(By.ID, LESSON))
-    lesson.find_element(By.TAG_NAME, "button").click()
+    lesson.find_element(By.CSS_SELECTOR, "form button").click()
     confirmed = f"//li[@id='{LESSON}']//strong[.='Confirmed.']"
     wait(lambda b: b.find_element(By.XPATH, confirmed), 120)
     opened = f"//li[@id='{LESSON}']//details[@data-films]/summary"
