@@ -34,7 +34,7 @@ from service.http.rate import Rates
 from service.settings import Settings
 from service.store import Store
 from service.web import ROUTERS
-from service.web.view import nothing_here
+from service.web.view import failed, nothing_here, refused
 
 DESCRIPTION = """Train small neural networks in comparable groups, and find out which choice is better.
 
@@ -63,13 +63,16 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.state.measures = Measures()
     app.state.rates = Rates(settings.rate_per_second, settings.rate_burst)
     problems.install(app)
-    app.add_exception_handler(404, nothing_here)
+    for code in (404, 405):
+        app.add_exception_handler(code, nothing_here)
+    app.add_exception_handler(Exception, failed)
     app.add_middleware(HeadAsGet)
     files = (settings.max_dataset_bytes, "GRADUS_MAX_DATASET_BYTES")
     app.add_middleware(
         Guard,
         hosts=hosts_allowed(settings),
         max_body_bytes=settings.max_body_bytes,
+        refuse=refused,
         larger={"/v1/datasets": files, "/data": files},
     )
     for resource in (

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import time
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
@@ -19,6 +19,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from experiments.errors import GradusError, SpecError
@@ -87,12 +88,14 @@ class Guard:
         hosts: Collection[str],
         max_body_bytes: int,
         larger: Mapping[str, tuple[int, str]] = MappingProxyType({}),
+        refuse: Callable[[Request, GradusError], Response] = respond_to,
     ) -> None:
         """Args:
         hosts: names that are answered; empty: any.
         larger: addresses that take larger bodies, with their limit and its setting.
+        refuse: how a refusal is answered.
         """
-        self.app, self.hosts = app, hosts
+        self.app, self.hosts, self.refuse = app, hosts, refuse
         self.limit, self.larger = (max_body_bytes, "GRADUS_MAX_BODY_BYTES"), larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -114,7 +117,7 @@ class Guard:
         except GradusError as error:
             if isinstance(error, TooLarge):
                 await counted.drain()
-            await respond_to(Request(scope), error)(scope, receive, answered.send)
+            await self.refuse(Request(scope), error)(scope, receive, answered.send)
         else:
             await self.app(scope, counted.receive, answered.send)
         finally:

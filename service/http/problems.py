@@ -36,6 +36,9 @@ MEDIA_TYPE = "application/problem+json"
 METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 
+FAULT = "the service failed at this; its log has the reason"
+
+
 class Refusal(GradusError):
     """A request that is refused before it reaches the domain.
 
@@ -258,10 +261,10 @@ def allowed_methods(request: Request) -> str:
     return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
 
 
-def _unexpected(request: Request, error: Exception) -> JSONResponse:
+def respond_to_fault(request: Request, error: Exception) -> JSONResponse:
     """A fault of our own: logged with its trace, told without it."""
     structlog.get_logger().error("request failed", path=request.url.path, exc_info=error)
-    return respond(request, 500, "the service failed at this; its log has the reason")
+    return respond(request, 500, FAULT)
 
 
 def install(app: FastAPI) -> None:
@@ -269,4 +272,4 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(GradusError, respond_to)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, respond_to_http)
-    app.add_exception_handler(Exception, _unexpected)
+    app.add_exception_handler(Exception, respond_to_fault)

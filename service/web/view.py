@@ -22,7 +22,15 @@ from service.html import templates
 from service.http.auth import Principal, of_key, person_here
 from service.http.dependencies import SettingsDep, StoreDep
 from service.http.guard import is_loopback
-from service.http.problems import Forbidden, Unauthenticated, respond_to_http, status_of
+from service.http.problems import (
+    FAULT,
+    Forbidden,
+    Unauthenticated,
+    respond_to,
+    respond_to_fault,
+    respond_to_http,
+    status_of,
+)
 from service.settings import Settings
 from service.store import Store
 from service.tracking.urls import MlflowPages
@@ -169,12 +177,28 @@ def error_page(request: Request, error: GradusError | HTTPException | RequestVal
     return shown.page("error.html", status, code=status, problems=problems)
 
 
+def shows_pages(request: Request) -> bool:
+    """Whether a browser asks for a page. Programs, and scripts of pages, get problem documents."""
+    return not request.url.path.startswith("/v1/") and "text/html" in request.headers.get("accept", "")
+
+
 def nothing_here(request: Request, error: Exception) -> Response:
-    """What a browser is shown at an address that nothing has. Programs get a problem document."""
+    """The answer at an address that nothing has, or that does not know the method."""
     assert isinstance(error, HTTPException)
-    if request.url.path.startswith("/v1/") or "text/html" not in request.headers.get("accept", ""):
+    if not shows_pages(request):
         return respond_to_http(request, error)
     return error_page(request, HTTPException(404, f"there is no page at {request.url.path}"))
+
+
+def refused(request: Request, error: GradusError) -> Response:
+    """The answer to what is refused before any page sees it, such as a file that is too large."""
+    return error_page(request, error) if shows_pages(request) else respond_to(request, error)
+
+
+def failed(request: Request, error: Exception) -> Response:
+    """The answer to a fault of our own, which is logged."""
+    answer = respond_to_fault(request, error)
+    return error_page(request, HTTPException(500, FAULT)) if shows_pages(request) else answer
 
 
 @cache

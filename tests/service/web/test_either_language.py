@@ -28,6 +28,8 @@ ASKED = {
     **{name: ("POST", "/new/edit", {"do": "text", "text": text}) for name, (text, _) in MISTAKES.items()},
     **{name: ("POST", "/new/edit", {"do": "text", "text": text}) for name, text in FURTHER.items()},
     **{name: ("POST", "/new/edit", {"do": "keras", "text": "name: x\n", "code": code}) for name, code in KERAS_CODE.items()},
+    "a page that only takes forms": ("GET", "/experiments/{plain}/delete", None),
+    "a file that is too large": ("POST", "/data", {"file": "x" * 9_000}),
     "a button that is none": ("POST", "/new/edit", {"do": "nothing:x", "text": "name: x\n"}),
     "a link that was cut off": ("GET", "/new?spec=abc", None),
     "an experiment that is none": ("GET", "/experiments/none", None),
@@ -80,7 +82,11 @@ def test_nothing_that_a_person_meets_is_in_the_other_language(
     left: list[tuple[str, str]] = []
     headers = {"accept": "text/html"}
     with httpx.Client(
-        base_url=serve(), trust_env=False, timeout=120, headers=headers, follow_redirects=True
+        base_url=serve(max_dataset_bytes=8_000),
+        trust_env=False,
+        timeout=120,
+        headers=headers,
+        follow_redirects=True,
     ) as browser:
         for name, (method, address, sent) in ASKED.items():
             texts = {}
