@@ -181,7 +181,7 @@ def test_no_endpoint_reads_a_body_past_the_checks(api: Served) -> None:
     contexts = iter_route_contexts(api.app.routes)
     read = {str(route.path) for route in contexts if getattr(route, "body_field", None) is not None}
     assert read == {
-        "/login", "/join", "/experiments/{id}/extend", "/gradient-check", "/classes/{name}/open",
+        "/login", "/join", "/experiments/{id}/extend", "/experiments/{id}/about", "/gradient-check", "/classes/{name}/open",
     }  # fmt: skip
 
 
