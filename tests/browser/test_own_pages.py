@@ -361,6 +361,9 @@ def test_the_report_stands_alone(pages: Pages, browser: WebDriver, shoot: Any, t
 ADDRESSES = (
     "/",
     "/?lang=zh",
+    "/new?lang=zh",
+    "/workers?lang=zh",
+    "/runs/{run}?lang=zh",
     "/lessons",
     "/data",
     "/new",
