@@ -85,6 +85,8 @@ def chart(
         return ""
     y = Scale.over(ys, height - BOTTOM, TOP, log=y_log)
     x = Scale.over(xs, _left(y), WIDTH - RIGHT, log=x_log)
+    if x_whole and not x_ticks:  # no epoch before the first one
+        x_ticks = [tick for tick in x.ticks(whole=True) if min(xs) <= tick <= max(xs)]
     parts = _axes(x, y, height, x_label, y_label, x_whole=x_whole, x_ticks=x_ticks)
     for line in lines:
         colour, dash = style(line.colour)

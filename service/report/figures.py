@@ -167,7 +167,8 @@ def training_figure(key: str, groups: Mapping[str, Sequence[Run]], curves: Curve
             end, survivors = number(points[-1][1]), _survivors(runs, len(ordered[-1][1]), stopped, say)
             ends.append(say("figure.training_end", level=level, value=end, runs=survivors))
     if ends:
-        words.append(say("figure.ends", ends=say.listed(ends)))
+        trained = all(state_of(run) != "waiting" for runs in groups.values() for run in runs)
+        words.append(say("figure.ends" if trained else "figure.ends_now", ends=say.listed(ends)))
     svg = ""
     if max((len(line.points) for line in lines), default=0) > 1:
         heights = [y for line in lines for _, y in line.points]

@@ -135,7 +135,11 @@ def curves_part(visit: Visit, id: str) -> str:
     """The curves of a run as far as it has trained."""
     run = queries.get_run(visit.store, id)
     history = queries.metric_values(visit.store, [id], list(run.metrics)).get(id, {})
-    return visit.render("figures.html", figures=run_figures(history, visit.words), over=run.is_terminal)
+    return visit.render(
+        "figures.html",
+        figures=run_figures(history, visit.words, running=not run.is_terminal),
+        over=run.is_terminal,
+    )
 
 
 def certificate(visit: Visit, run: Run) -> dict[str, Any] | None:

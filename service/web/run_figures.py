@@ -19,19 +19,23 @@ PARTS = ("train", "val", "test")
 """Parts of the data; the place of each is its colour, here and in the pictures (`experiments.plots.PARTS`)."""
 
 
-def run_figures(history: History, say: Words) -> list[Figure]:
+def run_figures(history: History, say: Words, *, running: bool = False) -> list[Figure]:
     """The figures of a run that have something to show.
 
     Args:
         history: metric -> (epochs completed, value); None is not a number.
         say: the texts, in the reader's language.
+        running: whether more is to come.
     """
+    end = "figure.ends_now" if running else "figure.ends"
     quantities = dict.fromkeys(key.split("/", 1)[1] for key in history if key.split("/", 1)[0] in PARTS)
-    drawn = [_quantity(name, history, say) for name in quantities]
-    return [figure for figure in (*drawn, _gradients(history, say), _zeros(history, say)) if figure.svg]
+    drawn = [_quantity(name, history, say, end) for name in quantities]
+    return [
+        figure for figure in (*drawn, _gradients(history, say, end), _zeros(history, say, end)) if figure.svg
+    ]
 
 
-def _quantity(name: str, history: History, say: Words) -> Figure:
+def _quantity(name: str, history: History, say: Words, end: str) -> Figure:
     series = {part: _finite(history.get(f"{part}/{name}", ())) for part in PARTS}
     lines = [
         Line(say(f"part.{part}"), points, colour=colour)
@@ -40,7 +44,7 @@ def _quantity(name: str, history: History, say: Words) -> Figure:
     ]
     begun = any(x == 0 for line in lines for x, _ in line.points)
     words = [say("figure.run_from_start" if begun else "figure.run_each_epoch", name=name)]
-    words += _ends(lines, say)
+    words += _ends(lines, say, end)
     lost = sum(value is None for part in PARTS for _, value in history.get(f"{part}/{name}", ()))
     if lost:
         words.append(say("figure.run_lost", n=lost))
@@ -54,9 +58,9 @@ def _quantity(name: str, history: History, say: Words) -> Figure:
     return Figure(name, heading, svg, text, legend)
 
 
-def _ends(lines: Sequence[Line], say: Words) -> list[str]:
+def _ends(lines: Sequence[Line], say: Words, end: str) -> list[str]:
     ends = [say("figure.run_end", name=line.name, value=number(line.points[-1][1])) for line in lines]
-    return [say("figure.ends", ends=say("sign.comma").join(ends))] if ends else []
+    return [say(end, ends=say("sign.comma").join(ends))] if ends else []
 
 
 def _by_layer(history: History, name: re.Pattern[str]) -> list[Line]:
@@ -73,11 +77,11 @@ def _by_layer(history: History, name: re.Pattern[str]) -> list[Line]:
     ]
 
 
-def _zeros(history: History, say: Words) -> Figure:
+def _zeros(history: History, say: Words, end: str) -> Figure:
     """Nothing where no activation was exactly 0 once training had begun, as of a sigmoid."""
     lines = _by_layer(history, ZEROS)
     heading = say("figure.zeros")
-    text = say.paragraph([say("figure.zeros_text"), *_ends(lines, say)])
+    text = say.paragraph([say("figure.zeros_text"), *_ends(lines, say, end)])
     svg = ""
     if any(epochs > 0 and value > 0 for line in lines for epochs, value in line.points):
         svg = charts.chart(
@@ -88,9 +92,9 @@ def _zeros(history: History, say: Words) -> Figure:
     return Figure("zeros", heading, svg, text, legend)
 
 
-def _gradients(history: History, say: Words) -> Figure:
+def _gradients(history: History, say: Words, end: str) -> Figure:
     lines = _by_layer(history, gradient_flow.GRADIENT)
-    heading, words = say("figure.layers"), [say("figure.layers_text"), *_ends(lines, say)]
+    heading, words = say("figure.layers"), [say("figure.layers_text"), *_ends(lines, say, end)]
     if gone := [line.name for line in lines if any(value <= 0 for _, value in line.points)]:
         words.append(say("figure.layers_zero", names=", ".join(gone)))
     text = say.paragraph(words)

@@ -321,6 +321,17 @@ def test_a_digit_is_drawn_by_keyboard_and_cleared(pages: Pages, browser: WebDriv
 
 
 @pytest.mark.usefixtures("quiet")
+def test_a_run_that_was_watched_to_its_end_can_be_tried(pages: Pages, browser: WebDriver, wait: Any) -> None:
+    spec = "name: watched\ndataset: {name: digits}\nmodel: {hidden: [2]}\n"
+    experiment = pages.world.submit(spec)
+    run = queries.all_runs(pages.world.store, experiment.id)[0]
+    browser.get(f"{pages.url}/runs/{run.id}")
+    wait(lambda b: "Once the run is finished" in b.find_element(By.ID, "try").text)
+    pages.world.work(experiment.id)
+    wait(lambda b: b.find_elements(By.CSS_SELECTOR, "[data-connected] canvas"))
+
+
+@pytest.mark.usefixtures("quiet")
 def test_deleting_asks_once(pages: Pages, browser: WebDriver, wait: Any) -> None:
     experiment = pages.world.submit(examples()["xor-mlp"])
     browser.get(f"{pages.url}/experiments/{experiment.id}")

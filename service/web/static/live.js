@@ -31,6 +31,7 @@ for (const page of document.querySelectorAll("[data-live]")) {
         if (part && now) part.replaceWith(now);
         parts.delete(id);
       }
+      document.dispatchEvent(new Event("renewed"));
     };
     document.addEventListener("toggle", renew, true);
     renew();

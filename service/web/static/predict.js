@@ -1,5 +1,5 @@
 // A digit that is drawn, or inputs that are set: sent to the network, whose answer is shown as bars.
-for (const box of document.querySelectorAll("[data-predict]")) {
+function connect(box) {
   const answers = box.querySelector(".answers");
   const shape = box.dataset.shape.split(",").map(Number);
   let waiting;
@@ -48,7 +48,7 @@ for (const box of document.querySelectorAll("[data-predict]")) {
     };
     for (const slider of sliders) slider.addEventListener("input", () => later(read));
     ask(read());
-    continue;
+    return;
   }
 
   const canvas = box.querySelector("canvas");
@@ -120,3 +120,13 @@ for (const box of document.querySelectorAll("[data-predict]")) {
   ask(pixels()); // a worker loads the network while the person draws
   box.querySelector("[data-clear]").addEventListener("click", () => { clearTimeout(waiting); newest++; clear(); answers.replaceChildren(); });
 }
+
+// A live page gets its boxes only once the run is finished.
+function connectAll() {
+  for (const box of document.querySelectorAll("[data-predict]:not([data-connected])")) {
+    box.dataset.connected = "";
+    connect(box);
+  }
+}
+connectAll();
+document.addEventListener("renewed", connectAll);

@@ -71,6 +71,15 @@ def test_one_colour_for_each_part_in_every_figure() -> None:
     assert "10" in loss.svg, "a first epoch far off is drawn on a logarithmic axis"
 
 
+def test_what_is_measured_while_a_run_trains_is_no_end() -> None:
+    history: History = {"val/loss": [(0, 2.0)]}
+    (loss,) = run_figures(history, Words("en"), running=True)
+    assert "So far: validation 2." in loss.text
+    assert ">0<" in loss.svg
+    assert ">−1<" not in loss.svg, "there is no epoch before the first one"
+    assert "At the end: validation 2." in run_figures(history, Words("en"))[0].text
+
+
 def test_layers_have_colours_of_their_own() -> None:
     """Twelve layers, each with another key, and none in the colour of training, validation or test."""
     layers = {f"layers/{n}-dense/grad_norm": [(0, 0.1), (1, 0.2 if n else 0.0)] for n in range(12)}
