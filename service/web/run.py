@@ -17,7 +17,6 @@ from experiments import film
 from experiments.errors import GradusError
 from experiments.gradient_check.certificates import GradientReport, certificate_key
 from experiments.recording import MOST_SMALL_WEIGHTS
-from experiments.runs import RunSpec
 from experiments.sections import DEFAULT_BACKEND
 from experiments.spec.written import as_yaml
 from service import operations
@@ -35,12 +34,12 @@ from service.store import queries
 from service.tracking.pictures import artifact, picture_content, picture_names
 from service.web import live
 from service.web.run_figures import run_figures
+from service.web.tried import tried
 from service.web.view import PageRoute, Visit, VisitDep
 from service.web.weights import drawing, learned_weights, tables
 
 router = APIRouter(prefix="/runs/{id}", include_in_schema=False, route_class=PageRoute)
 streams = APIRouter(prefix="/runs/{id}", include_in_schema=False)
-MOST_SLIDERS = 12
 PATIENCE = 20.0
 """Seconds that a page waits for a prediction."""
 
@@ -56,7 +55,6 @@ def run_page(id: RunId, visit: VisitDep, request: str = "") -> Response:
     run = readable(visit, id)
     experiment = queries.get_experiment(visit.store, run.experiment_id)
     spec = run.run_spec()
-    shape = spec.data_shape
     names = picture_names(visit.settings, run.mlflow_run_id) if run.is_terminal else []
     small = run.status == RunStatus.FINISHED and spec.forecast.parameters <= MOST_SMALL_WEIGHTS
     tensors = learned_weights(visit.settings, run) if small and names else {}
@@ -76,27 +74,12 @@ def run_page(id: RunId, visit: VisitDep, request: str = "") -> Response:
         drawing=_drawing(visit, run, request),
         certificate=certificate(visit, run),
         spec=as_yaml(run.spec),
-        tried={"shape": shape.input, "kind": tried_by(shape.input), **sliders(spec)},
+        tried=tried(spec, visit.words),
         may_change=visit.person.changes(experiment.owner),
         mlflow=visit.mlflow.run(run.mlflow_experiment_id, run.mlflow_run_id)
         if visit.mlflow and run.mlflow_experiment_id and run.mlflow_run_id
         else None,
     )
-
-
-def sliders(spec: RunSpec) -> dict[str, float]:
-    """Ends, step and start of the sliders that set a run's inputs: tokens one by one, other numbers in a hundred steps."""
-    low, high = spec.data_shape.low, spec.data_shape.high
-    if spec.model.rows:
-        return {"low": 0, "high": spec.model.rows - 1, "step": 1, "start": int(high) // 2}
-    return {"low": low, "high": high, "step": (high - low) / 100, "start": (low + high) / 2}
-
-
-def tried_by(shape: tuple[int, ...]) -> str:
-    """How a person gives inputs of this shape: an `image` is drawn, `numbers` are set; empty: neither."""
-    if len(shape) == 3 and shape[2] == 1:
-        return "image"
-    return "numbers" if len(shape) == 1 and shape[0] <= MOST_SLIDERS else ""
 
 
 @streams.get("/live", response_class=EventSourceResponse)

@@ -2,6 +2,7 @@
 function connect(box) {
   const answers = box.querySelector(".answers");
   const shape = box.dataset.shape.split(",").map(Number);
+  const labels = JSON.parse(box.dataset.labels);
   let waiting;
   let newest = 0;
 
@@ -30,7 +31,7 @@ function connect(box) {
       meter.value = Math.max(0, value);
       const best = result.classes && result.classes[0] === index && outputs.length > 1;
       const [name, number] = [document.createElement("span"), document.createElement("span")];
-      name.textContent = outputs.length > 1 ? index : box.dataset.output;
+      name.textContent = outputs.length > 1 ? labels[index] ?? index : box.dataset.output;
       number.textContent = result.classes ? value.toFixed(3) : Number(value.toPrecision(4));
       row.append(name, meter, number);
       if (best) row.className = "best";
@@ -41,12 +42,12 @@ function connect(box) {
   const later = (make) => { clearTimeout(waiting); waiting = setTimeout(() => ask(make()), 150); };
 
   if (box.dataset.kind === "numbers") {
-    const sliders = [...box.querySelectorAll("input[type=range]")];
+    const entries = [...box.querySelectorAll("input[type=range], select")];
     const read = () => {
-      for (const slider of sliders) slider.previousElementSibling.textContent = Number(slider.step) === 1 ? slider.value : Number(slider.value).toPrecision(3);
-      return sliders.map((slider) => Number(slider.value));
+      for (const slider of entries.filter((entry) => entry.type === "range")) slider.previousElementSibling.textContent = Number(slider.step) === 1 ? slider.value : Number(slider.value).toPrecision(3);
+      return entries.map((entry) => (entry.type === "range" ? Number(entry.value) : entry.value));
     };
-    for (const slider of sliders) slider.addEventListener("input", () => later(read));
+    for (const entry of entries) entry.addEventListener("input", () => later(read));
     ask(read());
     return;
   }
@@ -81,7 +82,8 @@ function connect(box) {
       }
       return right > left ? sum / (255 * Math.max(count, 1)) : 0;
     };
-    return Array.from({ length: height }, (_, row) => Array.from({ length: width }, (_, column) => [mean(column, row)]));
+    const [low, high] = [Number(box.dataset.low), Number(box.dataset.high)];
+    return Array.from({ length: height }, (_, row) => Array.from({ length: width }, (_, column) => [low + (high - low) * mean(column, row)]));
   }
 
   // By keyboard: the arrows draw, with Shift they move the pen alone.

@@ -7,19 +7,23 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from experiments.datasets.reading import read_file
+from experiments.spec import ExperimentSpec
 from service import operations
 from service.entities import Shipped
 from service.report.charts import style
 from service.settings import load_settings
 from service.store import queries
 from service.tracking.pictures import picture_names
-from service.web.run import tried_by
+from service.web import spec_text
 from service.web.run_figures import History, run_figures
+from service.web.tried import tried, tried_by
 from service.words import Words
 from tests.service.scored_runs import World
 
@@ -199,3 +203,32 @@ def test_a_diagnosis_is_named_once(world: World, client: httpx.Client) -> None:
     page = client.get(f"/runs/{runs_of(world, tags=lambda run: told)[0].id}").text
     assert "<li>Saturation: in layer" in page
     assert "<li><strong>step size</strong>: The steps are too large" in page
+
+
+FILE = "weight,colour,kind\n" + "".join(
+    f"{10 + i},{'red' if i % 3 else 'blue'},{'cat' if i % 2 else 'dog'}\n" for i in range(40)
+)
+
+
+def test_columns_of_a_file_are_set_in_their_own_units(tmp_path: Path) -> None:
+    """Numbers from the least to the largest of the file, texts among those that it holds, and answers by their names."""
+    (tmp_path / "pets.csv").write_text(FILE)
+    table = read_file(tmp_path / "pets.csv", tmp_path / "pets.npy", "pets").table
+    dataset = {"name": "upload", "id": "pets", "target": "kind", "table": table.model_dump(mode="json")}
+    (point,) = ExperimentSpec.parse({"name": "x", "dataset": dataset, "model": {"hidden": [2]}}).expand()
+    shown = tried(point.spec, Words("en"))
+    weight, colour = shown.entries
+    assert (weight.name, weight.low, weight.high, weight.start) == ("weight", 10, 49, 29.5)
+    assert (colour.name, list(colour.choices)) == ("colour", ["blue", "red"])
+    assert (shown.kind, list(shown.labels)) == ("numbers", ["cat", "dog"])
+    given = point.spec.dataset.read_rows([[weight.start, colour.choices[0]]])
+    assert given is not None, "a prediction takes what the page sends"
+
+
+def test_tokens_are_set_one_by_one() -> None:
+    text = "name: x\ndataset: {name: recall, length: 3, vocabulary: 4}\nmodel: {layers: [{type: embedding, output_dim: 2}, {type: flatten}, {type: dense, units: 1, activation: sigmoid}]}\n"
+    (point,) = ExperimentSpec.parse(spec_text.read(text)).expand()
+    entries = tried(point.spec, Words("zh")).entries
+    assert [(entry.name, entry.low, entry.high, entry.step) for entry in entries] == [
+        (f"输入 {n}", 0, 7, 1) for n in (1, 2, 3)
+    ]
