@@ -140,6 +140,8 @@ class RunMark:
     levels: dict[str, str]
     certificate: str = ""
     """The verdict of its gradient check; empty where there is none."""
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    """The latest value of each, where they were asked for."""
 
     @property
     def label(self) -> str:

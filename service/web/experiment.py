@@ -23,6 +23,7 @@ from service.report.borders import border_figure
 from service.report.figures import drawn
 from service.store import queries
 from service.web import live
+from service.web.dots import COLOURS, METRIC, STATUS, Colour, shaded
 from service.web.view import PageRoute, Visit, VisitDep
 
 router = APIRouter(prefix="/experiments/{id}", include_in_schema=False, route_class=PageRoute)
@@ -34,7 +35,7 @@ MOST_REASONS = 3
 
 
 @router.get("")
-def experiment_page(id: ExperimentId, visit: VisitDep) -> Response:
+def experiment_page(id: ExperimentId, visit: VisitDep, colour: Colour = STATUS) -> Response:
     """The page."""
     experiment = queries.get_experiment(visit.store, id, owner=visit.person.sees)
     mark = queries.latest_event(visit.store, experiment_id=experiment.id)
@@ -44,20 +45,21 @@ def experiment_page(id: ExperimentId, visit: VisitDep) -> Response:
     return visit.page(
         "experiment.html",
         experiment=experiment,
-        state=state_part(visit, experiment.id),
+        state=state_part(visit, experiment.id, colour),
+        colour=colour,
         figures=shown,
         live=not experiment.is_settled or shown is None,
     )
 
 
 @streams.get("/live", response_class=EventSourceResponse)
-async def watch(id: ExperimentId, visit: VisitDep) -> AsyncIterator[ServerSentEvent]:
+async def watch(id: ExperimentId, visit: VisitDep, colour: Colour = STATUS) -> AsyncIterator[ServerSentEvent]:
     """The parts of the page as they change."""
     who = visit.person
     experiment = await run_sync(partial(queries.get_experiment, visit.store, id, owner=who.sees))
     builds = {
-        _key(visit, experiment.id, name): partial(build, visit, experiment.id)
-        for name, build in (("state", state_part), ("figures", figures_part))
+        _key(visit, experiment.id, colour, "state"): partial(state_part, visit, experiment.id, colour),
+        _key(visit, experiment.id, "figures"): partial(figures_part, visit, experiment.id),
     }
     mark = partial(queries.latest_event, visit.store, experiment_id=experiment.id)
 
@@ -68,14 +70,14 @@ async def watch(id: ExperimentId, visit: VisitDep) -> AsyncIterator[ServerSentEv
         yield event
 
 
-def _key(visit: Visit, id: str, part: str) -> live.Key:
-    return ("experiment", id, visit.words.language, part)
+def _key(visit: Visit, id: str, *part: str) -> live.Key:
+    return ("experiment", id, visit.words.language, *part)
 
 
-def state_part(visit: Visit, id: str) -> str:
+def state_part(visit: Visit, id: str, colour: Colour = STATUS) -> str:
     """The present answer, the stages, and a dot for every run."""
     experiment = queries.get_experiment(visit.store, id)
-    marks = queries.run_marks(visit.store, [id], most=MOST_MARKS).get(id, [])
+    marks = queries.run_marks(visit.store, [id], most=MOST_MARKS, metrics=colour == METRIC).get(id, [])
     document, search = live_document(experiment), live_search(experiment)
     answer = str((document or search or {}).get("answer", ""))
     return visit.render(
@@ -85,6 +87,8 @@ def state_part(visit: Visit, id: str) -> str:
         search=search,
         answers=visit.words.sentences(answer) if answer else [],
         marks=marks,
+        shaded=shaded(experiment, marks, colour),
+        other_colour=next(name for name in COLOURS if name != colour),
         counts=queries.state_counts(visit.store, [id]).get(id, {}),
         why=_why(visit, id, marks),
         stopped=_stopped(document),

@@ -11,11 +11,11 @@ from fastapi.responses import Response
 from experiments.course import lessons
 from experiments.datasets import DATASETS
 from experiments.errors import GradusError
-from service.analysis.design_document import live_document
-from service.analysis.search_document import live_search
 from service.entities import Experiment, RunMark
 from service.lifecycle import RunStatus
 from service.store import Store, queries
+from service.web.answers import answers_of
+from service.web.dots import COLOURS, METRIC, STATUS, Colour, Shaded, shaded
 from service.web.view import PageRoute, VisitDep
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
@@ -34,11 +34,8 @@ class Entry:
     marks: Sequence[RunMark]
     counts: Mapping[str, int]
     """State of a dot -> number of runs, those without a dot included."""
-
-    @property
-    def answer(self) -> str:
-        document = live_document(self.experiment) or live_search(self.experiment) or {}
-        return str(document.get("answer", ""))
+    answer: str
+    shaded: Shaded | None
 
 
 @dataclass(frozen=True)
@@ -51,6 +48,7 @@ class Wish:
     dataset: str = ""
     status: str = ""
     sort: queries.Sort = "-created"
+    colour: Colour = STATUS
 
     def filters(self) -> dict[str, list[str]]:
         """As `queries.list_experiments` takes them. A tag without `=` is looked for as a word."""
@@ -74,12 +72,15 @@ def home(
     dataset: str = "",
     status: str = "",
     sort: str = "-created",
+    colour: Colour = STATUS,
     cursor: str | None = None,
 ) -> Response:
     """The page."""
     who = visit.person
     order: queries.Sort = sort if sort in ORDERS else "-created"  # type: ignore[assignment]
-    wish = Wish(q.strip()[:200], owner.strip()[:200], tag.strip()[:200], dataset[:200], status[:20], order)
+    wish = Wish(
+        q.strip()[:200], owner.strip()[:200], tag.strip()[:200], dataset[:200], status[:20], order, colour
+    )
     experiments: list[Experiment] = []
     following, problems = None, []
     try:
@@ -92,13 +93,14 @@ def home(
     return visit.page(
         "home.html",
         422 if problems else 200,
-        entries=entries(visit.store, experiments),
+        entries=entries(visit.store, experiments, colour),
         wish=wish,
         filtered=bool(wish.filters()) or cursor is not None,
         problems=problems,
         more=f"{more.path}?{more.query}" if more else None,
         datasets=sorted(DATASETS),
         orders=ORDERS,
+        colours=COLOURS,
         statuses=[status.value for status in RunStatus],
         firsts=[lessons()[name] for name in FIRST_LESSONS],
     )
@@ -108,11 +110,18 @@ FIRST_LESSONS = ("01-perceptron-and", "04-xor-hidden", "23-regression")
 """What somebody presses who sees the page for the first time."""
 
 
-def entries(store: Store, experiments: Sequence[Experiment]) -> list[Entry]:
-    """Experiments with the dots of their runs."""
+def entries(store: Store, experiments: Sequence[Experiment], colour: Colour) -> list[Entry]:
+    """Experiments with their answers and the dots of their runs."""
     ids = [experiment.id for experiment in experiments]
-    marks, counts = queries.run_marks(store, ids, most=MOST_DOTS), queries.state_counts(store, ids)
+    marks = queries.run_marks(store, ids, most=MOST_DOTS, metrics=colour == METRIC)
+    counts, answers = queries.state_counts(store, ids), answers_of(store, experiments)
     return [
-        Entry(experiment, marks.get(experiment.id, ()), counts.get(experiment.id, {}))
+        Entry(
+            experiment,
+            own := marks.get(experiment.id, []),
+            counts.get(experiment.id, {}),
+            answers.get(experiment.id, ""),
+            shaded(experiment, own, colour),
+        )
         for experiment in experiments
     ]

@@ -21,7 +21,7 @@ from service.store.queries.histories import (
     run_durations,
     status_events_after,
 )
-from service.store.queries.marks import latest_event, run_marks, state_counts
+from service.store.queries.marks import latest_event, latest_events, run_marks, state_counts
 from service.store.queries.pending import (
     SHIP_ORDER,
     experiments_due_final_artifacts,
@@ -70,6 +70,7 @@ __all__ = [
     "get_runs",
     "is_anything_accepted",
     "latest_event",
+    "latest_events",
     "list_experiments",
     "list_runs",
     "metric_history",

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, case, func, or_, select
 
 from service.entities import RunMark, shown_state
 from service.store.engine import Store
-from service.store.tables import events, runs
+from service.store.tables import events, experiments, runs
 
 _DIVERGED = or_(
     runs.c.reason == "diverged", runs.c.tags["gradus.diagnosis.diverged"].as_string().is_not(None)
@@ -16,13 +16,21 @@ _DIVERGED = or_(
 """Whether a run's loss is no number, or grew so much that its diagnosis says so."""
 
 
-def run_marks(store: Store, experiment_ids: Collection[str], *, most: int) -> dict[str, list[RunMark]]:
-    """Experiment id -> its runs in the order of the sweep, the first `most` of each."""
+def run_marks(
+    store: Store, experiment_ids: Collection[str], *, most: int, metrics: bool = False
+) -> dict[str, list[RunMark]]:
+    """Experiment id -> its runs in the order of the sweep, the first `most` of each; with their metrics if wanted."""
     columns = ("id", "experiment_id", "index", "stage", "status", "committed_at", "levels")
     verdict = runs.c.tags["gradus.certificate"].as_string()
     reason = case((_DIVERGED, "diverged"), else_=runs.c.reason)
+    measured = (runs.c.metrics,) if metrics else ()
     statement = (
-        select(*(runs.c[name] for name in columns), reason.label("reason"), verdict.label("certificate"))
+        select(
+            *(runs.c[name] for name in columns),
+            *measured,
+            reason.label("reason"),
+            verdict.label("certificate"),
+        )
         .where(runs.c.experiment_id.in_(list(experiment_ids)), runs.c.index < most)
         .order_by(runs.c.experiment_id, runs.c.index)
     )
@@ -33,7 +41,8 @@ def run_marks(store: Store, experiment_ids: Collection[str], *, most: int) -> di
             values = dict(row._mapping)
             committed = values.pop("committed_at") is not None
             experiment_id, certificate = values.pop("experiment_id"), values.pop("certificate") or ""
-            mark = RunMark(**values, committed=committed, certificate=certificate)
+            latest = {name: value for name, (_, value) in values.pop("metrics", {}).items()}
+            mark = RunMark(**values, committed=committed, certificate=certificate, metrics=latest)
             marks.setdefault(experiment_id, []).append(mark)
         return marks
 
@@ -79,3 +88,15 @@ def latest_event(store: Store, *, experiment_id: str | None = None, run_id: str 
     order = (events.c.transaction.desc(), events.c.id.desc())
     statement = select(events.c.id).where(column == id).order_by(*order).limit(1)
     return int(store.read(lambda connection: connection.scalar(statement)) or 0)
+
+
+def latest_events(store: Store, experiment_ids: Collection[str]) -> dict[str, int]:
+    """Experiment id -> the same number, of many experiments at once."""
+    order = (events.c.transaction.desc(), events.c.id.desc())
+    last = select(events.c.id).where(events.c.experiment_id == experiments.c.id).order_by(*order).limit(1)
+    statement = select(experiments.c.id, last.scalar_subquery()).where(
+        experiments.c.id.in_(list(experiment_ids))
+    )
+    return {
+        id: int(last or 0) for id, last in store.read(lambda connection: connection.execute(statement).all())
+    }

@@ -33,6 +33,7 @@ def test_it_shows_answer_stages_dots_and_figures(world: World, client: httpx.Cli
     assert page.count('class="dot finished"') == experiment.n_runs + 1
     assert '<li class="done"><strong>tune</strong> 24 of 24 runs</li>' in page
     assert page.count('<svg class="chart"') >= 6
+    assert "Next planned look" not in page, "every pair is decided"
     assert "Differences with their intervals" in page
     assert "data-live" not in page, "nothing more happens"
     assert client.get("/experiments/none").status_code == 404
