@@ -86,6 +86,7 @@ class DataFacts:
     drawn: whether these were drawn at random, and not taken from the end
     test_by_default: whether a test part is split off that nobody asked for
     symbols: whether the inputs are whole numbers that stand for symbols, and are no amounts
+    numbers_rows: the target column, where it numbers the rows
     """
 
     targets: tuple[float, float] | None = None
@@ -96,6 +97,7 @@ class DataFacts:
     drawn: bool = True
     test_by_default: bool = False
     symbols: bool = False
+    numbers_rows: str = ""
 
 
 @dataclass(frozen=True, eq=False)

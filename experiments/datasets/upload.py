@@ -239,7 +239,8 @@ class Upload(Dataset):
     def facts(self) -> DataFacts:
         target, sizes = self.target_column, self._sizes
         split_off = {part: rows for part, rows in sizes.items() if part != "training" and rows}
-        facts = DataFacts(split_off=split_off, drawn=self.split_seed is not None)
+        counted = "" if target.usable or target.text else target.name
+        facts = DataFacts(split_off=split_off, drawn=self.split_seed is not None, numbers_rows=counted)
         if self.task == "regression":
             if self.scale != "none":
                 return facts

@@ -219,6 +219,15 @@ def _class_without_sample(run: RunSpec) -> str | None:
     return None
 
 
+def _row_number_as_target(run: RunSpec) -> str | None:
+    if not (name := run.dataset.facts.numbers_rows):
+        return None
+    return (
+        f"dataset.target: column {name} numbers the rows, and nothing can be learned about a row's number. Name the column"
+        " that is to be predicted"
+    )
+
+
 def _nothing_to_test(run: RunSpec) -> str | None:
     if run.data_shape.n_test or run.dataset.complete:
         return None
@@ -299,6 +308,7 @@ RULES = (
     Rule(("dataset",), _test_split_off),
     Rule(("dataset",), _sorted_rows),
     Rule(("dataset",), _class_without_sample),
+    Rule(("dataset",), _row_number_as_target),
     Rule(("dataset",), _nothing_to_test),
     Rule(("dataset", "optimizer", "training"), _schedule_misses_training),
     Rule(("optimizer",), _climbs),

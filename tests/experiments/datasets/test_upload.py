@@ -180,3 +180,19 @@ def test_a_column_that_numbers_the_rows_is_an_input_where_there_is_no_other(tmp_
         _ = Upload(
             id="sums", table=table.model_copy(update={"columns": table.columns[:1]}), target="year"
         ).input_columns
+
+
+@pytest.mark.parametrize(("target", "warned"), [("id", True), ("weight", False)])
+def test_a_row_number_as_target_is_warned_about(tmp_path: Path, target: str, warned: bool) -> None:
+    rows = "".join(f"{n},{n % 7},{0.5 * (n % 7) + 0.1 * (n % 3)}\n" for n in range(1, ROWS + 1))
+    (tmp_path / "bags.csv").write_text("id,size,weight\n" + rows)
+    table = read_file(tmp_path / "bags.csv", tmp_path / "m.npy", "bags").table
+    document = {
+        "name": "bags",
+        "dataset": Upload(id="s", target=target, kind="regression", table=table).model_dump(mode="json"),
+        "model": {"hidden": [2]},
+    }
+    said = [
+        text for text in ExperimentSpec.parse(document).warnings() if "column id numbers the rows" in text
+    ]
+    assert bool(said) == warned
