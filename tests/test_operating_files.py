@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +153,15 @@ def test_a_worker_has_time_to_drain_and_every_setting_exists() -> None:
     for name in ("settings.env", "secret.env.example"):
         keys = {line.split("=")[0] for line in (KUBERNETES / name).read_text().splitlines() if line}
         assert keys <= known, name
+
+
+def test_every_image_has_the_version_of_the_package_which_the_changelog_describes() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    released = re.findall(
+        r"^## (\d\S*) - \d{4}-\d{2}-\d{2}$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE
+    )
+    assert released[0] == version
+    tags = []
+    for file in (*ROOT.glob("docker-compose*.yml"), *(ROOT / "deploy").rglob("*.y*ml")):
+        tags += re.findall(r"GRADUS_VERSION:-([\w.]+)\}|newTag: ([\w.]+)", file.read_text())
+    assert {"".join(pair) for pair in tags} == {version}
