@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
+from typing import Annotated
 
 import typer
 
@@ -24,7 +26,7 @@ from gradus.cli import (
     submit,
     watch,
 )
-from gradus.cli.output import complain
+from gradus.cli.output import complain, say
 from gradus.cli.session import FAILED, UNREACHABLE, USAGE
 from gradus.errors import Refused, Unreachable, UsageError
 
@@ -42,6 +44,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        say(f"gradus {importlib.metadata.version('gradus')}")
+        raise typer.Exit
+
+
+@app.callback()
+def gradus(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version, and end."),
+    ] = False,
+) -> None:
+    pass
+
+
 for part in (
     local,
     catalog,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.metadata
 import io
 import json
 import os
@@ -332,3 +333,8 @@ def test_numbers_for_people() -> None:
     assert quantity(1_234_567, "B") == "1.23 MB"
     assert quantity(12) == "12"
     assert ago(None) == ""
+
+
+def test_the_version_is_that_of_the_package(gradus: Any) -> None:
+    done = gradus("--version")
+    assert (done.status, done.out) == (0, f"gradus {importlib.metadata.version('gradus')}\n")
