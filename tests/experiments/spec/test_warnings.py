@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from experiments.datasets.table import Column, Table
+from experiments.datasets.upload import Upload
 from experiments.spec import ExperimentSpec
 from experiments.spec.warnings import RULES
 
@@ -28,6 +30,18 @@ def numbers(y: list[float], **fields: Any) -> dict[str, Any]:
 def schedule(steps: int, name: str = "exponential_decay") -> dict[str, Any]:
     rate = {"name": name, "initial_learning_rate": 0.1, "decay_steps": steps, "decay_rate": 0.5}
     return {"optimizer": {"name": "sgd", "learning_rate": rate}, "training": {"epochs": 10}}
+
+
+def numbered(target: str) -> dict[str, Any]:
+    """A person's own file of forty numbered rows."""
+    columns = (
+        Column(name="id", at=0, low=1, high=40, usable=False),
+        Column(name="size", at=1, low=2, high=9),
+        Column(name="weight", at=2, low=0.5, high=3),
+    )
+    table = Table(title="bags", sha256="0" * 64, rows=40, columns=columns)
+    upload = Upload(id="bags", target=target, kind="regression", table=table)
+    return {"dataset": upload.model_dump(mode="json")}
 
 
 FLAT: list[dict[str, Any]] = [{"type": "flatten"}, {"type": "dense", "units": 1}]
@@ -120,6 +134,11 @@ CASES: dict[str, tuple[dict[str, Any], list[str], dict[str, Any]]] = {
         {"dataset": rows(y=[1, 2, 3] * 4, y_test=[1, 2, 3])},
         ["class 0 has no sample", "there are 4 of them", "subtract 1"],
         {"dataset": rows()},
+    ),
+    "a row number to predict": (
+        numbered("id"),
+        ["column id numbers the rows", "Name the column that is to be predicted"],
+        numbered("weight"),
     ),
     "a class that is only tested": (
         {"dataset": rows(y=[0, 1, 1] * 4)},

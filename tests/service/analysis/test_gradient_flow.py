@@ -87,7 +87,7 @@ def test_the_gradient_by_layer_is_of_one_depth(world: World) -> None:
         operations.record(world.store, {run.id: Measured(run.attempt, points)})
         operations.commit(world.store, {run.id: Committed(run.attempt, "FINISHED", "epochs", {})})
     page = report.render(world.store, made.id, load_settings(), factor="activation")
-    assert "sigmoid (its 2 runs with 3 hidden layers): first layer over last 0.008." in page
+    assert "sigmoid (its 2 runs with 3 hidden layers): the first layer&#39;s norm is 0.008 times" in page
 
 
 @pytest.mark.parametrize("factor", [None, "hidden"])
