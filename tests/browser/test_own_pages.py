@@ -83,8 +83,9 @@ def test_a_part_that_is_in_use_is_put_in_place_afterwards(
     """The focus stays on a dot while the runs end; what changed is shown once it goes elsewhere."""
     experiment = pages.world.submit(examples()["xor-mlp"])
     browser.get(f"{pages.url}/experiments/{experiment.id}")
-    dot = wait(lambda b: b.find_element(By.CSS_SELECTOR, "#state a.dot"))
-    browser.execute_script("arguments[0].focus()", dot)
+    focus = "const dot = document.querySelector('#state a.dot'); dot?.focus(); return document.activeElement === dot"
+    wait(lambda b: b.execute_script(focus))  # at once: the stream's first part puts other dots in place
+    dot = browser.switch_to.active_element
     pages.world.work(experiment.id, score=lambda run: 0.5)
     wait(lambda b: "More seeds" in b.find_element(By.ID, "actions").text)
     assert browser.switch_to.active_element == dot

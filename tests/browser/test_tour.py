@@ -30,13 +30,13 @@ SMALLER: dict[str, dict[str, str]] = {
 }
 OPEN = r"\d (waiting|training|trained)"
 PICTURES = {
-    "perceptron-and": ["decision"],
-    "perceptron-xor": ["decision"],
-    "xor-mlp": ["decision"],
-    "linear-regression": ["fit", "scatter"],
-    "mnist-mlp": ["confusion matrix", "first layer"],
-    "vanishing-gradient": ["gradient by layer"],
-    "mnist-cnn": ["first layer"],
+    "perceptron-and": ["Decision border"],
+    "perceptron-xor": ["Decision border"],
+    "xor-mlp": ["Decision border"],
+    "linear-regression": ["Fit", "Predicted over true"],
+    "mnist-mlp": ["Confusion matrix", "Weights of the first layer"],
+    "vanishing-gradient": ["Gradient by layer"],
+    "mnist-cnn": ["Weights of the first layer"],
 }
 """The pictures of a run that the tour speaks of."""
 
@@ -94,7 +94,9 @@ def test_a_step_is_followed(stack: Stack, browser: WebDriver, wait: Any, shoot: 
     assert ("refused" if refused else "certified") in browser.find_element(By.ID, "certificate").text
     if not browser.find_elements(By.CSS_SELECTOR, "#pictures img"):
         press(browser, wait, "Draw the pictures")
-    pictures = "return [...document.querySelectorAll('#pictures figcaption')].map((e) => e.textContent)"
+    pictures = (
+        "return [...document.querySelectorAll('#pictures figcaption strong')].map((e) => e.textContent)"
+    )
     wait(lambda b: set(PICTURES[name]) <= set(b.execute_script(pictures)), 120)
     shoot(f"tour-{name}")
     if name == "mnist-mlp":
