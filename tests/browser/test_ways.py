@@ -85,9 +85,14 @@ def test_a_researcher_finds_an_answer_and_asks_the_next_question(
     browser.back()
     press(browser, wait, "Again with changes")
     wait(lambda b: "activations-on-digits" in b.find_element(By.ID, "text").get_property("value"))
-    delta = browser.find_element(By.NAME, "f:compare.delta")
-    delta.send_keys(Keys.CONTROL + "a")
-    delta.send_keys("0.05", Keys.TAB)
+
+    def asked(b: WebDriver) -> bool:
+        delta = b.find_element(By.NAME, "f:compare.delta")  # the form is drawn after the text
+        delta.send_keys(Keys.CONTROL + "a")
+        delta.send_keys("0.05", Keys.TAB)
+        return True
+
+    wait(asked)
     wait(lambda b: "delta: 0.05" in b.find_element(By.ID, "text").get_property("value"))
     wait(lambda b: "24 runs in the first stage" in b.find_element(By.CSS_SELECTOR, ".fine").text)
     shoot(f"researcher-again-{width}", width)
