@@ -44,8 +44,8 @@ class Shaded:
 def shaded(experiment: Experiment, marks: Sequence[RunMark], colour: Colour) -> Shaded | None:
     """The runs in the colours of the metric that was asked about, or of the first that they all have; None where dots
     are coloured by status, or nothing was measured yet."""
-    finished = [mark for mark in marks if mark.state == "finished"]
-    if colour != METRIC or not finished:
+    finished = [mark for mark in marks if mark.state == "finished"] if colour == METRIC else []
+    if not finished:
         return None
     metric = str((experiment.design or experiment.search or {}).get("metric", ""))
     if not metric:

@@ -105,7 +105,7 @@ def _stopped(design: dict[str, Any] | None) -> str | None:
 
 def _why(visit: Visit, id: str, marks: Sequence[RunMark]) -> list[tuple[int, str]]:
     """Why runs failed, and why runs wait where none is trained: how many of them, and the reason in a sentence."""
-    failed = Counter(mark.reason for mark in marks if mark.state == "failed")
+    failed = Counter(mark.reason for mark in marks if mark.status == RunStatus.FAILED)
     why = [(number, explain(RunStatus.FAILED, reason)) for reason, number in failed.most_common(MOST_REASONS)]
     waiting = sum(mark.status == RunStatus.SCHEDULED for mark in marks)
     if waiting and not any(mark.status == RunStatus.RUNNING for mark in marks):
