@@ -26,10 +26,13 @@ from selenium.common.exceptions import (
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.chrome.webdriver import WebDriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from service.embedded.ports import free_port
 from service.entities import ENDED_STAGES
+from tests.service.scored_runs import World, serving
 
 SPEC = """
 name: activations-on-digits
@@ -236,3 +239,33 @@ def quiet(browser: WebDriver) -> Iterator[Any]:
     """Our own pages leave nothing in the console: no error, no refused resource."""
     yield
     assert [entry for entry in log(browser) if entry["level"] in ("SEVERE", "WARNING")] == []
+
+
+class Pages:
+    """A service with an experiment that is answered."""
+
+    def __init__(self, world: World, url: str) -> None:
+        self.world, self.url = world, url
+        self.answered = world.ask(world.QUESTION)
+        self.answers = str(self.answered.design["answer"]).split("; ")
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
+    world = World(tmp_path_factory.mktemp("pages"))
+    with serving(world.store, mlflow_url="http://127.0.0.1:9") as url:
+        yield Pages(world, url)
+    world.store.close()
+
+
+def texts(browser: WebDriver, selector: str) -> list[str]:
+    return [element.text for element in browser.find_elements(By.CSS_SELECTOR, selector)]
+
+
+def tab_to(browser: WebDriver, element: Any, most: int) -> None:
+    """Reach an element with the Tab key alone."""
+    for _ in range(most):
+        if browser.switch_to.active_element == element:
+            return
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+    assert browser.switch_to.active_element == element

@@ -12,7 +12,7 @@ import pytest
 import experiments
 from service import operations
 from service.store import queries
-from tests.browser.test_own_pages import MISTAKES
+from tests.browser.test_builder import MISTAKES
 from tests.service.scored_runs import World
 from tests.service.web.readers import chinese, english, shown
 from tests.service.web.test_words import FURTHER

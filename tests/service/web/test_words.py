@@ -33,7 +33,7 @@ from service.web import spec_text
 from service.web.builder import lessons
 from service.web.form import _properties, table
 from service.words import LANGUAGES, PROBLEM, Words, _patterns, catalogue
-from tests.browser.test_own_pages import MISTAKES
+from tests.browser.test_builder import MISTAKES
 from tests.service.scored_runs import World
 from tests.service.web.readers import english_left
 
