@@ -70,7 +70,7 @@ def locate(file: RemoteFile, source: Source) -> Path:
         except Exception as error:  # noqa: BLE001  Keras raises a bare Exception for every kind of failed download
             tried.append(f"a download through Keras ({error})")
     raise DataError(
-        f"{file.name} cannot be had: tried {'; '.join(tried)}. Put the file into the folder that "
+        f"{file.name} cannot be had: tried {', '.join(tried)}. Put the file into the folder that "
         "GRADUS_DATA_DIR names, or use the data set `digits`, which needs no download"
     )
 

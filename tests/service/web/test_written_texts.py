@@ -189,7 +189,7 @@ def test_a_refusal_is_said_in_either_language(message: str) -> None:
 
 def test_a_reason_that_is_put_together_is_in_chinese() -> None:
     failed = {"gradus.certificate": "failed", "gradus.certificate.reason": "every step crosses a kink"}
-    missing = "data: mnist.npz cannot be had: tried GRADUS_DATA_DIR (not set). Put the file into the folder that GRADUS_DATA_DIR names, "
+    missing = "data: mnist.npz cannot be had: tried GRADUS_DATA_DIR (not set), /data/mnist.npz (cache). Put the file into the folder that GRADUS_DATA_DIR names, "
     missing += "or use the data set `digits`, which needs no download"
     said = [reasons.explain(RunStatus.FAILED, "epochs", failed), reasons.explain(RunStatus.FAILED, missing)]
     assert all(map(english, said))
