@@ -106,7 +106,8 @@ def effects_figure(comparison: Comparison, say: Words) -> Figure:
     """The differences between the levels with their intervals; nothing is drawn where no pair has one (a single seed)."""
     judged = [effect.judgement for effect in comparison.effects if effect.judgement.effect is not None]
     lead, pairs = _leading(comparison), len(judged)
-    if pairs > MOST_PAIRS:
+    with_control = comparison.design is not None and comparison.design.control is not None
+    if pairs > MOST_PAIRS and not with_control:  # against a control each pair is asked about
         judged = [judgement for judgement in judged if lead in (judgement.a, judgement.b)]
     bars, words, names = [], [], level_names(comparison, say)
     for judgement in judged:

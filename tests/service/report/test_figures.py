@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from service.analysis.comparison import compare_runs
 from service.analysis.gradient_flow import Curves
+from service.report import figures as drawing
 from service.report.figure import Figure
 from service.report.figures import _by_step, effects_figure, figures, level_names, training_figure
 from service.store import queries
@@ -50,6 +53,15 @@ def test_of_many_levels_the_differences_from_the_leading_one_are_drawn(world: Wo
     assert many.svg.count("<circle") == 5
     assert "Of the 15 pairs of levels those of relu" in many.text
     assert "selu − elu" not in many.text
+
+
+def test_against_a_control_every_difference_is_drawn(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawing, "MOST_PAIRS", 2)
+    question = "compare: {factor: activation, delta: 0.01, control: sigmoid, looks: [3]}\n"
+    text = EXPLORED.format(levels="[sigmoid, tanh, relu, elu]", seeds=3).replace(", seeds: 3", "")
+    experiment = world.ask(text + question, lambda run: 0.7 + 0.01 * run.index + 0.001 * run.index * run.seed)
+    comparison = compare_runs(experiment, queries.all_runs(world.store, experiment.id))
+    assert effects_figure(comparison, Words("en")).svg.count("<circle") == 3
 
 
 def test_one_seed_has_no_intervals_to_draw(world: World) -> None:
