@@ -41,7 +41,7 @@ def answers_of(store: Store, experiments: Sequence[Experiment]) -> dict[str, str
             answer, compared = _explored(store, experiment), compared + 1
             kept[experiment.id] = latest[experiment.id], answer
             if len(kept) > MOST_KEPT:
-                del kept[next(iter(kept))]
+                kept.pop(next(iter(kept)), None)  # another request may have taken it
         answers[experiment.id] = answer
     return answers
 
